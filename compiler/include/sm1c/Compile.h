@@ -1,0 +1,58 @@
+//===- Compile.h - a description in, a package or a stage of it out: all that sm1c does ----------------------------===//
+//
+// Needs neither MLIR nor LLVM headers, so that a host program can hold it.
+
+#ifndef SM1C_COMPILE_H
+#define SM1C_COMPILE_H
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace sm1 {
+
+struct CompileRequest {
+  /// A description FILE.mlir, or a checkpoint directory with config.json.
+  std::string model;
+  /// Where the package goes, or the text of `emit`; empty with `emit`: standard output.
+  std::string output;
+  /// Names of the target table; "native": every level of this machine's architecture.
+  std::vector<std::string> targets{"native"};
+  /// "f32", "bf16", "f16"; empty: as the checkpoint stores its matrices, f32 without one.
+  std::string weights;
+  /// "f32", "bf16".
+  std::string compute = "f32";
+  /// "exact", "closed_form".
+  std::string form = "exact";
+  /// Checkpoint file or directory; empty: the model's own directory.
+  std::string params;
+  /// "package", "external"; empty: in the package when there is a checkpoint.
+  std::string weightsIn;
+  /// What to write instead of a package: the name of a stage, "llvm" or "asm".
+  std::string emit;
+  /// Folder for every stage as a numbered file; created when it is not there.
+  std::string dumpStages;
+  /// Fusion passes to leave out; "all" leaves out every one.
+  std::vector<std::string> disabledPasses;
+  /// Say what fusion passes did and did not do.
+  bool remarks = false;
+  /// Say how long each phase took.
+  bool timing = false;
+};
+
+/// Called with one line (no line end) for a person: an error, a note, a remark. From the calling thread.
+using Report = std::function<void(const std::string &line)>;
+
+/// False after an error, which has been reported; nothing has been written then but what `dumpStages` asked for.
+bool compile(const CompileRequest &request, const Report &report);
+
+/// Names that `targets`, `emit` and `disabledPasses` may hold.
+std::vector<std::string> targetNames();
+std::vector<std::string> emitNames();
+std::vector<std::string> fusionPassNames();
+/// "sm1c 0.1.0 (LLVM 22.1.8)".
+std::string compilerVersion();
+
+} // namespace sm1
+
+#endif // SM1C_COMPILE_H

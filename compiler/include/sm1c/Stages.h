@@ -1,0 +1,56 @@
+//===- Stages.h - the way of a description, stage by stage --------------------------------------------------------===//
+
+#ifndef SM1C_STAGES_H
+#define SM1C_STAGES_H
+
+#include "sm1/IR/Sm1.h"
+#include "sm1c/Target.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class OpPassManager;
+}
+
+namespace sm1 {
+
+/// A stage is a past state of the module; it is reached by running the passes of buildStage from the one before.
+enum class Stage {
+  Spec,      ///< the description as written or imported
+  Precise,   ///< storage types and every rounding are explicit
+  Fused,     ///< one sm1.kernel per phase
+  Scheduled, ///< kernels in launches, with tiles and splits for one target
+  Target,    ///< kernels are functions over vectors and loops; the model is a list of dispatches
+};
+
+/// "spec", "precise", ...
+llvm::StringRef stageName(Stage stage);
+std::optional<Stage> parseStage(llvm::StringRef name);
+inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
+
+struct StageOptions {
+  /// "f32", "bf16" or "f16": how matrices are stored.
+  std::string storage = "f32";
+  /// "f32" or "bf16": what projections multiply.
+  std::string compute = "f32";
+  ScanForm form = ScanForm::Exact;
+  /// Needed from Stage::Scheduled on.
+  const Target *target = nullptr;
+  /// Fusion passes to leave out, by flag ("sm1-fuse-scan-readout"); the result has the same bits.
+  std::vector<std::string> disabled;
+};
+
+/// Adds the passes that take a module from the stage before `stage` to `stage`. Stage::Spec adds nothing.
+void buildStage(mlir::OpPassManager &passes, Stage stage, const StageOptions &options);
+
+/// Names of the passes that `StageOptions::disabled` may hold, in their order.
+std::vector<llvm::StringRef> fusionPasses();
+
+/// Registers every pass of ours and the pipelines `sm1-to-<stage>` for sm1-opt.
+void registerPasses();
+
+} // namespace sm1
+
+#endif // SM1C_STAGES_H

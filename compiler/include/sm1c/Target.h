@@ -1,0 +1,34 @@
+//===- Target.h - facts about the machines we compile for, as data -----------------------------------------------===//
+
+#ifndef SM1C_TARGET_H
+#define SM1C_TARGET_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+
+namespace sm1 {
+
+/// One instruction-set level of a processor. Nothing about a target hides in a pass: schedules and code generation read it here.
+struct Target {
+  llvm::StringLiteral name;
+  /// -mcpu and -mattr for LLVM.
+  llvm::StringLiteral cpu, features;
+  /// Vector registers, and how many f32 one holds. A panel of 16 channels takes 16 / vectorLanes of them.
+  int64_t vectorRegisters, vectorLanes;
+  /// Bytes a core can keep of its own; tasks are cut so that a row block and its scratch fit.
+  int64_t l2Bytes;
+
+  int64_t registersPerPanel() const { return 16 / vectorLanes; }
+};
+
+/// Every target, best first.
+llvm::ArrayRef<Target> allTargets();
+
+/// The target of that name; nullptr when there is none.
+const Target *findTarget(llvm::StringRef name);
+
+} // namespace sm1
+
+#endif // SM1C_TARGET_H

@@ -1,0 +1,230 @@
+//===- Passes.td - sm1 to sm1: from a description to scheduled kernels ---------------------------------------------===//
+//
+// In the order in which buildStage runs them. Every fusion pass moves one kernel into another and changes no bit: each value is
+// still computed by the same operations in the same order, only its way through memory goes.
+
+#ifndef SM1C_TRANSFORMS_PASSES_TD
+#define SM1C_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// spec -> precise
+//===----------------------------------------------------------------------===//
+
+def SetScanForm : Pass<"sm1-set-scan-form"> {
+  let summary = "Choose the arithmetic of every scan";
+  let description = [{
+    ```mlir
+    %h, %last = sm1.scan %a, %b init %h0 : tensor<?x?x8xf32>
+    // becomes, with form=closed_form
+    %h, %last = sm1.scan %a, %b init %h0 form closed_form : tensor<?x?x8xf32>
+    ```
+    Expects:  a description.
+    Leaves:   scans of one form.
+    Numerics: closed_form changes the results; that is its purpose.
+  }];
+  let options = [Option<"form", "form", "std::string", "\"exact\"", "exact or closed_form">];
+}
+
+def MakePrecise : Pass<"sm1-make-precise"> {
+  let summary = "Make storage types and every rounding explicit";
+  let description = [{
+    Matrices get the storage type; with compute=bf16 what a projection multiplies is rounded just before it. Vectors of parameters,
+    norms, scans and sums stay f32.
+    ```mlir
+    %w = sm1.param "w" : tensor<8x4xf32>
+    %y = sm1.linear %x, %w : tensor<?x?x4xf32>, tensor<8x4xf32>
+    // becomes, with storage=bf16 compute=bf16
+    %w = sm1.param "w" : tensor<8x4xbf16>
+    %r = arith.truncf %x : tensor<?x?x4xf32> to tensor<?x?x4xbf16>
+    %y = sm1.linear %r, %w : tensor<?x?x4xbf16>, tensor<8x4xbf16>
+    ```
+    Expects:  a description in f32.
+    Leaves:   no implicit rounding.
+    Numerics: rounds matrices to the storage type, operands of projections to the compute type; nothing after this pass rounds.
+  }];
+  let options = [Option<"storage", "storage", "std::string", "\"f32\"", "f32, bf16 or f16">,
+                 Option<"compute", "compute", "std::string", "\"f32\"", "f32 or bf16">];
+}
+
+//===----------------------------------------------------------------------===//
+// precise -> fused
+//===----------------------------------------------------------------------===//
+
+def SelectRows : Pass<"sm1-select-rows"> {
+  let summary = "Compute selected results only for the rows that the caller asks for";
+  let description = [{
+    Walks back from a result with `sm1.rows = "selected"` over operations that treat each row by itself, and selects at the first value
+    that something else needs for all rows.
+    ```mlir
+    %r = sm1.rms_norm %x, %w eps 1.0e-06 : tensor<?x?x8xf32>
+    // becomes
+    %s = sm1.select_rows %x : tensor<?x?x8xf32>
+    %r = sm1.rms_norm %s, %w eps 1.0e-06 : tensor<?x?x8xf32>
+    ```
+    Expects:  a precise module.
+    Leaves:   selected results computed from sm1.select_rows.
+    Numerics: exact.
+  }];
+}
+
+def FormKernels : Pass<"sm1-form-kernels"> {
+  let summary = "Give every operation a kernel of its own";
+  let description = [{
+    Constants, broadcasts and arithmetic on parameters alone cost nothing to repeat and are copied into each kernel that uses them.
+    ```mlir
+    %y = arith.addf %a, %b : tensor<?x?x8xf32>
+    // becomes
+    %y = sm1.kernel "addf" (%0 = %a : tensor<?x?x8xf32>, %1 = %b : tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+      %2 = arith.addf %0, %1 : tensor<?x?x8xf32>
+      sm1.yield %2 : tensor<?x?x8xf32>
+    }
+    ```
+    Expects:  a precise module.
+    Leaves:   models made of parameters, kernels and layers.
+    Numerics: exact.
+  }];
+}
+
+class FusionPass<string flag> : Pass<flag>;
+
+def FuseElementwise : FusionPass<"sm1-fuse-elementwise"> {
+  let summary = "Merge elementwise kernels into the elementwise kernel that alone uses them";
+  let description = [{
+    ```mlir
+    %e = sm1.kernel "exp"(%x) { exp }      %y = sm1.kernel "addf"(%e, %b) { addf }
+    // becomes
+    %y = sm1.kernel "addf"(%x, %b) { exp, addf }
+    ```
+    Expects:  kernels.
+    Leaves:   no elementwise kernel whose only user is an elementwise kernel.
+    Numerics: exact.
+  }];
+}
+
+def FuseScanProducers : FusionPass<"sm1-fuse-scan-producers"> {
+  let summary = "Move elementwise producers into the scan that alone uses them";
+  let description = [{
+    Discretisation (softplus, decay, B·u·dt) is then computed as the scan walks the rows.
+    ```mlir
+    %a = sm1.kernel "exp"(%rate) { exp }   %h, %l = sm1.kernel "scan"(%a, %b, %h0) { scan }
+    // becomes
+    %h, %l = sm1.kernel "scan"(%rate, %b, %h0) { exp, scan }
+    ```
+    Expects:  kernels.
+    Leaves:   no elementwise kernel all of whose users are one scan kernel.
+    Numerics: exact.
+  }];
+}
+
+def FuseScanReadout : FusionPass<"sm1-fuse-scan-readout"> {
+  let summary = "Move the readout and the gate after a scan into it";
+  let description = [{
+    ```mlir
+    %h, %l = sm1.kernel "scan"(%a, %b, %h0) { scan }   %y = sm1.kernel "mulf"(%c, %h) { mulf }
+    // becomes: h stays in registers
+    %y, %l = sm1.kernel "scan"(%a, %b, %h0, %c) { scan, mulf }
+    ```
+    Expects:  kernels; sm1-fuse-elementwise has gathered the readout into one.
+    Leaves:   no elementwise kernel on h, unless h is used before it (missed remark).
+    Numerics: exact.
+  }];
+}
+
+def FuseConvNorm : FusionPass<"sm1-fuse-conv-norm"> {
+  let summary = "One kernel for a convolution, the activation after it and their norm";
+  let description = [{
+    A norm needs whole rows, and so does not go into a kernel with projections or a scan.
+    ```mlir
+    %c, %t = sm1.kernel "conv1d"(%x, ...) { conv1d }   %s = sm1.kernel "divf"(%c) { silu }   %u = sm1.kernel "rms_norm"(%s, %w) { rms_norm }
+    // becomes
+    %u, %t = sm1.kernel "conv1d"(%x, ..., %w) { conv1d, silu, rms_norm }
+    ```
+    Expects:  kernels.
+    Leaves:   no elementwise or norm kernel that could follow its convolution.
+    Numerics: exact.
+  }];
+}
+
+def FuseProjectionSiblings : FusionPass<"sm1-fuse-projection-siblings"> {
+  let summary = "One kernel for projections of the same values";
+  let description = [{
+    At most three, so that the sums of a tile fit the registers. Their input is then read (and normalised) once.
+    ```mlir
+    %a = sm1.kernel "w1"(%r, %w1) { linear }   %b = sm1.kernel "w3"(%r, %w3) { linear }
+    // becomes
+    %a, %b = sm1.kernel "w1"(%r, %w1, %w3) { linear, linear }
+    ```
+    Expects:  kernels.
+    Leaves:   no two projections of one value and one width in two kernels, up to three.
+    Numerics: exact.
+  }];
+}
+
+def FuseProjectionEpilogue : FusionPass<"sm1-fuse-projection-epilogue"> {
+  let summary = "Move a residual, a gate or an activation after projections into their kernel";
+  let description = [{
+    ```mlir
+    %o = sm1.kernel "out_proj"(%g, %w) { linear }   %y = sm1.kernel "addf"(%x, %o) { addf }
+    // becomes
+    %y = sm1.kernel "out_proj"(%g, %w, %x) { linear, addf }
+    ```
+    Expects:  kernels; siblings merged.
+    Leaves:   no elementwise kernel that alone uses the projections it reads.
+    Numerics: exact.
+  }];
+}
+
+def FuseProjectionScan : FusionPass<"sm1-fuse-projection-scan"> {
+  let summary = "Move projections into the scan that alone uses them";
+  let description = [{
+    B, C and dt of a channel are then sums of one tile, and never reach memory.
+    ```mlir
+    %B, %C, %dt = sm1.kernel "x_proj"(%u, ...) { linear, linear, linear }   %g, %l = sm1.kernel "scan"(%B, %C, %dt, ...) { ..., scan, ... }
+    // becomes
+    %g, %l = sm1.kernel "scan"(%u, ...) { linear, linear, linear, ..., scan, ... }
+    ```
+    Expects:  kernels; producers and readout already inside the scan.
+    Leaves:   no projection kernel all of whose users are one scan kernel, up to three projections.
+    Numerics: exact.
+  }];
+}
+
+def FuseNormProjection : FusionPass<"sm1-fuse-norm-projection"> {
+  let summary = "Move a norm (and the rounding of its result) into the projections that alone use it";
+  let description = [{
+    Every task then normalises its own rows into scratch before it multiplies.
+    ```mlir
+    %r = sm1.kernel "rms_norm"(%x, %w) { rms_norm }   %y = sm1.kernel "in_proj"(%r, %m) { linear }
+    // becomes
+    %y = sm1.kernel "in_proj"(%x, %w, %m) { rms_norm, linear }
+    ```
+    Expects:  kernels; siblings merged.
+    Leaves:   no norm kernel all of whose users are the projections of one kernel without a scan.
+    Numerics: exact.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// fused -> scheduled
+//===----------------------------------------------------------------------===//
+
+def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
+  let summary = "Tiles, splits, weight layouts and launches for one CPU target";
+  let description = [{
+    Tile sizes follow from the target's vector registers and the number of projections in a kernel, row blocks from its cache; a schedule
+    that a kernel already has is kept. Parameters get the layout that their kernel reads. One launch per kernel.
+    ```mlir
+    %y = sm1.kernel "w2"(...) { ... }
+    // becomes
+    %y = sm1.launch sync(none) { %k = sm1.kernel "w2"(...) schedule<row_tile = 8, ...> { ... }  sm1.yield %k }
+    ```
+    Expects:  fused kernels.
+    Leaves:   scheduled kernels with unique names, one per launch.
+    Numerics: exact: sums keep their order in every tile.
+  }];
+  let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">];
+}
+
+#endif // SM1C_TRANSFORMS_PASSES_TD

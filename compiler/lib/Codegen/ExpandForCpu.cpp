@@ -1,0 +1,46 @@
+//===- ExpandForCpu.cpp - arithmetic that has no instruction as arithmetic that has ------------------------------===//
+
+#include "sm1c/Codegen/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace sm1 {
+#define GEN_PASS_DEF_EXPANDFORCPU
+#include "sm1c/Codegen/Passes.h.inc"
+} // namespace sm1
+
+using namespace mlir;
+using namespace sm1;
+
+/// Math that every x86-64-v3 has instructions for, in scalars and vectors, with one result on all of them.
+static bool hasInstructions(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp, math::SqrtOp,
+             math::TruncOp>(op);
+}
+
+namespace {
+struct ExpandForCpu : sm1::impl::ExpandForCpuBase<ExpandForCpu> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    populateMathPolynomialApproximationPatterns(patterns);
+    math::populateExpansionPatterns(patterns, {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
+    arith::populateExpandBFloat16Patterns(patterns);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      return signalPassFailure();
+    auto left = getOperation()->walk([](Operation *op) {
+      if (!isa<math::MathDialect>(op->getDialect()) || hasInstructions(op))
+        return WalkResult::advance();
+      op->emitError("no CPU form for ") << op->getName() << " on " << op->getResult(0).getType()
+                                        << "; write it with operations that have one, such as exp, log, tanh, erf, sin, sqrt";
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      signalPassFailure();
+  }
+};
+} // namespace

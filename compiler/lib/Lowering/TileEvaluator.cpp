@@ -1,0 +1,374 @@
+//===- TileEvaluator.cpp - the operations of a kernel on a tile of rows and panels ------------------------------------===//
+
+#include "TileEvaluator.h"
+
+#include "../Transforms/KernelMerge.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+MemRefType sm1::bufferType(Type type, StringRef layout) {
+  auto tensor = cast<RankedTensorType>(type);
+  auto shape = tensor.getShape();
+  Type element = tensor.getElementType();
+  switch (classify(type)) {
+  case TensorClass::Tokens:
+    return MemRefType::get({ShapedType::kDynamic}, element);
+  case TensorClass::Stream:
+    return MemRefType::get({ShapedType::kDynamic, strideOf(shape[2])}, element);
+  case TensorClass::State: {
+    // Channels go last, so that a panel of them is contiguous.
+    SmallVector<int64_t> sizes{ShapedType::kDynamic};
+    llvm::append_range(sizes, shape.drop_front(2));
+    sizes.push_back(strideOf(shape[1]));
+    return MemRefType::get(sizes, element);
+  }
+  default:
+    break;
+  }
+  if (layout == "panels")
+    return MemRefType::get({strideOf(shape[0]) / panelWidth, shape[1], panelWidth}, element);
+  if (layout == "rows")
+    return MemRefType::get({shape[0], strideOf(shape[1])}, element);
+  if (shape.size() == 1)
+    return MemRefType::get({strideOf(shape[0])}, element);
+  return MemRefType::get({ShapedType::getNumElements(shape.drop_front()), strideOf(shape[0])}, element);
+}
+
+TileEvaluator::TileEvaluator(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, Tile tile)
+    : builder(builder), loc(kernel.getLoc()), kernel(kernel), buffers(buffers), tile(tile) {}
+
+void TileEvaluator::evaluate(ArrayRef<Operation *> ops) {
+  for (Operation *op : ops) {
+    loc = op->getLoc();
+    if (auto linear = dyn_cast<LinearOp>(op)) {
+      if (!isDefined(linear.getResult()))
+        evaluateLinears(linear, ops);
+    } else
+      evaluateOne(op);
+  }
+}
+
+void TileEvaluator::evaluateOne(Operation *op) {
+  if (auto broadcast = dyn_cast<BroadcastOp>(op))
+    evaluateBroadcast(broadcast);
+  else if (auto conv = dyn_cast<Conv1dOp>(op))
+    evaluateConv(conv);
+  else if (auto scan = dyn_cast<ScanOp>(op))
+    evaluateScan(scan);
+  else if (auto split = dyn_cast<SplitOp>(op))
+    evaluateSplit(split);
+  else if (auto embedding = dyn_cast<EmbeddingOp>(op))
+    evaluateGather(op, embedding.getTable(), buffers.inputs.lookup(embedding.getTokens()));
+  else if (auto select = dyn_cast<SelectRowsOp>(op))
+    evaluateGather(op, select.getX(), buffers.selected);
+  else
+    evaluateElementwise(op);
+}
+
+Value TileEvaluator::at(Value value, int64_t m, int64_t n) {
+  if (!isDefined(value)) {
+    if (isa<BlockArgument>(value))
+      loadArgument(value);
+    else
+      evaluateOne(value.getDefiningOp());
+  }
+  ArrayRef<Value> vectors = values.find(value)->second;
+  if (vectors.size() == 1)
+    return vectors[0];
+  return int64_t(vectors.size()) == tile.panels ? vectors[n] : vectors[m * tile.panels + n];
+}
+
+void TileEvaluator::store(Value value, Value buffer) {
+  for (int64_t m = 0; m < tile.rows; ++m)
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vector::StoreOp::create(builder, loc, at(value, m, n), buffer, ValueRange{row(m), column(n)});
+}
+
+//===----------------------------------------------------------------------===//
+// Small things
+//===----------------------------------------------------------------------===//
+
+static VectorType vectorOf(Type element) { return VectorType::get({panelWidth}, element); }
+
+Value TileEvaluator::constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
+
+Value TileEvaluator::splat(float value, Type element) {
+  if (!element)
+    element = builder.getF32Type();
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorOf(element), builder.getFloatAttr(element, value)));
+}
+
+Value TileEvaluator::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
+
+Value TileEvaluator::column(int64_t n) {
+  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n)), constant(panelWidth));
+}
+
+Value TileEvaluator::loadVector(Value buffer, ValueRange indices) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  return vector::LoadOp::create(builder, loc, vectorOf(element), buffer, indices);
+}
+
+Value TileEvaluator::loadIndex(Value buffer, Value position) {
+  Value loaded = memref::LoadOp::create(builder, loc, buffer, position);
+  return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), loaded);
+}
+
+Value TileEvaluator::widen(Value value) {
+  if (getElementTypeOrSelf(value).isF32())
+    return value;
+  Type f32 = builder.getF32Type();
+  return arith::ExtFOp::create(builder, loc, isa<VectorType>(value.getType()) ? Type(vectorOf(f32)) : f32, value);
+}
+
+Value TileEvaluator::resultBuffer(Value value) {
+  for (auto [index, yielded] : llvm::enumerate(kernel.yielded()))
+    if (yielded == value)
+      return buffers.results[index];
+  return {};
+}
+
+void TileEvaluator::when(Value condition, llvm::function_ref<void()> body) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
+TileEvaluator::RowPosition TileEvaluator::positionOf(int64_t m) {
+  RowPosition position;
+  position.row = row(m);
+  position.segment = loadIndex(buffers.rowSegment, position.row);
+  position.start = loadIndex(buffers.segmentStart, position.segment);
+  Value end = loadIndex(buffers.segmentStart, add(position.segment, constant(1)));
+  position.isStart = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, position.row, position.start);
+  position.isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, add(position.row, constant(1)), end);
+  return position;
+}
+
+//===----------------------------------------------------------------------===//
+// Loads, elementwise, broadcast, split, gathers
+//===----------------------------------------------------------------------===//
+
+void TileEvaluator::loadArgument(Value argument) {
+  Value buffer = buffers.inputs.lookup(argument);
+  SmallVector<Value> vectors;
+  // The insertion point may be inside a loop over k or a branch; arguments are loaded by operations of the tile itself only.
+  if (classify(argument.getType()) == TensorClass::Param)
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vectors.push_back(loadVector(buffer, column(n)));
+  else
+    for (int64_t m = 0; m < tile.rows; ++m)
+      for (int64_t n = 0; n < tile.panels; ++n)
+        vectors.push_back(loadVector(buffer, {row(m), column(n)}));
+  define(argument, std::move(vectors));
+}
+
+void TileEvaluator::evaluateBroadcast(BroadcastOp op) {
+  if (isa<RankedTensorType>(op.getValue().getType())) {
+    at(op.getValue(), 0, 0);
+    return define(op.getResult(), values.find(op.getValue())->second);
+  }
+  Value vector = vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()), at(op.getValue(), 0, 0));
+  define(op.getResult(), {vector});
+}
+
+void TileEvaluator::evaluateElementwise(Operation *op) {
+  auto vectorType = [](Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor ? Type(vectorOf(tensor.getElementType())) : type;
+  };
+  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+    auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
+    TypedAttr value = dense ? TypedAttr(dense.resizeSplat(cast<ShapedType>(vectorType(op->getResult(0).getType())))) : constant.getValue();
+    return define(op->getResult(0), {arith::ConstantOp::create(builder, loc, value)});
+  }
+  size_t count = 1;
+  for (Value operand : op->getOperands()) {
+    at(operand, 0, 0);
+    count = std::max(count, values.find(operand)->second.size());
+  }
+  SmallVector<SmallVector<Value>> results(op->getNumResults());
+  for (size_t i = 0; i < count; ++i) {
+    auto operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return at(operand, i / tile.panels, i % tile.panels); });
+    OperationState state(loc, op->getName());
+    state.addOperands(operands);
+    state.addTypes(llvm::map_to_vector(op->getResultTypes(), vectorType));
+    state.addAttributes(op->getAttrs());
+    Operation *copy = builder.create(state);
+    for (auto [index, result] : llvm::enumerate(copy->getResults()))
+      results[index].push_back(result);
+  }
+  for (auto [result, vectors] : llvm::zip(op->getResults(), results))
+    define(result, std::move(vectors));
+}
+
+void TileEvaluator::evaluateSplit(SplitOp op) {
+  Value x = buffers.inputs.lookup(op.getX());
+  int64_t offset = 0;
+  for (Value part : op.getParts()) {
+    int64_t width = channels(part.getType());
+    SmallVector<Value> vectors;
+    for (int64_t m = 0; m < tile.rows; ++m)
+      for (int64_t n = 0; n < tile.panels; ++n) {
+        // A part may start in the middle of a panel, and its last panel may reach past the row: only its own channels are read.
+        Value left = arith::SubIOp::create(builder, loc, constant(width), column(n));
+        Value mask = vector::CreateMaskOp::create(builder, loc, vectorOf(builder.getI1Type()), left);
+        Type element = cast<MemRefType>(x.getType()).getElementType();
+        vectors.push_back(vector::MaskedLoadOp::create(builder, loc, vectorOf(element), x, ValueRange{row(m), add(column(n), constant(offset))},
+                                                       mask, splat(0, element)));
+      }
+    define(part, std::move(vectors));
+    offset += width;
+  }
+}
+
+void TileEvaluator::evaluateGather(Operation *op, Value source, Value indices) {
+  Value buffer = buffers.inputs.lookup(source);
+  SmallVector<Value> vectors;
+  for (int64_t m = 0; m < tile.rows; ++m) {
+    Value index = loadIndex(indices, row(m));
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vectors.push_back(loadVector(buffer, {index, column(n)}));
+  }
+  define(op->getResult(0), std::move(vectors));
+}
+
+//===----------------------------------------------------------------------===//
+// Projections
+//===----------------------------------------------------------------------===//
+
+Value TileEvaluator::loadMultiplied(Value x, int64_t m, Value k) {
+  auto prologue = buffers.prologues.find(x);
+  if (prologue == buffers.prologues.end())
+    return widen(memref::LoadOp::create(builder, loc, buffers.inputs.lookup(x), ValueRange{row(m), k}));
+  Value taskRow = arith::SubIOp::create(builder, loc, row(m), buffers.rowBegin);
+  Value start = arith::MulIOp::create(builder, loc, taskRow, constant(prologue->second.stride));
+  Value index = add(add(start, constant(prologue->second.offset)), k);
+  return memref::LoadOp::create(builder, loc, buffers.scratch, index);
+}
+
+/// All projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
+void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
+  SmallVector<LinearOp> linears;
+  for (Operation *op : ops)
+    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX())
+      linears.push_back(linear);
+  int64_t sums = tile.rows * tile.panels;
+  SmallVector<Value> zeros(linears.size() * sums, splat(0));
+  int64_t depth = channels(first.getX().getType());
+
+  auto body = [&](OpBuilder &, Location, Value k, ValueRange carried) {
+    SmallVector<Value> next(carried);
+    SmallVector<Value> multiplied;
+    for (int64_t m = 0; m < tile.rows; ++m)
+      multiplied.push_back(
+          vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()), loadMultiplied(first.getX(), m, k)));
+    for (auto [l, linear] : llvm::enumerate(linears))
+      for (int64_t n = 0; n < tile.panels; ++n) {
+        Value weight = widen(loadVector(buffers.inputs.lookup(linear.getWeight()), {add(tile.panel, constant(n)), k, constant(0)}));
+        for (int64_t m = 0; m < tile.rows; ++m) {
+          Value &sum = next[l * sums + m * tile.panels + n];
+          sum = vector::FMAOp::create(builder, loc, multiplied[m], weight, sum);
+        }
+      }
+    scf::YieldOp::create(builder, loc, next);
+  };
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(depth), constant(1), zeros, body);
+  for (auto [l, linear] : llvm::enumerate(linears))
+    define(linear.getResult(), SmallVector<Value>(loop.getResults().slice(l * sums, sums)));
+}
+
+//===----------------------------------------------------------------------===//
+// Recurrences
+//===----------------------------------------------------------------------===//
+
+void TileEvaluator::evaluateConv(Conv1dOp op) {
+  Value x = buffers.inputs.lookup(op.getX()), taps = buffers.inputs.lookup(op.getTaps());
+  Value weight = buffers.inputs.lookup(op.getWeight()), last = resultBuffer(op.getLast());
+  int64_t taken = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
+  SmallVector<Value> vectors;
+  for (int64_t m = 0; m < tile.rows; ++m) {
+    RowPosition position = positionOf(m);
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      SmallVector<Value> window;
+      for (int64_t j = 0; j + 1 < taken; ++j) {
+        // Row t-K+1+j of the sequence is in this run, or one of the taps that it came with.
+        Value wanted = arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j));
+        Value inside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, wanted, position.start);
+        auto choice = scf::IfOp::create(
+            builder, loc, inside,
+            [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, loadVector(x, {wanted, column(n)})); },
+            [&](OpBuilder &b, Location l) {
+              Value age = arith::SubIOp::create(builder, loc, wanted, position.start);
+              scf::YieldOp::create(b, l, loadVector(taps, {position.segment, add(age, constant(taken - 1)), column(n)}));
+            });
+        window.push_back(choice.getResult(0));
+      }
+      window.push_back(loadVector(x, {position.row, column(n)}));
+      Value sum = at(op.getBias(), m, n);
+      for (int64_t j = 0; j < taken; ++j)
+        sum = vector::FMAOp::create(builder, loc, widen(loadVector(weight, {constant(j), column(n)})), window[j], sum);
+      vectors.push_back(sum);
+      if (last)
+        when(position.isLast, [&] {
+          for (int64_t j = 0; j + 1 < taken; ++j)
+            vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)});
+        });
+    }
+  }
+  define(op.getResult(), std::move(vectors));
+}
+
+void TileEvaluator::evaluateScan(ScanOp op) {
+  bool closedForm = op.getForm() == ScanForm::ClosedForm;
+  Value init = op.getInit() ? buffers.inputs.lookup(op.getInit()) : Value(), last = resultBuffer(op.getLast());
+  ScratchRegion carry = buffers.carries.lookup(op);
+  auto carryIndex = [&](int64_t n, int64_t part) {
+    Value panel = arith::SubIOp::create(builder, loc, add(tile.panel, constant(n)), buffers.panelBegin);
+    Value start = arith::MulIOp::create(builder, loc, panel, constant(carry.stride));
+    return add(start, constant(carry.offset + part * panelWidth));
+  };
+  // carried[n]: h, or the closed form's running product and running sum.
+  SmallVector<SmallVector<Value, 2>> carried(tile.panels);
+  int64_t parts = closedForm ? 2 : 1;
+  for (int64_t n = 0; n < tile.panels; ++n)
+    for (int64_t part = 0; part < parts; ++part)
+      carried[n].push_back(loadVector(buffers.scratch, carryIndex(n, part)));
+
+  SmallVector<Value> vectors;
+  for (int64_t m = 0; m < tile.rows; ++m) {
+    RowPosition position = positionOf(m);
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Value h0 = init ? loadVector(init, {position.segment, column(n)}) : splat(0);
+      Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n);
+      auto atStart = [&](Value first, Value later) -> Value {
+        return arith::SelectOp::create(builder, loc, position.isStart, first, later);
+      };
+      Value h;
+      if (closedForm) {
+        Value product = arith::MulFOp::create(builder, loc, atStart(splat(1), carried[n][0]), decay);
+        Value divisor = arith::MaximumFOp::create(builder, loc, product, splat(1e-6f));
+        Value quotient = arith::DivFOp::create(builder, loc, input, divisor);
+        Value sum = arith::AddFOp::create(builder, loc, atStart(splat(0), carried[n][1]), quotient);
+        h = arith::MulFOp::create(builder, loc, product, arith::AddFOp::create(builder, loc, h0, sum));
+        carried[n] = {product, sum};
+      } else {
+        h = vector::FMAOp::create(builder, loc, decay, atStart(h0, carried[n][0]), input);
+        carried[n] = {h};
+      }
+      vectors.push_back(h);
+      if (last)
+        when(position.isLast, [&] { vector::StoreOp::create(builder, loc, h, last, ValueRange{position.segment, column(n)}); });
+    }
+  }
+  for (int64_t n = 0; n < tile.panels; ++n)
+    for (int64_t part = 0; part < parts; ++part)
+      vector::StoreOp::create(builder, loc, carried[n][part], buffers.scratch, carryIndex(n, part));
+  define(op.getH(), std::move(vectors));
+}

@@ -1,0 +1,108 @@
+//===- TileEvaluator.h - the operations of a kernel on a tile of rows and panels --------------------------------------===//
+//
+// A tile is a few rows times a few panels of 16 channels. Every value of the kernel is, for a tile, a handful of vectors; this class
+// builds the code that computes them. Loops around tiles are KernelToCpu's.
+
+#ifndef SM1C_LOWERING_TILEEVALUATOR_H
+#define SM1C_LOWERING_TILEEVALUATOR_H
+
+#include "sm1/IR/Sm1.h"
+
+#include "mlir/IR/Builders.h"
+
+namespace sm1 {
+
+inline constexpr int64_t panelWidth = 16;
+
+/// The type of the buffer behind a kernel's operand or result; `layout` is that of a parameter.
+mlir::MemRefType bufferType(mlir::Type type, llvm::StringRef layout);
+
+/// Channels rounded up to whole panels.
+inline int64_t strideOf(int64_t channels) { return (channels + panelWidth - 1) / panelWidth * panelWidth; }
+
+/// Floats of a task's scratch: `perRow` of them for each row of the task, or one array.
+struct ScratchRegion {
+  int64_t offset = 0, stride = 0;
+};
+
+/// What the function of a kernel can reach.
+struct KernelBuffers {
+  llvm::DenseMap<mlir::Value, mlir::Value> inputs; ///< block argument of the kernel -> buffer
+  llvm::SmallVector<mlir::Value> results;          ///< buffer of each result
+  mlir::Value rowSegment, segmentStart, selected, scratch, rowBegin, rowEnd, panelBegin, panelEnd;
+  /// Rows computed on the way into a projection: one array of `stride` per row of the task.
+  llvm::DenseMap<mlir::Value, ScratchRegion> prologues;
+  /// What a scan carries from tile to tile: `stride` floats per panel of the task.
+  llvm::DenseMap<mlir::Operation *, ScratchRegion> carries;
+};
+
+struct Tile {
+  mlir::Value row, panel; ///< index of the first row and the first panel
+  int64_t rows = 1, panels = 1;
+};
+
+class TileEvaluator {
+public:
+  TileEvaluator(mlir::OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, Tile tile);
+
+  /// Computes `ops`, in order. What is the same for every row is computed when it is first needed and need not be among them.
+  void evaluate(llvm::ArrayRef<mlir::Operation *> ops);
+
+  /// The vector of `value` for row `m` and panel `n` of the tile.
+  mlir::Value at(mlir::Value value, int64_t m, int64_t n);
+
+  /// Gives `value`, one vector per row and panel, rows outermost.
+  void define(mlir::Value value, llvm::SmallVector<mlir::Value> vectors) { values[value] = std::move(vectors); }
+  bool isDefined(mlir::Value value) const { return values.contains(value); }
+
+  /// First channel of the tile.
+  mlir::Value firstColumn() { return column(0); }
+
+  /// Stores `value` of the whole tile to a [rows, stride] buffer.
+  void store(mlir::Value value, mlir::Value buffer);
+
+private:
+  /// Row of the tile with what the recurrences ask about it.
+  struct RowPosition {
+    mlir::Value row, segment, start, isStart, isLast;
+  };
+
+  void evaluateOne(mlir::Operation *op);
+  void evaluateElementwise(mlir::Operation *op);
+  void evaluateBroadcast(BroadcastOp op);
+  void evaluateLinears(LinearOp first, llvm::ArrayRef<mlir::Operation *> ops);
+  void evaluateConv(Conv1dOp op);
+  void evaluateScan(ScanOp op);
+  void evaluateSplit(SplitOp op);
+  /// Rows of a buffer named by an index array: an embedding's table, or selected rows.
+  void evaluateGather(mlir::Operation *op, mlir::Value source, mlir::Value indices);
+  /// Loads what a block argument holds: a stream tile, or one vector per panel of a parameter.
+  void loadArgument(mlir::Value argument);
+
+  mlir::Value constant(int64_t value);
+  mlir::Value splat(float value, mlir::Type element = {});
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  mlir::Value row(int64_t m) { return add(tile.row, constant(m)); }
+  mlir::Value column(int64_t n);
+  mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
+  mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
+  mlir::Value widen(mlir::Value value);
+  RowPosition positionOf(int64_t m);
+  /// Element [row m of the tile, k] of what a projection multiplies, as f32.
+  mlir::Value loadMultiplied(mlir::Value x, int64_t m, mlir::Value k);
+  /// Buffer of the kernel's result that yields `value`; null if it is not a result.
+  mlir::Value resultBuffer(mlir::Value value);
+  /// Runs `body` where `condition` holds.
+  void when(mlir::Value condition, llvm::function_ref<void()> body);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  KernelOp kernel;
+  const KernelBuffers &buffers;
+  Tile tile;
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Value>> values;
+};
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_TILEEVALUATOR_H

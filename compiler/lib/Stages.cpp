@@ -1,0 +1,115 @@
+//===- Stages.cpp - the pipeline, read top to bottom --------------------------------------------------------------------===//
+
+#include "sm1c/Stages.h"
+#include "sm1c/Codegen.h"
+#include "sm1c/Lowering/Passes.h"
+#include "sm1c/Transforms/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace sm1;
+
+namespace sm1 {
+#define GEN_PASS_REGISTRATION
+#include "sm1c/Transforms/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "sm1c/Lowering/Passes.h.inc"
+} // namespace sm1
+
+StringRef sm1::stageName(Stage stage) {
+  static constexpr llvm::StringLiteral names[] = {"spec", "precise", "fused", "scheduled", "target"};
+  return names[static_cast<int>(stage)];
+}
+
+std::optional<Stage> sm1::parseStage(StringRef name) {
+  for (Stage stage : allStages)
+    if (stageName(stage) == name)
+      return stage;
+  return std::nullopt;
+}
+
+namespace {
+struct FusionPass {
+  llvm::StringLiteral flag;
+  std::unique_ptr<Pass> (*create)();
+};
+} // namespace
+
+/// In this order: what ends in a scan first, then what ends in a projection; norms last, when their users are one kernel.
+static constexpr FusionPass fusions[] = {
+    {"sm1-fuse-elementwise", createFuseElementwise},
+    {"sm1-fuse-scan-producers", createFuseScanProducers},
+    {"sm1-fuse-scan-readout", createFuseScanReadout},
+    {"sm1-fuse-conv-norm", createFuseConvNorm},
+    {"sm1-fuse-projection-siblings", createFuseProjectionSiblings},
+    {"sm1-fuse-projection-epilogue", createFuseProjectionEpilogue},
+    {"sm1-fuse-projection-scan", createFuseProjectionScan},
+    {"sm1-fuse-norm-projection", createFuseNormProjection},
+};
+
+std::vector<StringRef> sm1::fusionPasses() {
+  std::vector<StringRef> flags;
+  for (const FusionPass &fusion : fusions)
+    flags.push_back(fusion.flag);
+  return flags;
+}
+
+static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
+  if (options.form != ScanForm::Exact)
+    passes.addPass(createSetScanForm({stringifyScanForm(options.form).str()}));
+  passes.addPass(createMakePrecise({options.storage, options.compute}));
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+}
+
+static void buildFused(OpPassManager &passes, const StageOptions &options) {
+  passes.addPass(createSelectRows());
+  passes.addPass(createCSEPass());
+  passes.addPass(createFormKernels());
+  for (const FusionPass &fusion : fusions)
+    if (!llvm::is_contained(options.disabled, fusion.flag))
+      passes.addPass(fusion.create());
+  passes.addPass(createCSEPass());
+}
+
+static void buildTarget(OpPassManager &passes) {
+  passes.addPass(createKernelToCpu());
+  passes.addPass(createExpandMath());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(createLoopInvariantCodeMotionPass());
+}
+
+void sm1::buildStage(OpPassManager &passes, Stage stage, const StageOptions &options) {
+  switch (stage) {
+  case Stage::Spec:
+    return;
+  case Stage::Precise:
+    return buildPrecise(passes, options);
+  case Stage::Fused:
+    return buildFused(passes, options);
+  case Stage::Scheduled:
+    return passes.addPass(createScheduleForCpu({options.target->name.str()}));
+  case Stage::Target:
+    return buildTarget(passes);
+  }
+}
+
+void sm1::registerPasses() {
+  registerSm1TransformsPasses();
+  registerSm1LoweringPasses();
+  registerCodegenPasses();
+  for (Stage stage : {Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target})
+    PassPipelineRegistration<>(("sm1-to-" + stageName(stage)).str(), ("from a description to the stage " + stageName(stage)).str(),
+                               [stage](OpPassManager &passes) {
+                                 StageOptions options;
+                                 options.target = &allTargets().front();
+                                 for (Stage step : allStages)
+                                   if (step <= stage)
+                                     buildStage(passes, step, options);
+                               });
+}

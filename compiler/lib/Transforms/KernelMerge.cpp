@@ -1,0 +1,167 @@
+//===- KernelMerge.cpp - what kernels contain, and moving one into another -----------------------------------------===//
+
+#include "KernelMerge.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace sm1;
+
+bool sm1::isRowInvariant(Operation *op) {
+  if (op->hasTrait<OpTrait::ConstantLike>() || isa<BroadcastOp>(op))
+    return true;
+  return OpTrait::hasElementwiseMappableTraits(op) &&
+         llvm::all_of(op->getResultTypes(), [](Type type) { return !isa<RankedTensorType>(type) || classify(type) == TensorClass::Param; });
+}
+
+bool sm1::onlyFeedsProjections(Value value) {
+  return llvm::all_of(value.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (auto linear = dyn_cast<LinearOp>(user))
+      return use.get() == linear.getX();
+    return OpTrait::hasElementwiseMappableTraits(user) && user->getNumResults() == 1 && onlyFeedsProjections(user->getResult(0));
+  });
+}
+
+KernelContents sm1::contentsOf(KernelOp kernel) {
+  KernelContents contents;
+  for (Operation &op : kernel.getBlock().without_terminator()) {
+    if (isRowInvariant(&op))
+      continue;
+    if (auto linear = dyn_cast<LinearOp>(op)) {
+      ++contents.linears;
+      contents.hasPrologue |= linear.getX().getDefiningOp() != nullptr;
+    } else if (isa<ScanOp>(op))
+      ++contents.scans;
+    else if (isa<Conv1dOp>(op))
+      ++contents.convs;
+    else if (auto norm = dyn_cast<RmsNormOp>(op)) {
+      ++contents.norms;
+      contents.hasRowNorm |= !onlyFeedsProjections(norm);
+    } else if (OpTrait::hasElementwiseMappableTraits(&op))
+      ++contents.elementwise;
+    else
+      ++contents.others;
+  }
+  return contents;
+}
+
+int64_t sm1::widthOf(KernelOp kernel) { return channels(kernel.getResultTypes().front()); }
+
+KernelOp sm1::definingKernel(Value value) { return value.getDefiningOp<KernelOp>(); }
+
+SmallVector<KernelOp> sm1::producersOf(KernelOp kernel) {
+  SmallVector<KernelOp> producers;
+  for (Value input : kernel.getInputs())
+    if (KernelOp producer = definingKernel(input))
+      if (!llvm::is_contained(producers, producer))
+        producers.push_back(producer);
+  return producers;
+}
+
+bool sm1::onlyUsedBy(KernelOp producer, KernelOp consumer) {
+  return llvm::all_of(producer->getUsers(), [&](Operation *user) { return user == consumer; });
+}
+
+BlockArgument sm1::argumentFor(KernelOp consumer, Value result) {
+  auto inputs = consumer.getInputs();
+  return consumer.getBlock().getArgument(std::distance(inputs.begin(), llvm::find(inputs, result)));
+}
+
+bool sm1::feedsProjection(KernelOp producer, KernelOp consumer) {
+  return llvm::any_of(producer.getResults(), [&](Value result) {
+    if (!llvm::is_contained(consumer.getInputs(), result))
+      return false;
+    return llvm::any_of(argumentFor(consumer, result).getUsers(), [](Operation *user) {
+      return isa<LinearOp>(user) || (user->getNumResults() == 1 && onlyFeedsProjections(user->getResult(0)));
+    });
+  });
+}
+
+const char *sm1::whyNotMerge(KernelOp first, KernelOp second) {
+  if (first->getBlock() != second->getBlock())
+    return "one is inside sm1.layers and the other is not";
+  if (first.getSelected() != second.getSelected())
+    return "one runs over all rows and the other over selected rows";
+  if (first.getSchedule() || second.getSchedule())
+    return "a kernel is already scheduled";
+  for (Operation *user : first->getUsers())
+    if (user != second && user->isBeforeInBlock(second))
+      return "a result is needed before the other kernel";
+  return nullptr;
+}
+
+KernelOp sm1::mergeKernels(RewriterBase &rewriter, KernelOp first, KernelOp second, KernelOp named) {
+  // Operands: those of both, each once, without what becomes internal. Block arguments follow.
+  llvm::SetVector<Value> inputs;
+  inputs.insert_range(first.getInputs());
+  for (Value input : second.getInputs())
+    if (definingKernel(input) != first)
+      inputs.insert(input);
+
+  // Results: those that somebody outside still uses.
+  SmallVector<Value> results;
+  for (Value result : first.getResults())
+    if (llvm::any_of(result.getUsers(), [&](Operation *user) { return user != second; }))
+      results.push_back(result);
+  llvm::append_range(results, llvm::make_filter_range(second.getResults(), [](Value result) { return !result.use_empty(); }));
+
+  rewriter.setInsertionPoint(second);
+  auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}), TypeRange(ValueRange(results)),
+                                 named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(), second.getSelected());
+  Block *block = rewriter.createBlock(&merged.getBody());
+  IRMapping mapping;
+  for (Value input : inputs)
+    mapping.map(input, block->addArgument(input.getType(), input.getLoc()));
+
+  for (KernelOp part : {first, second}) {
+    for (auto [argument, input] : llvm::zip(part.getBlock().getArguments(), part.getInputs()))
+      mapping.map(argument, mapping.lookup(input));
+    for (Operation &op : part.getBlock().without_terminator())
+      rewriter.clone(op, mapping);
+    for (auto [result, yielded] : llvm::zip(part.getResults(), part.yielded()))
+      mapping.map(result, mapping.lookup(yielded));
+  }
+  SmallVector<Value> yielded = llvm::map_to_vector(results, [&](Value result) { return mapping.lookup(result); });
+  YieldOp::create(rewriter, merged.getLoc(), yielded);
+  for (auto [result, replacement] : llvm::zip(results, merged.getResults()))
+    rewriter.replaceUsesWithIf(result, replacement, [&](OpOperand &use) { return use.getOwner() != second; });
+  rewriter.eraseOp(second);
+  rewriter.eraseOp(first);
+  return merged;
+}
+
+void sm1::fusePairs(Operation *root, StringRef passName, bool keepProducerName,
+                    llvm::function_ref<std::optional<const char *>(KernelOp, KernelOp)> why) {
+  IRRewriter rewriter(root->getContext());
+  auto options = [&](KernelOp kernel) {
+    return remark::RemarkOpts::name(passName).category("fusion").subCategory(kernel.getKernelName());
+  };
+  llvm::DenseSet<std::pair<Operation *, Operation *>> refused;
+  auto fuseOne = [&](KernelOp consumer) {
+    for (KernelOp producer : producersOf(consumer)) {
+      std::optional<const char *> reason = why(producer, consumer);
+      if (!reason)
+        continue;
+      const char *no = *reason ? *reason : whyNotMerge(producer, consumer);
+      if (no) {
+        if (refused.insert({producer, consumer}).second)
+          remark::missed(consumer.getLoc(), options(consumer)) << (producer.getKernelName() + " stays outside " + consumer.getKernelName() + ": " + no).str();
+        continue;
+      }
+      remark::passed(consumer.getLoc(), options(consumer)) << (producer.getKernelName() + " and " + consumer.getKernelName() + " are one kernel").str();
+      mergeKernels(rewriter, producer, consumer, keepProducerName ? producer : consumer);
+      return true;
+    }
+    return false;
+  };
+  // A merge invalidates the walk; start again until nothing merges. Models have tens of kernels, so this is not worth being clever.
+  bool changed = true;
+  while (changed) {
+    SmallVector<KernelOp> kernels;
+    root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+    changed = llvm::any_of(llvm::reverse(kernels), fuseOne);
+  }
+}

@@ -1,0 +1,69 @@
+//===- KernelMerge.h - what kernels contain, and moving one into another -------------------------------------------===//
+//
+// The fusion passes decide; this file knows how kernels are put together.
+
+#ifndef SM1C_TRANSFORMS_KERNELMERGE_H
+#define SM1C_TRANSFORMS_KERNELMERGE_H
+
+#include "sm1/IR/Sm1.h"
+
+#include "mlir/IR/PatternMatch.h"
+
+#include <functional>
+
+namespace sm1 {
+
+/// The kinds of work in a kernel's body.
+struct KernelContents {
+  unsigned linears = 0, scans = 0, convs = 0, norms = 0, elementwise = 0, others = 0;
+  /// Nothing but elementwise operations on streams (and what is the same for every row).
+  bool isElementwise() const { return elementwise && !linears && !scans && !convs && !norms && !others; }
+  bool isProjection() const { return linears && !scans && !convs && !others; }
+  bool hasRowNorm = false;  ///< a norm whose result is not only multiplied by projections
+  bool hasPrologue = false; ///< something is computed on the way into a projection
+};
+
+/// Projections in one kernel: more, and the sums of a useful tile do not fit the registers.
+inline constexpr unsigned maxProjections = 3;
+
+KernelContents contentsOf(KernelOp kernel);
+
+/// True if `op` yields the same for every row: constants, and arithmetic on parameters.
+bool isRowInvariant(mlir::Operation *op);
+
+/// Channels of what the kernel writes.
+int64_t widthOf(KernelOp kernel);
+
+/// The kernel that defines `value`; null if something else does.
+KernelOp definingKernel(mlir::Value value);
+
+/// The kernels whose results `kernel` reads, without repetition, in operand order.
+llvm::SmallVector<KernelOp> producersOf(KernelOp kernel);
+
+/// True if every use of every result of `producer` is an operand of `consumer`.
+bool onlyUsedBy(KernelOp producer, KernelOp consumer);
+
+/// True if every use of `value` leads, over elementwise operations, into the x of a projection. A yield is no such use.
+bool onlyFeedsProjections(mlir::Value value);
+
+/// The block argument of `consumer` for result `result` of another kernel.
+mlir::BlockArgument argumentFor(KernelOp consumer, mlir::Value result);
+
+/// True if some projection of `consumer` multiplies what `producer` computes.
+bool feedsProjection(KernelOp producer, KernelOp consumer);
+
+/// Why the two cannot become one kernel where `second` stands, whatever they contain; nullptr if they can. `first` comes before.
+const char *whyNotMerge(KernelOp first, KernelOp second);
+
+/// Puts the body of `first` before that of `second`, at the place of `second`, and drops results that nobody uses any more. The name is
+/// that of `named`.
+KernelOp mergeKernels(mlir::RewriterBase &rewriter, KernelOp first, KernelOp second, KernelOp named);
+
+/// Walks every pair (producer, consumer) until none fuses. `why` answers for a pair with a reason not to, nullptr to fuse, or
+/// std::nullopt when the pass has nothing to say about it. `keepProducerName` tells which of the two names the result has.
+void fusePairs(mlir::Operation *root, llvm::StringRef passName, bool keepProducerName,
+               llvm::function_ref<std::optional<const char *>(KernelOp producer, KernelOp consumer)> why);
+
+} // namespace sm1
+
+#endif // SM1C_TRANSFORMS_KERNELMERGE_H

@@ -1,0 +1,126 @@
+//===- Sm1Dialect.cpp - registration, attributes, and the classes of tensors -----------------------------------===//
+
+#include "sm1/IR/Sm1.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace sm1;
+
+#include "sm1/IR/Sm1Dialect.cpp.inc"
+#include "sm1/IR/Sm1Enums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "sm1/IR/Sm1Attrs.cpp.inc"
+
+void Sm1Dialect::initialize() {
+  addOperations<
+#define GET_OP_LIST
+#include "sm1/IR/Sm1Ops.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "sm1/IR/Sm1Attrs.cpp.inc"
+      >();
+}
+
+LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t rowTile, int64_t panelTile,
+                                   int64_t singleRowPanels, int64_t rowSplit, int64_t panelSplit) {
+  if (rowTile < 1 || panelTile < 1 || singleRowPanels < 1)
+    return emitError() << "row_tile, panel_tile and single_row_panels must be at least 1, got " << rowTile << ", " << panelTile
+                       << ", " << singleRowPanels;
+  if (singleRowPanels % panelTile)
+    return emitError() << "single_row_panels must be a multiple of panel_tile = " << panelTile << ", got " << singleRowPanels;
+  if (rowSplit < 0 || panelSplit < 0)
+    return emitError() << "row_split and panel_split must not be negative, got " << rowSplit << ", " << panelSplit;
+  return success();
+}
+
+LogicalResult Sm1Dialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  if (attribute.getName() != tiedAttr)
+    return op->emitError() << "unknown attribute '" << attribute.getName().getValue()
+                           << "'; the dialect's attributes of an operation are: " << tiedAttr;
+  auto dictionary = dyn_cast<DictionaryAttr>(attribute.getValue());
+  if (!dictionary || !isa<ModelOp>(op) || !llvm::all_of(dictionary, [](NamedAttribute a) { return isa<StringAttr>(a.getValue()); }))
+    return op->emitError() << tiedAttr << " belongs on sm1.model and maps tensor names to parameter names";
+  return success();
+}
+
+/// One argument's or result's attribute; a misspelt one must not be passed over.
+static LogicalResult verifyInterfaceAttribute(Operation *op, NamedAttribute attribute, bool isResult) {
+  StringRef name = attribute.getName().getValue();
+  auto string = dyn_cast<StringAttr>(attribute.getValue());
+  if (name == rowsAttr && isResult)
+    return string && string.getValue() == "selected"
+               ? success()
+               : op->emitError() << rowsAttr << " must be \"selected\", got " << attribute.getValue();
+  if (name != nameAttr && name != stateAttr)
+    return op->emitError() << "unknown attribute '" << name << "'; " << (isResult ? "a result" : "an argument") << " may have "
+                           << nameAttr << (isResult ? ", sm1.state and sm1.rows" : " and sm1.state");
+  if (!string || string.getValue().empty() || string.getValue().starts_with("__"))
+    return op->emitError() << name << " must be a string that is not empty and does not begin with __, got "
+                           << attribute.getValue();
+  return success();
+}
+
+LogicalResult Sm1Dialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned, NamedAttribute attribute) {
+  return verifyInterfaceAttribute(op, attribute, /*isResult=*/false);
+}
+
+LogicalResult Sm1Dialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned, NamedAttribute attribute) {
+  return verifyInterfaceAttribute(op, attribute, /*isResult=*/true);
+}
+
+/// No tensor of a real model comes near it, and sizes in bytes stay far from the end of 64 bits.
+static constexpr int64_t maxElements = int64_t(1) << 40;
+
+/// True if the dimensions from `first` on are static and at least 1, and their product is at most maxElements.
+static bool isSizedFrom(RankedTensorType tensor, int64_t first) {
+  int64_t elements = 1;
+  for (int64_t size : tensor.getShape().drop_front(first)) {
+    if (size < 1 || size > maxElements / elements)
+      return false;
+    elements *= size;
+  }
+  return true;
+}
+
+TensorClass sm1::classify(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.getRank() < 1 || tensor.getEncoding())
+    return TensorClass::Unknown;
+  Type element = tensor.getElementType();
+  bool isFloat = element.isF32() || element.isBF16() || element.isF16();
+  int64_t rank = tensor.getRank(), dynamic = 0;
+  while (dynamic < rank && tensor.isDynamicDim(dynamic))
+    ++dynamic;
+  if (dynamic == 2 && rank == 2 && element.isSignlessInteger(32))
+    return TensorClass::Tokens;
+  if (!isFloat || !isSizedFrom(tensor, dynamic))
+    return TensorClass::Unknown;
+  if (dynamic == 0)
+    return TensorClass::Param;
+  if (dynamic == 1 && rank >= 2 && element.isF32())
+    return TensorClass::State;
+  return dynamic == 2 && rank == 3 ? TensorClass::Stream : TensorClass::Unknown;
+}
+
+bool sm1::isFloatStream(Type type) { return isStream(type) && cast<RankedTensorType>(type).getElementType().isF32(); }
+
+bool sm1::isParam(Type type, std::optional<int64_t> rank) {
+  return classify(type) == TensorClass::Param && (!rank || cast<RankedTensorType>(type).getRank() == *rank);
+}
+
+bool sm1::isChannelParam(Type type) { return isParam(type, 1) && cast<RankedTensorType>(type).getElementType().isF32(); }
+
+Type sm1::channelParamType(Type stream) {
+  if (!isStream(stream))
+    return NoneType::get(stream.getContext());
+  return RankedTensorType::get({channels(stream)}, Float32Type::get(stream.getContext()));
+}
+
+int64_t sm1::channels(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return classify(type) == TensorClass::State ? tensor.getDimSize(1) : tensor.getShape().back();
+}

@@ -1,0 +1,111 @@
+// The C++ face of the runtime: open a package, bind weights, keep sequences, run rows of tokens or tensors through it.
+#ifndef SM1RT_MODEL_H
+#define SM1RT_MODEL_H
+
+#include "sm1rt/Error.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sm1rt {
+
+struct Plan;     // Plan.h: the package's plan, parsed and checked
+class ModelImpl; // src/Model.cpp
+class SequenceImpl;
+
+struct OpenOptions {
+  /// Checkpoint directory or .safetensors file for an external package; empty: the package carries its weights.
+  std::string params;
+  /// "auto", "cpu"; a device that the machine or the package lacks is an error, never a fallback.
+  std::string device = "auto";
+  /// Target to take from the package, e.g. "x86-64-v3"; empty: the best that this machine runs.
+  std::string isa;
+  /// Worker threads including the caller; 0: one per available core.
+  int threads = 0;
+  /// Rows that one pass over the layers handles at most; bounds the workspace. Results do not depend on it.
+  int64_t rowsPerPass = 256;
+  /// Called with one line per launch when set: kernel, device, layer, rows, microseconds.
+  std::function<void(std::string_view)> trace;
+};
+
+/// The state of one sequence: everything a model remembers. Created zero. Belongs to the model that made it, may outlive no model.
+/// Not thread-safe; different sequences may be used from different threads only in different runs.
+class Sequence {
+public:
+  Sequence(Sequence &&) noexcept;
+  Sequence &operator=(Sequence &&) noexcept;
+  ~Sequence();
+
+  /// An independent copy of the state.
+  Sequence fork() const;
+  /// Back to the start of a sequence: all zero.
+  void reset();
+  /// Tokens run through it since the start.
+  int64_t position() const;
+
+  /// State `index` of the plan, dense [layers, shape...] F32 (no layers dimension when layers is 0).
+  std::vector<float> read(size_t index) const;
+  /// The reverse; `values` must have exactly the state's size, all finite.
+  Expected<void> write(size_t index, const std::vector<float> &values);
+
+  /// Safetensors file with every state and the model's fingerprint. Written whole or not at all.
+  Expected<void> save(const std::string &path) const;
+  /// Refuses the state of another model.
+  Expected<void> load(const std::string &path);
+
+private:
+  friend class Model;
+  friend class ModelImpl;
+  explicit Sequence(std::unique_ptr<SequenceImpl> impl);
+  std::unique_ptr<SequenceImpl> impl;
+};
+
+/// What one sequence contributes to a run. Exactly one of `tokens` or `rows` is used, as the model's inputs say.
+struct Piece {
+  Sequence *sequence;
+  /// [count] token ids; for a model with a tokens input.
+  const int32_t *tokens = nullptr;
+  /// One pointer per "rows" input of the plan, in plan order: [count, width] F32, dense.
+  std::vector<const float *> rows;
+  /// Number of tokens or rows; at least 1.
+  int64_t count = 0;
+  /// Rows (0..count-1, ascending) whose "selected" outputs are wanted.
+  std::vector<int64_t> selected;
+};
+
+/// Dense F32 outputs of a run, one per "rows" output of the plan, in plan order: [rows, width]. For "all": every row of every
+/// piece, piece after piece; for "selected": the selected rows, piece after piece.
+using Outputs = std::vector<std::vector<float>>;
+
+class Model {
+public:
+  static Expected<Model> open(const std::string &package, const OpenOptions &options);
+  Model(Model &&) noexcept;
+  Model &operator=(Model &&) noexcept;
+  ~Model();
+
+  const Plan &plan() const;
+  /// e.g. "cpu (x86-64-v4, 2 threads)".
+  std::string deviceName() const;
+  /// Hash of description, params, states and weights, 16 hex digits; what ties a saved state to its model. Reads all weights once.
+  Expected<std::string> fingerprint() const;
+  /// A sequence at its start. Like Sequence::fork it throws std::bad_alloc when the machine has no memory left.
+  Sequence newSequence() const;
+
+  /// Runs all pieces, states of their sequences updated; entry "prefill" (any count) or "step" (every count 1). Long pieces are cut
+  /// into passes of at most rowsPerPass rows with carried state; a sequence's bits depend on neither the cuts nor its neighbours.
+  /// On an error no sequence has changed.
+  Expected<Outputs> run(std::string_view entry, const std::vector<Piece> &pieces);
+
+private:
+  explicit Model(std::unique_ptr<ModelImpl> impl);
+  std::unique_ptr<ModelImpl> impl;
+};
+
+} // namespace sm1rt
+
+#endif // SM1RT_MODEL_H

@@ -1,0 +1,108 @@
+/* The package format: everything the compiler and the runtime must agree on, and the only header they share.
+ *
+ * A package is a safetensors file: 8 bytes of little-endian header length, a JSON header, then data. The compiler pads the
+ * header with spaces so that data starts on a multiple of SM1_DATA_ALIGNMENT, and aligns every tensor to SM1_TENSOR_ALIGNMENT with
+ * U8 tensors named "pad/<n>". The header's __metadata__ (string values only) holds:
+ *
+ *   "sm1.format"   decimal SM1_FORMAT_VERSION
+ *   "sm1.plan"     the plan, JSON, described below
+ *   "sm1.source"   the description that was compiled, MLIR text
+ *
+ * and the tensors are
+ *
+ *   "kernel/<target>"   U8 [bytes]   machine code of one target: flat, free of relocations, position independent
+ *   "weight/<name>"     packed weights, in a self-contained package; absent from an external one
+ *
+ * The plan (all keys required unless marked optional; unknown keys are ignored):
+ *
+ *   compiler  string                     "sm1c 0.1.0 (LLVM 22.1.8)"
+ *   model     string                     the symbol of sm1.model
+ *   form      "exact" | "closed_form"    arithmetic of the scans
+ *   storage   "f32" | "bf16" | "f16"     dtype of matrices in memory
+ *   compute   "f32" | "bf16"             what projections multiply
+ *   whole_sequence  bool                 true: a prefill must not be cut in time (closed_form)
+ *   weights_in      "package" | "external"
+ *   states    [{name, layers, shape}]    one per state of a sequence; element [channel, extra...] f32 per layer; layers 0: no layer
+ *                                        dimension. In memory a layer's state is [extra...][stride(channel)], channels contiguous.
+ *   inputs    [{name, kind: "tokens", limit}]           I32 [batch, time], 0 <= token < limit
+ *             [{name, kind: "rows", width}]             F32 [batch, time, width]
+ *             [{name, kind: "state", state}]            F32 [batch, layers, shape...] (no layers dimension when layers is 0)
+ *   outputs   [{name, kind: "rows", width, rows: "all" | "selected"}]    "selected": computed only for the rows asked for
+ *             [{name, kind: "state", state}]
+ *   params    [{name, count, shape}]     tensors a checkpoint must hold, exactly these. "{i}" in the name runs over 0..count-1; count 0:
+ *                                        one tensor, no "{i}"
+ *             [{name, equals}]           optional tensor, when present identical to param `equals`
+ *   weights   [{name, from, count, dtype, shape, steps}]     what kernels read: `from` is a param's name, steps are applied in order:
+ *                {op: "rows", begin, end}      keep rows begin..end-1 of the first dimension
+ *                {op: "cast", to: dtype}       round to nearest even
+ *                {op: "channels_last"}         [C, a, b...] becomes [a*b..., C]; [C] stays [C]
+ *                {op: "pad", to: n}            last dimension grows to n with zeros
+ *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
+ *             dtype and shape are those after the last step
+ *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4"
+ *   hashes    {part: hex}                FNV-1a 64 of "source" and of each "kernel/<target>"; detects accidents, not malice
+ *
+ * A program:
+ *
+ *   kernels   [{name, offset}]           entry points in kernel/<target>
+ *   buffers   [{rows: "all" | "selected", stride, dtype}]   workspace, one [rows, stride] array each; row padding may hold anything
+ *                                        I32 buffers hold tokens and have stride 1
+ *   inputs    [buffer]                   one per plan input; -1 for states
+ *   outputs   [buffer]                   one per plan output; -1 for states
+ *   entries   {"prefill": [step], "step": [step]}
+ *
+ * A step is a launch or a loop over layers (loops do not nest):
+ *
+ *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, scratch}
+ *   {loop: layers, body: [launch]}
+ *   arg: {buffer: n} | {weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states with layers > 0 are
+ *   those of the current layer.
+ *
+ * A launch covers [0, rows) x [0, panels), panel p being channels 16p..16p+15. The runtime cuts it into tasks that may run in any
+ * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split
+ * (0: never cut) except the last. Every task may use `scratch` bytes, 64-byte aligned, uninitialised. A launch starts after all
+ * tasks of the one before it have finished.
+ *
+ * Rows: the tokens of all sequences of a run, one after the other, without padding. Segment s owns rows segmentStart[s] to
+ * segmentStart[s+1]-1, at least one. Strides are multiples of 16 elements, arrays start on 64 bytes.
+ */
+#ifndef SM1RT_PACKAGEFORMAT_H
+#define SM1RT_PACKAGEFORMAT_H
+
+#include <stdint.h>
+
+#define SM1_FORMAT_VERSION 1
+#define SM1_FORMAT_OLDEST 1
+#define SM1_DATA_ALIGNMENT 4096
+#define SM1_TENSOR_ALIGNMENT 64
+#define SM1_PANEL 16
+
+/* Kernels use one calling convention on every system: that of Windows x64. */
+#if defined(_WIN32) || !defined(__x86_64__)
+#define SM1_CPU_ABI
+#else
+#define SM1_CPU_ABI __attribute__((ms_abi))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One task of a launch. Every field is 8 bytes, in this order; new fields go to the end. */
+typedef struct Sm1CpuTask {
+  void *const *args;           /* one pointer per arg of the launch */
+  const int32_t *rowSegment;   /* [rows of the run] the segment of each row */
+  const int32_t *segmentStart; /* [segments + 1] first row of each segment */
+  const int32_t *selected;     /* [selected rows] row of the run behind each selected row */
+  void *scratch;               /* private to the task */
+  int64_t rowBegin, rowEnd;    /* rows of the launch's row space */
+  int64_t panelBegin, panelEnd;
+} Sm1CpuTask;
+
+typedef void(SM1_CPU_ABI *Sm1CpuKernel)(const Sm1CpuTask *task);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SM1RT_PACKAGEFORMAT_H */

@@ -1,0 +1,116 @@
+// The plan of a package: what PackageFormat.h describes, as structs. parsePlan checks every index, size and relation once; whoever
+// holds a Plan may use its numbers without looking again.
+#ifndef SM1RT_PLAN_H
+#define SM1RT_PLAN_H
+
+#include "sm1rt/Error.h"
+#include "sm1rt/Packing.h"
+#include "sm1rt/packing/Checkpoint.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sm1rt {
+
+/// Which rows a buffer or launch has: every row of the run, or those whose outputs were asked for.
+enum class RowSpace { All, Selected };
+
+/// One state of a sequence: F32 [layers, shape...], channels are the first dimension of shape.
+struct PlanState {
+  std::string name;
+  int64_t layers = 0; ///< 0: no layer dimension
+  std::vector<int64_t> shape;
+
+  int64_t copies() const { return layers ? layers : 1; }
+  /// Shape of the dense form, with the layer dimension where there is one.
+  std::vector<int64_t> denseShape() const;
+};
+
+/// An input or output of every entry.
+struct PlanPort {
+  enum class Kind { Tokens, Rows, State };
+  std::string name;
+  Kind kind = Kind::Rows;
+  int64_t limit = 0;             ///< Tokens: 0 <= token < limit
+  int64_t width = 0;             ///< Rows
+  RowSpace rows = RowSpace::All; ///< Rows
+  size_t state = 0;              ///< State: index in Plan::states
+};
+
+/// A tensor of the checkpoint; its `equals` is an index in Plan::params.
+using PlanParam = CheckpointParam;
+
+/// A packed weight: what kernels read.
+struct PlanWeight {
+  std::string name;
+  size_t param = 0; ///< index in Plan::params
+  int64_t count = 0;
+  TensorType type; ///< of one layer, after all steps
+  std::vector<PackingStep> steps;
+
+  int64_t copies() const { return count ? count : 1; }
+};
+
+struct PlanKernel {
+  std::string name;
+  uint64_t offset = 0; ///< bytes from the start of the target's code
+};
+
+struct PlanBuffer {
+  RowSpace rows = RowSpace::All;
+  int64_t stride = 0; ///< elements: 1 for tokens (I32), else a multiple of 16
+  DType dtype = DType::F32;
+};
+
+struct PlanArg {
+  enum class Kind { Buffer, Weight, StateIn, StateOut };
+  Kind kind = Kind::Buffer;
+  size_t index = 0;
+};
+
+struct PlanLaunch {
+  size_t kernel = 0;
+  std::vector<PlanArg> args;
+  RowSpace rows = RowSpace::All;
+  int64_t rowSplit = 0, panels = 1, panelSplit = 0;
+  int64_t scratch = 0; ///< bytes per task
+};
+
+/// A single launch (layers 0, one in body) or a loop over layers.
+struct PlanStep {
+  int64_t layers = 0;
+  std::vector<PlanLaunch> body;
+};
+
+struct PlanProgram {
+  std::vector<PlanKernel> kernels;
+  std::vector<PlanBuffer> buffers;
+  std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
+  std::map<std::string, std::vector<PlanStep>, std::less<>> entries;
+};
+
+struct Plan {
+  std::string compiler, model, form;
+  DType storage = DType::F32, compute = DType::F32;
+  bool wholeSequence = false;
+  bool weightsExternal = false;
+  std::vector<PlanState> states;
+  std::vector<PlanPort> inputs, outputs;
+  std::vector<PlanParam> params;
+  std::vector<PlanWeight> weights;
+  std::map<std::string, PlanProgram, std::less<>> programs; ///< by target
+  std::map<std::string, std::string> hashes;
+};
+
+/// Bytes of code of each target, from the package's "kernel/<target>" tensors.
+using CodeSizes = std::map<std::string, uint64_t, std::less<>>;
+
+/// Parses and checks the whole plan. `where` (the package's path) starts every error.
+Expected<Plan> parsePlan(std::string_view text, const std::string &where, const CodeSizes &codeSizes);
+
+} // namespace sm1rt
+
+#endif // SM1RT_PLAN_H

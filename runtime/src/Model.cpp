@@ -1,0 +1,88 @@
+// Opening a model, and what does not belong to a run: sequences, names, the fingerprint.
+#include "ModelImpl.h"
+
+#include "Guard.h"
+
+#include <fmt/format.h>
+
+#include <new>
+
+namespace sm1rt {
+
+static constexpr int64_t rowsPerPassLimit = 1 << 20;
+
+ModelImpl::ModelImpl(Package opened, OpenedDevice onDevice, const OpenOptions &options)
+    : package(std::move(opened)), options(options), device(std::move(onDevice.device)),
+      program(package.plan.programs.find(onDevice.target)->second), layout(package.plan) {}
+
+Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, const OpenOptions &options) {
+  if (options.rowsPerPass < 1 || options.rowsPerPass > rowsPerPassLimit)
+    return Error{fmt::format("rows per pass: {} is outside 1 to {}", options.rowsPerPass, rowsPerPassLimit)};
+  auto package = Package::open(path);
+  if (!package)
+    return package.error();
+  auto target = openDevice(*package, options);
+  if (!target)
+    return target.error();
+  auto model = std::make_unique<ModelImpl>(std::move(*package), std::move(*target), options);
+  // The program moved with the package; std::map keeps its nodes in place, so the device's reference stays good.
+  auto weights = Weights::bind(model->package, options.params, *model->device);
+  if (!weights)
+    return weights.error();
+  model->weights = std::move(*weights);
+  return model;
+}
+
+static uint64_t hashText(const std::string &text, uint64_t seed) {
+  // The length keeps ("ab", "c") and ("a", "bc") apart.
+  uint64_t length = text.size();
+  return fnv1a(text.data(), length, fnv1a(&length, sizeof(length), seed));
+}
+
+Expected<std::string> ModelImpl::fingerprint() {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (knownFingerprint)
+    return *knownFingerprint;
+  auto hash = weights.hash(package.plan, *device);
+  if (!hash)
+    return hash.error();
+  uint64_t seed = hashText(package.source, *hash);
+  for (const PlanParam &param : package.plan.params)
+    seed = hashText(fmt::format("{} {} {}", param.name, param.count, toString(param.shape)), seed);
+  for (const PlanState &state : package.plan.states)
+    seed = hashText(fmt::format("{} {} {}", state.name, state.layers, toString(state.shape)), seed);
+  knownFingerprint = toHex(seed);
+  return *knownFingerprint;
+}
+
+Model::Model(std::unique_ptr<ModelImpl> impl) : impl(std::move(impl)) {}
+Model::Model(Model &&) noexcept = default;
+Model &Model::operator=(Model &&) noexcept = default;
+Model::~Model() = default;
+
+Expected<Model> Model::open(const std::string &package, const OpenOptions &options) {
+  auto impl = guarded([&] { return ModelImpl::open(package, options); });
+  if (!impl)
+    return impl.error();
+  return Model(std::move(*impl));
+}
+
+const Plan &Model::plan() const { return impl->package.plan; }
+std::string Model::deviceName() const { return impl->device->name(); }
+Expected<std::string> Model::fingerprint() const {
+  return guarded([&] { return impl->fingerprint(); });
+}
+
+Sequence Model::newSequence() const {
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  auto memory = impl->device->allocate(impl->layout.bytes);
+  if (!memory)
+    throw std::bad_alloc();
+  return Sequence(std::unique_ptr<SequenceImpl>(new SequenceImpl{impl.get(), std::move(*memory), 0}));
+}
+
+Expected<Outputs> Model::run(std::string_view entry, const std::vector<Piece> &pieces) {
+  return guarded([&] { return impl->run(entry, pieces); });
+}
+
+} // namespace sm1rt

@@ -1,0 +1,469 @@
+// Reads a plan and checks it: the package is an untrusted file, everything behind parsePlan relies on what is established here.
+#include "sm1rt/Plan.h"
+
+#include "Json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace sm1rt {
+
+static constexpr int64_t dimensionLimit = int64_t(1) << 32;
+static constexpr int64_t widthLimit = int64_t(1) << 24;
+static constexpr int64_t layerLimit = 1 << 16;
+static constexpr int64_t splitLimit = int64_t(1) << 31;
+static constexpr int64_t scratchLimit = int64_t(64) << 20;
+static constexpr int64_t stateBytesLimit = int64_t(1) << 32;
+static constexpr int64_t rowBytesLimit = int64_t(1) << 28; // workspace of one row
+static constexpr uint64_t packedBytesLimit = uint64_t(1) << 40;
+
+std::vector<int64_t> PlanState::denseShape() const {
+  std::vector<int64_t> dense = shape;
+  if (layers)
+    dense.insert(dense.begin(), layers);
+  return dense;
+}
+
+namespace {
+
+/// Reads one plan; cursors share `failure`, the first thing found wrong.
+class PlanReader {
+public:
+  PlanReader(const CodeSizes &codeSizes) : codeSizes(codeSizes) {}
+
+  void read(const JsonCursor &at) {
+    readHead(at);
+    readStates(at["states"]);
+    readPorts(at["inputs"], plan.inputs, /*areInputs=*/true);
+    readPorts(at["outputs"], plan.outputs, /*areInputs=*/false);
+    readParams(at["params"]);
+    readWeights(at["weights"]);
+    readHashes(at["hashes"]);
+    readPrograms(at["programs"]);
+  }
+
+  Plan plan;
+
+private:
+  void readHead(const JsonCursor &at);
+  void readStates(const JsonCursor &list);
+  void readPorts(const JsonCursor &list, std::vector<PlanPort> &ports, bool areInputs);
+  PlanPort readPort(const JsonCursor &at, bool isInput);
+  void readParams(const JsonCursor &list);
+  void resolveEquals(const JsonCursor &list);
+  void readWeights(const JsonCursor &list);
+  PlanWeight readWeight(const JsonCursor &at);
+  void readHashes(const JsonCursor &at);
+  void readPrograms(const JsonCursor &at);
+  PlanProgram readProgram(const JsonCursor &at, uint64_t codeBytes);
+  std::vector<int> readPortBuffers(const JsonCursor &list, const std::vector<PlanPort> &ports, const PlanProgram &program);
+  void checkPortBuffer(const JsonCursor &at, const PlanPort &port, const PlanBuffer &buffer);
+  PlanStep readStep(const JsonCursor &at, const PlanProgram &program);
+  PlanLaunch readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers);
+  PlanArg readArg(const JsonCursor &at, const PlanProgram &program, int64_t layers, RowSpace rows);
+
+  const CodeSizes &codeSizes;
+};
+
+} // namespace
+
+//===-- Small pieces --------------------------------------------------------------------------------------------------------===//
+
+/// A string that is one of `choices`; its index.
+static size_t readChoice(const JsonCursor &at, std::initializer_list<const char *> choices) {
+  std::string text = at.string();
+  std::string all;
+  size_t index = 0;
+  for (const char *choice : choices) {
+    if (text == choice)
+      return index;
+    all += fmt::format("{}'{}'", index++ ? ", " : "", choice);
+  }
+  at.fail(fmt::format("'{}' is none of {}", text, all));
+  return 0;
+}
+
+static RowSpace readRowSpace(const JsonCursor &at) {
+  return readChoice(at, {"all", "selected"}) == 0 ? RowSpace::All : RowSpace::Selected;
+}
+
+static DType readDType(const JsonCursor &at) {
+  std::string text = at.string();
+  auto dtype = parseDType(text);
+  if (!dtype)
+    at.fail(fmt::format("'{}' is no dtype", text));
+  return dtype.value_or(DType::F32);
+}
+
+static std::vector<int64_t> readShape(const JsonCursor &at) {
+  std::vector<int64_t> shape;
+  for (size_t i = 0, rank = at.arraySize(8); i < rank; ++i)
+    shape.push_back(at[i].integer(1, dimensionLimit));
+  if (!at.failed() && !elementCount(shape))
+    at.fail(fmt::format("{} is too large", toString(shape)));
+  return shape;
+}
+
+/// Fails where two elements of a list have one name.
+template <typename Item> static void checkNames(const JsonCursor &list, const std::vector<Item> &items) {
+  std::set<std::string> names;
+  for (const Item &item : items)
+    if (!names.insert(item.name).second)
+      list.fail(fmt::format("name '{}' appears twice", item.name));
+}
+
+template <typename Item> static int indexOf(const std::vector<Item> &items, const std::string &name) {
+  for (size_t i = 0; i < items.size(); ++i)
+    if (items[i].name == name)
+      return int(i);
+  return -1;
+}
+
+/// An element of `items` by index; 0 after a failure, with `items` possibly empty.
+template <typename Item> static size_t readIndex(const JsonCursor &at, const std::vector<Item> &items, const char *what) {
+  if (items.empty()) {
+    at.fail(fmt::format("there is no {}", what));
+    return 0;
+  }
+  int64_t index = at.integer(INT64_MIN, INT64_MAX);
+  if (index >= 0 && uint64_t(index) < items.size())
+    return size_t(index);
+  at.fail(fmt::format("{} {} does not exist, there are {}", what, index, items.size()));
+  return 0;
+}
+
+//===-- States, ports, params, weights --------------------------------------------------------------------------------------===//
+
+void PlanReader::readHead(const JsonCursor &at) {
+  plan.compiler = at["compiler"].string();
+  plan.model = at["model"].string();
+  plan.form = readChoice(at["form"], {"exact", "closed_form"}) == 0 ? "exact" : "closed_form";
+  const DType storages[] = {DType::F32, DType::BF16, DType::F16};
+  plan.storage = storages[readChoice(at["storage"], {"f32", "bf16", "f16"})];
+  plan.compute = readChoice(at["compute"], {"f32", "bf16"}) == 0 ? DType::F32 : DType::BF16;
+  plan.wholeSequence = at["whole_sequence"].boolean();
+  plan.weightsExternal = readChoice(at["weights_in"], {"package", "external"}) == 1;
+}
+
+void PlanReader::readStates(const JsonCursor &list) {
+  int64_t total = 0;
+  for (size_t i = 0, count = list.arraySize(256); i < count; ++i) {
+    JsonCursor at = list[i];
+    PlanState state{at["name"].name(), at["layers"].integer(0, layerLimit), readShape(at["shape"])};
+    if (state.shape.empty())
+      at.fail("shape needs the channel dimension at least");
+    if (at.failed())
+      return;
+    // Padded channels at most 16 times the dense size.
+    uint64_t bytes = *elementCount(state.shape) * 4 * 16;
+    if (bytes > uint64_t(stateBytesLimit) / uint64_t(state.copies()) ||
+        (total += int64_t(bytes) * state.copies()) > stateBytesLimit)
+      at.fail(fmt::format("states of a sequence take more than {} bytes", stateBytesLimit / 16));
+    plan.states.push_back(std::move(state));
+  }
+  checkNames(list, plan.states);
+}
+
+PlanPort PlanReader::readPort(const JsonCursor &at, bool isInput) {
+  PlanPort port;
+  port.name = at["name"].name();
+  std::string kind = at["kind"].string();
+  if (kind == "tokens" && isInput) {
+    port.kind = PlanPort::Kind::Tokens;
+    port.limit = at["limit"].integer(1, INT32_MAX);
+  } else if (kind == "rows") {
+    port.kind = PlanPort::Kind::Rows;
+    port.width = at["width"].integer(1, widthLimit);
+    port.rows = isInput ? RowSpace::All : readRowSpace(at["rows"]);
+  } else if (kind == "state") {
+    port.kind = PlanPort::Kind::State;
+    JsonCursor state = at["state"];
+    // By name or by position in `states`.
+    int named = state.isString() ? indexOf(plan.states, state.string()) : 0;
+    if (named < 0)
+      state.fail(fmt::format("there is no state '{}'", state.string()));
+    port.state = state.isString() ? size_t(named < 0 ? 0 : named) : readIndex(state, plan.states, "state");
+  } else {
+    at["kind"].fail(fmt::format("'{}' is none of {}", kind, isInput ? "'tokens', 'rows', 'state'" : "'rows', 'state'"));
+  }
+  return port;
+}
+
+void PlanReader::readPorts(const JsonCursor &list, std::vector<PlanPort> &ports, bool areInputs) {
+  int tokens = 0, rows = 0;
+  for (size_t i = 0, count = list.arraySize(256); i < count && !list.failed(); ++i) {
+    ports.push_back(readPort(list[i], areInputs));
+    tokens += ports.back().kind == PlanPort::Kind::Tokens;
+    rows += ports.back().kind == PlanPort::Kind::Rows;
+  }
+  checkNames(list, ports);
+  if (areInputs && tokens > 1)
+    list.fail(fmt::format("{} tokens inputs, at most 1 is possible", tokens));
+  if (areInputs && tokens + rows == 0)
+    list.fail("one input must be tokens or rows");
+}
+
+void PlanReader::readParams(const JsonCursor &list) {
+  size_t count = list.arraySize();
+  for (size_t i = 0; i < count && !list.failed(); ++i) {
+    JsonCursor at = list[i];
+    PlanParam param;
+    param.name = at["name"].name();
+    if (!at.has("equals")) {
+      param.count = at["count"].integer(0, layerLimit);
+      param.shape = readShape(at["shape"]);
+      if ((param.count > 0) != (param.name.find("{i}") != std::string::npos))
+        at.fail(fmt::format("'{}' with count {}: a name has '{{i}}' exactly when count is not 0", param.name, param.count));
+    }
+    plan.params.push_back(std::move(param));
+  }
+  checkNames(list, plan.params);
+  resolveEquals(list);
+}
+
+/// Second pass over params: those that repeat another one take over its shape.
+void PlanReader::resolveEquals(const JsonCursor &list) {
+  for (size_t i = 0; i < plan.params.size() && !list.failed(); ++i) {
+    if (!list[i].has("equals"))
+      continue;
+    std::string name = list[i]["equals"].name();
+    int other = indexOf(plan.params, name);
+    if (other < 0 || list[size_t(other)].has("equals")) {
+      list[i]["equals"].fail(fmt::format("there is no param '{}' with a shape", name));
+      return;
+    }
+    plan.params[i].equals = other;
+    plan.params[i].count = plan.params[size_t(other)].count;
+    plan.params[i].shape = plan.params[size_t(other)].shape;
+  }
+}
+
+static PackingStep readPackingStep(const JsonCursor &at) {
+  std::string op = at["op"].string();
+  if (op == "rows")
+    return PackingStep::rows(at["begin"].integer(0, dimensionLimit), at["end"].integer(0, dimensionLimit));
+  if (op == "cast")
+    return PackingStep::cast(readDType(at["to"]));
+  if (op == "channels_last")
+    return PackingStep::channelsLast();
+  if (op == "pad")
+    return PackingStep::pad(at["to"].integer(1, dimensionLimit));
+  if (op == "panels") {
+    at["width"].integer(16, 16);
+    return PackingStep::panels();
+  }
+  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels'", op));
+  return PackingStep::channelsLast();
+}
+
+PlanWeight PlanReader::readWeight(const JsonCursor &at) {
+  PlanWeight weight;
+  weight.name = at["name"].name();
+  std::string from = at["from"].name();
+  int param = indexOf(plan.params, from);
+  if (param < 0 || plan.params[size_t(param)].equals >= 0) {
+    at["from"].fail(fmt::format("there is no param '{}' with a shape", from));
+    return weight;
+  }
+  weight.param = size_t(param);
+  weight.count = at["count"].integer(0, layerLimit);
+  weight.type = {readDType(at["dtype"]), readShape(at["shape"])};
+  JsonCursor steps = at["steps"];
+  for (size_t i = 0, count = steps.arraySize(16); i < count; ++i)
+    weight.steps.push_back(readPackingStep(steps[i]));
+  if (at.failed())
+    return weight;
+  const PlanParam &source = plan.params[size_t(param)];
+  if (weight.count != source.count)
+    at.fail(fmt::format("count {} differs from count {} of param '{}'", weight.count, source.count, source.name));
+  // Without a cast the dtype is the checkpoint's; binding compares it.
+  bool casts =
+      std::any_of(weight.steps.begin(), weight.steps.end(), [](auto &step) { return step.kind == PackingStep::Kind::Cast; });
+  auto packed = packedType({casts ? DType::F32 : weight.type.dtype, source.shape}, weight.steps);
+  if (!packed)
+    at.fail(packed.error().message);
+  else if (*packed != weight.type)
+    at.fail(fmt::format("declared {}, its steps give {}", toString(weight.type), toString(*packed)));
+  return weight;
+}
+
+void PlanReader::readWeights(const JsonCursor &list) {
+  uint64_t total = 0;
+  for (size_t i = 0, count = list.arraySize(); i < count && !list.failed(); ++i) {
+    plan.weights.push_back(readWeight(list[i]));
+    if (list.failed())
+      return;
+    uint64_t bytes = *byteCount(plan.weights.back().type);
+    uint64_t copies = uint64_t(plan.weights.back().copies());
+    if (bytes > packedBytesLimit / copies || (total += bytes * copies) > packedBytesLimit)
+      list[i].fail(fmt::format("packed weights take more than {} bytes", packedBytesLimit));
+  }
+  checkNames(list, plan.weights);
+}
+
+void PlanReader::readHashes(const JsonCursor &at) {
+  for (const std::string &part : at.keys()) {
+    std::string hash = at[part.c_str()].string();
+    if (hash.size() != 16 || hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+      at[part.c_str()].fail(fmt::format("'{}' is no hash of 16 lower-case hex digits", hash));
+    plan.hashes.emplace(part, hash);
+  }
+}
+
+//===-- Programs ------------------------------------------------------------------------------------------------------------===//
+
+void PlanReader::readPrograms(const JsonCursor &at) {
+  for (const std::string &target : at.keys()) {
+    auto code = codeSizes.find(target);
+    if (code == codeSizes.end())
+      at[target.c_str()].fail(fmt::format("the package has no tensor 'kernel/{}'", target));
+    if (at.failed())
+      return;
+    plan.programs.emplace(target, readProgram(at[target.c_str()], code->second));
+  }
+  if (!at.failed() && plan.programs.empty())
+    at.fail("no target");
+}
+
+PlanProgram PlanReader::readProgram(const JsonCursor &at, uint64_t codeBytes) {
+  PlanProgram program;
+  JsonCursor kernels = at["kernels"];
+  for (size_t i = 0, count = kernels.arraySize(); i < count; ++i) {
+    int64_t last = codeBytes ? int64_t(codeBytes) - 1 : 0;
+    program.kernels.push_back({kernels[i]["name"].name(), uint64_t(kernels[i]["offset"].integer(0, last))});
+  }
+  if (codeBytes == 0 && !program.kernels.empty())
+    kernels.fail("the target has no code");
+  JsonCursor buffers = at["buffers"];
+  int64_t rowBytes = 0;
+  for (size_t i = 0, count = buffers.arraySize(4096); i < count; ++i) {
+    JsonCursor stride = buffers[i]["stride"];
+    DType dtype = readDType(buffers[i]["dtype"]);
+    bool tokens = dtype == DType::I32; // one number per row, no room for vectors
+    PlanBuffer buffer{readRowSpace(buffers[i]["rows"]), stride.integer(tokens ? 1 : 16, tokens ? 1 : 2 * widthLimit), dtype};
+    if (!tokens && buffer.stride % 16 != 0)
+      stride.fail(fmt::format("{} is not a multiple of 16", buffer.stride));
+    if ((rowBytes += buffer.stride * int64_t(dtypeBytes(buffer.dtype))) > rowBytesLimit)
+      buffers.fail(fmt::format("one row of the workspace takes more than {} bytes", rowBytesLimit));
+    program.buffers.push_back(buffer);
+  }
+  program.inputs = readPortBuffers(at["inputs"], plan.inputs, program);
+  program.outputs = readPortBuffers(at["outputs"], plan.outputs, program);
+  JsonCursor entries = at["entries"];
+  for (const std::string &name : entries.keys()) {
+    JsonCursor steps = entries[name.c_str()];
+    std::vector<PlanStep> list;
+    for (size_t i = 0, count = steps.arraySize(); i < count && !at.failed(); ++i)
+      list.push_back(readStep(steps[i], program));
+    program.entries.emplace(name, std::move(list));
+  }
+  if (!at.failed() && program.entries.empty())
+    entries.fail("no entry");
+  return program;
+}
+
+void PlanReader::checkPortBuffer(const JsonCursor &at, const PlanPort &port, const PlanBuffer &buffer) {
+  bool tokens = port.kind == PlanPort::Kind::Tokens;
+  DType dtype = tokens ? DType::I32 : DType::F32;
+  if (buffer.dtype != dtype)
+    at.fail(fmt::format("'{}' is {}, its buffer {}", port.name, dtypeName(dtype), dtypeName(buffer.dtype)));
+  if (!tokens && buffer.stride < port.width)
+    at.fail(fmt::format("'{}' is {} wide, its buffer has stride {}", port.name, port.width, buffer.stride));
+  if (buffer.rows != port.rows)
+    at.fail(fmt::format("'{}' and its buffer disagree on rows 'all' or 'selected'", port.name));
+}
+
+std::vector<int> PlanReader::readPortBuffers(const JsonCursor &list, const std::vector<PlanPort> &ports,
+                                             const PlanProgram &program) {
+  std::vector<int> buffers;
+  size_t count = list.arraySize();
+  if (count != ports.size())
+    list.fail(fmt::format("{} buffers for {} inputs or outputs of the plan", count, ports.size()));
+  for (size_t i = 0; i < count && !list.failed(); ++i) {
+    bool state = ports[i].kind == PlanPort::Kind::State;
+    int64_t buffer = state ? list[i].integer(-1, -1) : int64_t(readIndex(list[i], program.buffers, "buffer"));
+    if (!state && !list.failed())
+      checkPortBuffer(list[i], ports[i], program.buffers[size_t(buffer)]);
+    buffers.push_back(int(buffer));
+  }
+  return buffers;
+}
+
+PlanStep PlanReader::readStep(const JsonCursor &at, const PlanProgram &program) {
+  PlanStep step;
+  if (!at.has("loop")) {
+    step.body.push_back(readLaunch(at, program, 0));
+    return step;
+  }
+  step.layers = at["loop"].integer(1, layerLimit);
+  JsonCursor body = at["body"];
+  for (size_t i = 0, count = body.arraySize(); i < count && !at.failed(); ++i) {
+    if (body[i].has("loop"))
+      body[i].fail("loops do not nest");
+    step.body.push_back(readLaunch(body[i], program, step.layers));
+  }
+  return step;
+}
+
+PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers) {
+  PlanLaunch launch;
+  launch.kernel = readIndex(at["kernel"], program.kernels, "kernel");
+  launch.rows = readRowSpace(at["rows"]);
+  launch.rowSplit = at["row_split"].integer(0, splitLimit);
+  launch.panels = at["panels"].integer(1, splitLimit);
+  launch.panelSplit = at["panel_split"].integer(0, splitLimit);
+  launch.scratch = at["scratch"].integer(0, scratchLimit);
+  JsonCursor args = at["args"];
+  for (size_t i = 0, count = args.arraySize(256); i < count && !at.failed(); ++i)
+    launch.args.push_back(readArg(args[i], program, layers, launch.rows));
+  return launch;
+}
+
+/// What belongs to a layer needs a loop over exactly its layers.
+static void checkLayers(const JsonCursor &at, const std::string &what, int64_t count, int64_t layers) {
+  if (count == 0 || count == layers)
+    return;
+  at.fail(layers ? fmt::format("{} has {} layers, the loop has {}", what, count, layers)
+                 : fmt::format("{} has {} layers and is used outside of a loop", what, count));
+}
+
+PlanArg PlanReader::readArg(const JsonCursor &at, const PlanProgram &program, int64_t layers, RowSpace rows) {
+  if (at.keys().size() != 1)
+    at.fail("must be one of {buffer}, {weight}, {state_in}, {state_out}");
+  PlanArg arg;
+  if (at.has("buffer")) {
+    arg = {PlanArg::Kind::Buffer, readIndex(at["buffer"], program.buffers, "buffer")};
+    // There is no way back from a row of the run to a selected row, so such a launch would leave the buffer.
+    if (!at.failed() && rows == RowSpace::All && program.buffers[arg.index].rows == RowSpace::Selected)
+      at.fail("a launch over all rows cannot use a buffer of selected rows");
+  } else if (at.has("weight")) {
+    arg = {PlanArg::Kind::Weight, readIndex(at["weight"], plan.weights, "weight")};
+    if (!at.failed())
+      checkLayers(at, fmt::format("weight '{}'", plan.weights[arg.index].name), plan.weights[arg.index].count, layers);
+  } else if (at.has("state_in") || at.has("state_out")) {
+    bool in = at.has("state_in");
+    arg = {in ? PlanArg::Kind::StateIn : PlanArg::Kind::StateOut,
+           readIndex(at[in ? "state_in" : "state_out"], plan.states, "state")};
+    if (!at.failed())
+      checkLayers(at, fmt::format("state '{}'", plan.states[arg.index].name), plan.states[arg.index].layers, layers);
+  } else {
+    at.fail("must be one of {buffer}, {weight}, {state_in}, {state_out}");
+  }
+  return arg;
+}
+
+Expected<Plan> parsePlan(std::string_view text, const std::string &where, const CodeSizes &codeSizes) {
+  auto json = parseJson(text, where + ": plan");
+  if (!json)
+    return json.error();
+  std::string failure;
+  PlanReader reader(codeSizes);
+  reader.read(JsonCursor(*json, "plan", failure));
+  if (!failure.empty())
+    return Error{fmt::format("{}: {}", where, failure)};
+  return std::move(reader.plan);
+}
+
+} // namespace sm1rt

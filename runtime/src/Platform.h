@@ -1,0 +1,129 @@
+// Everything the runtime and the tools need from the operating system, in one place: Platform.cpp is the only file that another
+// system has to replace.
+#ifndef SM1RT_SRC_PLATFORM_H
+#define SM1RT_SRC_PLATFORM_H
+
+#include "sm1rt/Error.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sm1rt {
+
+/// A whole file mapped read-only. Move-only.
+class FileMapping {
+public:
+  static Expected<FileMapping> open(const std::string &path);
+  FileMapping(FileMapping &&other) noexcept;
+  FileMapping &operator=(FileMapping &&other) noexcept;
+  ~FileMapping();
+
+  const uint8_t *data() const { return address; }
+  uint64_t size() const { return bytes; }
+
+private:
+  FileMapping(const uint8_t *address, uint64_t bytes) : address(address), bytes(bytes) {}
+  const uint8_t *address;
+  uint64_t bytes;
+};
+
+/// Code copied to memory of its own: writable while copied, then executable, never both. Move-only.
+class ExecutableMemory {
+public:
+  static Expected<ExecutableMemory> load(const void *code, uint64_t bytes);
+  ExecutableMemory(ExecutableMemory &&other) noexcept;
+  ExecutableMemory &operator=(ExecutableMemory &&other) noexcept;
+  ~ExecutableMemory();
+
+  const uint8_t *data() const { return address; }
+
+private:
+  ExecutableMemory(uint8_t *address, uint64_t bytes) : address(address), bytes(bytes) {}
+  uint8_t *address;
+  uint64_t bytes;
+};
+
+/// Zeroed memory on a page boundary; from 2 MiB on the system is asked for huge pages. Move-only; may be empty.
+class PageMemory {
+public:
+  static Expected<PageMemory> allocate(uint64_t bytes);
+  PageMemory() = default;
+  PageMemory(PageMemory &&other) noexcept;
+  PageMemory &operator=(PageMemory &&other) noexcept;
+  ~PageMemory();
+
+  uint8_t *data() const { return address; }
+  uint64_t size() const { return bytes; }
+
+private:
+  PageMemory(uint8_t *address, uint64_t bytes) : address(address), bytes(bytes) {}
+  uint8_t *address = nullptr;
+  uint64_t bytes = 0;
+};
+
+/// x86-64 levels that both the CPU and the operating system (register state) support.
+struct CpuFeatures {
+  bool v3 = false; ///< AVX2, FMA, F16C, BMI, MOVBE, LZCNT
+  bool v4 = false; ///< v3 and AVX-512 F, BW, CD, DQ, VL
+};
+CpuFeatures cpuFeatures();
+/// e.g. "Intel(R) Xeon(R) Platinum 8488C"; empty when unknown.
+std::string cpuName();
+/// Cores that this process may run on, at least 1.
+int availableCores();
+/// Tells the core that this thread is waiting in a loop.
+void spinPause();
+
+bool fileExists(const std::string &path);
+bool isDirectory(const std::string &path);
+Expected<std::string> readTextFile(const std::string &path, uint64_t limitBytes);
+
+/// A file being written beside its final place; commit() renames it over whatever is there, the destructor removes what was not
+/// committed. A final place that exists and is no regular file is refused. Move-only.
+class TemporaryFile {
+public:
+  static Expected<TemporaryFile> create(const std::string &finalPath);
+  TemporaryFile(TemporaryFile &&other) noexcept;
+  TemporaryFile &operator=(TemporaryFile &&other) noexcept;
+  ~TemporaryFile();
+
+  Expected<void> write(const void *data, uint64_t bytes);
+  Expected<void> commit();
+
+private:
+  TemporaryFile(std::string finalPath, std::string path, int handle);
+  std::string finalPath, path;
+  int handle = -1;
+};
+
+/// Writes a whole small file through a TemporaryFile.
+Expected<void> writeFile(const std::string &path, std::string_view content);
+/// A path beside `path` that no other process uses, for a child process to write to.
+std::string temporaryName(const std::string &path);
+/// Moves `from` over `to` in one step; both on one file system.
+Expected<void> replaceFile(const std::string &from, const std::string &to);
+/// Removes a file; one that is not there is no error.
+void removeFile(const std::string &path);
+
+/// The user's cache folder for `application`, created when it is not there: XDG_CACHE_HOME, else ~/.cache.
+Expected<std::string> cacheDirectory(const std::string &application);
+/// Path of the running program.
+Expected<std::string> executablePath();
+bool stderrIsTerminal();
+
+struct ProcessResult {
+  int exitCode = 0;   ///< 128 + signal when it was killed
+  std::string output; ///< standard output and error, interleaved; at most the last 1 MiB
+};
+
+/// Runs a program (a path, or a name that is searched in PATH) to its end. `onOutput`, when set, sees its output as it comes.
+Expected<ProcessResult> runProcess(const std::vector<std::string> &arguments,
+                                   const std::function<void(std::string_view)> &onOutput = nullptr);
+
+} // namespace sm1rt
+
+#endif // SM1RT_SRC_PLATFORM_H

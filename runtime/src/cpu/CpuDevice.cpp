@@ -1,0 +1,170 @@
+// The CPU as a device.
+#include "CpuDevice.h"
+
+#include "CodeLoader.h"
+#include "ThreadPool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+namespace sm1rt {
+
+//===-- Partition -----------------------------------------------------------------------------------------------------------===//
+
+/// Enough tasks per thread that a thread that was held up leaves little behind, few enough that taking them costs nothing.
+static constexpr int64_t tasksPerThread = 4;
+
+static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
+
+TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads) {
+  int64_t wanted = threads > 1 ? tasksPerThread * threads : 1;
+  int64_t rowBlocks = launch.rowSplit ? divideUp(rows, launch.rowSplit) : 1;
+  int64_t units = launch.panelSplit ? divideUp(launch.panels, launch.panelSplit) : 1;
+  // Many rows make tasks enough: then panels stay together, and a task reads its rows once.
+  int64_t panelBlocks = std::clamp<int64_t>(divideUp(wanted, rowBlocks), 1, units);
+  TaskGrid grid;
+  grid.blockRows = launch.rowSplit ? std::min(launch.rowSplit, rows) : rows;
+  // Few rows and few panels: row blocks below the limit.
+  if (launch.rowSplit && rowBlocks * panelBlocks < wanted)
+    grid.blockRows = std::min(grid.blockRows, divideUp(rows, divideUp(wanted, panelBlocks)));
+  grid.rowBlocks = divideUp(rows, grid.blockRows);
+  grid.blockPanels = launch.panelSplit ? divideUp(units, panelBlocks) * launch.panelSplit : launch.panels;
+  grid.panelBlocks = divideUp(launch.panels, grid.blockPanels);
+  return grid;
+}
+
+//===-- Device --------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+
+class CpuBuffer : public DeviceBuffer {
+public:
+  CpuBuffer(PageMemory owned, uint64_t size) : memory(std::move(owned)) {
+    address = memory.data();
+    bytes = size;
+  }
+  CpuBuffer(const void *borrowed, uint64_t size) {
+    // Kernels never write to weights, the only memory that is borrowed.
+    address = static_cast<uint8_t *>(const_cast<void *>(borrowed));
+    bytes = size;
+  }
+
+private:
+  PageMemory memory;
+};
+
+/// What the tasks of one launch share.
+struct LaunchContext {
+  Sm1CpuKernel kernel;
+  const DeviceLaunch *launch;
+  TaskGrid grid;
+  uint8_t *scratch;
+  uint64_t scratchStride;
+};
+
+class CpuDevice : public Device {
+public:
+  CpuDevice(const std::string &target, int threads) : target(target), pool(threads) {}
+
+  std::string name() const override {
+    return fmt::format("cpu ({}, {} thread{})", target, pool.size(), pool.size() == 1 ? "" : "s");
+  }
+  std::string shortName() const override { return "cpu"; }
+
+  Expected<std::unique_ptr<DeviceBuffer>> allocate(uint64_t bytes) override {
+    auto memory = PageMemory::allocate(bytes);
+    if (!memory)
+      return memory.error();
+    return std::unique_ptr<DeviceBuffer>(new CpuBuffer(std::move(*memory), bytes));
+  }
+  std::unique_ptr<DeviceBuffer> borrow(const void *data, uint64_t bytes) override {
+    return std::unique_ptr<DeviceBuffer>(new CpuBuffer(data, bytes));
+  }
+
+  uint8_t *hostAddress(const DeviceBuffer &buffer) override { return buffer.address; }
+
+  Expected<void> clear(const DeviceBuffer &buffer) override {
+    std::memset(buffer.address, 0, buffer.bytes);
+    return {};
+  }
+  Expected<void> upload(const StridedCopy &copy) override { return copyRows(copy); }
+  Expected<void> download(const StridedCopy &copy) override { return copyRows(copy); }
+  Expected<void> copy(const StridedCopy &copy) override { return copyRows(copy); }
+
+  Expected<void> load(const FileTensor &code, const PlanProgram &program) override;
+  Expected<int64_t> launch(const DeviceLaunch &launch) override;
+  Expected<void> synchronize() override { return {}; }
+
+private:
+  static Expected<void> copyRows(const StridedCopy &copy) {
+    for (uint64_t row = 0; row < copy.height && copy.width > 0; ++row)
+      std::memcpy(copy.to + row * copy.toPitch, copy.from + row * copy.fromPitch, copy.width);
+    return {};
+  }
+  static void runTask(void *context, int64_t index, int thread);
+
+  std::string target;
+  ThreadPool pool;
+  std::optional<LoadedCode> code;
+  PageMemory scratch; // one part per thread
+  uint64_t scratchStride = 0;
+};
+
+} // namespace
+
+Expected<void> CpuDevice::load(const FileTensor &file, const PlanProgram &program) {
+  std::vector<uint64_t> offsets;
+  for (const PlanKernel &kernel : program.kernels)
+    offsets.push_back(kernel.offset);
+  auto loaded = LoadedCode::load(file.data, file.bytes, offsets);
+  if (!loaded)
+    return loaded.error();
+  code.emplace(std::move(*loaded));
+  int64_t largest = 0;
+  for (auto &[name, steps] : program.entries)
+    for (const PlanStep &step : steps)
+      for (const PlanLaunch &launch : step.body)
+        largest = std::max(largest, launch.scratch);
+  // Threads' parts a page apart, so that no line is shared.
+  scratchStride = uint64_t(divideUp(largest, 4096)) * 4096;
+  auto memory = PageMemory::allocate(scratchStride * uint64_t(pool.size()));
+  if (!memory)
+    return memory.error();
+  scratch = std::move(*memory);
+  return {};
+}
+
+/// Panels outside, rows inside: tasks that follow each other share a block of the matrix.
+void CpuDevice::runTask(void *context, int64_t index, int thread) {
+  auto &shared = *static_cast<LaunchContext *>(context);
+  const DeviceLaunch &launch = *shared.launch;
+  const TaskGrid &grid = shared.grid;
+  int64_t row = index % grid.rowBlocks * grid.blockRows, panel = index / grid.rowBlocks * grid.blockPanels;
+  Sm1CpuTask task;
+  task.args = launch.args;
+  task.rowSegment = launch.tables.rowSegment;
+  task.segmentStart = launch.tables.segmentStart;
+  task.selected = launch.tables.selected;
+  task.scratch = shared.scratch + uint64_t(thread) * shared.scratchStride;
+  task.rowBegin = row;
+  task.rowEnd = std::min(row + grid.blockRows, launch.rows);
+  task.panelBegin = panel;
+  task.panelEnd = std::min(panel + grid.blockPanels, launch.plan->panels);
+  shared.kernel(&task);
+}
+
+Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
+  LaunchContext context{code->kernel(launch.plan->kernel), &launch, partition(*launch.plan, launch.rows, pool.size()),
+                        scratch.data(), scratchStride};
+  pool.run(context.grid.tasks(), runTask, &context);
+  return context.grid.tasks();
+}
+
+std::unique_ptr<Device> makeCpuDevice(const std::string &target, int threads) {
+  return std::make_unique<CpuDevice>(target, threads > 0 ? threads : availableCores());
+}
+
+} // namespace sm1rt

@@ -1,0 +1,207 @@
+// The plan's parser: what is right comes through, and every wrong number in it is refused with its place.
+#include "TestPackage.h"
+#include "sm1rt/Package.h"
+
+#include <functional>
+#include <vector>
+
+using namespace sm1rt;
+using namespace sm1test;
+using nlohmann::json;
+
+namespace {
+
+Expected<Plan> parse(const json &plan) { return parsePlan(plan.dump(), "x.sm1pkg", {{"x86-64-v3", toyCode().size()}}); }
+
+/// The error of a plan after a change.
+std::string refusal(const std::function<void(json &)> &change) {
+  json plan = toyPlan(true);
+  change(plan);
+  auto parsed = parse(plan);
+  return parsed ? "accepted" : parsed.error().message;
+}
+
+#define EXPECT_REFUSED(text, change)                                                                                               \
+  do {                                                                                                                             \
+    std::string message = refusal([](json &plan) { change; });                                                                     \
+    EXPECT_NE(message.find(text), std::string::npos) << #change << "\n  " << message;                                              \
+  } while (false)
+
+json &program(json &plan) { return plan["programs"]["x86-64-v3"]; }
+json &launch(json &plan, size_t step) { return program(plan)["entries"]["prefill"][step]; }
+json &scan(json &plan) { return launch(plan, 2)["body"][0]; }
+
+TEST(PlanTest, ReadsTheToyPlan) {
+  auto plan = parse(toyPlan(true));
+  ASSERT_OK(plan);
+  EXPECT_EQ(plan->model, "toy");
+  EXPECT_TRUE(plan->weightsExternal);
+  EXPECT_EQ(plan->states[0].denseShape(), (std::vector<int64_t>{2, 21}));
+  EXPECT_EQ(plan->states[1].denseShape(), (std::vector<int64_t>{21, 2}));
+  EXPECT_EQ(plan->params[1].tensorName(1), "decay.1");
+  EXPECT_EQ(plan->params[2].equals, 0);
+  EXPECT_EQ(plan->params[2].shape, plan->params[0].shape);
+  EXPECT_EQ(plan->weights[1].type, (TensorType{DType::F32, {32}}));
+  const PlanProgram &program = plan->programs.at("x86-64-v3");
+  ASSERT_EQ(program.entries.at("prefill").size(), 4u);
+  EXPECT_EQ(program.entries.at("prefill")[2].layers, 2);
+  EXPECT_EQ(program.entries.at("prefill")[2].body[0].args[2].kind, PlanArg::Kind::StateIn);
+  EXPECT_EQ(program.inputs, (std::vector<int>{0, -1, -1}));
+}
+
+TEST(PlanTest, UnknownKeysAreIgnored) {
+  EXPECT_EQ(refusal([](json &plan) { plan["report"] = {1, 2}; }), "accepted");
+}
+
+TEST(PlanTest, RefusesBrokenText) {
+  EXPECT_ERROR(parsePlan("", "x.sm1pkg", {}), "x.sm1pkg: plan: not JSON");
+  EXPECT_ERROR(parsePlan("[]", "x.sm1pkg", {}), "must be an object");
+  EXPECT_ERROR(parsePlan("{\"a\":1,\"a\":2}", "x.sm1pkg", {}), "key 'a' appears twice");
+}
+
+// Each key in turn is taken away, and each value in turn replaced by values of other types and sizes: never a crash, and without
+// the key always an error. Replacements may be harmless (names), so only removal is held to an answer.
+TEST(PlanTest, SurvivesEveryDamage) {
+  json flat = toyPlan(true).flatten();
+  const json values[] = {
+      nullptr, -1, 0, 1, 3, 17, int64_t(1) << 40, uint64_t(-1), 1.5, "x", true, json::array(), json::object(), json::array({-1})};
+  for (auto &item : flat.items()) {
+    if (item.key().find("entries/step/") != std::string::npos)
+      continue; // a copy of prefill
+    for (const json &value : values) {
+      json plan = toyPlan(true);
+      plan[json::json_pointer(item.key())] = value;
+      (void)parse(plan);
+    }
+    json::json_pointer place(item.key());
+    json plan = toyPlan(true);
+    json &parent = plan[place.parent_pointer()];
+    if (!parent.is_object() || item.key().find("/hashes/") == 0)
+      continue;
+    parent.erase(place.back());
+    EXPECT_FALSE(parse(plan)) << item.key();
+  }
+}
+
+TEST(PlanTest, RefusesHead) {
+  EXPECT_REFUSED("x.sm1pkg: plan.form: 'fast' is none of 'exact', 'closed_form'", plan["form"] = "fast");
+  EXPECT_REFUSED("storage", plan["storage"] = "int8");
+  EXPECT_REFUSED("whole_sequence", plan["whole_sequence"] = 1);
+  EXPECT_REFUSED("hashes", plan["hashes"]["source"] = "xyz");
+}
+
+TEST(PlanTest, RefusesStatesAndPorts) {
+  EXPECT_REFUSED("states[0].shape[0]: 0 is outside", plan["states"][0]["shape"] = {0});
+  EXPECT_REFUSED("needs the channel dimension", plan["states"][0]["shape"] = json::array());
+  EXPECT_REFUSED("states[0].layers: -1 is outside", plan["states"][0]["layers"] = -1);
+  EXPECT_REFUSED("states of a sequence take more", plan["states"][0]["shape"] = {1 << 30});
+  EXPECT_REFUSED("name 'h' appears twice", plan["states"][1]["name"] = "h");
+  EXPECT_REFUSED("state 2 does not exist, there are 2", plan["inputs"][1]["state"] = 2);
+  EXPECT_REFUSED("there is no state 'q'", plan["inputs"][1]["state"] = "q");
+  EXPECT_REFUSED("inputs[0].limit: 0 is outside", plan["inputs"][0]["limit"] = 0);
+  EXPECT_REFUSED("must be tokens or rows", plan["inputs"].erase(0));
+  EXPECT_REFUSED("'tokens' is none of 'rows', 'state'", plan["outputs"][0]["kind"] = "tokens");
+  EXPECT_REFUSED("outputs[0].width", plan["outputs"][0]["width"] = int64_t(1) << 40);
+}
+
+TEST(PlanTest, RefusesParamsAndWeights) {
+  EXPECT_REFUSED("exactly when count is not 0", plan["params"][0]["count"] = 2);
+  EXPECT_REFUSED("exactly when count is not 0", plan["params"][1]["count"] = 0);
+  EXPECT_REFUSED("there is no param 'nothing'", plan["params"][2]["equals"] = "nothing");
+  EXPECT_REFUSED("there is no param 'head'", plan["params"][2]["equals"] = "head");
+  EXPECT_REFUSED("is too large", plan["params"][0]["shape"] = json::array({int64_t(1) << 32, int64_t(1) << 32}));
+  EXPECT_REFUSED("there is no param 'nothing'", plan["weights"][0]["from"] = "nothing");
+  EXPECT_REFUSED("count 3 differs from count 2", plan["weights"][1]["count"] = 3);
+  EXPECT_REFUSED("declared F32 [11, 48], its steps give F32 [11, 32]", plan["weights"][0]["shape"] = json::array({11, 48}));
+  EXPECT_REFUSED("declared BF16", plan["weights"][0]["dtype"] = "bf16");
+  EXPECT_REFUSED("more than doubles", plan["weights"][0]["steps"][1]["to"] = 1 << 30);
+  EXPECT_REFUSED("'sort' is none of", plan["weights"][0]["steps"][0]["op"] = "sort");
+  EXPECT_REFUSED("rows", (plan["weights"][0]["steps"] = json::array({{{"op", "rows"}, {"begin", 5}, {"end", 12}}})));
+}
+
+TEST(PlanTest, RefusesProgramTables) {
+  EXPECT_REFUSED("no tensor 'kernel/sm_120'", plan["programs"]["sm_120"] = program(plan));
+  EXPECT_REFUSED("no target", plan["programs"] = json::object());
+  EXPECT_REFUSED("kernels[0].offset", program(plan)["kernels"][0]["offset"] = 1 << 20);
+  EXPECT_REFUSED("kernels[0].offset", program(plan)["kernels"][0]["offset"] = -1);
+  EXPECT_REFUSED("24 is not a multiple of 16", program(plan)["buffers"][1]["stride"] = 24);
+  EXPECT_REFUSED("1 is outside 16 to", program(plan)["buffers"][1]["stride"] = 1);
+  EXPECT_REFUSED("16 is outside 1 to 1", program(plan)["buffers"][0]["stride"] = 16);
+  EXPECT_REFUSED("0 is outside", program(plan)["buffers"][1]["stride"] = 0);
+  EXPECT_REFUSED("'y' is 21 wide, its buffer has stride 16", program(plan)["buffers"][2]["stride"] = 16);
+  EXPECT_REFUSED("'tokens' is I32, its buffer F32", program(plan)["inputs"][0] = 1);
+  EXPECT_REFUSED("disagree on rows", program(plan)["outputs"][0] = 1);
+  EXPECT_REFUSED("buffer 7 does not exist, there are 3", program(plan)["outputs"][0] = 7);
+  EXPECT_REFUSED("buffer -2 does not exist", program(plan)["outputs"][0] = -2);
+  EXPECT_REFUSED("outside -1 to -1", program(plan)["inputs"][1] = 0);
+  EXPECT_REFUSED("2 buffers for 3", program(plan)["inputs"] = json::array({0, -1}));
+  EXPECT_REFUSED("no entry", program(plan)["entries"] = json::object());
+}
+
+TEST(PlanTest, RefusesLaunches) {
+  EXPECT_REFUSED("kernel 4 does not exist, there are 4", launch(plan, 0)["kernel"] = 4);
+  EXPECT_REFUSED("weight 2 does not exist", launch(plan, 0)["args"][1]["weight"] = 2);
+  EXPECT_REFUSED("must be one of {buffer}", (launch(plan, 0)["args"][1] = {{"pointer", 2}}));
+  EXPECT_REFUSED("must be one of {buffer}", (launch(plan, 0)["args"][1] = {{"buffer", 1}, {"weight", 0}}));
+  EXPECT_REFUSED("panels: 0 is outside", launch(plan, 0)["panels"] = 0);
+  EXPECT_REFUSED("scratch", launch(plan, 0)["scratch"] = int64_t(1) << 40);
+  EXPECT_REFUSED("row_split", launch(plan, 0)["row_split"] = -4);
+  EXPECT_REFUSED("loop: 0 is outside", launch(plan, 2)["loop"] = 0);
+  EXPECT_REFUSED("weight 'decay' has 2 layers, the loop has 3", launch(plan, 2)["loop"] = 3);
+  EXPECT_REFUSED("loops do not nest", launch(plan, 2)["body"][0] = launch(plan, 2));
+  EXPECT_REFUSED("state 'h' has 2 layers and is used outside of a loop", launch(plan, 1)["args"][1]["state_in"] = 0);
+  EXPECT_REFUSED("weight 'decay' has 2 layers and is used outside of a loop", launch(plan, 0)["args"][1]["weight"] = 1);
+  EXPECT_REFUSED("cannot use a buffer of selected rows", scan(plan)["args"][0]["buffer"] = 2);
+}
+
+//===-- Packages ------------------------------------------------------------------------------------------------------------===//
+
+TEST(PackageTest, OpensBothForms) {
+  TemporaryFolder folder;
+  for (bool external : {true, false}) {
+    writeToyPackage(folder.file("toy.sm1pkg"), external);
+    auto package = Package::open(folder.file("toy.sm1pkg"));
+    ASSERT_OK(package);
+    EXPECT_EQ(package->source, "toy source");
+    EXPECT_EQ(package->code("x86-64-v3").bytes, toyCode().size());
+  }
+}
+
+TEST(PackageTest, RefusesOtherVersionsAndFiles) {
+  TemporaryFolder folder;
+  std::string path = folder.file("toy.sm1pkg");
+  writeToyCheckpoint(path);
+  EXPECT_ERROR(Package::open(path), "not a package, its header has no 'sm1.format'");
+  writeToyPackage(path, true);
+  std::string bytes = readBytes(path);
+  size_t version = bytes.find("\"sm1.format\":\"1\"");
+  ASSERT_NE(version, std::string::npos);
+  bytes[version + 14] = '4';
+  writeBytes(path, bytes);
+  EXPECT_ERROR(Package::open(path), "package format 4, this runtime reads 1 to 1");
+}
+
+TEST(PackageTest, RefusesDamage) {
+  TemporaryFolder folder;
+  std::string path = folder.file("toy.sm1pkg");
+  writeToyPackage(path, false);
+  std::string bytes = readBytes(path);
+  std::string damaged = bytes;
+  damaged[4096] = char(damaged[4096] ^ 1);
+  writeBytes(path, damaged);
+  EXPECT_ERROR(Package::open(path), "'kernel/x86-64-v3' has hash");
+  damaged = bytes;
+  damaged[damaged.find("toy source") + 2] = 'x';
+  writeBytes(path, damaged);
+  EXPECT_ERROR(Package::open(path), "'source' has hash");
+  json plan = toyPlan(false);
+  plan["hashes"].erase("source");
+  writeToyPackage(path, false, &plan);
+  EXPECT_ERROR(Package::open(path), "no hash of 'source'");
+  plan = toyPlan(false);
+  plan["weights"][1]["name"] = "gone";
+  writeToyPackage(path, false, &plan);
+  EXPECT_ERROR(Package::open(path), "tensor 'weight/gone' is missing, the plan asks for F32 [2, 32]");
+}
+
+} // namespace

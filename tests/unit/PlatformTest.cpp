@@ -1,0 +1,61 @@
+// What the operating system is asked for.
+#include "Platform.h"
+#include "TestFiles.h"
+
+#include <cstring>
+
+using namespace sm1rt;
+using namespace sm1test;
+
+namespace {
+
+TEST(PlatformTest, RunsProcesses) {
+  std::string seen;
+  auto result = runProcess({"sh", "-c", "echo out; echo err >&2; exit 3"}, [&](std::string_view part) { seen += part; });
+  ASSERT_OK(result);
+  EXPECT_EQ(result->exitCode, 3);
+  EXPECT_EQ(result->output, "out\nerr\n");
+  EXPECT_EQ(seen, result->output);
+  EXPECT_EQ(runProcess({"sh", "-c", "kill -9 $$"})->exitCode, 128 + 9);
+  EXPECT_ERROR(runProcess({"/nowhere/program"}), "/nowhere/program: no such file");
+}
+
+TEST(PlatformTest, CacheFolder) {
+  TemporaryFolder folder;
+  ASSERT_EQ(setenv("XDG_CACHE_HOME", folder.file("a/b").c_str(), 1), 0);
+  auto path = cacheDirectory("sm1");
+  ASSERT_OK(path);
+  EXPECT_EQ(*path, folder.file("a/b/sm1"));
+  EXPECT_TRUE(isDirectory(*path));
+  unsetenv("XDG_CACHE_HOME");
+}
+
+TEST(PlatformTest, MemoryIsZeroAndAligned) {
+  for (uint64_t bytes : {uint64_t(1), uint64_t(5000), uint64_t(3) << 20}) {
+    auto memory = PageMemory::allocate(bytes);
+    ASSERT_OK(memory);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(memory->data()) % 4096, 0u);
+    EXPECT_EQ(memory->data()[bytes - 1], 0);
+    memory->data()[bytes - 1] = 1;
+  }
+  EXPECT_ERROR(PageMemory::allocate(uint64_t(1) << 60), "more than any machine has");
+}
+
+TEST(PlatformTest, WritesWholeFiles) {
+  TemporaryFolder folder;
+  ASSERT_OK(writeFile(folder.file("x"), "one"));
+  ASSERT_OK(writeFile(folder.file("x"), "two"));
+  EXPECT_EQ(*readTextFile(folder.file("x"), 10), "two");
+  EXPECT_ERROR(readTextFile(folder.file("x"), 2), "3 bytes, at most 2");
+  EXPECT_EQ(folder.fileCount(), 1u);
+  EXPECT_ERROR(writeFile(folder.path.string(), "x"), "not a regular file");
+}
+
+TEST(PlatformTest, KnowsItself) {
+  EXPECT_GE(availableCores(), 1);
+  EXPECT_TRUE(fileExists(*executablePath()));
+  CpuFeatures features = cpuFeatures();
+  EXPECT_TRUE(features.v3 || !features.v4);
+}
+
+} // namespace

@@ -1,0 +1,44 @@
+# How every target of this project is compiled and linked. Settings that a caller has already made are left alone.
+include(CheckLinkerFlag)
+include(GNUInstallDirs)
+
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo" FORCE)
+endif()
+
+add_compile_options(-Wall -Wextra)
+
+# Results must not depend on which host compiler fuses a multiply with an add: kernels say where they want it.
+add_compile_options(-ffp-contract=off)
+
+if(SM1_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+find_program(SM1_CCACHE ccache)
+if(SM1_CCACHE)
+  foreach(language C CXX)
+    if(NOT CMAKE_${language}_COMPILER_LAUNCHER)
+      set(CMAKE_${language}_COMPILER_LAUNCHER "${SM1_CCACHE}")
+    endif()
+  endforeach()
+endif()
+
+# The fastest linker that works; the check links a real program, so a broken installation is passed over.
+foreach(linker mold lld)
+  check_linker_flag(CXX "-fuse-ld=${linker}" SM1_LINKER_${linker})
+  if(SM1_LINKER_${linker})
+    add_link_options("-fuse-ld=${linker}")
+    break()
+  endif()
+endforeach()

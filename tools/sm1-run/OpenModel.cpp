@@ -1,0 +1,101 @@
+// Opens models and checks that they are what the command line asked for.
+#include "OpenModel.h"
+
+#include "Checkpoint.h"
+
+#include "Platform.h"
+
+#include <fmt/format.h>
+
+using namespace sm1rt;
+
+static OpenOptions openOptionsFrom(const CommonOptions &options) {
+  OpenOptions open;
+  open.params = options.params;
+  open.device = options.device;
+  open.isa = options.isa;
+  open.threads = options.threads;
+  if (options.trace)
+    open.trace = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
+  return open;
+}
+
+/// `asked` is what the command line says, empty for no wish.
+static Expected<void> checkCompiledWith(const std::string &package, const char *option, const std::string &asked,
+                                        const std::string &have) {
+  if (asked.empty() || asked == have)
+    return {};
+  return Error{fmt::format("{}: compiled with {}={}, --{}={} was asked for; recompile with sm1c --{}={}", package, option, have,
+                           option, asked, option, asked)};
+}
+
+static Expected<void> checkDType(const std::string &package, const char *option, const std::string &asked, DType have) {
+  if (std::optional<DType> dtype = parseDType(asked); !asked.empty() && dtype == have)
+    return {};
+  std::string lower = dtypeName(have);
+  for (char &letter : lower)
+    letter = char(std::tolower(letter));
+  return checkCompiledWith(package, option, asked, lower);
+}
+
+static Expected<Model> openPackage(const CommonOptions &options) {
+  if (!fileExists(options.model))
+    return Error{fmt::format("{}: no such file or directory; name a package or a checkpoint directory", options.model)};
+  Expected<Model> model = Model::open(options.model, openOptionsFrom(options));
+  if (!model)
+    return model;
+  const Plan &plan = model->plan();
+  Expected<void> matches = checkCompiledWith(options.model, "form", options.form, plan.form);
+  if (matches)
+    matches = checkDType(options.model, "weights", options.weights, plan.storage);
+  if (matches)
+    matches = checkDType(options.model, "compute", options.compute, plan.compute);
+  if (!matches)
+    return matches.error();
+  return model;
+}
+
+static Expected<Model> openCheckpoint(const CommonOptions &options) {
+  Expected<std::string> package = compiledPackage(options);
+  if (!package)
+    return package.error();
+  OpenOptions open = openOptionsFrom(options);
+  if (open.params.empty())
+    open.params = options.model;
+  return Model::open(*package, open);
+}
+
+Expected<Model> openModel(const CommonOptions &options) {
+  return isDirectory(options.model) ? openCheckpoint(options) : openPackage(options);
+}
+
+Expected<TokenModel> tokenModelOf(const Plan &plan, const std::string &name) {
+  TokenModel model{0, 0, 0};
+  int tokenInputs = 0, rowInputs = 0, rowOutputs = 0;
+  for (const PlanPort &input : plan.inputs) {
+    tokenInputs += input.kind == PlanPort::Kind::Tokens;
+    rowInputs += input.kind == PlanPort::Kind::Rows;
+    if (input.kind == PlanPort::Kind::Tokens)
+      model.vocabulary = input.limit;
+  }
+  for (const PlanPort &output : plan.outputs) {
+    rowOutputs += output.kind == PlanPort::Kind::Rows;
+    if (output.kind == PlanPort::Kind::Rows)
+      model.logitsWidth = output.width;
+  }
+  if (tokenInputs != 1 || rowInputs != 0 || rowOutputs != 1)
+    return Error{fmt::format(
+        "{}: '{}' takes {} token and {} row inputs and gives {} row outputs, a whole model takes tokens and gives logits; "
+        "run it with sm1-run call",
+        name, plan.model, tokenInputs, rowInputs, rowOutputs)};
+  if (model.logitsWidth != model.vocabulary)
+    return Error{fmt::format("{}: '{}' takes {} tokens and gives {} logits, both must be the vocabulary; run it with sm1-run call",
+                             name, plan.model, model.vocabulary, model.logitsWidth)};
+  return model;
+}
+
+Expected<void> checkWritable(const std::string &path) {
+  if (Expected<TemporaryFile> file = TemporaryFile::create(path); !file)
+    return file.error();
+  return {};
+}

@@ -1,0 +1,52 @@
+// Command lines through CLI11; its exceptions end here.
+#include "Options.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+void addCommonOptions(CLI::App &app, CommonOptions &options) {
+  app.add_option("MODEL", options.model, "a package (.sm1pkg) or a checkpoint directory")->required();
+  std::string group = "How the model is opened";
+  app.add_option("--params", options.params, "checkpoint directory or safetensors file for a package without weights")
+      ->type_name("DIR|FILE")
+      ->group(group);
+  app.add_option("--form", options.form, "arithmetic of the scan: exact, or closed_form to diagnose old checkpoints")
+      ->check(CLI::IsMember({"exact", "closed_form"}))
+      ->type_name("FORM")
+      ->group(group);
+  app.add_option("--weights", options.weights, "how matrices are stored; default: as in the checkpoint")
+      ->type_name("DTYPE")
+      ->group(group);
+  app.add_option("--compute", options.compute, "what projections multiply; default: f32")->type_name("DTYPE")->group(group);
+  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N; never another than asked for")
+      ->type_name("DEVICE")
+      ->group(group);
+  app.add_option("--isa", options.isa, "target to take from the package, e.g. x86-64-v3; default: the best")
+      ->type_name("TARGET")
+      ->group(group);
+  app.add_option("--threads", options.threads, "worker threads; default: one per core")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N")
+      ->group(group);
+  app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
+}
+
+int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv) {
+  try {
+    tool.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return tool.exit(error) == 0 ? 0 : 2;
+  }
+  for (const Command &command : commands) {
+    if (!command.app->parsed())
+      continue;
+    if (sm1rt::Expected<void> done = command.run(); !done) {
+      fmt::print(stderr, "error: {}\n", done.error().message);
+      return 1;
+    }
+    // Output may sit in a buffer that a full disk or a closed pipe refuses.
+    return std::fflush(stdout) == 0 ? 0 : 1;
+  }
+  return 2;
+}

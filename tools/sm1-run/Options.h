@@ -1,0 +1,36 @@
+// Options that every command of sm1-run and sm1-bench has, and the shape of a command.
+#ifndef SM1_TOOLS_OPTIONS_H
+#define SM1_TOOLS_OPTIONS_H
+
+#include "sm1rt/Error.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+
+struct CommonOptions {
+  std::string model;  ///< package or checkpoint directory
+  std::string params; ///< checkpoint directory or safetensors file; empty: the model's own
+  std::string device = "auto";
+  std::string isa;     ///< empty: the best
+  std::string form;    ///< empty: exact, or what the package has
+  std::string weights; ///< empty: the checkpoint's dtype, or what the package has
+  std::string compute; ///< empty: f32, or what the package has
+  int threads = 0;     ///< 0: one per core
+  bool trace = false;
+};
+
+/// A subcommand and what it does once its options are parsed.
+struct Command {
+  CLI::App *app;
+  std::function<sm1rt::Expected<void>()> run;
+};
+
+/// Adds MODEL and the options above to `app`. `options` must live as long as `app`.
+void addCommonOptions(CLI::App &app, CommonOptions &options);
+
+/// Parses the command line and runs the chosen command: 0 it worked, 1 it said an error, 2 the command line is wrong.
+int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv);
+
+#endif // SM1_TOOLS_OPTIONS_H
