@@ -1,7 +1,7 @@
 //===- Compile.cpp - the whole way from a request to a file --------------------------------------------------------===//
 //
-// Stages up to fused are run once; from scheduled on, every target works on its own copy. MLIR runs in this thread, LLVM in one thread per
-// target, since that is where the time goes.
+// Stages up to fused are run once; from scheduled on, every target works on its own copy. MLIR runs in this thread, LLVM in one
+// thread per target, since that is where the time goes.
 
 #include "sm1c/Compile.h"
 
@@ -24,7 +24,10 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <thread>
 
 using namespace mlir;
@@ -134,7 +137,8 @@ bool Compilation::failedWith(llvm::Error error) {
 void Compilation::finishPhase(const char *phase) {
   auto now = std::chrono::steady_clock::now();
   if (request.timing)
-    report(llvm::formatv("time: {0,-34} {1,8:f1} ms", phase, std::chrono::duration<double, std::milli>(now - phaseStart).count()).str());
+    report(llvm::formatv("time: {0,-34} {1,8:f1} ms", phase, std::chrono::duration<double, std::milli>(now - phaseStart).count())
+               .str());
   phaseStart = now;
 }
 
@@ -144,18 +148,30 @@ bool Compilation::endsBefore(StringRef name) const {
   return wanted < llvm::find(names, name.str()); // a package is behind all of them
 }
 
+/// Writes a whole file or none.
+static llvm::Error writeFile(const std::string &path, const std::string &text) {
+  auto error = llvm::writeToOutput(path, [&](raw_ostream &stream) { return stream << text, llvm::Error::success(); });
+  if (!error)
+    return error;
+  std::string reason = llvm::toString(std::move(error));
+  StringRef rest = reason;
+  rest.consume_front("'" + path + "': ");
+  return llvm::createStringError(path + ": " + rest.lower());
+}
+
 bool Compilation::dump(StringRef file, const std::string &text) {
-  if (request.dumpStages.empty())
-    return true;
-  std::string path = request.dumpStages + "/" + file.str();
-  return !failedWith(llvm::writeToOutput(path, [&](raw_ostream &stream) { return stream << text, llvm::Error::success(); }));
+  return request.dumpStages.empty() || !failedWith(writeFile(request.dumpStages + "/" + file.str(), text));
 }
 
 /// The text of a stage, kept if it was asked for. `target` is set for stages of one target.
 bool Compilation::keepStage(StringRef name, const Target *target, const std::string &text) {
-  static constexpr std::pair<llvm::StringLiteral, llvm::StringLiteral> files[] = {
-      {"spec", "00-spec.mlir"},          {"precise", "10-precise.mlir"}, {"fused", "20-fused.mlir"}, {"scheduled", "30-scheduled-{0}.mlir"},
-      {"target", "40-target-{0}.mlir"}, {"llvm", "50-{0}.ll"},          {"asm", "60-{0}.s"}};
+  static constexpr std::pair<llvm::StringLiteral, llvm::StringLiteral> files[] = {{"spec", "00-spec.mlir"},
+                                                                                  {"precise", "10-precise.mlir"},
+                                                                                  {"fused", "20-fused.mlir"},
+                                                                                  {"scheduled", "30-scheduled-{0}.mlir"},
+                                                                                  {"target", "40-target-{0}.mlir"},
+                                                                                  {"llvm", "50-{0}.ll"},
+                                                                                  {"asm", "60-{0}.s"}};
   if (wants(name)) {
     const char *comment = name == "llvm" ? ";" : name == "asm" ? "#" : "//";
     if (target && !emitted.empty() && name != "llvm" && name != "asm")
@@ -220,7 +236,8 @@ bool Compilation::parse() {
     return false;
   auto models = llvm::to_vector(module->getOps<ModelOp>());
   if (models.size() != 1) {
-    report("sm1c: error: " + description.name + ": holds " + std::to_string(models.size()) + " sm1.model, a package is made from exactly one");
+    report("sm1c: error: " + description.name + ": holds " + std::to_string(models.size()) +
+           " sm1.model, a package is made from exactly one");
     return false;
   }
   plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, options.compute,
@@ -330,8 +347,12 @@ bool Compilation::writePackage() {
 }
 
 bool Compilation::writeText() {
-  return !failedWith(llvm::writeToOutput(request.output.empty() ? "-" : request.output,
-                                         [&](raw_ostream &stream) { return stream << emitted, llvm::Error::success(); }));
+  if (!request.output.empty())
+    return !failedWith(writeFile(request.output, emitted));
+  if (std::fwrite(emitted.data(), 1, emitted.size(), stdout) == emitted.size() && std::fflush(stdout) == 0)
+    return true;
+  report("sm1c: error: standard output: " + StringRef(std::strerror(errno)).lower());
+  return false;
 }
 
 bool Compilation::run() {

@@ -30,7 +30,7 @@ sm1.model @in_place(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32
 // CHECK: vector.store
 // CHECK-LABEL: sm1.model @copies
 // CHECK: %[[FIRST:.*]] = sm1.launch
-// CHECK: sm1.dispatch @copy_16_f32(%arg0)
+// CHECK: sm1.dispatch @copy_16_f32(%x)
 // CHECK: sm1.layers 2 carry(%{{.*}} = %[[FIRST]]
 // CHECK: sm1.dispatch @f
 // CHECK: %[[NEXT:.*]] = sm1.launch

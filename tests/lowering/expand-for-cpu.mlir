@@ -30,3 +30,13 @@ func.func @refuses(%x: vector<16xf32>) -> vector<16xf32> {
   %p = math.powf %x, %x : vector<16xf32>
   return %p : vector<16xf32>
 }
+
+// -----
+
+// Upstream's lowering of vector.fma may round twice.
+// CHECK-LABEL: func @fuses
+// CHECK: math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<16xf32>
+func.func @fuses(%a: vector<16xf32>, %b: vector<16xf32>, %c: vector<16xf32>) -> vector<16xf32> {
+  %f = vector.fma %a, %b, %c : vector<16xf32>
+  return %f : vector<16xf32>
+}

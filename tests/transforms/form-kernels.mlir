@@ -21,7 +21,8 @@ sm1.model @names(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x4xf32> {
 
 // Constants, broadcasts and arithmetic on parameters are repeated in every kernel that uses them, and gone outside.
 // CHECK-LABEL: sm1.model @row_invariant
-// CHECK-NOT: {{^    [^%s}]}}
+// CHECK-NOT: math.exp
+// CHECK-NOT: sm1.broadcast
 // CHECK: %a = sm1.param "a"
 // CHECK-NEXT: sm1.kernel "mulf" (%[[X:.*]] = %x : tensor<?x?x8xf32>, %[[A:.*]] = %a : tensor<8xf32>)
 // CHECK-NEXT: %[[E:.*]] = math.exp %[[A]] : tensor<8xf32>
@@ -110,7 +111,7 @@ sm1.model @selected(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32
 // -----
 
 sm1.model @no_kernel_form(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
-  // expected-error @+1 {{'tensor.cast' has no kernel form; a description is made of sm1 operators and of elementwise arith and math}}
+  // expected-error @+1 {{'tensor.cast' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams}}
   %a = tensor.cast %x : tensor<?x?x8xf32> to tensor<?x?x?xf32>
   %y = tensor.cast %a : tensor<?x?x?xf32> to tensor<?x?x8xf32>
   sm1.return %y : tensor<?x?x8xf32>
@@ -124,5 +125,58 @@ sm1.model @no_kernel_form_in_layers(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (
     %a = builtin.unrealized_conversion_cast %c : tensor<?x?x8xf32> to tensor<?x?x8xf32>
     sm1.yield %a : tensor<?x?x8xf32>
   }
+  sm1.return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// Integers have no memory form either: a kernel goes from stream to stream.
+// CHECK-LABEL: sm1.model @integers
+// CHECK: sm1.kernel "sitofp" (%[[X:.*]] = %x : tensor<?x?x8xf32>)
+// CHECK-NEXT: %[[I:.*]] = arith.fptosi %[[X]]
+// CHECK-NEXT: arith.sitofp %[[I]]
+// CHECK-NOT: sm1.kernel
+// CHECK: sm1.return
+sm1.model @integers(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
+  %i = arith.fptosi %x : tensor<?x?x8xf32> to tensor<?x?x8xi32>
+  %y = arith.sitofp %i : tensor<?x?x8xi32> to tensor<?x?x8xf32>
+  sm1.return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// What is the same for every row is written where no kernel reads it.
+// CHECK-LABEL: sm1.model @returned_bias
+// CHECK: %[[B:.*]] = sm1.kernel "broadcast" (%[[P:.*]] = %bias : tensor<8xf32>) -> tensor<?x?x8xf32> {
+// CHECK-NEXT: sm1.broadcast %[[P]]
+// CHECK: %[[Y:.*]] = sm1.layers 2 carry(%x = %[[B]] : tensor<?x?x8xf32>)
+// CHECK: sm1.return %[[Y]]
+sm1.model @returned_bias(%t: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
+  %p = sm1.param "bias" : tensor<8xf32>
+  %b = sm1.broadcast %p : tensor<8xf32> to tensor<?x?x8xf32>
+  %y = sm1.layers 2 carry(%c = %b : tensor<?x?x8xf32>) {
+    sm1.yield %c : tensor<?x?x8xf32>
+  }
+  sm1.return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// A state has a row per sequence, a kernel runs over rows of tokens.
+sm1.model @state(%x: tensor<?x?x8xf32> {sm1.name = "x"}, %h: tensor<?x8xf32> {sm1.state = "h"})
+    -> (tensor<?x?x8xf32> {sm1.name = "y"}, tensor<?x8xf32> {sm1.state = "h"}) {
+  %y, %l = sm1.scan %x, %x init %h : tensor<?x?x8xf32>
+  // expected-error @+1 {{'arith.mulf' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams}}
+  %h2 = arith.mulf %l, %l : tensor<?x8xf32>
+  sm1.return %y, %h2 : tensor<?x?x8xf32>, tensor<?x8xf32>
+}
+
+// -----
+
+sm1.model @tokens(%t: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
+  %w = sm1.param "w" : tensor<8x8xf32>
+  // expected-error @+1 {{'arith.addi' has no kernel form}}
+  %u = arith.addi %t, %t : tensor<?x?xi32>
+  %y = sm1.embedding %u, %w : tensor<?x?xi32>, tensor<8x8xf32>
   sm1.return %y : tensor<?x?x8xf32>
 }

@@ -10,7 +10,8 @@ separate_arguments(SM1_LLVM_DEFINITIONS NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 add_library(sm1_mlir INTERFACE)
 target_include_directories(sm1_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
 target_compile_definitions(sm1_mlir INTERFACE ${SM1_LLVM_DEFINITIONS})
-target_compile_options(sm1_mlir INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
+# Generated code names parameters that it does not use.
+target_compile_options(sm1_mlir INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions> -Wno-unused-parameter)
 target_link_libraries(sm1_mlir INTERFACE MLIR LLVM)
 
 # mlir_tablegen sees the directory's include paths only, not those of a target.

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cctype>
 #include <iostream>
 
 static constexpr char examples[] = R"(Examples:
@@ -32,21 +33,37 @@ static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string 
   app.add_option("MODEL", request.model, "a description FILE.mlir, or a checkpoint directory with config.json")->required();
   app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
   app.add_option("--target", request.targets,
-                 "targets in the package: native (every level of this machine's architecture; default) or some of " + joined(sm1::targetNames()))
-      ->delimiter(',');
+                 "targets in the package: native (every level of this machine's architecture; default) or some of " +
+                     joined(sm1::targetNames()))
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--params", request.params, "checkpoint directory or .safetensors file (default: MODEL, if it is a directory)");
   app.add_option("--weights", request.weights, "storage of matrices: f32, bf16, f16 (default: as in the checkpoint)");
   app.add_option("--compute", request.compute, "what projections multiply: f32 (default), bf16");
-  app.add_option("--weights-in", request.weightsIn, "package, or external: bound when it runs (default: package, if there is a checkpoint)");
+  app.add_option("--weights-in", request.weightsIn,
+                 "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");
   app.add_option("--emit", request.emit, "print a stage instead: " + joined(sm1::emitNames()));
   app.add_option("--stop-after", stopAfter, "the same as --emit");
   app.add_option("--dump-stages", request.dumpStages, "folder for every stage on the way, as numbered files");
-  app.add_option("--no-fuse", request.disabledPasses, "fusion passes to leave out; same bits, other speed: all, " + joined(sm1::fusionPassNames()))
-      ->delimiter(',');
+  app.add_option("--no-fuse", request.disabledPasses,
+                 "fusion passes to leave out; same bits, other speed: all, " + joined(sm1::fusionPassNames()))
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--remarks", request.remarks, "say what each fusion pass did, and what it did not and why");
   app.add_flag("--timing", request.timing, "say how long each phase took");
   app.set_version_flag("--version", sm1::compilerVersion());
+}
+
+static ParsedOptions refused(std::string why) {
+  // CLI11 starts some of its sentences with a capital, we do not.
+  if (why.size() > 1 && std::islower(static_cast<unsigned char>(why[1])))
+    why[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(why[0])));
+  std::cerr << "sm1c: error: " << why << "\n";
+  ParsedOptions parsed;
+  parsed.finished = true;
+  parsed.exitCode = 1;
+  return parsed;
 }
 
 ParsedOptions parseOptions(int argc, char **argv) {
@@ -63,17 +80,11 @@ ParsedOptions parseOptions(int argc, char **argv) {
     app.exit(success, std::cout, std::cerr);
     return parsed;
   } catch (const CLI::Error &error) {
-    std::cerr << "sm1c: error: " << error.what() << "; sm1c --help lists what there is\n";
-    parsed.finished = true;
-    parsed.exitCode = 1;
-    return parsed;
+    return refused(std::string(error.what()) + "; sm1c --help lists what there is");
   }
-  if (!stopAfter.empty() && !parsed.request.emit.empty() && stopAfter != parsed.request.emit) {
-    std::cerr << "sm1c: error: --stop-after=" << stopAfter << " and --emit=" << parsed.request.emit << " ask for two stages; pass one of them\n";
-    parsed.finished = true;
-    parsed.exitCode = 1;
-  } else if (!stopAfter.empty()) {
+  if (!stopAfter.empty() && !parsed.request.emit.empty() && stopAfter != parsed.request.emit)
+    return refused("--stop-after=" + stopAfter + " and --emit=" + parsed.request.emit + " ask for two stages; pass one of them");
+  if (!stopAfter.empty())
     parsed.request.emit = stopAfter;
-  }
   return parsed;
 }

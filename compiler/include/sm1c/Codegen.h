@@ -1,7 +1,7 @@
 //===- Codegen.h - from kernel functions to flat machine code ----------------------------------------------------===//
 //
-// The last arrow of a CPU target: functions of Stage::Target to the LLVM dialect, to LLVM IR, to an object, to flat code. Each step can
-// be looked at by itself. Errors about the source are MLIR diagnostics; errors of the later steps are llvm::Errors.
+// The last arrow of a CPU target: functions of Stage::Target to the LLVM dialect, to LLVM IR, to an object, to flat code. Each step
+// can be looked at by itself. Errors about the source are MLIR diagnostics; errors of the later steps are llvm::Errors.
 
 #ifndef SM1C_CODEGEN_H
 #define SM1C_CODEGEN_H

@@ -1,7 +1,7 @@
 //===- Package.h - from dispatches to the plan, and to the file ----------------------------------------------------===//
 //
-// What a package holds is written down in PackageFormat.h. Here a plan is put together from the description (interface, parameters) and
-// from the model of each target at Stage::Target (buffers, launches); the packing library does the rest.
+// What a package holds is written down in PackageFormat.h. Here a plan is put together from the description (interface, parameters)
+// and from the model of each target at Stage::Target (buffers, launches); the packing library does the rest.
 
 #ifndef SM1C_PACKAGE_H
 #define SM1C_PACKAGE_H
@@ -35,7 +35,9 @@ struct Buffer {
   int64_t stride;
   sm1rt::DType dtype;
 
-  bool operator==(const Buffer &other) const { return selected == other.selected && stride == other.stride && dtype == other.dtype; }
+  bool operator==(const Buffer &other) const {
+    return selected == other.selected && stride == other.stride && dtype == other.dtype;
+  }
 };
 
 /// The value behind a result of a launch: the result of its dispatch. Other values stand for themselves.
@@ -49,8 +51,8 @@ struct BufferAssignment {
   unsigned placeOf(mlir::Value value) const { return places.lookup(dispatchedValue(value)); }
 };
 
-/// Gives every stream of a model at Stage::Target a buffer. Two values share one if neither is needed while the other is; the operands
-/// and results of one dispatch never do. An error names the value that layers cannot carry in one buffer.
+/// Gives every stream of a model at Stage::Target a buffer. Two values share one if neither is needed while the other is; the
+/// operands and results of one dispatch never do. An error names the value that layers cannot carry in one buffer.
 mlir::FailureOr<BufferAssignment> assignBuffers(ModelOp model);
 
 //===----------------------------------------------------------------------===//
@@ -125,10 +127,10 @@ struct TargetCode {
   FlatCode code;
 };
 
-/// Writes the package: whole, or not at all. With a checkpoint, its tensors are checked and packed one after the other, so that memory
-/// holds one at a time; without, the package is external.
-llvm::Error writePackage(const std::string &path, const PlanBuilder &plan, const std::string &source, llvm::ArrayRef<TargetCode> code,
-                         const sm1rt::Checkpoint *checkpoint);
+/// Writes the package: whole, or not at all. With a checkpoint, its tensors are checked and packed one after the other, so that
+/// memory holds one at a time; without, the package is external.
+llvm::Error writePackage(const std::string &path, const PlanBuilder &plan, const std::string &source,
+                         llvm::ArrayRef<TargetCode> code, const sm1rt::Checkpoint *checkpoint);
 
 /// The plan and what the tensors of the package are, for people.
 std::string describePackage(const PlanBuilder &plan, llvm::ArrayRef<TargetCode> code);

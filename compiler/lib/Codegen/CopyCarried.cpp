@@ -62,7 +62,8 @@ static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element) 
     return known;
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   Location loc = module.getLoc();
-  Type rows = MemRefType::get({ShapedType::kDynamic, stride}, element), table = MemRefType::get({ShapedType::kDynamic}, builder.getI32Type());
+  Type rows = MemRefType::get({ShapedType::kDynamic, stride}, element),
+       table = MemRefType::get({ShapedType::kDynamic}, builder.getI32Type());
   Type scratch = MemRefType::get({ShapedType::kDynamic}, builder.getF32Type()), index = builder.getIndexType();
   auto type = builder.getFunctionType({rows, rows, table, table, table, scratch, index, index, index, index}, {});
   auto function = func::FuncOp::create(builder, loc, name, type);
@@ -76,8 +77,7 @@ static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element) 
   builder.setInsertionPointToStart(overRows.getBody());
   auto overChannels = scf::ForOp::create(builder, loc, begin, end, panel);
   builder.setInsertionPointToStart(overChannels.getBody());
-  ValueRange place{overRows.getInductionVar(), overChannels.getInductionVar()};
-  SmallVector<Value> indices(place.begin(), place.end());
+  SmallVector<Value> indices{overRows.getInductionVar(), overChannels.getInductionVar()};
   Value values = vector::LoadOp::create(builder, loc, VectorType::get({16}, element), entry->getArgument(0), indices);
   vector::StoreOp::create(builder, loc, values, entry->getArgument(1), indices);
   return function;

@@ -1,7 +1,7 @@
 //===- CpuEntries.cpp - give every kernel function the entry that the runtime calls ------------------------------===//
 //
-// The function keeps its body: each buffer argument becomes a pointer, and a memref descriptor is built from the pointer and the static
-// strides at its top. Sizes of dynamic dimensions are not known here and not needed: kernels get their ranges from the task.
+// The function keeps its body: each buffer argument becomes a pointer, and a memref descriptor is built from the pointer and the
+// static strides at its top. Sizes of dynamic dimensions are not known here and not needed: kernels get their ranges from the task.
 
 #include "sm1c/Codegen/Passes.h"
 
@@ -35,12 +35,14 @@ static LogicalResult checkSignature(func::FuncOp function) {
   if (function.getNumResults() != 0)
     return function.emitError("kernel function must return nothing");
   if (function.getNumArguments() < numTaskArguments)
-    return function.emitError("kernel function must end with the ") << numTaskArguments << " arguments of a task, got " << function.getNumArguments();
+    return function.emitError("kernel function must end with the ")
+           << numTaskArguments << " arguments of a task, got " << function.getNumArguments();
   unsigned firstIndex = function.getNumArguments() - 4;
   for (auto [index, type] : llvm::enumerate(function.getArgumentTypes()))
     if (index < firstIndex ? !isDenseBuffer(type) : !type.isIndex())
       return function.emitError("argument ") << index << " of a kernel function must be "
-                                             << (index < firstIndex ? "a dense buffer with at most its first size dynamic" : "an index")
+                                             << (index < firstIndex ? "a dense buffer with at most its first size dynamic"
+                                                                    : "an index")
                                              << ", got " << type;
   return success();
 }

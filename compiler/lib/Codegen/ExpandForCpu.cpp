@@ -19,16 +19,27 @@ using namespace sm1;
 
 /// Math that every x86-64-v3 has instructions for, in scalars and vectors, with one result on all of them.
 static bool hasInstructions(Operation *op) {
-  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp, math::SqrtOp,
-             math::TruncOp>(op);
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
+             math::SqrtOp, math::TruncOp>(op);
 }
 
 namespace {
+/// Upstream lowers vector.fma to llvm.fmuladd, which may round twice; math.fma becomes llvm.fma, which rounds once.
+struct FuseForCertain : OpRewritePattern<vector::FMAOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::FMAOp op, PatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<math::FmaOp>(op, op.getLhs(), op.getRhs(), op.getAcc());
+    return success();
+  }
+};
+
 struct ExpandForCpu : sm1::impl::ExpandForCpuBase<ExpandForCpu> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
+    patterns.add<FuseForCertain>(&getContext());
     populateMathPolynomialApproximationPatterns(patterns);
-    math::populateExpansionPatterns(patterns, {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
+    math::populateExpansionPatterns(patterns,
+                                    {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
     arith::populateExpandBFloat16Patterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();

@@ -1,7 +1,7 @@
 //===- FlatCode.cpp - an ELF object as one piece of position-independent code ------------------------------------===//
 //
-// Kernels need no loader beyond "map and jump": their sections are laid out one after the other, code first, and every reference between
-// them is relative, so it can be resolved here for good.
+// Kernels need no loader beyond "map and jump": their sections are laid out one after the other, code first, and every reference
+// between them is relative, so it can be resolved here for good.
 
 #include "sm1c/Codegen.h"
 #include "sm1c/Codegen/Passes.h"
@@ -48,7 +48,8 @@ Error Flattener::placeSections(bool executable) {
     if (!(flags & ELF::SHF_ALLOC) || section.getSize() == 0 || isDropped(name) || bool(flags & ELF::SHF_EXECINSTR) != executable)
       continue;
     if (flags & ELF::SHF_WRITE)
-      return createStringError("kernel code has writable data in section " + name + "; kernels keep what they write in buffers and scratch");
+      return createStringError("kernel code has writable data in section " + name +
+                               "; kernels keep what they write in buffers and scratch");
     auto contents = section.getContents();
     if (!contents)
       return contents.takeError();
@@ -67,7 +68,8 @@ Expected<uint64_t> Flattener::addressOf(const ELFSymbolRef &symbol) {
     return createStringError("no CPU form for " + name + ": kernel code needs this function, and packages call no library");
   auto start = starts.find(*section);
   if (start == starts.end())
-    return createStringError("kernel code refers to " + name + " in section " + cantFail(section->getName()) + ", which is not part of it");
+    return createStringError("kernel code refers to " + name + " in section " + cantFail(section->getName()) +
+                             ", which is not part of it");
   return start->second + cantFail(symbol.getValue());
 }
 

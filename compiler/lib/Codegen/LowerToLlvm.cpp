@@ -54,8 +54,8 @@ void sm1::buildCpuLlvmPipeline(OpPassManager &passes) {
   passes.addPass(createCSEPass());
 }
 
-/// A dispatch never writes to a workspace buffer that it reads or writes under another name (BufferAssignment.cpp keeps to this), so
-/// its stream results alias nothing. States may be updated in place and stay unmarked.
+/// A dispatch never writes to a workspace buffer that it reads or writes under another name (BufferAssignment.cpp keeps to this),
+/// so its stream results alias nothing. States may be updated in place and stay unmarked.
 static void markStreamResults(ModuleOp module) {
   SymbolTable symbols(module);
   auto noalias = UnitAttr::get(module.getContext());

@@ -71,7 +71,9 @@ Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileReque
 //===----------------------------------------------------------------------===//
 
 /// The file behind --params or a model's directory.
-static std::string checkpointFile(StringRef path) { return sys::fs::is_directory(path) ? (path + "/model.safetensors").str() : path.str(); }
+static std::string checkpointFile(StringRef path) {
+  return sys::fs::is_directory(path) ? (path + "/model.safetensors").str() : path.str();
+}
 
 /// How most bytes of the checkpoint's matrices are stored.
 static Expected<std::string> storageOf(const std::string &checkpoint) {
@@ -93,11 +95,13 @@ static Error settleCheckpoint(const CompileRequest &request, bool isDirectory, D
   if (!request.params.empty() && !there)
     return createStringError(file + ": no such file; --params names a checkpoint directory or a .safetensors file");
   if (request.weightsIn == "package" && !there)
-    return createStringError(request.model + ": there are no weights to put into the package; name a checkpoint with --params=DIR|FILE");
+    return createStringError(request.model +
+                             ": there are no weights to put into the package; name a checkpoint with --params=DIR|FILE");
   if (request.weightsIn != "external" && there)
     description.checkpoint = file;
   if (request.weightsIn.empty() && !there)
-    description.note = request.model + ": no weights here, so the package is external; bind a checkpoint when it runs, with --params=DIR|FILE";
+    description.note =
+        request.model + ": no weights here, so the package is external; bind a checkpoint when it runs, with --params=DIR|FILE";
   if (!request.weights.empty())
     description.storage = request.weights;
   if (!description.storage.empty() || !there)
@@ -135,7 +139,7 @@ Expected<Description> sm1::loadDescription(const CompileRequest &request) {
     return text.takeError();
   description.text = std::move(*text);
   if (Error error = settleCheckpoint(request, isDirectory, description))
-    return std::move(error);
+    return error;
   if (description.storage.empty() && isDirectory) {
     auto config = readConfig(request.model);
     if (!config)

@@ -12,7 +12,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace sm1 {
 #define GEN_PASS_DEF_KERNELTOCPU
@@ -297,6 +297,37 @@ void KernelFunction::buildTile(Tile tile) {
 // The pass
 //===----------------------------------------------------------------------===//
 
+/// The operands of `op` that are read from memory by index, not as a tile.
+static SmallVector<Value> indexedOperands(Operation *op) {
+  if (auto linear = dyn_cast<LinearOp>(op))
+    return {linear.getWeight()};
+  if (auto conv = dyn_cast<Conv1dOp>(op))
+    return {conv.getX(), conv.getWeight(), conv.getTaps()};
+  if (auto scan = dyn_cast<ScanOp>(op))
+    return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
+  if (isa<EmbeddingOp, SplitOp, SelectRowsOp>(op))
+    return llvm::to_vector(op->getOperands());
+  return {};
+}
+
+/// Why the body's operations cannot be lowered; empty if they can.
+static std::string whyNotBody(KernelOp kernel) {
+  for (Operation &op : kernel.getBlock()) {
+    for (Value operand : indexedOperands(&op))
+      if (!isa<BlockArgument>(operand))
+        return (op.getName().getStringRef() + " reads from memory what the kernel computes itself; make it a parameter or a kernel of its own")
+            .str();
+    auto constant = dyn_cast<arith::ConstantOp>(op);
+    auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+    if (dense && !dense.isSplat())
+      return "holds a constant of different values; make it a parameter";
+  }
+  for (Type type : kernel.getResultTypes())
+    if (channels(type) != widthOf(kernel))
+      return llvm::formatv("has results of {0} and {1} channels; a kernel has one width", widthOf(kernel), channels(type)).str();
+  return "";
+}
+
 /// Why no function can be built for `kernel`; empty if one can.
 static std::string whyNot(KernelOp kernel) {
   if (!kernel.getSchedule())
@@ -313,10 +344,7 @@ static std::string whyNot(KernelOp kernel) {
   for (Value yielded : kernel.yielded())
     if (isa<BlockArgument>(yielded))
       return "yields what it reads";
-  for (auto conv : kernel.getBlock().getOps<Conv1dOp>())
-    if (!isa<BlockArgument>(conv.getX()))
-      return "convolves what it computes itself; neighbouring rows are only in memory";
-  return "";
+  return whyNotBody(kernel);
 }
 
 namespace {

@@ -126,11 +126,12 @@ Value TileEvaluator::widen(Value value) {
   return arith::ExtFOp::create(builder, loc, isa<VectorType>(value.getType()) ? Type(vectorOf(f32)) : f32, value);
 }
 
-Value TileEvaluator::resultBuffer(Value value) {
+SmallVector<Value> TileEvaluator::resultBuffers(Value value) {
+  SmallVector<Value> found;
   for (auto [index, yielded] : llvm::enumerate(kernel.yielded()))
     if (yielded == value)
-      return buffers.results[index];
-  return {};
+      found.push_back(buffers.results[index]);
+  return found;
 }
 
 void TileEvaluator::when(Value condition, llvm::function_ref<void()> body) {
@@ -253,6 +254,9 @@ Value TileEvaluator::loadMultiplied(Value x, int64_t m, Value k) {
   return memref::LoadOp::create(builder, loc, buffers.scratch, index);
 }
 
+/// Length of the chains that a projection's sum is made of; part of the meaning of sm1.linear.
+static constexpr int64_t sumBlock = 64;
+
 /// All projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
 void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
   SmallVector<LinearOp> linears;
@@ -279,7 +283,17 @@ void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
       }
     scf::YieldOp::create(builder, loc, next);
   };
-  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(depth), constant(1), zeros, body);
+  // Blocks of k, so that rounding errors grow with the length of a block and the number of blocks, not with their product. The totals
+  // of a tile are spilled while a block runs: 2 % of the loads of a block.
+  auto blocks = [&](OpBuilder &, Location, Value begin, ValueRange totals) {
+    Value end = arith::MinUIOp::create(builder, loc, add(begin, constant(sumBlock)), constant(depth));
+    auto block = scf::ForOp::create(builder, loc, begin, end, constant(1), zeros, body);
+    SmallVector<Value> next;
+    for (auto [total, sum] : llvm::zip(totals, block.getResults()))
+      next.push_back(arith::AddFOp::create(builder, loc, total, sum));
+    scf::YieldOp::create(builder, loc, next);
+  };
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(depth), constant(sumBlock), zeros, blocks);
   for (auto [l, linear] : llvm::enumerate(linears))
     define(linear.getResult(), SmallVector<Value>(loop.getResults().slice(l * sums, sums)));
 }
@@ -290,7 +304,8 @@ void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
 
 void TileEvaluator::evaluateConv(Conv1dOp op) {
   Value x = buffers.inputs.lookup(op.getX()), taps = buffers.inputs.lookup(op.getTaps());
-  Value weight = buffers.inputs.lookup(op.getWeight()), last = resultBuffer(op.getLast());
+  Value weight = buffers.inputs.lookup(op.getWeight());
+  SmallVector<Value> lasts = resultBuffers(op.getLast());
   int64_t taken = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
   SmallVector<Value> vectors;
   for (int64_t m = 0; m < tile.rows; ++m) {
@@ -315,10 +330,11 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
       for (int64_t j = 0; j < taken; ++j)
         sum = vector::FMAOp::create(builder, loc, widen(loadVector(weight, {constant(j), column(n)})), window[j], sum);
       vectors.push_back(sum);
-      if (last)
+      if (!lasts.empty())
         when(position.isLast, [&] {
-          for (int64_t j = 0; j + 1 < taken; ++j)
-            vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)});
+          for (Value last : lasts)
+            for (int64_t j = 0; j + 1 < taken; ++j)
+              vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)});
         });
     }
   }
@@ -327,7 +343,8 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
 
 void TileEvaluator::evaluateScan(ScanOp op) {
   bool closedForm = op.getForm() == ScanForm::ClosedForm;
-  Value init = op.getInit() ? buffers.inputs.lookup(op.getInit()) : Value(), last = resultBuffer(op.getLast());
+  Value init = op.getInit() ? buffers.inputs.lookup(op.getInit()) : Value();
+  SmallVector<Value> lasts = resultBuffers(op.getLast());
   ScratchRegion carry = buffers.carries.lookup(op);
   auto carryIndex = [&](int64_t n, int64_t part) {
     Value panel = arith::SubIOp::create(builder, loc, add(tile.panel, constant(n)), buffers.panelBegin);
@@ -363,8 +380,11 @@ void TileEvaluator::evaluateScan(ScanOp op) {
         carried[n] = {h};
       }
       vectors.push_back(h);
-      if (last)
-        when(position.isLast, [&] { vector::StoreOp::create(builder, loc, h, last, ValueRange{position.segment, column(n)}); });
+      if (!lasts.empty())
+        when(position.isLast, [&] {
+          for (Value last : lasts)
+            vector::StoreOp::create(builder, loc, h, last, ValueRange{position.segment, column(n)});
+        });
     }
   }
   for (int64_t n = 0; n < tile.panels; ++n)

@@ -90,8 +90,8 @@ private:
   RowPosition positionOf(int64_t m);
   /// Element [row m of the tile, k] of what a projection multiplies, as f32.
   mlir::Value loadMultiplied(mlir::Value x, int64_t m, mlir::Value k);
-  /// Buffer of the kernel's result that yields `value`; null if it is not a result.
-  mlir::Value resultBuffer(mlir::Value value);
+  /// Buffers of the kernel's results that yield `value`.
+  llvm::SmallVector<mlir::Value> resultBuffers(mlir::Value value);
   /// Runs `body` where `condition` holds.
   void when(mlir::Value condition, llvm::function_ref<void()> body);
 

@@ -1,8 +1,9 @@
 //===- BufferAssignment.cpp - which values of a model share a workspace buffer -----------------------------------===//
 //
-// Launches are numbered in the order of the program; a loop over layers has its body's launches once. Values that must lie in one place (a
-// value that layers carry: its first value, the body's argument, what the body yields, the loop's result) form one group. A group needs
-// its buffer from the launch that makes it to the last that reads it; groups of the same kind whose times do not touch share a buffer.
+// Launches are numbered in the order of the program; a loop over layers has its body's launches once. Values that must lie in one
+// place (a value that layers carry: its first value, the body's argument, what the body yields, the loop's result) form one group.
+// A group needs its buffer from the launch that makes it to the last that reads it; groups of the same kind whose times do not
+// touch share a buffer.
 
 #include "sm1c/Package.h"
 
@@ -16,8 +17,8 @@ using namespace sm1;
 int64_t sm1::rowStride(RankedTensorType stream) { return (stream.getShape().back() + 15) / 16 * 16; }
 
 sm1rt::DType sm1::packageType(Type element) {
-  return element.isBF16()       ? sm1rt::DType::BF16
-         : element.isF16()      ? sm1rt::DType::F16
+  return element.isBF16()        ? sm1rt::DType::BF16
+         : element.isF16()       ? sm1rt::DType::F16
          : element.isInteger(32) ? sm1rt::DType::I32
                                  : sm1rt::DType::F32;
 }

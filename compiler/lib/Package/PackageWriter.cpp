@@ -22,7 +22,8 @@ static std::string weightTensor(const PackedWeight &weight, int64_t layer) {
   return place == std::string::npos ? name : name.replace(place, 3, std::to_string(layer));
 }
 
-/// Every tensor of the package in the order of the file: code, then weights, those of one parameter together so that it is read once.
+/// Every tensor of the package in the order of the file: code, then weights, those of one parameter together so that it is read
+/// once.
 static std::vector<sm1rt::TensorDeclaration> declareTensors(const PlanBuilder &plan, ArrayRef<TargetCode> code, bool withWeights) {
   std::vector<sm1rt::TensorDeclaration> tensors;
   for (const TargetCode &target : code)
@@ -77,9 +78,8 @@ private:
 
 Error sm1::writePackage(const std::string &path, const PlanBuilder &plan, const std::string &source, ArrayRef<TargetCode> code,
                         const sm1rt::Checkpoint *checkpoint) {
-  std::map<std::string, std::string> metadata{{"sm1.format", std::to_string(SM1_FORMAT_VERSION)},
-                                              {"sm1.plan", formatv("{0}", plan.plan()).str()},
-                                              {"sm1.source", source}};
+  std::map<std::string, std::string> metadata{
+      {"sm1.format", std::to_string(SM1_FORMAT_VERSION)}, {"sm1.plan", formatv("{0}", plan.plan()).str()}, {"sm1.source", source}};
   auto writer = sm1rt::SafetensorsWriter::create(path, declareTensors(plan, code, checkpoint != nullptr), metadata,
                                                  {SM1_DATA_ALIGNMENT, SM1_TENSOR_ALIGNMENT});
   if (!writer)

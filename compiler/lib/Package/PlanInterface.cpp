@@ -115,7 +115,8 @@ static bool isModelState(Value value, ModelOp model) {
   if (!argument)
     return false;
   if (auto layers = dyn_cast<LayersOp>(argument.getOwner()->getParentOp()))
-    return argument.getArgNumber() >= layers.getCarried().size() && isModelState(layers->getOperand(argument.getArgNumber()), model);
+    return argument.getArgNumber() >= layers.getCarried().size() &&
+           isModelState(layers->getOperand(argument.getArgNumber()), model);
   return !model.argState(argument.getArgNumber()).empty();
 }
 
@@ -147,7 +148,9 @@ static uint64_t fnv1a(ArrayRef<uint8_t> bytes) {
   return hash;
 }
 
-void PlanBuilder::addHash(StringRef part, ArrayRef<uint8_t> bytes) { hashes[part.str()] = llvm::formatv("{0:x-16}", fnv1a(bytes)).str(); }
+void PlanBuilder::addHash(StringRef part, ArrayRef<uint8_t> bytes) {
+  hashes[part.str()] = llvm::formatv("{0:x-16}", fnv1a(bytes)).str();
+}
 
 json::Value PlanBuilder::plan() const {
   json::Array stateJson, paramJson, weightJson;

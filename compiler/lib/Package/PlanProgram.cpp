@@ -137,7 +137,8 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::argument(DispatchOp dispatc
   auto state = known.find(value);
   if (state == known.end())
     return dispatch.emitError("kernel @") << dispatch.getCallee() << (isResult ? " makes" : " reads") << " a state of type "
-                                          << value.getType() << " that is no state of the model", failure();
+                                          << value.getType() << " that is no state of the model",
+           failure();
   return json::Object{{isResult ? "state_out" : "state_in", state->second}};
 }
 
@@ -215,8 +216,10 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run() {
   for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands()))
     if (classify(value.getType()) == TensorClass::Stream &&
         assignment.buffers[assignment.placeOf(value)].selected != model.resultIsSelected(index))
-      return model.emitError("result '") << model.resultName(index) << "' is computed for " << rowSpace(!model.resultIsSelected(index))
-                                         << " rows, the model says " << rowSpace(model.resultIsSelected(index)), failure();
+      return model.emitError("result '") << model.resultName(index) << "' is computed for "
+                                         << rowSpace(!model.resultIsSelected(index)) << " rows, the model says "
+                                         << rowSpace(model.resultIsSelected(index)),
+             failure();
   // A step is a prefill of one row per sequence: the same launches.
   json::Array step = *list;
   return json::Object{{"kernels", std::move(kernels)},

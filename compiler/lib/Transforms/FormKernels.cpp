@@ -23,7 +23,7 @@ static bool isRepeated(Operation *op) {
 static bool isStructure(Operation *op) { return isa<ParamOp, LayersOp, KernelOp, LaunchOp>(op) || op->hasTrait<OpTrait::IsTerminator>(); }
 
 static bool hasKernelForm(Operation *op) {
-  return isa<EmbeddingOp, LinearOp, RmsNormOp, Conv1dOp, ScanOp, SplitOp, SelectRowsOp>(op) ||
+  return isa<EmbeddingOp, LinearOp, RmsNormOp, Conv1dOp, ScanOp, SplitOp, SelectRowsOp, BroadcastOp>(op) ||
          (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), isStream));
 }
 
@@ -109,10 +109,13 @@ private:
   LogicalResult formIn(Block &block) {
     IRRewriter rewriter(&getContext());
     for (Operation &op : llvm::make_early_inc_range(block)) {
-      if (isStructure(&op) || isRepeated(&op) || op.use_empty())
+      // What is repeated is written to memory only where no kernel reads it: at the end of a model or layer, and by layers.
+      bool isWritten = !isRepeated(&op) || llvm::any_of(op.getUsers(), isStructure);
+      if (isStructure(&op) || !isWritten || op.use_empty())
         continue;
       if (!hasKernelForm(&op))
-        return op.emitError("'") << op.getName() << "' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams";
+        return op.emitError("'") << op.getName()
+                                 << "' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams";
       rewriter.setInsertionPoint(&op);
       // The parts of a split have different widths, and a kernel has one.
       if (isa<SplitOp>(op))

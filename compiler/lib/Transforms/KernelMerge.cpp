@@ -109,7 +109,7 @@ KernelOp sm1::mergeKernels(RewriterBase &rewriter, KernelOp first, KernelOp seco
   llvm::append_range(results, llvm::make_filter_range(second.getResults(), [](Value result) { return !result.use_empty(); }));
 
   rewriter.setInsertionPoint(second);
-  auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({first.getLoc(), second.getLoc()}), TypeRange(ValueRange(results)),
+  auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({named.getLoc(), (named == first ? second : first).getLoc()}), TypeRange(ValueRange(results)),
                                  named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(), second.getSelected());
   Block *block = rewriter.createBlock(&merged.getBody());
   IRMapping mapping;
@@ -133,35 +133,42 @@ KernelOp sm1::mergeKernels(RewriterBase &rewriter, KernelOp first, KernelOp seco
   return merged;
 }
 
+/// The kernels under `root`, in order.
+static SmallVector<KernelOp> kernelsUnder(Operation *root) {
+  SmallVector<KernelOp> kernels;
+  root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+  return kernels;
+}
+
 void sm1::fusePairs(Operation *root, StringRef passName, bool keepProducerName,
                     llvm::function_ref<std::optional<const char *>(KernelOp, KernelOp)> why) {
   IRRewriter rewriter(root->getContext());
   auto options = [&](KernelOp kernel) {
     return remark::RemarkOpts::name(passName).category("fusion").subCategory(kernel.getKernelName());
   };
-  llvm::DenseSet<std::pair<Operation *, Operation *>> refused;
+  // Nothing: not this pass's business. nullptr: they become one.
+  auto decide = [&](KernelOp producer, KernelOp consumer) -> std::optional<const char *> {
+    std::optional<const char *> reason = why(producer, consumer);
+    return reason && !*reason ? whyNotMerge(producer, consumer) : reason;
+  };
   auto fuseOne = [&](KernelOp consumer) {
     for (KernelOp producer : producersOf(consumer)) {
-      std::optional<const char *> reason = why(producer, consumer);
-      if (!reason)
+      std::optional<const char *> reason = decide(producer, consumer);
+      if (!reason || *reason)
         continue;
-      const char *no = *reason ? *reason : whyNotMerge(producer, consumer);
-      if (no) {
-        if (refused.insert({producer, consumer}).second)
-          remark::missed(consumer.getLoc(), options(consumer)) << (producer.getKernelName() + " stays outside " + consumer.getKernelName() + ": " + no).str();
-        continue;
-      }
-      remark::passed(consumer.getLoc(), options(consumer)) << (producer.getKernelName() + " and " + consumer.getKernelName() + " are one kernel").str();
+      remark::passed(consumer.getLoc(), options(consumer))
+          << (producer.getKernelName() + " and " + consumer.getKernelName() + " are one kernel").str();
       mergeKernels(rewriter, producer, consumer, keepProducerName ? producer : consumer);
       return true;
     }
     return false;
   };
   // A merge invalidates the walk; start again until nothing merges. Models have tens of kernels, so this is not worth being clever.
-  bool changed = true;
-  while (changed) {
-    SmallVector<KernelOp> kernels;
-    root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
-    changed = llvm::any_of(llvm::reverse(kernels), fuseOne);
-  }
+  while (llvm::any_of(llvm::reverse(kernelsUnder(root)), fuseOne))
+    ;
+  for (KernelOp consumer : kernelsUnder(root))
+    for (KernelOp producer : producersOf(consumer))
+      if (std::optional<const char *> reason = decide(producer, consumer); reason && *reason)
+        remark::missed(consumer.getLoc(), options(consumer))
+            << (producer.getKernelName() + " stays outside " + consumer.getKernelName() + ": " + *reason).str();
 }

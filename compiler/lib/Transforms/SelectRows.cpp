@@ -3,7 +3,8 @@
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"
 
-#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace sm1 {
 #define GEN_PASS_DEF_SELECTROWS
@@ -18,46 +19,52 @@ static bool isRowWise(Operation *op) {
   return isa<LinearOp, RmsNormOp, SplitOp>(op) || (OpTrait::hasElementwiseMappableTraits(op) && !isRowInvariant(op));
 }
 
-namespace {
-/// The copy of a computation that runs over the selected rows only.
-class Selection {
-public:
-  explicit Selection(IRRewriter &rewriter) : rewriter(rewriter) {}
+/// The operations of `model` that only selected results need, in order: what is used by them alone, seen from the end.
+static SmallVector<Operation *> selectedPart(ModelOp model) {
+  llvm::SetVector<Operation *> part;
+  for (Operation &op : llvm::reverse(model.getBody().front())) {
+    auto isSelected = [&](OpOperand &use) {
+      return part.contains(use.getOwner()) || (isa<ReturnOp>(use.getOwner()) && model.resultIsSelected(use.getOperandNumber()));
+    };
+    if (isRowWise(&op) && !op.use_empty() && llvm::all_of(op.getUses(), isSelected))
+      part.insert(&op);
+  }
+  SmallVector<Operation *> ordered = part.takeVector();
+  std::reverse(ordered.begin(), ordered.end());
+  return ordered;
+}
 
-  /// `value` for the selected rows.
-  Value select(Value value) {
-    if (Value known = mapping.lookupOrNull(value))
-      return known;
-    Operation *op = value.getDefiningOp();
-    if (classify(value.getType()) != TensorClass::Stream || (op && isRowInvariant(op)))
-      return value;
-    if (op && isRowWise(op) && llvm::all_of(op->getResults(), [](Value v) { return v.use_empty() || v.hasOneUse(); })) {
-      IRMapping operands;
-      for (Value operand : op->getOperands())
-        operands.map(operand, select(operand));
-      Operation *copy = rewriter.clone(*op, operands);
-      mapping.map(op->getResults(), copy->getResults());
-    } else
-      mapping.map(value, SelectRowsOp::create(rewriter, value.getLoc(), value));
-    return mapping.lookup(value);
+namespace {
+struct SelectRows : sm1::impl::SelectRowsBase<SelectRows> {
+  void runOnOperation() override {
+    getOperation()->walk([&](ModelOp model) { selectIn(model); });
   }
 
 private:
-  IRRewriter &rewriter;
-  IRMapping mapping;
-};
-
-struct SelectRows : sm1::impl::SelectRowsBase<SelectRows> {
-  void runOnOperation() override {
+  void selectIn(ModelOp model) {
+    SmallVector<Operation *> part = selectedPart(model);
+    Operation *terminator = model.getBody().front().getTerminator();
     IRRewriter rewriter(&getContext());
-    getOperation()->walk([&](ModelOp model) {
-      Operation *terminator = model.getBody().front().getTerminator();
-      rewriter.setInsertionPoint(terminator);
-      Selection selection(rewriter);
-      for (OpOperand &result : terminator->getOpOperands())
-        if (model.resultIsSelected(result.getOperandNumber()))
-          result.set(selection.select(result.get()));
-    });
+    llvm::DenseMap<Value, Value> selected;
+    auto select = [&](OpOperand &use) {
+      Value value = use.get();
+      Operation *op = value.getDefiningOp();
+      bool isRepeated = op && isRowInvariant(op) && use.getOwner() != terminator;
+      if (classify(value.getType()) != TensorClass::Stream || isRepeated || llvm::is_contained(part, op))
+        return;
+      Value &rows = selected[value];
+      if (!rows) {
+        rewriter.setInsertionPointAfterValue(value);
+        rows = SelectRowsOp::create(rewriter, value.getLoc(), value);
+      }
+      use.set(rows);
+    };
+    for (Operation *op : part)
+      for (OpOperand &operand : op->getOpOperands())
+        select(operand);
+    for (OpOperand &result : terminator->getOpOperands())
+      if (model.resultIsSelected(result.getOperandNumber()))
+        select(result);
   }
 };
 } // namespace

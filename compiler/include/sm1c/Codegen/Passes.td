@@ -8,8 +8,9 @@ include "mlir/Pass/PassBase.td"
 def CopyCarried : Pass<"sm1-copy-carried", "::mlir::ModuleOp"> {
   let summary = "Copy values that sm1.layers carries where they cannot be written in place";
   let description = [{
-    A carried value lives in one buffer in every layer, so the launch that makes the next layer's value overwrites this layer's. Where this
-    layer's value is still needed then, the new one is made elsewhere and copied by a launch of its own at the end of the layer.
+    A carried value lives in one buffer in every layer, so the launch that makes the next layer's value overwrites this layer's.
+    Where this layer's value is still needed then, the new one is made elsewhere and copied by a launch of its own at the end of
+    the layer.
     ```mlir
     sm1.layers 2 carry(%x = %x0 : tensor<?x?x8xf32>) {
       %y = sm1.launch sync(none) -> tensor<?x?x8xf32> { ... sm1.dispatch @k(%x) ... }
@@ -34,8 +35,9 @@ def CopyCarried : Pass<"sm1-copy-carried", "::mlir::ModuleOp"> {
 def ExpandForCpu : Pass<"sm1-expand-for-cpu"> {
   let summary = "Arithmetic that has no instruction on every x86-64 as arithmetic that has";
   let description = [{
-    bf16 conversions become integer operations, mathematical functions become polynomials over fused multiply-adds: the same operations on
-    every target, so the same bits, and no call of a library. What is left without a form is an error that names it.
+    bf16 conversions become integer operations, mathematical functions become polynomials over fused multiply-adds: the same
+    operations on every target, so the same bits, and no call of a library. A vector.fma, which upstream may round twice, becomes
+    a math.fma, which rounds once. What is left without a form is an error that names it.
     Expects:  functions of scf, vector, arith, math and memref.
     Leaves:   math that LLVM turns into instructions.
     Numerics: bf16 to nearest even; the functions have the accuracy of upstream's approximations.
@@ -46,8 +48,8 @@ def ExpandForCpu : Pass<"sm1-expand-for-cpu"> {
 def CpuEntries : Pass<"sm1-cpu-entries", "::mlir::ModuleOp"> {
   let summary = "Give every kernel function the entry that the runtime calls";
   let description = [{
-    The entry takes an Sm1CpuTask (PackageFormat.h) in one calling convention on every system, loads its fields and calls the function,
-    whose buffers become bare pointers; LLVM inlines it.
+    The entry takes an Sm1CpuTask (PackageFormat.h) in one calling convention on every system, loads its fields and calls the
+    function, whose buffers become bare pointers; LLVM inlines it.
     ```mlir
     func.func @k(%x: memref<?x16xf32>, ..., %panelEnd: index) { ... return }
     // becomes

@@ -156,7 +156,9 @@ def Sm1_LinearOp : Sm1_Op<"linear", [Pure, DeclareOpInterfaceMethods<InferTypeOp
   let summary = "Projection by a matrix [out, in], no bias";
   let description = [{
     `result[b, t, n] = sum over k of x[b, t, k] * weight[n, k]`. Products and sums are f32, whatever the operands are stored in. The
-    sum is one chain of fused multiply-adds from zero in ascending order of k, so that it has the same bits in every schedule.
+    sum is made of blocks of 64 k, each one chain of fused multiply-adds from zero, added up from zero in ascending order, so that it
+    has the same bits in every schedule. (One chain over all k errs 2.7 times as much in the logits of
+    the 130M model.)
 
     - linear_c1: the matrix has as many columns as x has channels.
 

@@ -1,5 +1,6 @@
-// A checkpoint held against what a model needs: exactly the model's tensors, nothing missing, left over, misshapen or non-finite. Shared
-// by the compiler (self-contained packages) and the runtime (external ones), so that both refuse the same files in the same words.
+// A checkpoint held against what a model needs: exactly the model's tensors, nothing missing, left over, misshapen or non-finite.
+// Shared by the compiler (self-contained packages) and the runtime (external ones), so that both refuse the same files in the same
+// words.
 #ifndef SM1RT_PACKING_CHECKPOINT_H
 #define SM1RT_PACKING_CHECKPOINT_H
 
@@ -28,7 +29,8 @@ struct CheckpointParam {
 /// An open checkpoint whose tensors are those of a model.
 class Checkpoint {
 public:
-  /// Opens a file, or model.safetensors in a directory, and checks names, shapes, dtypes and tied tensors. `model` is named in errors.
+  /// Opens a file, or model.safetensors in a directory, and checks names, shapes, dtypes and tied tensors. `model` is named in
+  /// errors.
   static Expected<Checkpoint> open(const std::string &path, const std::string &model, const std::vector<CheckpointParam> &params);
 
   const std::string &path() const { return file.path(); }
