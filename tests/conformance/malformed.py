@@ -137,8 +137,8 @@ def check_tokens(bench):
         bench.refused(name, says, *bench.logits(bench.package, bench.token_file("bad-tokens", tokens)))
     good, h, conv = np.zeros((2, 4), np.int32), np.zeros((2, 2, 96), np.float32), np.zeros((2, 2, 96, 3), np.float32)
     for name, says, others in (
-        ("length past the end", "lengths", {"lengths": np.array([4, 5], np.int32)}),
-        ("length of zero", "lengths", {"lengths": np.array([4, 0], np.int32)}),
+        ("length past the end", "length 5", {"lengths": np.array([4, 5], np.int32)}),
+        ("negative length", "length -1", {"lengths": np.array([4, -1], np.int32)}),
         ("lengths of another batch", "lengths", {"lengths": np.array([4], np.int32)}),
         ("state of another shape", r"state_in\.h", {"state_in.h": h[:, :1].copy(), "state_in.conv": conv}),
         ("state that is not finite", r"state_in\.h", {"state_in.h": h + np.float32("nan"), "state_in.conv": conv}),

@@ -139,7 +139,7 @@ sm1.model @computed_convolution(%x: tensor<?x?x8xf32> {sm1.name = "x"}, %t: tens
   %n = sm1.param "n" {layout = "channels"} : tensor<8xf32>
   %w = sm1.param "w" {layout = "channels"} : tensor<8x1x4xf32>
   %r = sm1.launch sync(none) -> tensor<?x?x8xf32> {
-    // expected-error @+1 {{convolves what it computes itself; neighbouring rows are only in memory}}
+    // expected-error @+1 {{sm1.conv1d reads from memory what the kernel computes itself; make it a parameter or a kernel of its own}}
     %q = sm1.kernel "k" (%x0 = %x : tensor<?x?x8xf32>, %n0 = %n : tensor<8xf32>, %w0 = %w : tensor<8x1x4xf32>, %t0 = %t : tensor<?x8x3xf32>) schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 8, panel_split = 1> -> tensor<?x?x8xf32> {
       %e = math.exp %x0 : tensor<?x?x8xf32>
       %y, %taps = sm1.conv1d %e, %w0, %n0 taps %t0 : tensor<?x?x8xf32>, tensor<8x1x4xf32>

@@ -1,4 +1,4 @@
-// RUN: sm1-opt %s -sm1-form-kernels -sm1-fuse-elementwise -remarks-filter-missed=fusion -verify-diagnostics=only-expected -split-input-file | FileCheck %s
+// RUN: sm1-opt %s -sm1-form-kernels -sm1-fuse-elementwise -remarks-filter-missed=fusion -verify-diagnostics -split-input-file | FileCheck %s
 
 !s = tensor<?x?x8xf32>
 

@@ -106,8 +106,8 @@ sm1.model @norm_of_norm(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8
   %n = sm1.param "n" : tensor<8xf32>
   %a = sm1.param "a" : tensor<8x8xf32>
   %r = sm1.rms_norm %x, %m eps 1.0e-6 : tensor<?x?x8xf32>
-  // expected-remark @+1 {{m stays outside a: its result is not only multiplied}}
   %s = sm1.rms_norm %r, %n eps 1.0e-6 : tensor<?x?x8xf32>
+  // expected-remark @+1 {{m stays outside a: its result is not only multiplied}}
   %y = sm1.linear %s, %a : tensor<?x?x8xf32>, tensor<8x8xf32>
   sm1.return %y : tensor<?x?x8xf32>
 }
