@@ -1,4 +1,4 @@
-//===- Compile.cpp - the whole way from a request to a file --------------------------------------------------------===//
+//===- Compile.cpp - the whole way from a request to a file ------------------------------------------------------===//
 //
 // Stages up to fused are run once; from scheduled on, every target works on its own copy. MLIR runs in this thread, LLVM in one
 // thread per target, since that is where the time goes.
@@ -8,7 +8,6 @@
 #include "Driver/Description.h"
 #include "Driver/Diagnostics.h"
 #include "sm1c/Codegen.h"
-#include "sm1c/Codegen/Passes.h"
 #include "sm1c/Package.h"
 #include "sm1c/Stages.h"
 
@@ -186,8 +185,6 @@ bool Compilation::runStage(ModuleOp from, Stage stage, const Target *target) {
   options.target = target;
   PassManager passes(context.get());
   buildStage(passes, stage, options);
-  if (stage == Stage::Target)
-    passes.addPass(createCopyCarried());
   if (failed(passes.run(from))) {
     if (!diagnostics->sawError())
       report(("sm1c: error: " + request.model + ": a pass of the stage " + stageName(stage) + " gave up without a reason").str());

@@ -1,7 +1,8 @@
-//===- Stages.cpp - the pipeline, read top to bottom --------------------------------------------------------------------===//
+//===- Stages.cpp - the pipeline, read top to bottom -------------------------------------------------------------===//
 
 #include "sm1c/Stages.h"
 #include "sm1c/Codegen.h"
+#include "sm1c/Codegen/Passes.h"
 #include "sm1c/Lowering/Passes.h"
 #include "sm1c/Transforms/Passes.h"
 
@@ -78,6 +79,7 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 
 static void buildTarget(OpPassManager &passes) {
   passes.addPass(createKernelToCpu());
+  passes.addPass(createCopyCarried());
   passes.addPass(createExpandMath());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());

@@ -127,3 +127,25 @@ sm1.model @scheduled(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf3
   }
   sm1.return %y : tensor<?x?x8xf32>
 }
+
+// -----
+
+// A stored row is widened in the kernel that looks it up.
+// CHECK-LABEL: sm1.model @lookup
+// CHECK: sm1.kernel "extf"
+// CHECK-NEXT: sm1.embedding
+// CHECK-NEXT: arith.extf
+// CHECK-NOT: sm1.kernel
+// CHECK: sm1.return
+sm1.model @lookup(%tokens: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
+  %table = sm1.param "table" : tensor<16x8xbf16>
+  %r = sm1.kernel "embedding" (%t = %tokens : tensor<?x?xi32>, %w = %table : tensor<16x8xbf16>) -> tensor<?x?x8xbf16> {
+    %0 = sm1.embedding %t, %w : tensor<?x?xi32>, tensor<16x8xbf16>
+    sm1.yield %0 : tensor<?x?x8xbf16>
+  }
+  %y = sm1.kernel "extf" (%a = %r : tensor<?x?x8xbf16>) -> tensor<?x?x8xf32> {
+    %0 = arith.extf %a : tensor<?x?x8xbf16> to tensor<?x?x8xf32>
+    sm1.yield %0 : tensor<?x?x8xf32>
+  }
+  sm1.return %y : tensor<?x?x8xf32>
+}

@@ -1,4 +1,4 @@
-//===- Compile.h - a description in, a package or a stage of it out: all that sm1c does ----------------------------===//
+//===- Compile.h - a description in, a package or a stage of it out: all that sm1c does --------------------------===//
 //
 // Needs neither MLIR nor LLVM headers, so that a host program can hold it.
 

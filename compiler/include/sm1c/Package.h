@@ -1,4 +1,4 @@
-//===- Package.h - from dispatches to the plan, and to the file ----------------------------------------------------===//
+//===- Package.h - from dispatches to the plan, and to the file --------------------------------------------------===//
 //
 // What a package holds is written down in PackageFormat.h. Here a plan is put together from the description (interface, parameters)
 // and from the model of each target at Stage::Target (buffers, launches); the packing library does the rest.

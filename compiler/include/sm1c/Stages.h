@@ -1,4 +1,4 @@
-//===- Stages.h - the way of a description, stage by stage --------------------------------------------------------===//
+//===- Stages.h - the way of a description, stage by stage -------------------------------------------------------===//
 
 #ifndef SM1C_STAGES_H
 #define SM1C_STAGES_H

@@ -1,4 +1,4 @@
-//===- Description.cpp - reading a model, and the defaults that follow from it -------------------------------------===//
+//===- Description.cpp - reading a model, and the defaults that follow from it -----------------------------------===//
 
 #include "Description.h"
 

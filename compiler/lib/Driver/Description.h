@@ -1,4 +1,4 @@
-//===- Description.h - what a request compiles, and the defaults that follow from it -------------------------------===//
+//===- Description.h - what a request compiles, and the defaults that follow from it -----------------------------===//
 
 #ifndef SM1C_LIB_DRIVER_DESCRIPTION_H
 #define SM1C_LIB_DRIVER_DESCRIPTION_H

@@ -1,4 +1,4 @@
-//===- Diagnostics.cpp - what MLIR has to say, as lines for people -------------------------------------------------===//
+//===- Diagnostics.cpp - what MLIR has to say, as lines for people -----------------------------------------------===//
 
 #include "Diagnostics.h"
 

@@ -1,4 +1,4 @@
-//===- Diagnostics.h - what MLIR has to say, as lines for people ---------------------------------------------------===//
+//===- Diagnostics.h - what MLIR has to say, as lines for people -------------------------------------------------===//
 
 #ifndef SM1C_LIB_DRIVER_DIAGNOSTICS_H
 #define SM1C_LIB_DRIVER_DIAGNOSTICS_H

@@ -1,4 +1,4 @@
-//===- Config.cpp - config.json of a checkpoint, read strictly -----------------------------------------------------===//
+//===- Config.cpp - config.json of a checkpoint, read strictly ---------------------------------------------------===//
 
 #include "sm1c/Import.h"
 

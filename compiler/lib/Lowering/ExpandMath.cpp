@@ -1,4 +1,4 @@
-//===- ExpandMath.cpp - exp, log1p and friends as polynomials over fused multiply-adds ---------------------------------===//
+//===- ExpandMath.cpp - exp, log1p and friends as polynomials over fused multiply-adds ---------------------------===//
 
 #include "sm1c/Lowering/Passes.h"
 

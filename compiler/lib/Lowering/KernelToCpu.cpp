@@ -1,4 +1,4 @@
-//===- KernelToCpu.cpp - kernels to functions over vectors and loops ---------------------------------------------------===//
+//===- KernelToCpu.cpp - kernels to functions over vectors and loops ---------------------------------------------===//
 //
 // Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, for all others; and in
 // front of projections, if something is computed on the way into them, a pass that fills scratch rows.

@@ -1,4 +1,4 @@
-//===- TileEvaluator.cpp - the operations of a kernel on a tile of rows and panels ------------------------------------===//
+//===- TileEvaluator.cpp - the operations of a kernel on a tile of rows and panels -------------------------------===//
 
 #include "TileEvaluator.h"
 

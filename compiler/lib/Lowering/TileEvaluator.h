@@ -1,4 +1,4 @@
-//===- TileEvaluator.h - the operations of a kernel on a tile of rows and panels --------------------------------------===//
+//===- TileEvaluator.h - the operations of a kernel on a tile of rows and panels ---------------------------------===//
 //
 // A tile is a few rows times a few panels of 16 channels. Every value of the kernel is, for a tile, a handful of vectors; this class
 // builds the code that computes them. Loops around tiles are KernelToCpu's.

@@ -1,4 +1,4 @@
-//===- PackageWriter.cpp - the file: metadata, code, packed weights ------------------------------------------------===//
+//===- PackageWriter.cpp - the file: metadata, code, packed weights ----------------------------------------------===//
 
 #include "sm1c/Package.h"
 

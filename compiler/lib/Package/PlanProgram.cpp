@@ -1,4 +1,4 @@
-//===- PlanProgram.cpp - the part of a plan that a target decides: buffers, launches, packed weights ---------------===//
+//===- PlanProgram.cpp - the part of a plan that a target decides: buffers, launches, packed weights -------------===//
 
 #include "sm1c/Package.h"
 

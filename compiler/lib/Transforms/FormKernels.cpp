@@ -1,4 +1,4 @@
-//===- FormKernels.cpp - give every operation a kernel of its own ===//
+//===- FormKernels.cpp - give every operation a kernel of its own ------------------------------------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- FuseConvNorm.cpp - one kernel for a convolution, the activation after it and their norm ===//
+//===- FuseConvNorm.cpp - one kernel for a convolution, the activation after it and their norm -------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

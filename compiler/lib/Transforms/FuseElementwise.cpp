@@ -1,4 +1,4 @@
-//===- FuseElementwise.cpp - merge elementwise kernels into the elementwise kernel that alone uses them ===//
+//===- FuseElementwise.cpp - merge elementwise kernels into the elementwise kernel that alone uses them ----------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"
@@ -13,7 +13,8 @@ using namespace sm1;
 
 /// Why `producer` stays outside `consumer`; nullptr if it moves in, nothing if this pass is not about the two.
 static std::optional<const char *> whyNot(KernelOp producer, KernelOp consumer) {
-  if (!contentsOf(producer).isElementwise() || !contentsOf(consumer).isElementwise())
+  KernelContents first = contentsOf(producer);
+  if (!(first.isElementwise() || first.isLookup()) || !contentsOf(consumer).isElementwise())
     return std::nullopt;
   if (!onlyUsedBy(producer, consumer))
     return "its result is used elsewhere";

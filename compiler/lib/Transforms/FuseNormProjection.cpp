@@ -1,4 +1,4 @@
-//===- FuseNormProjection.cpp - move a norm and its rounding into the projections that alone use it ===//
+//===- FuseNormProjection.cpp - move a norm and its rounding into the projections that alone use it --------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- FuseProjectionEpilogue.cpp - move a residual, a gate or an activation after projections into their kernel ===//
+//===- FuseProjectionEpilogue.cpp - move a residual, a gate or an activation after projections into their kernel -===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

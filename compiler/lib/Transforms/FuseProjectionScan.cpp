@@ -1,4 +1,4 @@
-//===- FuseProjectionScan.cpp - move projections into the scan that alone uses them ===//
+//===- FuseProjectionScan.cpp - move projections into the scan that alone uses them ------------------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- FuseProjectionSiblings.cpp - one kernel for projections of the same values ===//
+//===- FuseProjectionSiblings.cpp - one kernel for projections of the same values --------------------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- FuseScanProducers.cpp - move elementwise producers into the scan that alone uses them ===//
+//===- FuseScanProducers.cpp - move elementwise producers into the scan that alone uses them ---------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

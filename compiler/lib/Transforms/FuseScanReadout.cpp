@@ -1,4 +1,4 @@
-//===- FuseScanReadout.cpp - move the readout and the gate after a scan into it ===//
+//===- FuseScanReadout.cpp - move the readout and the gate after a scan into it ----------------------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- KernelMerge.cpp - what kernels contain, and moving one into another -----------------------------------------===//
+//===- KernelMerge.cpp - what kernels contain, and moving one into another ---------------------------------------===//
 
 #include "KernelMerge.h"
 
@@ -35,6 +35,8 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
       contents.hasPrologue |= linear.getX().getDefiningOp() != nullptr;
     } else if (isa<ScanOp>(op))
       ++contents.scans;
+    else if (isa<EmbeddingOp>(op))
+      ++contents.lookups;
     else if (isa<Conv1dOp>(op))
       ++contents.convs;
     else if (auto norm = dyn_cast<RmsNormOp>(op)) {

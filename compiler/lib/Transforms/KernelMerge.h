@@ -1,4 +1,4 @@
-//===- KernelMerge.h - what kernels contain, and moving one into another -------------------------------------------===//
+//===- KernelMerge.h - what kernels contain, and moving one into another -----------------------------------------===//
 //
 // The fusion passes decide; this file knows how kernels are put together.
 
@@ -15,10 +15,12 @@ namespace sm1 {
 
 /// The kinds of work in a kernel's body.
 struct KernelContents {
-  unsigned linears = 0, scans = 0, convs = 0, norms = 0, elementwise = 0, others = 0;
+  unsigned linears = 0, scans = 0, convs = 0, norms = 0, lookups = 0, elementwise = 0, others = 0;
   /// Nothing but elementwise operations on streams (and what is the same for every row).
-  bool isElementwise() const { return elementwise && !linears && !scans && !convs && !norms && !others; }
-  bool isProjection() const { return linears && !scans && !convs && !others; }
+  bool isElementwise() const { return elementwise && !linears && !scans && !convs && !norms && !lookups && !others; }
+  /// Rows of a table, and perhaps elementwise operations on them.
+  bool isLookup() const { return lookups && !linears && !scans && !convs && !norms && !others; }
+  bool isProjection() const { return linears && !scans && !convs && !lookups && !others; }
   bool hasRowNorm = false;  ///< a norm whose result is not only multiplied by projections
   bool hasPrologue = false; ///< something is computed on the way into a projection
 };

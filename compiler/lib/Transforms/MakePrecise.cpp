@@ -1,4 +1,4 @@
-//===- MakePrecise.cpp - make storage types and every rounding explicit ===//
+//===- MakePrecise.cpp - make storage types and every rounding explicit ------------------------------------------===//
 
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- ScheduleForCpu.cpp - tiles, splits, weight layouts and launches for one CPU target ===//
+//===- ScheduleForCpu.cpp - tiles, splits, weight layouts and launches for one CPU target ------------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Target.h"

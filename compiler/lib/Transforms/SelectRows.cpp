@@ -1,4 +1,4 @@
-//===- SelectRows.cpp - compute selected results only for the rows that the caller asks for ===//
+//===- SelectRows.cpp - compute selected results only for the rows that the caller asks for ----------------------===//
 
 #include "KernelMerge.h"
 #include "sm1c/Transforms/Passes.h"

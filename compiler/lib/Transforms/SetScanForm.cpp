@@ -1,4 +1,4 @@
-//===- SetScanForm.cpp - choose the arithmetic of every scan ===//
+//===- SetScanForm.cpp - choose the arithmetic of every scan -----------------------------------------------------===//
 
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Transforms/Passes.h"

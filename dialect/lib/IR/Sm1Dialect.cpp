@@ -1,4 +1,4 @@
-//===- Sm1Dialect.cpp - registration, attributes, and the classes of tensors -----------------------------------===//
+//===- Sm1Dialect.cpp - registration, attributes, and the classes of tensors -------------------------------------===//
 
 #include "sm1/IR/Sm1.h"
 

@@ -1,4 +1,4 @@
-//===- Sm1Ops.cpp - the operators: what ODS cannot verify, infer, parse or print --------------------------------===//
+//===- Sm1Ops.cpp - the operators: what ODS cannot verify, infer, parse or print ---------------------------------===//
 
 #include "sm1/IR/Sm1.h"
 

@@ -1,4 +1,4 @@
-//===- Passes.h - declarations of the passes to the LLVM dialect -------------------------------------------------------------===//
+//===- Passes.h - declarations of the passes to the LLVM dialect -------------------------------------------------===//
 
 #ifndef SM1C_CODEGEN_PASSES_H
 #define SM1C_CODEGEN_PASSES_H

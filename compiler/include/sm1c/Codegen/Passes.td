@@ -1,4 +1,4 @@
-//===- Passes.td - from functions over buffers to the LLVM dialect -------------------------------------------------===//
+//===- Passes.td - from functions over buffers to the LLVM dialect -----------------------------------------------===//
 
 #ifndef SM1C_CODEGEN_PASSES_TD
 #define SM1C_CODEGEN_PASSES_TD

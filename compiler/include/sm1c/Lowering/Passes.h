@@ -1,4 +1,4 @@
-//===- Passes.h - declarations of the passes to upstream dialects ------------------------------------------------------------===//
+//===- Passes.h - declarations of the passes to upstream dialects ------------------------------------------------===//
 
 #ifndef SM1C_LOWERING_PASSES_H
 #define SM1C_LOWERING_PASSES_H

@@ -1,4 +1,4 @@
-//===- Passes.td - sm1 to upstream dialects ------------------------------------------------------------------------===//
+//===- Passes.td - sm1 to upstream dialects ----------------------------------------------------------------------===//
 
 #ifndef SM1C_LOWERING_PASSES_TD
 #define SM1C_LOWERING_PASSES_TD

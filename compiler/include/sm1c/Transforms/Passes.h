@@ -1,4 +1,4 @@
-//===- Passes.h - declarations of the sm1-to-sm1 passes ------------------------------------------------------------===//
+//===- Passes.h - declarations of the sm1-to-sm1 passes ----------------------------------------------------------===//
 
 #ifndef SM1C_TRANSFORMS_PASSES_H
 #define SM1C_TRANSFORMS_PASSES_H

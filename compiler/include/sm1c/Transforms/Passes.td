@@ -1,4 +1,4 @@
-//===- Passes.td - sm1 to sm1: from a description to scheduled kernels ---------------------------------------------===//
+//===- Passes.td - sm1 to sm1: from a description to scheduled kernels -------------------------------------------===//
 //
 // In the order in which buildStage runs them. Every fusion pass moves one kernel into another and changes no bit: each value is
 // still computed by the same operations in the same order, only its way through memory goes.
@@ -92,6 +92,7 @@ class FusionPass<string flag> : Pass<flag>;
 def FuseElementwise : FusionPass<"sm1-fuse-elementwise"> {
   let summary = "Merge elementwise kernels into the elementwise kernel that alone uses them";
   let description = [{
+    An embedding's rows count as elementwise here: what widens or scales them joins their kernel.
     ```mlir
     %e = sm1.kernel "exp"(%x) { exp }      %y = sm1.kernel "addf"(%e, %b) { addf }
     // becomes

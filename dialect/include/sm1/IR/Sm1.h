@@ -1,4 +1,4 @@
-//===- Sm1.h - the one header over the dialect's generated files -----------------------------------------------===//
+//===- Sm1.h - the one header over the dialect's generated files -------------------------------------------------===//
 
 #ifndef SM1_IR_SM1_H
 #define SM1_IR_SM1_H

@@ -1,4 +1,4 @@
-//===- Sm1Attrs.td - enums and attributes of the dialect -------------------------------------------------------===//
+//===- Sm1Attrs.td - enums and attributes of the dialect ---------------------------------------------------------===//
 
 #ifndef SM1_IR_SM1ATTRS_TD
 #define SM1_IR_SM1ATTRS_TD

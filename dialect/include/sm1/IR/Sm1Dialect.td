@@ -1,4 +1,4 @@
-//===- Sm1Dialect.td - the dialect, its base op class and the classes of tensors it knows ----------------------===//
+//===- Sm1Dialect.td - the dialect, its base op class and the classes of tensors it knows ------------------------===//
 
 #ifndef SM1_IR_SM1DIALECT_TD
 #define SM1_IR_SM1DIALECT_TD

@@ -1,4 +1,4 @@
-//===- Sm1Ops.td - what a description says: structure and operators --------------------------------------------===//
+//===- Sm1Ops.td - what a description says: structure and operators ----------------------------------------------===//
 
 #ifndef SM1_IR_SM1OPS_TD
 #define SM1_IR_SM1OPS_TD

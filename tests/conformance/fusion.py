@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""No fusion pass changes a bit: each switched off alone, all of them, and drawn sets, on every target, in prefill and step.
+
+  fusion.py --bin DIR --work DIR --model FILE.mlir|DIR --vocab V [--idle PASS,PASS]
+
+The fully fused package is within 1e-5 of float64; every other one has its bits. That the switches do something shows in the code:
+every pass changes it but those named by --idle, which find nothing to fuse in this model.
+"""
+import concurrent.futures
+import pathlib
+import re
+import sys
+
+import numpy as np
+
+from harness import Programs, Report, machine_isas, parser, random_tokens
+from relatives import printed, ragged_reference, random_params, states_of
+import tensors
+
+LENGTHS = np.array([35, 1, 18], np.int32)
+BF16 = ("--weights=bf16", "--compute=bf16")  # where roundings stand between the operations that fuse
+BF16_TOLERANCE = 1e-1                        # random weights amplify what rounding the operands does
+
+
+def fusion_passes(programs):
+    return re.findall(r"sm1-fuse-[\w-]+", programs.must(programs.sm1c, "--help"))
+
+
+def choices(passes):
+    """{name: passes to leave out}"""
+    random = np.random.RandomState(31)
+    sets = {"none": [], "all": ["all"], **{name: [name] for name in passes}}
+    for size in (2, len(passes) // 2, len(passes) - 2):
+        drawn = sorted(random.choice(passes, size, replace=False))
+        sets[" and ".join(drawn)] = drawn
+    return sets
+
+
+def compile_all(programs, source, params, sets, options=()):
+    """{name: package}, two at a time."""
+
+    def compile_one(numbered):
+        index, left_out = numbered
+        switch = [f"--no-fuse={','.join(left_out)}"] if left_out else []
+        name = f"{'narrow' if options else 'wide'}-{index}"
+        return programs.compile(source, name, f"--params={params}", *switch, *options)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(sets, pool.map(compile_one, enumerate(sets.values()))))
+
+
+def code_of(programs, package):
+    """What `inspect` says of the code: (kernels of each target, hashes of each target)."""
+    text = programs.must(programs.sm1_run, "inspect", package)
+    return [int(count) for count in re.findall(r" (\d+) kernels", text)], re.findall(r"kernel/\S+ (\w+)", text)
+
+
+def check_bits(programs, report, packages, given, expected, tolerance):
+    first = None
+    for name, package in packages.items():
+        for isa in machine_isas():
+            for mode in ("prefill", "step"):
+                got = programs.logits(package, given, f"--mode={mode}", f"--isa={isa}")
+                text = f"without {name}, {mode}, {isa}"
+                if first is None:
+                    first = {output: got[output] for output in expected}
+                    worst = report.close(got, expected, text, tolerance, states=states_of(expected))
+                    print(f"largest relative error {worst:.2e}")
+                report.same_bits(got, first, f"{text} against everything fused")
+
+
+def check_switches(programs, report, packages, passes, idle):
+    kernels, hashes = code_of(programs, packages["none"])
+    unfused, _ = code_of(programs, packages["all"])
+    print(f"{kernels} kernels, {unfused} without fusion")
+    more = len(kernels) == len(unfused) > 0 and all(many >= 2 * few for few, many in zip(kernels, unfused))
+    report.check(more, f"--no-fuse=all: {unfused} kernels for each target, {kernels} with everything fused, expected twice as many")
+    for name in passes:
+        changed = code_of(programs, packages[name])[1] != hashes
+        report.check(changed == (name not in idle), f"--no-fuse={name}: code {'changed' if changed else 'is the same'}")
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("--model", required=True, type=pathlib.Path)
+    arguments.add_argument("--vocab", required=True, type=int)
+    arguments.add_argument("--idle", default="")
+    a = arguments.parse_args()
+    programs, report = Programs(a.bin, a.work), Report()
+    if len(machine_isas()) < 2:
+        report.skip("kernels for x86-64-v4: this machine has no AVX-512")
+    passes, model = fusion_passes(programs), printed(programs, a.model, "model")
+    report.check(len(passes) > 1, "sm1c --help names the passes that --no-fuse takes")
+    params = a.model / "model.safetensors" if a.model.is_dir() else random_params(programs, model, "model", 32)
+    given = {"tokens": random_tokens(33, a.vocab, len(LENGTHS), int(LENGTHS.max())), "lengths": LENGTHS}
+    expected = ragged_reference(model, tensors.load(params), given)
+
+    packages = compile_all(programs, a.model, params, choices(passes))
+    check_switches(programs, report, packages, passes, a.idle.split(","))
+    check_bits(programs, report, packages, given, expected, 1e-5)
+    narrow = compile_all(programs, a.model, params, {"none": [], "all": ["all"]}, BF16)
+    check_bits(programs, report, narrow, given, expected, BF16_TOLERANCE)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Matrices stored as f32, bf16 or f16 and projections that multiply bf16, against float64 with the same rounded matrices.
+
+  storage.py --bin DIR --work DIR --checkpoint DIR
+
+--checkpoint names a trained one with matrices in BF16; random weights come as F32 and as BF16. A reference that rounds otherwise, or
+not at all, has to be outside the bound of f32: so a package that rounds otherwise would be seen.
+"""
+import pathlib
+import re
+import sys
+
+import numpy as np
+
+from edits import SIZES, make_checkpoint
+from harness import TOLERANCE, Programs, Report, machine_isas, parser, random_tokens
+from spec_reference import round_to
+import reference
+
+RANDOM_BF16, TRAINED_BF16 = 1e-1, 2e-2  # --compute=bf16: random weights amplify what rounding the operands does
+OUTPUTS = ("logits", "state_out.h", "state_out.conv")
+
+
+def truncated(x):
+    """BF16 by cutting bits off: the rounding that nobody should find in a package."""
+    return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+
+
+ROUNDINGS = {element: lambda x, element=element: round_to(element, x) for element in ("f32", "bf16", "f16")}
+
+
+class Stored(reference.Sm1):
+    """The model with its matrices rounded; vectors and the convolution stay as they are in the checkpoint."""
+
+    def __init__(self, directory, rounding):
+        super().__init__(str(directory))
+        self.weights = {name: rounding(x) if x.ndim == 2 else x for name, x in self.weights.items()}
+
+
+def check_arithmetic(programs, report, package, weights, compute, name):
+    found = re.findall(r"weights (\w+), compute (\w+)", programs.must(programs.sm1_run, "inspect", package))
+    report.check(found == [(weights, compute)], f"{name}: inspect says {found}, expected weights {weights}, compute {compute}")
+
+
+def run_all(programs, report, package, given, name):
+    """The outputs, the same bits in every mode and on every target."""
+    first = None
+    for isa in machine_isas():
+        for mode in ("prefill", "step", "chunked:7"):
+            got = programs.logits(package, given, f"--mode={mode}", f"--isa={isa}")
+            first = first or {output: got[output] for output in OUTPUTS}
+            report.same_bits(got, first, f"{name}, {mode}, {isa}")
+    return first
+
+
+def check_random(programs, report):
+    """Every storage of an F32 checkpoint; returns the outputs by storage."""
+    checkpoint = make_checkpoint(programs.work / "wide", **SIZES)
+    given = {"tokens": random_tokens(41, SIZES["vocab"], 2, 45)}
+    expected = {element: Stored(checkpoint, rounding).run(given["tokens"]) for element, rounding in ROUNDINGS.items()}
+    expected["bf16 by truncation"] = Stored(checkpoint, truncated).run(given["tokens"])
+    for element in ROUNDINGS:
+        name = f"random, --weights={element}"
+        package = programs.compile(checkpoint, f"random-{element}", f"--weights={element}")
+        check_arithmetic(programs, report, package, element, "f32", name)
+        got = run_all(programs, report, package, given, name)
+        print(f"{name}: largest relative error {report.close(got, expected[element], name):.2e}")
+        for other in expected.keys() - {element}:
+            least = min(reference.errors(got, expected[other]).values())
+            report.check(least > TOLERANCE, f"{name}: within {least:.2e} of weights as {other}, the roundings cannot be told apart")
+        check_same_package(programs, report, checkpoint, element, given, got, name)
+    check_bf16_compute(programs, report, checkpoint, expected["bf16"], given, RANDOM_BF16, "random")
+
+
+def check_same_package(programs, report, checkpoint, element, given, expected, name):
+    """The runtime packs as the compiler does: weights bound when it runs."""
+    external = programs.compile(checkpoint, "external", f"--weights={element}", "--weights-in=external")
+    got = programs.logits(external, given, f"--params={checkpoint}")
+    report.same_bits(got, expected, f"{name}, weights bound by sm1-run")
+
+
+def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance, name):
+    name = f"{name}, --weights=bf16 --compute=bf16"
+    package = programs.compile(checkpoint, "compute", "--weights=bf16", "--compute=bf16")
+    check_arithmetic(programs, report, package, "bf16", "bf16", name)
+    got = run_all(programs, report, package, given, name)
+    print(f"{name}: largest relative error {report.close(got, expected, name, tolerance):.2e}")
+    least = min(reference.errors(got, expected).values())
+    report.check(least > TOLERANCE, f"{name}: within {least:.2e} of f32, so nothing was rounded")
+
+
+def check_trained(programs, report, checkpoint):
+    """The checkpoint's own storage; f16 holds what bf16 does, but for the smallest values."""
+    package = programs.compile(checkpoint, "trained")
+    check_arithmetic(programs, report, package, "bf16", "f32", "trained, default")
+    vocab = reference.Sm1(str(checkpoint)).config["vocab_size"]
+    given = {"tokens": random_tokens(42, vocab, 2, 40)}
+    expected = Stored(checkpoint, ROUNDINGS["bf16"]).run(given["tokens"])
+    got = run_all(programs, report, package, given, "trained")
+    print(f"trained, default: largest relative error {report.close(got, expected, 'trained, default'):.2e}")
+    bf16 = programs.compile(checkpoint, "trained", "--weights=bf16")
+    report.same_bits(programs.logits(bf16, given), got, "trained, --weights=bf16 against the default")
+    f16 = programs.logits(programs.compile(checkpoint, "trained", "--weights=f16"), given)
+    report.close(f16, Stored(checkpoint, ROUNDINGS["f16"]).run(given["tokens"]), "trained, --weights=f16")
+    check_bf16_compute(programs, report, checkpoint, expected, given, TRAINED_BF16, "trained")
+
+
+def check_defaults(programs, report):
+    for dtype, element in (("F32", "f32"), ("BF16", "bf16")):
+        checkpoint = make_checkpoint(programs.work / dtype, **SIZES, dtype=dtype)
+        package = programs.compile(checkpoint, "default", "--target=x86-64-v3")
+        check_arithmetic(programs, report, package, element, "f32", f"{dtype} checkpoint")
+
+
+def check_refusals(programs, report):
+    """One clear sentence that names both values, and no package."""
+    checkpoint, package = programs.work / "wide", programs.work / "refused.sm1pkg"
+    cases = [
+        (["--compute=bf16", "--weights=f32"], ["bf16", "f32"]),
+        (["--compute=bf16", "--weights=f16"], ["bf16", "f16"]),
+        (["--compute=bf16"], ["bf16", "f32"]),  # the default of an F32 checkpoint
+        (["--weights=int8"], ["int8", "bf16"]),
+        (["--compute=f16"], ["f16", "bf16"]),
+    ]
+    for options, words in cases:
+        done = programs.run(programs.sm1c, checkpoint, "-o", package, *options)
+        clear = "error: " in done.stderr and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
+        report.check(done.returncode == 1 and clear, f"{' '.join(options)}: exit code {done.returncode}, said: {done.stderr}")
+        report.check(not package.exists(), f"{' '.join(options)}: refused, and yet wrote a package")
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("--checkpoint", required=True, type=pathlib.Path)
+    a = arguments.parse_args()
+    programs, report = Programs(a.bin, a.work), Report()
+    if len(machine_isas()) < 2:
+        report.skip("kernels for x86-64-v4: this machine has no AVX-512")
+    check_random(programs, report)
+    check_refusals(programs, report)
+    check_defaults(programs, report)
+    check_trained(programs, report, a.checkpoint)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
