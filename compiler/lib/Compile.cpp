@@ -212,6 +212,10 @@ bool Compilation::prepare() {
   description = std::move(*loaded);
   options.storage = description.storage;
   options.compute = request.compute;
+  if (options.compute == "bf16" && options.storage != "bf16")
+    return report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +
+                  options.storage + "; add --weights=bf16"),
+           false;
   options.form = request.form == "closed_form" ? ScanForm::ClosedForm : ScanForm::Exact;
   options.disabled = llvm::is_contained(request.disabledPasses, "all") ? fusionPassNames() : request.disabledPasses;
   if (!request.dumpStages.empty())

@@ -325,6 +325,27 @@ int availableCores() {
   return online > 0 ? int(online) : 1;
 }
 
+CorePin::CorePin(int index) {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0)
+    return;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set))
+      allowed.push_back(core);
+  CPU_ZERO(&set);
+  CPU_SET(allowed[size_t(index) % allowed.size()], &set);
+  ::sched_setaffinity(0, sizeof(set), &set);
+}
+
+CorePin::~CorePin() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int core : allowed)
+    CPU_SET(core, &set);
+  if (!allowed.empty())
+    ::sched_setaffinity(0, sizeof(set), &set);
+}
+
 //===-- Folders, processes --------------------------------------------------------------------------------------------------===//
 
 /// mkdir -p.

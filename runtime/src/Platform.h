@@ -75,6 +75,18 @@ CpuFeatures cpuFeatures();
 std::string cpuName();
 /// Cores that this process may run on, at least 1.
 int availableCores();
+/// Keeps the calling thread on one of the cores that the process may use, counted from 0 and around, until it is destroyed on the same
+/// thread. Does nothing where the system does not let it.
+class CorePin {
+public:
+  explicit CorePin(int index);
+  ~CorePin();
+  CorePin(const CorePin &) = delete;
+  CorePin &operator=(const CorePin &) = delete;
+
+private:
+  std::vector<int> allowed; ///< cores of the thread before
+};
 /// Tells the core that this thread is waiting in a loop.
 void spinPause();
 

@@ -34,7 +34,6 @@ static Error checkChoice(StringRef option, StringRef value, ArrayRef<StringRef> 
 Error sm1::checkChoices(const CompileRequest &request) {
   std::vector<std::string> emits = emitNames(), passes = fusionPassNames();
   SmallVector<StringRef> emitChoices(emits.begin(), emits.end()), passChoices(passes.begin(), passes.end());
-  emitChoices.push_back("");
   passChoices.push_back("all");
   if (Error error = checkChoice("weights", request.weights, {"", "f32", "bf16", "f16"}))
     return error;
@@ -47,7 +46,7 @@ Error sm1::checkChoices(const CompileRequest &request) {
   for (const std::string &pass : request.disabledPasses)
     if (Error error = checkChoice("no-fuse", pass, passChoices))
       return error;
-  return checkChoice("emit", request.emit, emitChoices);
+  return request.emit.empty() ? Error::success() : checkChoice("emit", request.emit, emitChoices);
 }
 
 Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileRequest &request) {

@@ -64,8 +64,8 @@ private:
   void buildTiles();
   void buildRowsOf(Value panel, int64_t panels);
   void buildTile(Tile tile);
-  /// Evaluates `ops` for one row and the panels [0, width/16), with a norm among them in two walks over the row, and calls `done` for
-  /// every panel once everything is known.
+  /// Evaluates `ops` for all panels of one row, and calls `done` for each panel with everything known. A norm among them takes two walks
+  /// over the row; `beforeNorm` is called in the first, with what its input needs known.
   void buildRow(ArrayRef<Operation *> ops, Value row, int64_t width, RowBody beforeNorm, RowBody done);
   Value inverseRms(RmsNormOp norm, Value squares);
   void storeResults(TileEvaluator &evaluator);
@@ -144,13 +144,10 @@ void KernelFunction::planScratch() {
   for (Operation &op : kernel.getBlock().without_terminator())
     if (!isRowInvariant(&op) && !early.contains(&op))
       mainOps.push_back(&op);
-  if (contentsOf(kernel).hasRowNorm)
-    normRow = reserve(strideOf(channels(normIn(mainOps).getType())), 1);
-  else if (!prologues.empty())
-    normRow = reserve(prologues.front().second.stride, 1);
-  for (auto [x, region] : prologues)
-    if (region.stride > normRow.stride)
-      normRow = reserve(region.stride, 1);
+  int64_t widestNorm = 0;
+  for (auto norm : kernel.getBlock().getOps<RmsNormOp>())
+    widestNorm = std::max(widestNorm, channels(norm.getType()));
+  normRow = reserve(strideOf(widestNorm), 1);
 }
 
 void KernelFunction::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {

@@ -159,7 +159,6 @@ TileEvaluator::RowPosition TileEvaluator::positionOf(int64_t m) {
 void TileEvaluator::loadArgument(Value argument) {
   Value buffer = buffers.inputs.lookup(argument);
   SmallVector<Value> vectors;
-  // The insertion point may be inside a loop over k or a branch; arguments are loaded by operations of the tile itself only.
   if (classify(argument.getType()) == TensorClass::Param)
     for (int64_t n = 0; n < tile.panels; ++n)
       vectors.push_back(loadVector(buffer, column(n)));
