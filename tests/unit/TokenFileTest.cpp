@@ -1,6 +1,8 @@
 // Token files: what is read, what is refused and how, and that writing is the inverse.
 #include "sm1rt/music/TokenFile.h"
 
+#include "TestFiles.h"
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -67,6 +69,25 @@ TEST(TokenFile, ReadsWhatItWrote) {
   EXPECT_FALSE(readTokenFile(folder.string(), {161}));
   EXPECT_FALSE(writeTokenFile((folder / "no" / "t.json").string(), lists));
   std::filesystem::remove_all(folder);
+}
+
+TEST(TokenFile, KeepsWhereTokensComeFrom) {
+  sm1test::TemporaryFolder folder;
+  std::string path = folder.file("t.json");
+  EXPECT_EQ(tokenInfoPath(path), folder.file("t.info.json"));
+  Expected<std::optional<TokenInfo>> none = readTokenInfo(path);
+  ASSERT_OK(none);
+  EXPECT_FALSE(*none);
+  ASSERT_OK(writeTokenInfo(path, {"v0", 442, {"a \"b\".mid", "no UTF-8 \xFF.mid"}}));
+  Expected<std::optional<TokenInfo>> info = readTokenInfo(path);
+  ASSERT_OK(info);
+  ASSERT_TRUE(*info);
+  EXPECT_EQ((*info)->tokenizer, "v0");
+  EXPECT_EQ((*info)->vocabulary, 442);
+  ASSERT_EQ((*info)->sources.size(), 2u);
+  EXPECT_EQ((*info)->sources[0], "a \"b\".mid");
+  sm1test::writeBytes(folder.file("t.info.json"), "{\"tokenizer\": 3}");
+  EXPECT_ERROR(readTokenInfo(path), "needs a text 'tokenizer'");
 }
 
 } // namespace

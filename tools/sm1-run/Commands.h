@@ -9,5 +9,6 @@ Command addLogits(CLI::App &tool);
 Command addScore(CLI::App &tool);
 Command addCall(CLI::App &tool);
 Command addInspect(CLI::App &tool);
+Command addTokenize(CLI::App &tool);
 
 #endif // SM1_TOOLS_COMMANDS_H

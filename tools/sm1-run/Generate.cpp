@@ -1,5 +1,6 @@
 // sm1-run generate: continues prompts token by token and writes what comes out as MIDI files and token lists.
 #include "Commands.h"
+#include "MusicFiles.h"
 #include "OpenModel.h"
 #include "Progress.h"
 
@@ -10,8 +11,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
+#include <optional>
 
 using namespace sm1rt;
 
@@ -20,7 +21,8 @@ namespace {
 struct GenerateOptions {
   CommonOptions common;
   ContinuationOptions continuation;
-  std::string out, tokensOut, prompt;
+  PromptOptions prompt;
+  std::string out, tokensOut;
   int64_t batch = 0; ///< 0: one, or one for each prompt
   bool noGrammar = false;
 };
@@ -39,27 +41,6 @@ struct Made {
 
 } // namespace
 
-static bool isMidiPath(const std::string &path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  return extension == ".mid" || extension == ".midi" || extension == ".MID";
-}
-
-/// The prompts as given: one list, or several.
-static Expected<TokenLists> readPrompts(const GenerateOptions &options, const Vocabulary &vocabulary) {
-  if (isMidiPath(options.prompt))
-    return Error{
-        fmt::format("{}: a MIDI prompt has to be turned into tokens first, which this version cannot do; give a JSON token list",
-                    options.prompt)};
-  if (!options.prompt.empty())
-    return readTokenFile(options.prompt, {vocabulary.size()});
-  if (vocabulary.conditioningCount() > 0)
-    return Error{fmt::format(
-        "{}: its vocabulary has {} conditioning ids that stand before BOS and say what to play; give a prefix that ends "
-        "with BOS (id {}) as --prompt tokens.json",
-        options.common.model, vocabulary.conditioningCount(), vocabulary.token(Field::Bos))};
-  return TokenLists{{vocabulary.token(Field::Bos)}};
-}
-
 /// One prompt for each sequence: a single one serves them all.
 static Expected<TokenLists> promptsOfBatch(const GenerateOptions &options, TokenLists prompts) {
   size_t batch = options.batch ? size_t(options.batch) : prompts.size();
@@ -67,12 +48,16 @@ static Expected<TokenLists> promptsOfBatch(const GenerateOptions &options, Token
     prompts.resize(batch, prompts.front());
   if (prompts.size() != batch)
     return Error{fmt::format("{}: {} prompts for --batch={}; give one prompt, as many as the batch has, or leave --batch away",
-                             options.prompt, prompts.size(), batch)};
+                             options.prompt.path, prompts.size(), batch)};
   return prompts;
 }
 
 static Expected<std::vector<Voice>> startVoices(Model &model, const Vocabulary &vocabulary, const GenerateOptions &options) {
-  Expected<TokenLists> prompts = readPrompts(options, vocabulary);
+  Expected<std::optional<VocabConfig>> config =
+      findVocabConfig(options.prompt.conditioning, {options.common.model, options.common.params});
+  if (!config)
+    return config.error();
+  Expected<TokenLists> prompts = readPrompts(options.prompt, *config, vocabulary, options.common.model);
   if (prompts)
     prompts = promptsOfBatch(options, std::move(*prompts));
   if (!prompts)
@@ -82,7 +67,7 @@ static Expected<std::vector<Voice>> startVoices(Model &model, const Vocabulary &
     Expected<Continuation> continuation =
         Continuation::start(vocabulary, options.continuation, std::move((*prompts)[index]), uint64_t(index));
     if (!continuation)
-      return options.prompt.empty() ? continuation.error() : continuation.error().in(options.prompt);
+      return options.prompt.path.empty() ? continuation.error() : continuation.error().in(options.prompt.path);
     voices.push_back({model.newSequence(), std::move(*continuation)});
   }
   return voices;
@@ -139,20 +124,11 @@ static Expected<Made> continueAll(Model &model, const TokenModel &ports, std::ve
   return made;
 }
 
-/// out.mid of a batch becomes out-0.mid, out-1.mid, …
-static std::string pathOf(const std::string &out, size_t index, size_t batch) {
-  if (batch == 1)
-    return out;
-  std::filesystem::path path(out);
-  std::string name = fmt::format("{}-{}{}", path.stem().string(), index, path.extension().string());
-  return (path.parent_path() / name).string();
-}
-
 static Expected<void> writeMidiFiles(const std::vector<Voice> &voices, const Vocabulary &vocabulary, const std::string &out) {
   for (size_t index = 0; index < voices.size(); ++index) {
     const Continuation &piece = voices[index].continuation;
     Song song = readSong(piece.tokens(), vocabulary);
-    std::string path = pathOf(out, index, voices.size());
+    std::string path = numberedPath(out, index, voices.size());
     if (Expected<void> written = writeMidi(song, path); !written)
       return written;
     std::string ignored = song.ignoredTokens ? fmt::format(", {} tokens that make no note left out", song.ignoredTokens) : "";
@@ -179,10 +155,6 @@ static Expected<void> writeTokens(const std::vector<Voice> &voices, const std::s
 static Expected<void> checkFiles(const GenerateOptions &options) {
   if (options.out.empty() && options.tokensOut.empty())
     return Error{"generate: nothing to write; name a MIDI file with -o, or a JSON file with --tokens-out"};
-  if (isMidiPath(options.prompt))
-    return Error{
-        fmt::format("{}: a MIDI prompt has to be turned into tokens first, which this version cannot do; give a JSON token list",
-                    options.prompt)};
   for (const std::string &path : {options.out, options.tokensOut})
     if (!path.empty())
       if (Expected<void> writable = checkWritable(path); !writable)
@@ -261,8 +233,7 @@ Command addGenerate(CLI::App &tool) {
   addCommonOptions(*app, options->common);
   app->add_option("-o,--out", options->out, "MIDI file; a batch writes NAME-0.mid, NAME-1.mid, ...")->type_name("FILE");
   app->add_option("--tokens-out", options->tokensOut, "JSON file for the token lists, prompts included")->type_name("FILE");
-  app->add_option("--prompt", options->prompt, "JSON file with a token list to continue, or one for each sequence; default: BOS")
-      ->type_name("FILE");
+  addPromptOptions(*app, options->prompt);
   app->add_option("--batch", options->batch, "pieces to make at once; a piece does not depend on the others")
       ->check(CLI::Range(int64_t(1), int64_t(65536)))
       ->type_name("N");
@@ -272,6 +243,8 @@ Command addGenerate(CLI::App &tool) {
               "  sm1-run generate checkpoints/chorales -o chorale.mid --seed 2          another\n"
               "  sm1-run generate checkpoints/chorales -o c.mid --batch 8               c-0.mid to c-7.mid\n"
               "  sm1-run generate checkpoints/chorales -o end.mid --prompt start.json   continue a token list\n"
+              "  sm1-run generate checkpoints/chorales -o end.mid --prompt song.mid --prompt-bars 4\n"
+              "  sm1-run generate checkpoints/steered -o slow.mid --cond tempo=60 --cond key_root=0\n"
               "  sm1-run generate model.sm1pkg --greedy --tokens-out t.json --prompt start.json --max-tokens 400");
   return {app, [options] { return generate(*options); }};
 }

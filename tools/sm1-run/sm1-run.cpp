@@ -8,9 +8,11 @@ int main(int argc, char **argv) {
   tool.require_subcommand(1);
   tool.footer("Examples:\n"
               "  sm1-run generate model.sm1pkg -o piece.mid --seed 7\n"
+              "  sm1-run tokenize song.mid -o song.json\n"
               "  sm1-run score checkpoints/chorales --tokens pieces.json\n"
               "  sm1-run inspect model.sm1pkg\n"
               "  sm1-run generate --help");
-  std::vector<Command> commands = {addGenerate(tool), addLogits(tool), addScore(tool), addCall(tool), addInspect(tool)};
+  std::vector<Command> commands = {addGenerate(tool), addLogits(tool),  addScore(tool),
+                                   addCall(tool),     addInspect(tool), addTokenize(tool)};
   return runTool(tool, commands, argc, argv);
 }

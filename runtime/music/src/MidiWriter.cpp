@@ -1,6 +1,7 @@
 // Songs to MIDI through libsmf. A bar is 1920 ticks whatever the tempo, so its length in seconds follows the tempo in force.
 #include "sm1rt/music/MidiWriter.h"
 
+#include "MidiMark.h"
 #include "Platform.h"
 
 #include <fmt/format.h>
@@ -129,6 +130,7 @@ bool addNoteTrack(smf_t *smf, const Song &song, int trackToken) {
     return false;
   int channel = channelOfTrack(trackToken);
   bool added = addEvent(track, 0, smf_event_new_textual(3, trackNames[size_t(trackToken)])) &&
+               addBytes(track, 0, midiMark(trackToken)) &&
                addEvent(track, 0, smf_event_new_from_bytes(0xC0 | channel, programOfTrack(trackToken), -1));
   for (const NoteEvent &event : events)
     added = added &&

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
+
 namespace sm1rt {
 namespace {
 
@@ -13,6 +15,7 @@ using Json = nlohmann::json;
 
 /// The text is held whole while it is read.
 constexpr uint64_t fileLimitBytes = uint64_t(4) << 30;
+constexpr uint64_t infoLimitBytes = uint64_t(1) << 30;
 
 /// Takes parse events; stops at the first thing that is no token list and keeps the reason.
 class TokenListReader : public nlohmann::json_sax<Json> {
@@ -120,5 +123,38 @@ Expected<TokenLists> readTokenFile(const std::string &path, const TokenFileLimit
 }
 
 Expected<void> writeTokenFile(const std::string &path, const TokenLists &lists) { return writeFile(path, listsToText(lists)); }
+
+std::string tokenInfoPath(const std::string &tokenFile) {
+  return std::filesystem::path(tokenFile).replace_extension(".info.json").string();
+}
+
+Expected<void> writeTokenInfo(const std::string &tokenFile, const TokenInfo &info) {
+  nlohmann::ordered_json json = {{"tokenizer", info.tokenizer}, {"vocabulary", info.vocabulary}, {"sources", info.sources}};
+  // File names need not be UTF-8.
+  return writeFile(tokenInfoPath(tokenFile), json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Expected<std::optional<TokenInfo>> readTokenInfo(const std::string &tokenFile) {
+  std::string path = tokenInfoPath(tokenFile);
+  if (!fileExists(path))
+    return std::optional<TokenInfo>();
+  Expected<std::string> text = readTextFile(path, infoLimitBytes);
+  if (!text)
+    return text.error();
+  Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  auto has = [&](const char *key, bool (Json::*is)() const noexcept) { return json.contains(key) && (json[key].*is)(); };
+  TokenInfo info;
+  if (json.is_discarded() || !has("tokenizer", &Json::is_string) || !has("vocabulary", &Json::is_number_unsigned) ||
+      !has("sources", &Json::is_array))
+    return Error{fmt::format("{}: needs a text 'tokenizer', a number 'vocabulary' and a list 'sources'; remove it if it is not "
+                             "about {}",
+                             path, tokenFile)};
+  info.tokenizer = json["tokenizer"].get<std::string>();
+  info.vocabulary = json["vocabulary"].get<int64_t>();
+  for (const Json &source : json["sources"])
+    if (source.is_string())
+      info.sources.push_back(source.get<std::string>());
+  return std::optional<TokenInfo>(std::move(info));
+}
 
 } // namespace sm1rt

@@ -5,6 +5,7 @@
 #include "sm1rt/Error.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ Expected<TokenLists> parseTokenLists(const std::string &text, const std::string 
 
 /// Writes a list of token lists, one list a line, whole or not at all.
 Expected<void> writeTokenFile(const std::string &path, const TokenLists &lists);
+
+/// Where the tokens of a token file come from. Kept beside it (tokens.json: tokens.info.json), so that the lists stay plain lists.
+struct TokenInfo {
+  std::string tokenizer;            ///< "v0" or "v1"
+  int64_t vocabulary = 0;           ///< size of the vocabulary, conditioning ids included
+  std::vector<std::string> sources; ///< the file that each list was made of
+};
+
+std::string tokenInfoPath(const std::string &tokenFile);
+Expected<void> writeTokenInfo(const std::string &tokenFile, const TokenInfo &info);
+/// Nothing where a token file has no information beside it; an error where it is not of this form.
+Expected<std::optional<TokenInfo>> readTokenInfo(const std::string &tokenFile);
 
 } // namespace sm1rt
 

@@ -1,0 +1,208 @@
+// sm1-run tokenize: MIDI files and folders of them to token lists, and token lists to MIDI files.
+#include "Commands.h"
+#include "MusicFiles.h"
+#include "OpenModel.h"
+#include "Progress.h"
+
+#include "Platform.h"
+#include "sm1rt/music/MidiWriter.h"
+#include "sm1rt/music/Song.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+using namespace sm1rt;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TokenizeOptions {
+  std::vector<std::string> inputs;
+  std::string out;
+  std::string tokenizer = "v1";
+  ConditioningOptions conditioning;
+};
+
+/// What a run over many files made.
+struct Summary {
+  TokenLists lists;
+  TokenInfo info;
+  GridReport report;
+  int64_t bars = 0, tokens = 0;
+  std::vector<std::string> refused; ///< why
+};
+
+} // namespace
+
+static Expected<void> addFolder(const std::string &folder, std::vector<std::string> &paths) {
+  std::error_code code;
+  fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, code), end;
+  for (; !code && entry != end; entry.increment(code)) {
+    std::error_code unknown;
+    if (entry->is_regular_file(unknown) && isMidiPath(entry->path().string()))
+      paths.push_back(entry->path().string());
+  }
+  if (code)
+    return Error{fmt::format("{}: {}", folder, code.message())};
+  return {};
+}
+
+/// Files as given and those of folders, every folder's in the order of their names.
+static Expected<std::vector<std::string>> listFiles(const std::vector<std::string> &inputs) {
+  std::vector<std::string> paths;
+  for (const std::string &input : inputs) {
+    size_t before = paths.size();
+    if (!isDirectory(input)) {
+      paths.push_back(input);
+      continue;
+    }
+    if (Expected<void> added = addFolder(input, paths); !added)
+      return added.error();
+    if (paths.size() == before)
+      return Error{fmt::format("{}: holds no .mid or .midi file", input)};
+    std::sort(paths.begin() + ptrdiff_t(before), paths.end());
+  }
+  return paths;
+}
+
+static Expected<Vocabulary> vocabularyOf(const std::optional<VocabConfig> &config) {
+  return Vocabulary::ofSize(Vocabulary::musicTokens + (config ? config->totalTokens() : 0));
+}
+
+/// Of one file an error is the command's; of many it is a line, and the others go on.
+static Expected<Summary> tokenizeAll(const TokenizeOptions &options, const std::vector<std::string> &paths,
+                                     const Vocabulary &vocabulary, const std::vector<int32_t> &prefix) {
+  Summary summary;
+  summary.info = {options.tokenizer, vocabulary.size(), {}};
+  Progress progress("tokenizing", int64_t(paths.size()), "files");
+  for (size_t index = 0; index < paths.size(); ++index) {
+    Expected<Tokenized> tokenized = tokenizeFile(paths[index], vocabulary, options.tokenizer, prefix);
+    progress.update(int64_t(index + 1));
+    if (!tokenized && paths.size() == 1)
+      return tokenized.error();
+    if (!tokenized) {
+      summary.refused.push_back(tokenized.error().message);
+      continue;
+    }
+    summary.report += tokenized->report;
+    summary.bars += tokenized->bars;
+    summary.tokens += int64_t(tokenized->tokens.size());
+    summary.lists.push_back(std::move(tokenized->tokens));
+    summary.info.sources.push_back(paths[index]);
+  }
+  if (summary.lists.empty())
+    return Error{fmt::format("{}: none of {} files could be read", options.inputs.front(), paths.size())};
+  return summary;
+}
+
+static Expected<void> midiToTokens(const TokenizeOptions &options) {
+  Expected<std::vector<std::string>> paths = listFiles(options.inputs);
+  if (!paths)
+    return paths.error();
+  Expected<std::optional<VocabConfig>> config = findVocabConfig(options.conditioning, {});
+  if (!config)
+    return config.error();
+  Expected<Vocabulary> vocabulary = vocabularyOf(*config);
+  if (!vocabulary)
+    return vocabulary.error();
+  Expected<std::vector<int32_t>> prefix = conditioningPrefix(options.conditioning, *config, *vocabulary);
+  if (!prefix)
+    return prefix.error();
+  Expected<Summary> summary = tokenizeAll(options, *paths, *vocabulary, *prefix);
+  if (!summary)
+    return summary.error();
+  Expected<void> written = writeTokenFile(options.out, summary->lists);
+  if (written)
+    written = writeTokenInfo(options.out, summary->info);
+  if (!written)
+    return written;
+  std::string misfits = toString(summary->report);
+  fmt::print("{}: {} pieces, {} bars, {} notes, {} tokens, tokenizer {}\n", options.out, summary->lists.size(), summary->bars,
+             summary->report.notes, summary->tokens, summary->info.tokenizer);
+  fmt::print("does not fit the grid: {}\n", misfits.empty() ? "nothing" : misfits);
+  for (const std::string &reason : summary->refused)
+    fmt::print(stderr, "left out: {}\n", reason);
+  if (!summary->refused.empty())
+    fmt::print("left out: {} of {} files\n", summary->refused.size(), paths->size());
+  return {};
+}
+
+/// The vocabulary of a token file: that of --vocab-config, else that which stands beside it, else one without conditioning ids.
+static Expected<Vocabulary> vocabularyOfTokens(const TokenizeOptions &options, const std::string &path) {
+  Expected<std::optional<VocabConfig>> config = findVocabConfig(options.conditioning, {});
+  if (!config)
+    return config.error();
+  Expected<std::optional<TokenInfo>> info = readTokenInfo(path);
+  if (!info)
+    return info.error();
+  if (*config || !*info)
+    return vocabularyOf(*config);
+  return Vocabulary::ofSize((*info)->vocabulary);
+}
+
+static Expected<void> tokensToMidi(const TokenizeOptions &options) {
+  const std::string &path = options.inputs.front();
+  if (!options.conditioning.wishes.empty())
+    return Error{"--cond: it has no place in MIDI files; leave it away"};
+  Expected<Vocabulary> vocabulary = vocabularyOfTokens(options, path);
+  if (!vocabulary)
+    return vocabulary.error();
+  Expected<TokenLists> lists = readTokenFile(path, {vocabulary->size()});
+  if (!lists)
+    return lists.error();
+  int64_t bars = 0, notes = 0, ignored = 0;
+  Progress progress("writing", int64_t(lists->size()), "files");
+  for (size_t index = 0; index < lists->size(); ++index) {
+    Song song = readSong((*lists)[index], *vocabulary);
+    if (Expected<void> written = writeMidi(song, numberedPath(options.out, index, lists->size())); !written)
+      return written;
+    bars += song.bars;
+    notes += int64_t(song.notes.size());
+    ignored += song.ignoredTokens;
+    progress.update(int64_t(index + 1));
+  }
+  std::string last = lists->size() == 1 ? "" : fmt::format(" to {}", numberedPath(options.out, lists->size() - 1, lists->size()));
+  fmt::print("{}{}: {} pieces, {} bars, {} notes{}\n", numberedPath(options.out, 0, lists->size()), last, lists->size(), bars,
+             notes, ignored ? fmt::format(", {} tokens that make no note left out", ignored) : "");
+  return {};
+}
+
+static Expected<void> tokenizeCommand(const TokenizeOptions &options) {
+  if (!isJsonPath(options.out) && !isMidiPath(options.out))
+    return Error{fmt::format("{}: neither .json (MIDI to tokens) nor .mid (tokens to MIDI)", options.out)};
+  if (Expected<void> writable = checkWritable(options.out); !writable)
+    return writable;
+  bool fromTokens = std::any_of(options.inputs.begin(), options.inputs.end(), isJsonPath);
+  if (isJsonPath(options.out) && fromTokens)
+    return Error{
+        fmt::format("{}: tokens already; name a .mid file with -o to hear them, or a MIDI file as input", options.inputs.front())};
+  if (isJsonPath(options.out))
+    return midiToTokens(options);
+  if (options.inputs.size() != 1 || !fromTokens)
+    return Error{fmt::format("{}: is made of one token file (.json); name a .json file with -o to make tokens", options.out)};
+  return tokensToMidi(options);
+}
+
+Command addTokenize(CLI::App &tool) {
+  auto options = std::make_shared<TokenizeOptions>();
+  CLI::App *app = tool.add_subcommand("tokenize", "MIDI files to tokens, and tokens to MIDI files");
+  app->add_option("IN", options->inputs, "MIDI files and folders of them, or one JSON file of token lists")->required();
+  app->add_option("-o,--out", options->out,
+                  "JSON file for tokens; MIDI file for music, NAME-0.mid, NAME-1.mid, ... of several lists")
+      ->required()
+      ->type_name("FILE");
+  addTokenizerOption(*app, options->tokenizer);
+  addConditioningOptions(*app, options->conditioning);
+  app->footer("Notes come to stand on a grid of sixteenths in bars of four quarters; what does not fit is counted and said.\n"
+              "tokens.info.json, beside tokens.json, keeps the tokenizer, the size of the vocabulary and the file of each list.\n"
+              "Files of a folder that cannot be read are named and left out.\n\n"
+              "Examples:\n"
+              "  sm1-run tokenize song.mid -o song.json\n"
+              "  sm1-run tokenize songs/ more/ -o all.json              every .mid and .midi below the folders\n"
+              "  sm1-run tokenize song.json -o heard.mid                what the model sees of it\n"
+              "  sm1-run tokenize song.mid -o song.json --tokenizer=v0  as models were published with");
+  return {app, [options] { return tokenizeCommand(*options); }};
+}
