@@ -369,7 +369,7 @@ Expected<std::string> cacheDirectory(const std::string &application) {
   else if (home && home[0] == '/')
     path = std::string(home) + "/.cache";
   else
-    return Error{"cache folder: neither XDG_CACHE_HOME nor HOME names one; set XDG_CACHE_HOME"};
+    return Error{"cache folder: neither XDG_CACHE_HOME nor HOME names one"};
   path += "/" + application;
   if (auto made = createDirectories(path); !made)
     return made.error().in("cache folder");

@@ -102,7 +102,7 @@ static Expected<std::string> describeCheckpoint(const CommonOptions &options) {
 static Expected<std::string> cachePath(const CommonOptions &options, const std::string &checkpoint, const std::string &compiler) {
   Expected<std::string> folder = cacheDirectory("sm1");
   if (!folder)
-    return folder;
+    return Error{folder.error().message + "; name another with XDG_CACHE_HOME, or compile once with sm1c and run the package"};
   std::string key = checkpoint;
   for (const std::string &part : {options.weights, options.compute, options.form, compilerIdentity(compiler)})
     key += '\0' + part;
