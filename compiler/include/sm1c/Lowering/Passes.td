@@ -25,7 +25,7 @@ def ExpandMath : Pass<"sm1-expand-math"> {
     to upstream's approximations. The same operations on every target, so the same bits.
     Expects:  math on vectors or scalars of f32.
     Leaves:   no math.exp, math.log1p, math.tanh.
-    Numerics: relative error at most 2 ulp for exp, 3 ulp for log1p.
+    Numerics: at most 1 ulp for exp, 1.5 ulp for log1p.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
