@@ -7,6 +7,7 @@ address belongs to a public project whose documents we cite.
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -25,8 +26,8 @@ ADDRESS = re.compile(r"https?://([\w.-]+)")
 def files_of(root):
     """Tracked files and those git would track; every file outside build folders where there is no git."""
     command = ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, capture_output=True, text=True)
-    if listed.returncode == 0:
+    listed = subprocess.run(command, capture_output=True, text=True) if shutil.which("git") else None
+    if listed and listed.returncode == 0:
         paths = [root / line for line in listed.stdout.splitlines()]
     else:
         paths = [p for p in root.rglob("*") if not p.relative_to(root).parts[0].startswith((".git", "build"))]
