@@ -1,13 +1,14 @@
 //===- Compile.cpp - the whole way from a request to a file ------------------------------------------------------===//
 //
-// Stages up to fused are run once; from scheduled on, every target works on its own copy. MLIR runs in this thread, LLVM in one
-// thread per target, since that is where the time goes.
+// Stages up to fused are run once for all CPUs and once for each entry of GPUs; from scheduled on, every target works on its own
+// copies. MLIR runs in this thread, LLVM in one thread per target, since that is where the time goes.
 
 #include "sm1c/Compile.h"
 
 #include "Driver/Description.h"
 #include "Driver/Diagnostics.h"
 #include "sm1c/Codegen.h"
+#include "sm1c/Cuda.h"
 #include "sm1c/Package.h"
 #include "sm1c/Stages.h"
 
@@ -43,7 +44,8 @@ std::vector<std::string> sm1::emitNames() {
   std::vector<std::string> names;
   for (Stage stage : allStages)
     names.push_back(stageName(stage).str());
-  names.insert(names.end(), {"llvm", "asm"});
+  names.insert(llvm::find(names, stageName(Stage::Target)), "cuda"); // made of scheduled kernels
+  names.insert(names.end(), {"llvm", "asm", "ptx"});
   return names;
 }
 
@@ -57,12 +59,19 @@ std::vector<std::string> sm1::fusionPassNames() {
 std::string sm1::compilerVersion() { return "sm1c 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
 
 namespace {
+/// A description on its way to targets of one kind: at Stage::Fused, for both entries or one.
+struct Variant {
+  Entry entry;
+  std::string compute;
+  OwningOpRef<ModuleOp> module;
+};
+
 /// What is made for one target.
 struct TargetJob {
   explicit TargetJob(const Target *target) : target(target), context(std::make_unique<llvm::LLVMContext>()) {}
 
   const Target *target;
-  OwningOpRef<ModuleOp> module; ///< at Stage::Target
+  std::vector<std::pair<Entry, OwningOpRef<ModuleOp>>> modules; ///< at Stage::Target
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> ir;
@@ -80,8 +89,10 @@ private:
   /// Reports an llvm::Error; true when there was one.
   bool failedWith(llvm::Error error);
   bool prepare();
+  bool checkCompute();
   bool parse();
-  bool reachFused();
+  void listVariants();
+  bool reachFused(Variant &variant);
   bool reachTarget(TargetJob &job);
   bool reachLlvmIr(TargetJob &job);
   void generateCode(TargetJob &job) const;
@@ -89,8 +100,10 @@ private:
   bool writePackage();
   bool writeText();
 
-  bool runStage(ModuleOp module, Stage stage, const Target *target);
-  bool keepStage(StringRef name, const Target *target, const std::string &text);
+  bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
+  /// The compute of programs for CPUs or GPUs.
+  std::string computeOf(bool gpu) const;
+  bool keepStage(StringRef name, const std::string &label, const std::string &text, const char *comment = "//");
   bool dump(StringRef file, const std::string &text);
   bool wants(StringRef name) const { return request.emit == name; }
   /// True if the work ends before `name` is reached.
@@ -105,7 +118,8 @@ private:
   DialectRegistry registry;
   std::unique_ptr<MLIRContext> context;
   std::unique_ptr<DiagnosticLines> diagnostics;
-  OwningOpRef<ModuleOp> module; ///< up to Stage::Fused
+  OwningOpRef<ModuleOp> module; ///< at Stage::Spec
+  std::vector<Variant> variants;
   std::unique_ptr<PlanBuilder> plan;
   std::vector<TargetJob> jobs;
   /// The text that was asked for, of all targets.
@@ -162,27 +176,48 @@ bool Compilation::dump(StringRef file, const std::string &text) {
   return request.dumpStages.empty() || !failedWith(writeFile(request.dumpStages + "/" + file.str(), text));
 }
 
-/// The text of a stage, kept if it was asked for. `target` is set for stages of one target.
-bool Compilation::keepStage(StringRef name, const Target *target, const std::string &text) {
-  static constexpr std::pair<llvm::StringLiteral, llvm::StringLiteral> files[] = {{"spec", "00-spec.mlir"},
-                                                                                  {"precise", "10-precise.mlir"},
-                                                                                  {"fused", "20-fused.mlir"},
-                                                                                  {"scheduled", "30-scheduled-{0}.mlir"},
-                                                                                  {"target", "40-target-{0}.mlir"},
-                                                                                  {"llvm", "50-{0}.ll"},
-                                                                                  {"asm", "60-{0}.s"}};
-  if (wants(name)) {
-    const char *comment = name == "llvm" ? ";" : name == "asm" ? "#" : "//";
-    if (target && !emitted.empty() && name != "llvm" && name != "asm")
-      emitted += "// -----\n";
-    emitted += (target ? (comment + Twine(" target ") + target->name + "\n").str() : "") + text;
-  }
-  auto file = llvm::find_if(files, [&](auto &pair) { return pair.first == name; });
-  return dump(target ? llvm::formatv(file->second.data(), target->name).str() : file->second.str(), text);
+/// "sm_120, entry step"; what a text is of.
+static std::string labelOf(const Target *target, Entry entry) {
+  std::string label = target ? ("target " + target->name).str() : "";
+  if (entry != Entry::Both)
+    label += std::string(label.empty() ? "" : ", ") + "entry " + (entry == Entry::Step ? "step" : "prefill");
+  return label;
 }
 
-bool Compilation::runStage(ModuleOp from, Stage stage, const Target *target) {
+/// "-sm_120-step"; the same in the name of a file.
+static std::string fileSuffix(StringRef label) {
+  std::string suffix;
+  SmallVector<StringRef> parts;
+  label.split(parts, ", ", -1, /*KeepEmpty=*/false);
+  for (StringRef part : parts)
+    suffix += "-" + part.split(' ').second.str();
+  return suffix;
+}
+
+/// The text of a stage, kept if it was asked for. `label` is empty where there is one text only.
+bool Compilation::keepStage(StringRef name, const std::string &label, const std::string &text, const char *comment) {
+  static constexpr std::pair<llvm::StringLiteral, std::pair<const char *, const char *>> files[] = {
+      {"spec", {"00-spec", ".mlir"}},
+      {"precise", {"10-precise", ".mlir"}},
+      {"fused", {"20-fused", ".mlir"}},
+      {"scheduled", {"30-scheduled", ".mlir"}},
+      {"target", {"40-target", ".mlir"}},
+      {"cuda", {"35", ".cu"}},
+      {"llvm", {"50", ".ll"}},
+      {"asm", {"60", ".s"}},
+      {"ptx", {"60", ".ptx"}}};
+  if (wants(name)) {
+    if (!emitted.empty() && StringRef(comment) == "//" && name != "ptx" && name != "cuda")
+      emitted += "// -----\n";
+    emitted += (label.empty() ? "" : std::string(comment) + " " + label + "\n") + text;
+  }
+  auto file = llvm::find_if(files, [&](auto &pair) { return pair.first == name; });
+  return dump(file->second.first + fileSuffix(label) + file->second.second, text);
+}
+
+bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target *target) {
   options.target = target;
+  options.entry = entry;
   PassManager passes(context.get());
   buildStage(passes, stage, options);
   if (failed(passes.run(from))) {
@@ -190,12 +225,30 @@ bool Compilation::runStage(ModuleOp from, Stage stage, const Target *target) {
       report(("sm1c: error: " + request.model + ": a pass of the stage " + stageName(stage) + " gave up without a reason").str());
     return false;
   }
-  return keepStage(stageName(stage), target, request.dumpStages.empty() && !wants(stageName(stage)) ? "" : toText(from));
+  // Values are as precise in a step as in a prefill.
+  if (stage == Stage::Precise && entry == Entry::Step)
+    return true;
+  std::string label = labelOf(target, stage == Stage::Precise && variants.size() <= 2 ? Entry::Both : entry);
+  return keepStage(stageName(stage), label, request.dumpStages.empty() && !wants(stageName(stage)) ? "" : toText(from));
 }
 
 //===----------------------------------------------------------------------===//
 // The way
 //===----------------------------------------------------------------------===//
+
+std::string Compilation::computeOf(bool gpu) const {
+  if (!request.compute.empty())
+    return request.compute;
+  return gpu && description.storage == "bf16" ? "bf16" : "f32";
+}
+
+bool Compilation::checkCompute() {
+  if (request.compute != "bf16" || description.storage == "bf16")
+    return true;
+  report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +
+         description.storage + "; add --weights=bf16");
+  return false;
+}
 
 bool Compilation::prepare() {
   if (failedWith(checkChoices(request)))
@@ -211,11 +264,8 @@ bool Compilation::prepare() {
     return !failedWith(loaded.takeError());
   description = std::move(*loaded);
   options.storage = description.storage;
-  options.compute = request.compute;
-  if (options.compute == "bf16" && options.storage != "bf16")
-    return report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +
-                  options.storage + "; add --weights=bf16"),
-           false;
+  if (!checkCompute())
+    return false;
   options.form = request.form == "closed_form" ? ScanForm::ClosedForm : ScanForm::Exact;
   options.disabled = llvm::is_contained(request.disabledPasses, "all") ? fusionPassNames() : request.disabledPasses;
   if (!request.dumpStages.empty())
@@ -241,27 +291,64 @@ bool Compilation::parse() {
            " sm1.model, a package is made from exactly one");
     return false;
   }
-  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, options.compute,
+  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, computeOf(targets.front()->isGpu()),
                                                    options.form == ScanForm::ClosedForm, !description.checkpoint.empty()});
   if (failed(plan->addDescription(models.front())))
     return false;
   plan->addHash("source", {reinterpret_cast<const uint8_t *>(description.text.data()), description.text.size()});
-  return keepStage("spec", nullptr, description.text);
+  listVariants();
+  return keepStage("spec", "", description.text);
 }
 
-bool Compilation::reachFused() {
+/// CPUs take one module for both entries, GPUs one for each.
+void Compilation::listVariants() {
+  bool hasCpu = llvm::any_of(targets, [](const Target *target) { return !target->isGpu(); });
+  bool hasGpu = llvm::any_of(targets, [](const Target *target) { return target->isGpu(); });
+  if (hasCpu)
+    variants.push_back({Entry::Both, computeOf(false), {}});
+  if (hasGpu)
+    for (Entry entry : {Entry::Prefill, Entry::Step})
+      variants.push_back({entry, computeOf(true), {}});
+}
+
+bool Compilation::reachFused(Variant &variant) {
+  variant.module = module->clone();
+  options.compute = variant.compute;
   for (Stage stage : {Stage::Precise, Stage::Fused})
-    if (!endsBefore(stageName(stage)) && !runStage(*module, stage, nullptr))
+    if (!endsBefore(stageName(stage)) && !runStage(*variant.module, stage, variant.entry, nullptr))
       return false;
   return true;
 }
 
 bool Compilation::reachTarget(TargetJob &job) {
-  job.module = module->clone();
-  for (Stage stage : {Stage::Scheduled, Stage::Target})
-    if (!endsBefore(stageName(stage)) && !runStage(*job.module, stage, job.target))
-      return false;
-  return true;
+  CudaText cuda(description.name, description.text);
+  bool printsCuda = job.target->isGpu() && (wants("cuda") || !request.dumpStages.empty()) && !endsBefore("cuda");
+  for (Variant &variant : variants) {
+    if (job.target->isGpu() != (variant.entry != Entry::Both))
+      continue;
+    job.modules.emplace_back(variant.entry, variant.module->clone());
+    for (Stage stage : {Stage::Scheduled, Stage::Target}) {
+      if (!endsBefore(stageName(stage)) && !runStage(*job.modules.back().second, stage, variant.entry, job.target))
+        return false;
+      if (stage == Stage::Scheduled && printsCuda)
+        cuda.add(*job.modules.back().second, variant.entry);
+    }
+  }
+  return !printsCuda ||
+         keepStage("cuda", wants("cuda") ? "" : labelOf(job.target, Entry::Both), cuda.finish(request.model, job.target->name));
+}
+
+/// Moves the functions of `from` behind those of `to`. What both have, shared memory and copies, must be the same in both.
+static LogicalResult appendKernels(ModuleOp to, ModuleOp from) {
+  SymbolTable known(to);
+  for (Operation &op : llvm::make_early_inc_range(*from.getBody())) {
+    Operation *same = known.lookup(cast<SymbolOpInterface>(op).getName());
+    if (!same)
+      op.moveBefore(to.getBody(), to.getBody()->end());
+    else if (!OperationEquivalence::isEquivalentTo(same, &op, OperationEquivalence::IgnoreLocations))
+      return op.emitError("prefill and step have different kernels called ") << cast<SymbolOpInterface>(op).getName();
+  }
+  return success();
 }
 
 bool Compilation::reachLlvmIr(TargetJob &job) {
@@ -269,9 +356,16 @@ bool Compilation::reachLlvmIr(TargetJob &job) {
   if (!machine)
     return !failedWith(machine.takeError());
   job.machine = std::move(*machine);
-  OwningOpRef<ModuleOp> kernels = kernelFunctions(*job.module);
-  if (failed(lowerToLlvm(*kernels)))
-    return false;
+  OwningOpRef<ModuleOp> kernels;
+  for (auto &[entry, module] : job.modules) {
+    OwningOpRef<ModuleOp> lowered = kernelFunctions(*module, *job.target);
+    if (failed(lowerToLlvm(*lowered, *job.target)))
+      return false;
+    if (!kernels)
+      kernels = std::move(lowered);
+    else if (failed(appendKernels(*kernels, *lowered)))
+      return false;
+  }
   job.context->setDiagnosticHandlerCallBack(
       [](const llvm::DiagnosticInfo *info, void *error) {
         if (info->getSeverity() != llvm::DS_Error)
@@ -287,14 +381,25 @@ bool Compilation::reachLlvmIr(TargetJob &job) {
 
 /// LLVM's part for one target, in a thread of its own; an error is left in the job.
 void Compilation::generateCode(TargetJob &job) const {
-  bool keepsText = !request.dumpStages.empty();
+  bool keepsText = !request.dumpStages.empty(), printsText = keepsText || wants("asm") || wants("ptx");
   optimize(*job.ir, *job.machine);
   if (keepsText || wants("llvm"))
     llvm::raw_string_ostream(job.irText) << *job.ir;
   if (endsBefore("asm"))
     return;
   auto fail = [&](llvm::Error error) { job.error = llvm::toString(std::move(error)); };
-  if (keepsText || wants("asm")) {
+  if (job.target->isGpu()) {
+    auto code = emitPtx(*job.ir, *job.machine);
+    if (!code)
+      return fail(code.takeError());
+    job.code = std::move(*code);
+    job.assembly.assign(job.code.bytes.begin(), job.code.bytes.end() - 1);
+    if (request.emit.empty())
+      if (llvm::Error error = assemblePtx(job.code, *job.target))
+        fail(std::move(error));
+    return;
+  }
+  if (printsText) {
     auto assembly = emitAssembly(*job.ir, *job.machine);
     if (!assembly)
       return fail(assembly.takeError());
@@ -318,7 +423,13 @@ bool Compilation::generateAll() {
   for (TargetJob &job : jobs) {
     if (!job.error.empty())
       return report(("sm1c: error: " + description.name + ": target " + job.target->name + ": " + job.error).str()), false;
-    if (!keepStage("llvm", job.target, job.irText) || (!endsBefore("asm") && !keepStage("asm", job.target, job.assembly)))
+    std::string label = labelOf(job.target, Entry::Both);
+    if (!keepStage("llvm", label, job.irText, ";"))
+      return false;
+    // PTX by itself is the whole text of a file, without a line of ours.
+    bool isPtx = job.target->isGpu() && !wants("asm");
+    if (!endsBefore("asm") &&
+        !keepStage(isPtx ? "ptx" : "asm", isPtx && wants("ptx") ? "" : label, job.assembly, isPtx ? "//" : "#"))
       return false;
   }
   return true;
@@ -327,7 +438,10 @@ bool Compilation::generateAll() {
 bool Compilation::writePackage() {
   std::vector<TargetCode> code;
   for (TargetJob &job : jobs) {
-    if (failed(plan->addProgram(*job.module->getOps<ModelOp>().begin(), *job.target, job.code)))
+    SmallVector<EntryModel> models;
+    for (auto &[entry, module] : job.modules)
+      models.push_back({entry, *module->getOps<ModelOp>().begin()});
+    if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code)))
       return false;
     code.push_back({job.target, std::move(job.code)});
   }
@@ -360,8 +474,9 @@ bool Compilation::run() {
   if (!prepare() || !parse())
     return false;
   finishPhase("reading and checking");
-  if (!reachFused())
-    return false;
+  for (Variant &variant : variants)
+    if (!reachFused(variant))
+      return false;
   finishPhase("precise, fused");
   if (!endsBefore("scheduled"))
     for (const Target *target : targets)

@@ -50,6 +50,7 @@ static constexpr FusionPass fusions[] = {
     {"sm1-fuse-projection-epilogue", createFuseProjectionEpilogue},
     {"sm1-fuse-projection-scan", createFuseProjectionScan},
     {"sm1-fuse-norm-projection", createFuseNormProjection},
+    {"sm1-fuse-rounding", createFuseRounding},
 };
 
 std::vector<StringRef> sm1::fusionPasses() {
@@ -67,18 +68,35 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
   passes.addPass(createCSEPass());
 }
 
+/// What a GPU leaves apart when there are many rows: projections run in any order of rows and panels, while a scan walks rows in
+/// order and a norm needs whole ones.
+static bool keepsApart(const StageOptions &options, StringRef flag) {
+  return options.entry == Entry::Prefill && (flag == "sm1-fuse-projection-scan" || flag == "sm1-fuse-norm-projection");
+}
+
 static void buildFused(OpPassManager &passes, const StageOptions &options) {
   passes.addPass(createSelectRows());
   passes.addPass(createCSEPass());
   passes.addPass(createFormKernels());
   for (const FusionPass &fusion : fusions)
-    if (!llvm::is_contained(options.disabled, fusion.flag))
+    if (!llvm::is_contained(options.disabled, fusion.flag) && !keepsApart(options, fusion.flag))
       passes.addPass(fusion.create());
   passes.addPass(createCSEPass());
 }
 
-static void buildTarget(OpPassManager &passes) {
-  passes.addPass(createKernelToCpu());
+static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
+  std::string name = options.target->name.str();
+  if (options.target->isGpu())
+    passes.addPass(createScheduleForGpu({name, options.entry == Entry::Step}));
+  else
+    passes.addPass(createScheduleForCpu({name}));
+}
+
+static void buildTarget(OpPassManager &passes, const StageOptions &options) {
+  if (options.target->isGpu())
+    passes.addPass(createKernelToGpu({options.target->name.str(), options.entry == Entry::Step}));
+  else
+    passes.addPass(createKernelToCpu());
   passes.addPass(createCopyCarried());
   passes.addPass(createExpandMath());
   passes.addPass(createCanonicalizerPass());
@@ -95,10 +113,35 @@ void sm1::buildStage(OpPassManager &passes, Stage stage, const StageOptions &opt
   case Stage::Fused:
     return buildFused(passes, options);
   case Stage::Scheduled:
-    return passes.addPass(createScheduleForCpu({options.target->name.str()}));
+    return buildScheduled(passes, options);
   case Stage::Target:
-    return buildTarget(passes);
+    return buildTarget(passes, options);
   }
+}
+
+namespace {
+/// Options of the pipelines sm1-to-<stage>.
+struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
+  Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"),
+                             llvm::cl::init(allTargets().front().name.str())};
+  Option<bool> step{*this, "step", llvm::cl::desc("for a GPU: the entry step, not prefill"), llvm::cl::init(false)};
+  Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
+  Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};
+};
+} // namespace
+
+static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &given) {
+  StageOptions options;
+  options.storage = given.weights;
+  options.compute = given.compute;
+  options.target = findTarget(given.target);
+  if (!options.target) // which says what is wrong
+    return passes.addPass(createScheduleForCpu({given.target}));
+  if (options.target->isGpu())
+    options.entry = given.step ? Entry::Step : Entry::Prefill;
+  for (Stage stage : allStages)
+    if (stage <= last)
+      buildStage(passes, stage, options);
 }
 
 void sm1::registerPasses() {
@@ -106,12 +149,7 @@ void sm1::registerPasses() {
   registerSm1LoweringPasses();
   registerCodegenPasses();
   for (Stage stage : {Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target})
-    PassPipelineRegistration<>(("sm1-to-" + stageName(stage)).str(), ("from a description to the stage " + stageName(stage)).str(),
-                               [stage](OpPassManager &passes) {
-                                 StageOptions options;
-                                 options.target = &allTargets().front();
-                                 for (Stage step : allStages)
-                                   if (step <= stage)
-                                     buildStage(passes, step, options);
-                               });
+    PassPipelineRegistration<PipelineOptions>(
+        ("sm1-to-" + stageName(stage)).str(), ("from a description to the stage " + stageName(stage)).str(),
+        [stage](OpPassManager &passes, const PipelineOptions &options) { buildUpTo(passes, stage, options); });
 }

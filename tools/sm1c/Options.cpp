@@ -33,13 +33,13 @@ static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string 
   app.add_option("MODEL", request.model, "a description FILE.mlir, or a checkpoint directory with config.json")->required();
   app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
   app.add_option("--target", request.targets,
-                 "targets in the package: native (every level of this machine's architecture; default) or some of " +
+                 "targets in the package: native (every level of this machine's architecture) or some of " +
                      joined(sm1::targetNames()))
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--params", request.params, "checkpoint directory or .safetensors file (default: MODEL, if it is a directory)");
   app.add_option("--weights", request.weights, "storage of matrices: f32, bf16, f16 (default: as in the checkpoint)");
-  app.add_option("--compute", request.compute, "what projections multiply: f32 (default), bf16");
+  app.add_option("--compute", request.compute, "what projections multiply: f32, bf16 (default: f32 on CPUs; on GPUs bf16 where matrices are stored so)");
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");

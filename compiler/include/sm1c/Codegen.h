@@ -1,7 +1,7 @@
-//===- Codegen.h - from kernel functions to flat machine code ----------------------------------------------------===//
+//===- Codegen.h - from kernel functions to flat machine code or PTX ---------------------------------------------===//
 //
-// The last arrow of a CPU target: functions of Stage::Target to the LLVM dialect, to LLVM IR, to an object, to flat code. Each step
-// can be looked at by itself. Errors about the source are MLIR diagnostics; errors of the later steps are llvm::Errors.
+// The last arrow of a target: functions of Stage::Target to the LLVM dialect, to LLVM IR, and then to an object and flat code for a CPU,
+// to PTX for a GPU. Each step can be looked at by itself. Errors about the source are MLIR diagnostics; errors of the later steps are llvm::Errors.
 
 #ifndef SM1C_CODEGEN_H
 #define SM1C_CODEGEN_H
@@ -30,7 +30,8 @@ class OpPassManager;
 
 namespace sm1 {
 
-/// Registers sm1-copy-carried, sm1-expand-for-cpu, sm1-cpu-entries and the pipeline sm1-cpu-to-llvm.
+/// Registers sm1-copy-carried, sm1-expand-arithmetic, sm1-cpu-entries, sm1-gpu-entries and the pipelines sm1-cpu-to-llvm and
+/// sm1-gpu-to-llvm.
 void registerCodegenPasses();
 
 /// Dialect interfaces and translations that code generation needs; call once for the registry of a context.
@@ -38,12 +39,14 @@ void registerCodegenDialects(mlir::DialectRegistry &registry);
 
 /// From kernel functions to the LLVM dialect.
 void buildCpuLlvmPipeline(mlir::OpPassManager &passes);
+void buildGpuLlvmPipeline(mlir::OpPassManager &passes);
 
-/// The kernel functions of a module at Stage::Target, in a module of their own, their stream results marked as aliasing nothing.
-mlir::OwningOpRef<mlir::ModuleOp> kernelFunctions(mlir::ModuleOp module);
+/// What lowerToLlvm takes of a module at Stage::Target. For a CPU: the kernel functions alone, their stream results marked as aliasing
+/// nothing. For a GPU: everything, as the dispatches know how many threads a function runs on.
+mlir::OwningOpRef<mlir::ModuleOp> kernelFunctions(mlir::ModuleOp module, const Target &target);
 
-/// Runs buildCpuLlvmPipeline on `kernels` and checks that nothing but the LLVM dialect is left.
-llvm::LogicalResult lowerToLlvm(mlir::ModuleOp kernels);
+/// Runs the target's pipeline on `kernels` and checks that nothing but the LLVM dialect (and for a GPU, NVVM) is left.
+llvm::LogicalResult lowerToLlvm(mlir::ModuleOp kernels, const Target &target);
 
 /// LLVM for one target: no multiply-add is fused that the source does not fuse, so that every target computes the same bits.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const Target &target);
@@ -60,9 +63,11 @@ llvm::Expected<std::string> emitAssembly(const llvm::Module &module, llvm::Targe
 /// A relocatable ELF object; `module` is used up by code generation.
 llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, llvm::TargetMachine &machine);
 
-/// Machine code of one target: the same at every address that is a multiple of 64.
+/// Code of one target. For a CPU: machine code, the same at every address that is a multiple of 64. For a GPU: PTX and a NUL; offsets are 0.
 struct FlatCode {
   std::vector<uint8_t> bytes;
+  /// GPU: a cubin of the same kernels, empty where no ptxas was found.
+  std::vector<uint8_t> cubin;
   struct Kernel {
     std::string name;
     uint64_t offset;
@@ -74,6 +79,13 @@ struct FlatCode {
 /// Lays the code and constants of an ELF object out in one piece and resolves what refers from one to the other. Refused, with the
 /// symbol's name: undefined symbols, writable data, absolute addresses.
 llvm::Expected<FlatCode> flatten(llvm::ArrayRef<char> object);
+
+/// The kernels of an optimised module of a GPU as PTX; `module` stays as it is.
+llvm::Expected<FlatCode> emitPtx(const llvm::Module &module, llvm::TargetMachine &machine);
+
+/// What ptxas says of each kernel of `code`, and code.cubin. ptxas is looked for in PATH, then in CUDA_HOME/bin and /usr/local/cuda/bin;
+/// without one nothing happens. An error when ptxas refuses the text.
+llvm::Error assemblePtx(FlatCode &code, const Target &target);
 
 } // namespace sm1
 

@@ -16,19 +16,20 @@ struct CompileRequest {
   std::string model;
   /// Where the package goes, or the text of `emit`; empty with `emit`: standard output.
   std::string output;
-  /// Names of the target table; "native": every level of this machine's architecture.
-  std::vector<std::string> targets{"native"};
+  /// Names of the target table; "native": every level of this machine's architecture. Empty: native and sm_120 for a package, sm_120 for
+  /// `emit` = "ptx" or "cuda", native for every other text.
+  std::vector<std::string> targets;
   /// "f32", "bf16", "f16"; empty: as the checkpoint stores its matrices, f32 without one.
   std::string weights;
-  /// "f32", "bf16".
-  std::string compute = "f32";
+  /// "f32", "bf16"; empty: f32 on CPUs, and on GPUs bf16 where matrices are stored as bf16, else f32.
+  std::string compute;
   /// "exact", "closed_form".
   std::string form = "exact";
   /// Checkpoint file or directory; empty: the model's own directory.
   std::string params;
   /// "package", "external"; empty: in the package when there is a checkpoint.
   std::string weightsIn;
-  /// What to write instead of a package: the name of a stage, "llvm" or "asm".
+  /// What to write instead of a package: the name of a stage, "llvm", "asm", or "ptx" or "cuda" for one GPU.
   std::string emit;
   /// Folder for every stage as a numbered file; created when it is not there.
   std::string dumpStages;

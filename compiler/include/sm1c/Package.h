@@ -8,6 +8,7 @@
 
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Codegen.h"
+#include "sm1c/Stages.h"
 #include "sm1c/Target.h"
 
 #include "sm1rt/Packing.h"
@@ -52,8 +53,9 @@ struct BufferAssignment {
 };
 
 /// Gives every stream of a model at Stage::Target a buffer. Two values share one if neither is needed while the other is; the
-/// operands and results of one dispatch never do. An error names the value that layers cannot carry in one buffer.
-mlir::FailureOr<BufferAssignment> assignBuffers(ModelOp model);
+/// operands and results of one dispatch never do. With `ownPorts`, inputs and outputs share with nothing but what layers carry them in. An
+/// error names the value that layers cannot carry in one buffer.
+mlir::FailureOr<BufferAssignment> assignBuffers(ModelOp model, bool ownPorts = false);
 
 //===----------------------------------------------------------------------===//
 // Plan
@@ -74,14 +76,22 @@ struct PackedWeight {
   sm1rt::TensorType type; ///< after all steps
 };
 
+/// A model at Stage::Target and the entries that it is for.
+struct EntryModel {
+  Entry entry;
+  ModelOp model;
+};
+
 class PlanBuilder {
 public:
   explicit PlanBuilder(PlanOptions options) : options(std::move(options)) {}
 
   /// States, inputs, outputs and parameters of a model at Stage::Spec. The first call.
   llvm::LogicalResult addDescription(ModelOp model);
-  /// The program of one target, from the same model at Stage::Target; adds the weights that it reads.
-  llvm::LogicalResult addProgram(ModelOp model, const Target &target, const FlatCode &code);
+  /// The program of one target, from the same model at Stage::Target: once for both entries, or once for each; adds the weights that it
+  /// reads. `compute` is what its projections multiply.
+  llvm::LogicalResult addProgram(llvm::ArrayRef<EntryModel> models, const Target &target, const std::string &compute,
+                                 const FlatCode &code);
   /// Hash of the description's text or of a target's code.
   void addHash(llvm::StringRef part, llvm::ArrayRef<uint8_t> bytes);
 
@@ -106,6 +116,7 @@ private:
   int64_t stateIndex(llvm::StringRef state) const;
 
   class ProgramBuilder;
+  class EntryBuilder;
   mlir::FailureOr<size_t> weightOf(ParamOp param);
 
   PlanOptions options;

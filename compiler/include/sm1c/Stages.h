@@ -30,6 +30,9 @@ llvm::StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
+/// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself.
+enum class Entry { Both, Prefill, Step };
+
 struct StageOptions {
   /// "f32", "bf16" or "f16": how matrices are stored.
   std::string storage = "f32";
@@ -38,6 +41,7 @@ struct StageOptions {
   ScanForm form = ScanForm::Exact;
   /// Needed from Stage::Scheduled on.
   const Target *target = nullptr;
+  Entry entry = Entry::Both;
   /// Fusion passes to leave out, by flag ("sm1-fuse-scan-readout"); the result has the same bits.
   std::vector<std::string> disabled;
 };

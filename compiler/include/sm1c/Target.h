@@ -7,10 +7,19 @@
 #include "llvm/ADT/StringRef.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace sm1 {
 
-/// One instruction-set level of a processor. Nothing about a target hides in a pass: schedules and code generation read it here.
+/// What a GPU gives to a block and to a multiprocessor. Every one listed has mma.sync for bf16 and cp.async.
+struct GpuFacts {
+  int64_t capability; ///< 90 for 9.0
+  int64_t sharedPerBlock, sharedPerMultiprocessor; ///< bytes
+  int64_t threadsPerMultiprocessor, registersPerMultiprocessor;
+};
+
+/// One instruction-set level of a processor, or one chip of a family of GPUs. Nothing about a target hides in a pass: schedules and code
+/// generation read it here.
 struct Target {
   llvm::StringLiteral name;
   /// -mcpu and -mattr for LLVM.
@@ -19,11 +28,13 @@ struct Target {
   int64_t vectorRegisters, vectorLanes;
   /// Bytes a core can keep of its own; tasks are cut so that a row block and its scratch fit.
   int64_t l2Bytes;
+  std::optional<GpuFacts> gpu = std::nullopt;
 
   int64_t registersPerPanel() const { return 16 / vectorLanes; }
+  bool isGpu() const { return gpu.has_value(); }
 };
 
-/// Every target, best first.
+/// Every target: CPUs, best first, then GPUs, newest first.
 llvm::ArrayRef<Target> allTargets();
 
 /// The target of that name; nullptr when there is none.

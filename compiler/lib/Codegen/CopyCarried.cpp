@@ -1,5 +1,6 @@
 //===- CopyCarried.cpp - copy values that sm1.layers carries where they cannot be written in place ---------------===//
 
+#include "../Lowering/Gpu/GpuOps.h"
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Codegen/Passes.h"
 #include "sm1c/Package.h"
@@ -20,6 +21,8 @@ using namespace sm1;
 
 /// Rows of one copying task: enough to be worth a task, few enough to share among cores.
 static constexpr int64_t copyRows = 32;
+/// Threads of a GPU's block that copies a row.
+static constexpr int64_t copyThreads = 128;
 
 /// The op of `block` that `op` is, or lies in.
 static Operation *ancestorIn(Block *block, Operation *op) { return block->findAncestorOpInBlock(*op); }
@@ -54,12 +57,40 @@ static bool isNeededAfter(LayersOp layers, unsigned index) {
   return false;
 }
 
+/// The same for a GPU: a block copies a row.
+static func::FuncOp copyFunctionOfBlocks(ModuleOp module, StringRef name, int64_t stride, Type element) {
+  auto builder = OpBuilder::atBlockBegin(module.getBody());
+  Location loc = module.getLoc();
+  auto buffer = [&](ArrayRef<int64_t> shape, Type type, unsigned space) -> Type {
+    return MemRefType::get(shape, type, MemRefLayoutAttrInterface(), builder.getI64IntegerAttr(space));
+  };
+  Type rows = buffer({ShapedType::kDynamic, stride}, element, cuda::globalMemory), index = builder.getIndexType();
+  Type table = buffer({ShapedType::kDynamic}, builder.getI32Type(), cuda::globalMemory);
+  Type shared = buffer({ShapedType::kDynamic}, builder.getI8Type(), cuda::sharedMemory);
+  auto function = func::FuncOp::create(builder, loc, name,
+                                       builder.getFunctionType({rows, rows, table, table, table, shared, index, index}, {}));
+  Block *entry = function.addEntryBlock();
+  builder.setInsertionPointToStart(entry);
+  Value row = cuda::blockId(builder, loc, cuda::Axis::X), thread = cuda::threadId(builder, loc);
+  Value end = arith::ConstantIndexOp::create(builder, loc, stride),
+        step = arith::ConstantIndexOp::create(builder, loc, copyThreads);
+  auto overChannels = scf::ForOp::create(builder, loc, thread, end, step);
+  func::ReturnOp::create(builder, loc);
+  builder.setInsertionPointToStart(overChannels.getBody());
+  SmallVector<Value> indices{row, overChannels.getInductionVar()};
+  Value value = memref::LoadOp::create(builder, loc, entry->getArgument(0), indices);
+  memref::StoreOp::create(builder, loc, value, entry->getArgument(1), indices);
+  return function;
+}
+
 /// The function that copies rows of `width` elements, made when it is not there yet.
-static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element) {
+static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element, bool forGpu) {
   std::string name;
   llvm::raw_string_ostream(name) << "copy_" << stride << "_" << element;
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
+  if (forGpu)
+    return copyFunctionOfBlocks(module, name, stride, element);
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   Location loc = module.getLoc();
   Type rows = MemRefType::get({ShapedType::kDynamic, stride}, element),
@@ -87,13 +118,18 @@ static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element) 
 static Value createCopy(OpBuilder &builder, ModuleOp module, Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   int64_t stride = rowStride(type);
-  func::FuncOp function = copyFunction(module, stride, type.getElementType());
+  bool forGpu =
+      module.walk([](DispatchOp dispatch) { return dispatch.getBlocks() ? WalkResult::interrupt() : WalkResult::advance(); })
+          .wasInterrupted();
+  func::FuncOp function = copyFunction(module, stride, type.getElementType(), forGpu);
   Location loc = value.getLoc();
   auto launch = LaunchOp::create(builder, loc, TypeRange(type), Sync::None);
   OpBuilder::InsertionGuard guard(builder);
   builder.createBlock(&launch.getBody());
-  auto schedule = ScheduleAttr::get(builder.getContext(), 1, 1, 1, copyRows, 0);
-  auto dispatch = DispatchOp::create(builder, loc, TypeRange(type), function.getName(), value, schedule, /*selected=*/false,
+  auto schedule = forGpu ? ScheduleAttr() : ScheduleAttr::get(builder.getContext(), 1, 1, 1, copyRows, 0);
+  auto blocks =
+      forGpu ? BlockScheduleAttr::get(builder.getContext(), BlockForm::Rows, copyThreads, 1, 1, 0, 1) : BlockScheduleAttr();
+  auto dispatch = DispatchOp::create(builder, loc, TypeRange(type), function.getName(), value, schedule, blocks, /*selected=*/false,
                                      /*panels=*/stride / 16, /*scratchBytes=*/0);
   YieldOp::create(builder, loc, dispatch.getResults());
   return launch.getResult(0);

@@ -18,6 +18,7 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Transforms/Passes.h"
 
 namespace sm1 {
@@ -31,6 +32,7 @@ using namespace sm1;
 void sm1::registerCodegenPasses() {
   registerSm1CodegenPasses();
   PassPipelineRegistration<>("sm1-cpu-to-llvm", "Kernel functions of a CPU target to the LLVM dialect", buildCpuLlvmPipeline);
+  PassPipelineRegistration<>("sm1-gpu-to-llvm", "Functions of a GPU to kernels of the LLVM dialect", buildGpuLlvmPipeline);
 }
 
 void sm1::registerCodegenDialects(DialectRegistry &registry) {
@@ -38,11 +40,11 @@ void sm1::registerCodegenDialects(DialectRegistry &registry) {
   registerAllExtensions(registry);
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
 }
 
-void sm1::buildCpuLlvmPipeline(OpPassManager &passes) {
-  passes.addPass(createExpandForCpu());
-  passes.addPass(createCpuEntries());
+/// What is left between entries and the LLVM dialect.
+static void buildConversions(OpPassManager &passes) {
   passes.addPass(createConvertVectorToSCFPass());
   passes.addPass(createSCFToControlFlowPass());
   passes.addPass(memref::createExpandStridedMetadataPass());
@@ -52,6 +54,18 @@ void sm1::buildCpuLlvmPipeline(OpPassManager &passes) {
   passes.addPass(createReconcileUnrealizedCastsPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+}
+
+void sm1::buildCpuLlvmPipeline(OpPassManager &passes) {
+  passes.addPass(createExpandArithmetic());
+  passes.addPass(createCpuEntries());
+  buildConversions(passes);
+}
+
+void sm1::buildGpuLlvmPipeline(OpPassManager &passes) {
+  passes.addPass(createExpandArithmetic({/*hasBf16=*/true}));
+  passes.addPass(createGpuEntries());
+  buildConversions(passes);
 }
 
 /// A dispatch never writes to a workspace buffer that it reads or writes under another name (BufferAssignment.cpp keeps to this),
@@ -67,23 +81,29 @@ static void markStreamResults(ModuleOp module) {
   });
 }
 
-OwningOpRef<ModuleOp> sm1::kernelFunctions(ModuleOp module) {
+OwningOpRef<ModuleOp> sm1::kernelFunctions(ModuleOp module, const Target &target) {
   OwningOpRef<ModuleOp> clone = module.clone();
+  if (target.isGpu()) // sm1-gpu-entries needs the dispatches
+    return clone;
   markStreamResults(*clone);
   for (auto model : llvm::make_early_inc_range(clone->getOps<ModelOp>()))
     model.erase();
   return clone;
 }
 
-LogicalResult sm1::lowerToLlvm(ModuleOp kernels) {
+LogicalResult sm1::lowerToLlvm(ModuleOp kernels, const Target &target) {
   PassManager passes(kernels.getContext());
-  buildCpuLlvmPipeline(passes);
+  if (target.isGpu())
+    buildGpuLlvmPipeline(passes);
+  else
+    buildCpuLlvmPipeline(passes);
   if (failed(passes.run(kernels)))
     return failure();
-  auto left = kernels.walk([](Operation *op) {
-    if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+  auto left = kernels.walk([&](Operation *op) {
+    StringRef dialect = op->getName().getDialectNamespace();
+    if (isa<ModuleOp>(op) || dialect == "llvm" || (target.isGpu() && dialect == "nvvm"))
       return WalkResult::advance();
-    op->emitError("no CPU form for ") << op->getName() << ": nothing lowers it to LLVM";
+    op->emitError("no form for ") << target.name << " of " << op->getName() << ": nothing lowers it to LLVM";
     return WalkResult::interrupt();
   });
   return failure(left.wasInterrupted());

@@ -17,31 +17,36 @@
 using namespace llvm;
 using namespace sm1;
 
-/// Kernels are the same for every operating system; ELF is what FlatCode.cpp reads.
-static constexpr StringLiteral objectTriple = "x86_64-unknown-linux-gnu";
+/// Kernels of a CPU are the same for every operating system; ELF is what FlatCode.cpp reads.
+static constexpr StringLiteral cpuTriple = "x86_64-unknown-linux-gnu", gpuTriple = "nvptx64-nvidia-cuda";
 
-static void initializeX86() {
+static void initializeBackends() {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
   });
 }
 
 Expected<std::unique_ptr<TargetMachine>> sm1::createTargetMachine(const sm1::Target &target) {
-  initializeX86();
+  initializeBackends();
   std::string error;
-  Triple triple(objectTriple);
+  Triple triple(target.isGpu() ? gpuTriple : cpuTriple);
   const llvm::Target *backend = TargetRegistry::lookupTarget(triple, error);
   if (!backend)
-    return createStringError(Twine(target.name) + ": this LLVM has no x86 backend: " + error);
+    return createStringError(Twine(target.name) + ": this LLVM has no backend for it: " + error);
   TargetOptions options;
   options.AllowFPOpFusion = FPOpFusion::Strict;
   options.NoTrappingFPMath = true;
-  std::unique_ptr<TargetMachine> machine(backend->createTargetMachine(triple, target.cpu, target.features, options, Reloc::PIC_,
-                                                                      CodeModel::Small, CodeGenOptLevel::Aggressive));
+  auto model = target.isGpu() ? std::optional<CodeModel::Model>() : CodeModel::Small;
+  std::unique_ptr<TargetMachine> machine(
+      backend->createTargetMachine(triple, target.cpu, target.features, options, Reloc::PIC_, model, CodeGenOptLevel::Aggressive));
   if (!machine)
     return createStringError(Twine(target.name) + ": no code generator for cpu " + target.cpu);
   return machine;
@@ -59,10 +64,12 @@ std::unique_ptr<Module> sm1::translateToLlvmIr(mlir::ModuleOp lowered, LLVMConte
       continue;
     function.addFnAttr("target-cpu", target.cpu);
     function.addFnAttr("target-features", target.features);
-    // Without this LLVM keeps to 256 bits on AVX-512.
-    function.addFnAttr("prefer-vector-width", std::to_string(32 * target.vectorLanes));
     // Kernels never unwind; without unwind tables the object has only code and constants.
     function.addFnAttr(Attribute::NoUnwind);
+    if (target.isGpu())
+      continue;
+    // Without this LLVM keeps to 256 bits on AVX-512.
+    function.addFnAttr("prefer-vector-width", std::to_string(32 * target.vectorLanes));
     function.addFnAttr("no-builtins");
   }
   return module;

@@ -37,7 +37,7 @@ Error sm1::checkChoices(const CompileRequest &request) {
   passChoices.push_back("all");
   if (Error error = checkChoice("weights", request.weights, {"", "f32", "bf16", "f16"}))
     return error;
-  if (Error error = checkChoice("compute", request.compute, {"f32", "bf16"}))
+  if (Error error = checkChoice("compute", request.compute, {"", "f32", "bf16"}))
     return error;
   if (Error error = checkChoice("form", request.form, {"exact", "closed_form"}))
     return error;
@@ -50,17 +50,24 @@ Error sm1::checkChoices(const CompileRequest &request) {
 }
 
 Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileRequest &request) {
+  std::vector<std::string> names = request.targets;
+  bool isGpuText = request.emit == "ptx" || request.emit == "cuda";
+  if (names.empty())
+    names = request.emit.empty() ? std::vector<std::string>{"native", "sm_120"}
+                                 : std::vector<std::string>{isGpuText ? "sm_120" : "native"};
   SmallVector<const sm1::Target *> chosen;
-  for (const std::string &name : request.targets) {
+  for (const std::string &name : names) {
     if (name != "native" && !findTarget(name))
-      return createStringError("--target=" + name + ": this sm1c makes code for " + join(targetNames(), ", ") +
-                               (StringRef(name).starts_with("sm_") ? "; packages for GPUs are not among them" : " and native"));
+      return createStringError("--target=" + name + ": this sm1c makes code for " + join(targetNames(), ", ") + " and native");
     for (const sm1::Target &target : allTargets())
-      if ((name == "native" || name == target.name) && !is_contained(chosen, &target))
+      if (((name == "native" && !target.isGpu()) || name == target.name) && !is_contained(chosen, &target))
         chosen.push_back(&target);
   }
   if (chosen.empty())
     return createStringError("--target: names no target; pass native or some of " + join(targetNames(), ", "));
+  if (isGpuText && (chosen.size() != 1 || !chosen.front()->isGpu()))
+    return createStringError("--emit=" + request.emit + ": prints the kernels of one GPU, got --target=" + join(names, ",") +
+                             "; name one, such as sm_120");
   sort(chosen); // the table's order
   return chosen;
 }

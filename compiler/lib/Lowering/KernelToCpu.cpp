@@ -22,29 +22,6 @@ namespace sm1 {
 using namespace mlir;
 using namespace sm1;
 
-/// The operations of the kernel behind `value` that differ from row to row, in order.
-static SmallVector<Operation *> sliceOf(KernelOp kernel, Value value) {
-  llvm::SmallPtrSet<Operation *, 16> needed;
-  SmallVector<Value> pending{value};
-  while (!pending.empty()) {
-    Operation *op = pending.pop_back_val().getDefiningOp();
-    if (op && !isRowInvariant(op) && needed.insert(op).second)
-      llvm::append_range(pending, op->getOperands());
-  }
-  SmallVector<Operation *> slice;
-  for (Operation &op : kernel.getBlock())
-    if (needed.contains(&op))
-      slice.push_back(&op);
-  return slice;
-}
-
-static RmsNormOp normIn(ArrayRef<Operation *> ops) {
-  for (Operation *op : ops)
-    if (auto norm = dyn_cast<RmsNormOp>(op))
-      return norm;
-  return {};
-}
-
 namespace {
 /// Builds the function of one kernel.
 class KernelFunction {
@@ -294,37 +271,6 @@ void KernelFunction::buildTile(Tile tile) {
 // The pass
 //===----------------------------------------------------------------------===//
 
-/// The operands of `op` that are read from memory by index, not as a tile.
-static SmallVector<Value> indexedOperands(Operation *op) {
-  if (auto linear = dyn_cast<LinearOp>(op))
-    return {linear.getWeight()};
-  if (auto conv = dyn_cast<Conv1dOp>(op))
-    return {conv.getX(), conv.getWeight(), conv.getTaps()};
-  if (auto scan = dyn_cast<ScanOp>(op))
-    return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
-  if (isa<EmbeddingOp, SplitOp, SelectRowsOp>(op))
-    return llvm::to_vector(op->getOperands());
-  return {};
-}
-
-/// Why the body's operations cannot be lowered; empty if they can.
-static std::string whyNotBody(KernelOp kernel) {
-  for (Operation &op : kernel.getBlock()) {
-    for (Value operand : indexedOperands(&op))
-      if (!isa<BlockArgument>(operand))
-        return (op.getName().getStringRef() + " reads from memory what the kernel computes itself; make it a parameter or a kernel of its own")
-            .str();
-    auto constant = dyn_cast<arith::ConstantOp>(op);
-    auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-    if (dense && !dense.isSplat())
-      return "holds a constant of different values; make it a parameter";
-  }
-  for (Type type : kernel.getResultTypes())
-    if (channels(type) != widthOf(kernel))
-      return llvm::formatv("has results of {0} and {1} channels; a kernel has one width", widthOf(kernel), channels(type)).str();
-  return "";
-}
-
 /// Why no function can be built for `kernel`; empty if one can.
 static std::string whyNot(KernelOp kernel) {
   if (!kernel.getSchedule())
@@ -366,7 +312,7 @@ struct KernelToCpu : sm1::impl::KernelToCpuBase<KernelToCpu> {
     builder.setInsertionPoint(kernel);
     int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
     auto dispatch = DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
-                                       kernel.getScheduleAttr(), kernel.getSelected(), panels, scratchBytes);
+                                       kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace sm1;
@@ -32,11 +33,65 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
   }
   if (layout == "panels")
     return MemRefType::get({strideOf(shape[0]) / panelWidth, shape[1], panelWidth}, element);
+  if (layout == "fragments")
+    return MemRefType::get({strideOf(shape[0]) / panelWidth, fragmentTiles(shape[1]), 32, 8}, element);
   if (layout == "rows")
     return MemRefType::get({shape[0], strideOf(shape[1])}, element);
   if (shape.size() == 1)
     return MemRefType::get({strideOf(shape[0])}, element);
   return MemRefType::get({ShapedType::getNumElements(shape.drop_front()), strideOf(shape[0])}, element);
+}
+
+SmallVector<Operation *> sm1::sliceOf(KernelOp kernel, Value value) {
+  llvm::SmallPtrSet<Operation *, 16> needed;
+  SmallVector<Value> pending{value};
+  while (!pending.empty()) {
+    Operation *op = pending.pop_back_val().getDefiningOp();
+    if (op && !isRowInvariant(op) && needed.insert(op).second)
+      llvm::append_range(pending, op->getOperands());
+  }
+  SmallVector<Operation *> slice;
+  for (Operation &op : kernel.getBlock())
+    if (needed.contains(&op))
+      slice.push_back(&op);
+  return slice;
+}
+
+RmsNormOp sm1::normIn(ArrayRef<Operation *> ops) {
+  for (Operation *op : ops)
+    if (auto norm = dyn_cast<RmsNormOp>(op))
+      return norm;
+  return {};
+}
+
+/// The operands of `op` that are read from memory by index, not as a tile.
+static SmallVector<Value> indexedOperands(Operation *op) {
+  if (auto linear = dyn_cast<LinearOp>(op))
+    return {linear.getWeight()};
+  if (auto conv = dyn_cast<Conv1dOp>(op))
+    return {conv.getX(), conv.getWeight(), conv.getTaps()};
+  if (auto scan = dyn_cast<ScanOp>(op))
+    return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
+  if (isa<EmbeddingOp, SplitOp, SelectRowsOp>(op))
+    return llvm::to_vector(op->getOperands());
+  return {};
+}
+
+std::string sm1::whyNotBody(KernelOp kernel) {
+  for (Operation &op : kernel.getBlock()) {
+    for (Value operand : indexedOperands(&op))
+      if (!isa<BlockArgument>(operand))
+        return (op.getName().getStringRef() + " reads from memory what the kernel computes itself; make it a parameter or a kernel of its own")
+            .str();
+    auto constant = dyn_cast<arith::ConstantOp>(op);
+    auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+    if (dense && !dense.isSplat())
+      return "holds a constant of different values; make it a parameter";
+  }
+  for (Type type : kernel.getResultTypes())
+    if (channels(type) != widthOf(kernel))
+      return llvm::formatv("has results of {0} and {1} channels; a kernel has one width", widthOf(kernel), channels(type)).str();
+  return "";
 }
 
 TileEvaluator::TileEvaluator(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, Tile tile)
@@ -85,15 +140,31 @@ Value TileEvaluator::at(Value value, int64_t m, int64_t n) {
 
 void TileEvaluator::store(Value value, Value buffer) {
   for (int64_t m = 0; m < tile.rows; ++m)
-    for (int64_t n = 0; n < tile.panels; ++n)
-      vector::StoreOp::create(builder, loc, at(value, m, n), buffer, ValueRange{row(m), column(n)});
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Value vector = at(value, m, n);
+      auto storeOne = [&] {
+        vector::StoreOp::create(builder, loc, vector, buffer, ValueRange{row(m), column(n)}, /*nontemporal=*/false,
+                                alignmentOf(getElementTypeOrSelf(vector)));
+      };
+      if (!tile.rowEnd) {
+        storeOne();
+        continue;
+      }
+      Value place = add(tile.row, constant(m));
+      when(arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, place, tile.rowEnd), storeOne);
+    }
 }
 
 //===----------------------------------------------------------------------===//
 // Small things
 //===----------------------------------------------------------------------===//
 
-static VectorType vectorOf(Type element) { return VectorType::get({panelWidth}, element); }
+/// Rows and states start on 64 bytes, so a thread's part of them lies on a multiple of its size; LLVM for GPUs has to be told.
+llvm::MaybeAlign TileEvaluator::alignmentOf(Type element) {
+  if (tile.lanes == panelWidth)
+    return {};
+  return llvm::Align(tile.lanes * element.getIntOrFloatBitWidth() / 8);
+}
 
 Value TileEvaluator::constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
 
@@ -105,13 +176,21 @@ Value TileEvaluator::splat(float value, Type element) {
 
 Value TileEvaluator::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
 
+Value TileEvaluator::row(int64_t m) {
+  Value row = add(tile.row, constant(m));
+  if (!tile.rowEnd)
+    return row;
+  Value last = arith::SubIOp::create(builder, loc, tile.rowEnd, constant(1));
+  return arith::MinSIOp::create(builder, loc, row, last);
+}
+
 Value TileEvaluator::column(int64_t n) {
-  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n)), constant(panelWidth));
+  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n)), constant(tile.lanes));
 }
 
 Value TileEvaluator::loadVector(Value buffer, ValueRange indices) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
-  return vector::LoadOp::create(builder, loc, vectorOf(element), buffer, indices);
+  return vector::LoadOp::create(builder, loc, vectorOf(element), buffer, indices, /*nontemporal=*/false, alignmentOf(element));
 }
 
 Value TileEvaluator::loadIndex(Value buffer, Value position) {
@@ -144,6 +223,11 @@ void TileEvaluator::when(Value condition, llvm::function_ref<void()> body) {
 TileEvaluator::RowPosition TileEvaluator::positionOf(int64_t m) {
   RowPosition position;
   position.row = row(m);
+  if (buffers.oneRowPerSegment) {
+    position.segment = position.start = position.row;
+    position.isStart = position.isLast = arith::ConstantIntOp::create(builder, loc, 1, 1);
+    return position;
+  }
   position.segment = loadIndex(buffers.rowSegment, position.row);
   position.start = loadIndex(buffers.segmentStart, position.segment);
   Value end = loadIndex(buffers.segmentStart, add(position.segment, constant(1)));
@@ -179,7 +263,7 @@ void TileEvaluator::evaluateBroadcast(BroadcastOp op) {
 }
 
 void TileEvaluator::evaluateElementwise(Operation *op) {
-  auto vectorType = [](Type type) {
+  auto vectorType = [&](Type type) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     return tensor ? Type(vectorOf(tensor.getElementType())) : type;
   };
@@ -312,6 +396,10 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
     for (int64_t n = 0; n < tile.panels; ++n) {
       SmallVector<Value> window;
       for (int64_t j = 0; j + 1 < taken; ++j) {
+        if (buffers.oneRowPerSegment) {
+          window.push_back(loadVector(taps, {position.segment, constant(j), column(n)}));
+          continue;
+        }
         // Row t-K+1+j of the sequence is in this run, or one of the taps that it came with.
         Value wanted = arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j));
         Value inside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, wanted, position.start);
@@ -333,14 +421,37 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
         when(position.isLast, [&] {
           for (Value last : lasts)
             for (int64_t j = 0; j + 1 < taken; ++j)
-              vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)});
+              vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)},
+                                      /*nontemporal=*/false, alignmentOf(builder.getF32Type()));
         });
     }
   }
   define(op.getResult(), std::move(vectors));
 }
 
+/// One step of every row's own segment, from its state to its next; both forms agree on it but for the closed form's quotient.
+void TileEvaluator::evaluateScanStep(ScanOp op) {
+  SmallVector<Value> vectors;
+  for (int64_t m = 0; m < tile.rows; ++m)
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Value h0 = op.getInit() ? loadVector(buffers.inputs.lookup(op.getInit()), {row(m), column(n)}) : splat(0);
+      Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n), h;
+      if (op.getForm() == ScanForm::ClosedForm) {
+        Value quotient = arith::DivFOp::create(builder, loc, input, arith::MaximumFOp::create(builder, loc, decay, splat(1e-6f)));
+        h = arith::MulFOp::create(builder, loc, decay, arith::AddFOp::create(builder, loc, h0, quotient));
+      } else {
+        h = vector::FMAOp::create(builder, loc, decay, h0, input);
+      }
+      vectors.push_back(h);
+    }
+  define(op.getH(), std::move(vectors));
+  for (Value last : resultBuffers(op.getLast()))
+    store(op.getH(), last);
+}
+
 void TileEvaluator::evaluateScan(ScanOp op) {
+  if (buffers.oneRowPerSegment)
+    return evaluateScanStep(op);
   bool closedForm = op.getForm() == ScanForm::ClosedForm;
   Value init = op.getInit() ? buffers.inputs.lookup(op.getInit()) : Value();
   SmallVector<Value> lasts = resultBuffers(op.getLast());

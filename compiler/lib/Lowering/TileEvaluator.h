@@ -1,7 +1,8 @@
 //===- TileEvaluator.h - the operations of a kernel on a tile of rows and panels ---------------------------------===//
 //
-// A tile is a few rows times a few panels of 16 channels. Every value of the kernel is, for a tile, a handful of vectors; this class
-// builds the code that computes them. Loops around tiles are KernelToCpu's.
+// A tile is a few rows times a few panels. Every value of the kernel is, for a tile, a handful of vectors; this class builds the code
+// that computes them. Loops around tiles are KernelToCpu's, where a panel is 16 channels and a vector holds one, and KernelToGpu's, where
+// a vector is what one thread has of a row.
 
 #ifndef SM1C_LOWERING_TILEEVALUATOR_H
 #define SM1C_LOWERING_TILEEVALUATOR_H
@@ -17,8 +18,19 @@ inline constexpr int64_t panelWidth = 16;
 /// The type of the buffer behind a kernel's operand or result; `layout` is that of a parameter.
 mlir::MemRefType bufferType(mlir::Type type, llvm::StringRef layout);
 
+/// The operations of the kernel behind `value` that differ from row to row, in order.
+llvm::SmallVector<mlir::Operation *> sliceOf(KernelOp kernel, mlir::Value value);
+/// The norm among `ops`; null where there is none.
+RmsNormOp normIn(llvm::ArrayRef<mlir::Operation *> ops);
+
+/// Why the body's operations cannot be lowered; empty if they can.
+std::string whyNotBody(KernelOp kernel);
+
 /// Channels rounded up to whole panels.
 inline int64_t strideOf(int64_t channels) { return (channels + panelWidth - 1) / panelWidth * panelWidth; }
+
+/// Tiles of 16 k in packed fragments: whole steps of 32.
+inline int64_t fragmentTiles(int64_t depth) { return (depth + 31) / 32 * 2; }
 
 /// Floats of a task's scratch: `perRow` of them for each row of the task, or one array.
 struct ScratchRegion {
@@ -34,11 +46,16 @@ struct KernelBuffers {
   llvm::DenseMap<mlir::Value, ScratchRegion> prologues;
   /// What a scan carries from tile to tile: `stride` floats per panel of the task.
   llvm::DenseMap<mlir::Operation *, ScratchRegion> carries;
+  /// A step: row r is all of segment r, so that a scan starts from its state and a convolution reads only taps.
+  bool oneRowPerSegment = false;
 };
 
 struct Tile {
   mlir::Value row, panel; ///< index of the first row and the first panel
   int64_t rows = 1, panels = 1;
+  int64_t lanes = panelWidth; ///< channels of a panel; below 16 vectors lie on multiples of their size
+  /// Where given: rows from there on are computed as the row before it and not stored.
+  mlir::Value rowEnd = {};
 };
 
 class TileEvaluator {
@@ -73,6 +90,7 @@ private:
   void evaluateLinears(LinearOp first, llvm::ArrayRef<mlir::Operation *> ops);
   void evaluateConv(Conv1dOp op);
   void evaluateScan(ScanOp op);
+  void evaluateScanStep(ScanOp op);
   void evaluateSplit(SplitOp op);
   /// Rows of a buffer named by an index array: an embedding's table, or selected rows.
   void evaluateGather(mlir::Operation *op, mlir::Value source, mlir::Value indices);
@@ -82,7 +100,9 @@ private:
   mlir::Value constant(int64_t value);
   mlir::Value splat(float value, mlir::Type element = {});
   mlir::Value add(mlir::Value a, mlir::Value b);
-  mlir::Value row(int64_t m) { return add(tile.row, constant(m)); }
+  mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({tile.lanes}, element); }
+  llvm::MaybeAlign alignmentOf(mlir::Type element);
+  mlir::Value row(int64_t m);
   mlir::Value column(int64_t n);
   mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);

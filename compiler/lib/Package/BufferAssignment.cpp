@@ -45,7 +45,7 @@ struct Group {
 
 class Assigner {
 public:
-  explicit Assigner(ModelOp model) : model(model), symbols(model->getParentOfType<ModuleOp>()) {}
+  Assigner(ModelOp model, bool ownPorts) : model(model), symbols(model->getParentOfType<ModuleOp>()), ownPorts(ownPorts) {}
   FailureOr<BufferAssignment> run();
 
 private:
@@ -62,6 +62,7 @@ private:
 
   ModelOp model;
   SymbolTable symbols;
+  bool ownPorts;
   int64_t clock = 0;
   /// Values and how long each is needed.
   llvm::MapVector<Value, Group> spans;
@@ -197,8 +198,16 @@ FailureOr<BufferAssignment> Assigner::run() {
     for (unsigned index = 0; index < layers.getCarried().size(); ++index)
       if (failed(checkCarried(layers, index)))
         return failure();
+  if (ownPorts) {
+    SmallVector<Value> ports(model.getBody().getArguments());
+    llvm::append_range(ports, model.getBody().front().getTerminator()->getOperands());
+    for (Value port : ports)
+      if (needsBuffer(port))
+        for (int64_t time : {beforeAll, afterAll})
+          touch(port, time);
+  }
   collectGroups();
   return share();
 }
 
-FailureOr<BufferAssignment> sm1::assignBuffers(ModelOp model) { return Assigner(model).run(); }
+FailureOr<BufferAssignment> sm1::assignBuffers(ModelOp model, bool ownPorts) { return Assigner(model, ownPorts).run(); }

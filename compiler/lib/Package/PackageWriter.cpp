@@ -13,7 +13,13 @@ using namespace sm1;
 
 static Error toError(const sm1rt::Error &error) { return createStringError(error.message); }
 
-static std::string codeTensor(const TargetCode &code) { return ("kernel/" + code.target->name).str(); }
+/// Tensors of a target's code, in the order of the file.
+static SmallVector<std::pair<std::string, ArrayRef<uint8_t>>> codeTensors(const TargetCode &target) {
+  SmallVector<std::pair<std::string, ArrayRef<uint8_t>>> tensors{{("kernel/" + target.target->name).str(), target.code.bytes}};
+  if (!target.code.cubin.empty())
+    tensors.push_back({("cubin/" + target.target->name).str(), target.code.cubin});
+  return tensors;
+}
 
 /// Tensor of one layer of a weight.
 static std::string weightTensor(const PackedWeight &weight, int64_t layer) {
@@ -27,7 +33,8 @@ static std::string weightTensor(const PackedWeight &weight, int64_t layer) {
 static std::vector<sm1rt::TensorDeclaration> declareTensors(const PlanBuilder &plan, ArrayRef<TargetCode> code, bool withWeights) {
   std::vector<sm1rt::TensorDeclaration> tensors;
   for (const TargetCode &target : code)
-    tensors.push_back({codeTensor(target), {sm1rt::DType::U8, {int64_t(target.code.bytes.size())}}});
+    for (auto &[name, bytes] : codeTensors(target))
+      tensors.push_back({name, {sm1rt::DType::U8, {int64_t(bytes.size())}}});
   for (size_t param = 0; withWeights && param < plan.params().size(); ++param)
     for (int64_t layer = 0; layer < plan.params()[param].copies(); ++layer)
       for (const PackedWeight &weight : plan.weights())
@@ -85,8 +92,9 @@ Error sm1::writePackage(const std::string &path, const PlanBuilder &plan, const 
   if (!writer)
     return toError(writer.error());
   for (const TargetCode &target : code)
-    if (auto written = writer->write(codeTensor(target), target.code.bytes.data(), target.code.bytes.size()); !written)
-      return toError(written.error());
+    for (auto &[name, bytes] : codeTensors(target))
+      if (auto written = writer->write(name, bytes.data(), bytes.size()); !written)
+        return toError(written.error());
   if (checkpoint)
     if (auto written = WeightWriter(plan, *checkpoint, *writer).run(); !written)
       return toError(written.error());

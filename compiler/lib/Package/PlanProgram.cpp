@@ -2,6 +2,7 @@
 
 #include "sm1c/Package.h"
 
+#include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -24,6 +25,8 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
   steps.push_back(PackingStep::cast(packageType(type.getElementType())));
   if (name == "panels") {
     steps.push_back(PackingStep::panels());
+  } else if (name == "fragments") {
+    steps.push_back(PackingStep::fragments());
   } else if (name == "rows") {
     steps.push_back(PackingStep::pad(rowStride(type)));
   } else if (name == "channels") {
@@ -31,7 +34,7 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
       steps.push_back(PackingStep::channelsLast());
     steps.push_back(PackingStep::pad((type.getDimSize(0) + 15) / 16 * 16));
   } else {
-    return param.emitError("parameter needs layout = \"panels\", \"rows\" or \"channels\", got \"") << name << "\"";
+    return param.emitError("parameter needs layout = \"panels\", \"fragments\", \"rows\" or \"channels\", got \"") << name << "\"";
   }
   return steps;
 }
@@ -66,11 +69,32 @@ FailureOr<size_t> PlanBuilder::weightOf(ParamOp param) {
 // Programs
 //===----------------------------------------------------------------------===//
 
-/// Builds the program of one target.
+/// Builds the program of one target: kernels and buffers that its entries share.
 class PlanBuilder::ProgramBuilder {
 public:
-  ProgramBuilder(PlanBuilder &plan, ModelOp model, const FlatCode &code) : plan(plan), model(model), code(code) {}
-  FailureOr<json::Object> run();
+  ProgramBuilder(PlanBuilder &plan, const FlatCode &code) : plan(plan), code(code) {}
+  FailureOr<json::Object> run(ArrayRef<EntryModel> models);
+
+private:
+  friend class EntryBuilder;
+  /// Buffers of `assignment` as buffers of the program. Ports, known from an earlier entry, stay where they are; entries never run
+  /// at the same time, so the rest takes what buffers of its kind there are.
+  FailureOr<SmallVector<int64_t>> place(ModelOp model, const BufferAssignment &assignment);
+  LogicalResult checkResultRows(ModelOp model, const BufferAssignment &assignment);
+
+  PlanBuilder &plan;
+  const FlatCode &code;
+  SmallVector<Buffer> buffers;
+  /// Buffers of inputs and outputs; -1 for states.
+  SmallVector<int64_t> inputs, outputs;
+};
+
+/// Lists the launches of one model.
+class PlanBuilder::EntryBuilder {
+public:
+  EntryBuilder(ProgramBuilder &program, ModelOp model, const BufferAssignment &assignment, ArrayRef<int64_t> places)
+      : plan(program.plan), code(program.code), model(model), assignment(assignment), places(places) {}
+  FailureOr<json::Array> run();
 
 private:
   LogicalResult findStates();
@@ -79,12 +103,12 @@ private:
   FailureOr<json::Object> launch(DispatchOp dispatch);
   FailureOr<json::Object> argument(DispatchOp dispatch, Value operand);
   FailureOr<int64_t> kernelIndex(DispatchOp dispatch);
-  json::Array portBuffers(ValueRange values);
 
   PlanBuilder &plan;
-  ModelOp model;
   const FlatCode &code;
-  BufferAssignment assignment;
+  ModelOp model;
+  const BufferAssignment &assignment;
+  ArrayRef<int64_t> places;
   /// Block arguments that are states, and results of dispatches that become states.
   DenseMap<Value, int64_t> statesIn, statesOut;
 };
@@ -92,7 +116,7 @@ private:
 static const char *rowSpace(bool selected) { return selected ? "selected" : "all"; }
 
 /// `result`, returned by the model, is the next `state`.
-LogicalResult PlanBuilder::ProgramBuilder::addStateResult(Value result, StringRef state) {
+LogicalResult PlanBuilder::EntryBuilder::addStateResult(Value result, StringRef state) {
   Value made = dispatchedValue(result);
   if (auto layers = made.getDefiningOp<LayersOp>())
     made = dispatchedValue(layers.getBody().front().getTerminator()->getOperand(cast<OpResult>(made).getResultNumber()));
@@ -103,7 +127,7 @@ LogicalResult PlanBuilder::ProgramBuilder::addStateResult(Value result, StringRe
   return success();
 }
 
-LogicalResult PlanBuilder::ProgramBuilder::findStates() {
+LogicalResult PlanBuilder::EntryBuilder::findStates() {
   for (auto [index, argument] : llvm::enumerate(model.getBody().getArguments()))
     if (!model.argState(index).empty())
       statesIn[argument] = plan.stateIndex(model.argState(index));
@@ -117,7 +141,7 @@ LogicalResult PlanBuilder::ProgramBuilder::findStates() {
   return success();
 }
 
-FailureOr<int64_t> PlanBuilder::ProgramBuilder::kernelIndex(DispatchOp dispatch) {
+FailureOr<int64_t> PlanBuilder::EntryBuilder::kernelIndex(DispatchOp dispatch) {
   auto found = llvm::find_if(code.kernels, [&](const FlatCode::Kernel &kernel) { return kernel.name == dispatch.getCallee(); });
   if (found == code.kernels.end())
     return dispatch.emitError("there is no code for kernel @") << dispatch.getCallee(), failure();
@@ -125,13 +149,13 @@ FailureOr<int64_t> PlanBuilder::ProgramBuilder::kernelIndex(DispatchOp dispatch)
 }
 
 /// An operand or result of a dispatch as a plan argument.
-FailureOr<json::Object> PlanBuilder::ProgramBuilder::argument(DispatchOp dispatch, Value value) {
+FailureOr<json::Object> PlanBuilder::EntryBuilder::argument(DispatchOp dispatch, Value value) {
   if (auto param = value.getDefiningOp<ParamOp>()) {
     auto weight = plan.weightOf(param);
     return failed(weight) ? FailureOr<json::Object>(failure()) : json::Object{{"weight", int64_t(*weight)}};
   }
   if (classify(value.getType()) != TensorClass::State)
-    return json::Object{{"buffer", int64_t(assignment.placeOf(value))}};
+    return json::Object{{"buffer", places[assignment.placeOf(value)]}};
   bool isResult = value.getDefiningOp() == dispatch;
   auto &known = isResult ? statesOut : statesIn;
   auto state = known.find(value);
@@ -142,7 +166,7 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::argument(DispatchOp dispatc
   return json::Object{{isResult ? "state_out" : "state_in", state->second}};
 }
 
-FailureOr<json::Object> PlanBuilder::ProgramBuilder::launch(DispatchOp dispatch) {
+FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   auto kernel = kernelIndex(dispatch);
   if (failed(kernel))
     return failure();
@@ -155,18 +179,27 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::launch(DispatchOp dispatch)
       return failure();
     args.push_back(std::move(*arg));
   }
-  ScheduleAttr schedule = dispatch.getSchedule();
-  return json::Object{{"kernel", *kernel},
-                      {"args", std::move(args)},
-                      {"rows", rowSpace(dispatch.getSelected())},
-                      {"row_split", schedule.getRowSplit()},
-                      {"panels", int64_t(dispatch.getPanels())},
-                      {"panel_split", schedule.getPanelSplit()},
-                      {"scratch", int64_t(dispatch.getScratchBytes())}};
+  json::Object launch{{"kernel", *kernel}, {"args", std::move(args)}, {"panels", int64_t(dispatch.getPanels())}};
+  int64_t rowSplit, panelSplit;
+  if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
+    launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
+    launch["threads"] = blocks.getThreads();
+    launch["shared"] = int64_t(dispatch.getScratchBytes());
+    rowSplit = blocks.getRowSplit();
+    panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : int64_t(dispatch.getPanels());
+  } else {
+    launch["rows"] = rowSpace(dispatch.getSelected());
+    launch["scratch"] = int64_t(dispatch.getScratchBytes());
+    rowSplit = dispatch.getScheduleAttr().getRowSplit();
+    panelSplit = dispatch.getScheduleAttr().getPanelSplit();
+  }
+  launch["row_split"] = rowSplit;
+  launch["panel_split"] = panelSplit;
+  return launch;
 }
 
 /// Launches and loops of the model, or launches of a loop's body.
-FailureOr<json::Array> PlanBuilder::ProgramBuilder::steps(Block &block) {
+FailureOr<json::Array> PlanBuilder::EntryBuilder::steps(Block &block) {
   json::Array list;
   for (Operation &op : block) {
     if (isa<ParamOp, ReturnOp, YieldOp>(op))
@@ -181,7 +214,7 @@ FailureOr<json::Array> PlanBuilder::ProgramBuilder::steps(Block &block) {
     auto launchOp = dyn_cast<LaunchOp>(op);
     auto dispatches = launchOp ? llvm::to_vector(launchOp.getBody().getOps<DispatchOp>()) : SmallVector<DispatchOp>();
     if (dispatches.size() != 1 || launchOp.getSync() != Sync::None)
-      return op.emitError("a CPU program is made of launches with one dispatch each, got ") << op.getName(), failure();
+      return op.emitError("a program is made of launches with one dispatch each, got ") << op.getName(), failure();
     auto made = launch(dispatches.front());
     if (failed(made))
       return failure();
@@ -190,50 +223,113 @@ FailureOr<json::Array> PlanBuilder::ProgramBuilder::steps(Block &block) {
   return list;
 }
 
-json::Array PlanBuilder::ProgramBuilder::portBuffers(ValueRange values) {
-  json::Array list;
+FailureOr<json::Array> PlanBuilder::EntryBuilder::run() {
+  if (failed(findStates()))
+    return failure();
+  return steps(model.getBody().front());
+}
+
+static SmallVector<int64_t> portBuffers(const BufferAssignment &assignment, ValueRange values) {
+  SmallVector<int64_t> list;
   for (Value value : values)
-    list.push_back(classify(value.getType()) == TensorClass::State ? int64_t(-1) : int64_t(assignment.placeOf(value)));
+    list.push_back(classify(value.getType()) == TensorClass::State ? -1 : int64_t(assignment.placeOf(value)));
   return list;
 }
 
-FailureOr<json::Object> PlanBuilder::ProgramBuilder::run() {
-  auto assigned = assignBuffers(model);
-  if (failed(assigned) || failed(findStates()))
-    return failure();
-  assignment = std::move(*assigned);
-  json::Array kernels, buffers;
-  for (const FlatCode::Kernel &kernel : code.kernels)
-    kernels.push_back(json::Object{{"name", kernel.name}, {"offset", int64_t(kernel.offset)}});
-  for (const Buffer &buffer : assignment.buffers)
-    buffers.push_back(json::Object{{"rows", rowSpace(buffer.selected)},
-                                   {"stride", buffer.stride},
-                                   {"dtype", StringRef(sm1rt::dtypeName(buffer.dtype)).lower()}});
+FailureOr<SmallVector<int64_t>> PlanBuilder::ProgramBuilder::place(ModelOp model, const BufferAssignment &assignment) {
+  SmallVector<int64_t> places(assignment.buffers.size(), -1);
+  llvm::BitVector taken(buffers.size());
   Block &body = model.getBody().front();
-  auto list = steps(body);
-  if (failed(list))
-    return failure();
-  for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands()))
+  for (auto [known, own] : {std::pair(&inputs, portBuffers(assignment, body.getArguments())),
+                            std::pair(&outputs, portBuffers(assignment, body.getTerminator()->getOperands()))}) {
+    for (size_t port = 0; port < known->size(); ++port) {
+      if (own[port] < 0)
+        continue;
+      int64_t &place = places[own[port]];
+      if ((place >= 0 && place != (*known)[port]) || !(buffers[(*known)[port]] == assignment.buffers[own[port]]))
+        return model.emitError("prefill and step need different buffers for the same input or output"), failure();
+      place = (*known)[port];
+      taken.set(place);
+    }
+  }
+  for (auto [index, buffer] : llvm::enumerate(assignment.buffers)) {
+    if (places[index] >= 0)
+      continue;
+    unsigned found = 0;
+    while (found < buffers.size() && (taken[found] || !(buffers[found] == buffer)))
+      ++found;
+    if (found == buffers.size()) {
+      buffers.push_back(buffer);
+      taken.resize(buffers.size());
+    }
+    taken.set(found);
+    places[index] = found;
+  }
+  auto placed = [&](SmallVector<int64_t> list) {
+    for (int64_t &port : list)
+      port = port < 0 ? -1 : places[port];
+    return list;
+  };
+  inputs = placed(portBuffers(assignment, body.getArguments()));
+  outputs = placed(portBuffers(assignment, body.getTerminator()->getOperands()));
+  return places;
+}
+
+LogicalResult PlanBuilder::ProgramBuilder::checkResultRows(ModelOp model, const BufferAssignment &assignment) {
+  for (auto [index, value] : llvm::enumerate(model.getBody().front().getTerminator()->getOperands()))
     if (classify(value.getType()) == TensorClass::Stream &&
         assignment.buffers[assignment.placeOf(value)].selected != model.resultIsSelected(index))
       return model.emitError("result '") << model.resultName(index) << "' is computed for "
                                          << rowSpace(!model.resultIsSelected(index)) << " rows, the model says "
-                                         << rowSpace(model.resultIsSelected(index)),
-             failure();
-  // A step is a prefill of one row per sequence: the same launches.
-  json::Array step = *list;
-  return json::Object{{"kernels", std::move(kernels)},
-                      {"buffers", std::move(buffers)},
-                      {"inputs", portBuffers(body.getArguments())},
-                      {"outputs", portBuffers(body.getTerminator()->getOperands())},
-                      {"entries", json::Object{{"prefill", std::move(*list)}, {"step", std::move(step)}}}};
+                                         << rowSpace(model.resultIsSelected(index));
+  return success();
 }
 
-LogicalResult PlanBuilder::addProgram(ModelOp model, const Target &target, const FlatCode &code) {
-  auto program = ProgramBuilder(*this, model, code).run();
+FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> models) {
+  json::Object entries;
+  for (const EntryModel &entry : models) {
+    auto assignment = assignBuffers(entry.model, /*ownPorts=*/models.size() > 1);
+    if (failed(assignment))
+      return failure();
+    auto places = place(entry.model, *assignment);
+    if (failed(places) || failed(checkResultRows(entry.model, *assignment)))
+      return failure();
+    auto list = EntryBuilder(*this, entry.model, *assignment, *places).run();
+    if (failed(list))
+      return failure();
+    // On a CPU a step is a prefill of one row per sequence: the same launches.
+    if (entry.entry != Entry::Prefill)
+      entries["step"] = json::Array(*list);
+    if (entry.entry != Entry::Step)
+      entries["prefill"] = std::move(*list);
+  }
+  json::Array kernels, bufferList;
+  for (const FlatCode::Kernel &kernel : code.kernels)
+    kernels.push_back(json::Object{{"name", kernel.name}, {"offset", int64_t(kernel.offset)}});
+  for (const Buffer &buffer : buffers)
+    bufferList.push_back(json::Object{{"rows", rowSpace(buffer.selected)},
+                                      {"stride", buffer.stride},
+                                      {"dtype", StringRef(sm1rt::dtypeName(buffer.dtype)).lower()}});
+  return json::Object{{"kernels", std::move(kernels)},
+                      {"buffers", std::move(bufferList)},
+                      {"inputs", json::Array(inputs)},
+                      {"outputs", json::Array(outputs)},
+                      {"entries", std::move(entries)}};
+}
+
+LogicalResult PlanBuilder::addProgram(ArrayRef<EntryModel> models, const Target &target, const std::string &compute,
+                                      const FlatCode &code) {
+  auto program = ProgramBuilder(*this, code).run(models);
   if (failed(program))
     return failure();
+  if (compute != options.compute)
+    (*program)["compute"] = compute;
+  if (target.isGpu()) // kernels are found by name
+    for (json::Value &kernel : *program->getArray("kernels"))
+      kernel.getAsObject()->erase("offset");
   programs[target.name] = std::move(*program);
   addHash(("kernel/" + target.name).str(), code.bytes);
+  if (!code.cubin.empty())
+    addHash(("cubin/" + target.name).str(), code.cubin);
   return success();
 }

@@ -75,7 +75,7 @@ static void wrap(IRRewriter &rewriter, Operation *op, ValueRange results) {
   collect(op, ops, inputs);
   bool selected = isa<SelectRowsOp>(op) || llvm::any_of(inputs, isSelected);
   auto kernel = KernelOp::create(rewriter, op->getLoc(), TypeRange(results), rewriter.getStringAttr(nameFor(op)), inputs.getArrayRef(),
-                                 ScheduleAttr(), selected);
+                                 ScheduleAttr(), BlockScheduleAttr(), selected);
   OpBuilder::InsertionGuard guard(rewriter);
   Block *block = rewriter.createBlock(&kernel.getBody());
   IRMapping mapping;

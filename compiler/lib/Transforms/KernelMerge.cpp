@@ -87,7 +87,7 @@ const char *sm1::whyNotMerge(KernelOp first, KernelOp second) {
     return "one is inside sm1.layers and the other is not";
   if (first.getSelected() != second.getSelected())
     return "one runs over all rows and the other over selected rows";
-  if (first.getSchedule() || second.getSchedule())
+  if (first.getSchedule() || second.getSchedule() || first.getBlocks() || second.getBlocks())
     return "a kernel is already scheduled";
   for (Operation *user : first->getUsers())
     if (user != second && user->isBeforeInBlock(second))
@@ -112,7 +112,7 @@ KernelOp sm1::mergeKernels(RewriterBase &rewriter, KernelOp first, KernelOp seco
 
   rewriter.setInsertionPoint(second);
   auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({named.getLoc(), (named == first ? second : first).getLoc()}), TypeRange(ValueRange(results)),
-                                 named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(), second.getSelected());
+                                 named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(), BlockScheduleAttr(), second.getSelected());
   Block *block = rewriter.createBlock(&merged.getBody());
   IRMapping mapping;
   for (Value input : inputs)

@@ -1,10 +1,10 @@
 //===- ScheduleForCpu.cpp - tiles, splits, weight layouts and launches for one CPU target ------------------------===//
 
 #include "KernelMerge.h"
+#include "Scheduling.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
 
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace sm1 {
@@ -51,87 +51,22 @@ static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {
   return ScheduleAttr::get(context, 1, panels, panels, contents.scans ? 0 : 16, panels);
 }
 
-/// How the body of `kernel` reads its parameter `argument`; empty if it reads it in two ways.
-static StringRef layoutOf(BlockArgument argument) {
-  StringRef layout;
-  for (OpOperand &use : argument.getUses()) {
-    auto linear = dyn_cast<LinearOp>(use.getOwner());
-    StringRef wanted = linear && linear.getWeight() == argument  ? "panels"
-                       : isa<EmbeddingOp>(use.getOwner()) ? "rows"
-                                                          : "channels";
-    if (!layout.empty() && layout != wanted)
-      return {};
-    layout = wanted;
-  }
-  return layout;
-}
-
 namespace {
 struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
   using ScheduleForCpuBase::ScheduleForCpuBase;
 
   void runOnOperation() override {
     const Target *facts = findTarget(target);
-    if (!facts) {
+    if (!facts || facts->isGpu()) {
       getOperation()->emitError("no CPU target called '") << target << "'";
       return signalPassFailure();
     }
-    // Kernels become functions beside the model, whose name is taken.
-    names.clear();
-    for (Operation &op : getOperation()->getRegion(0).front())
-      if (auto symbol = dyn_cast<SymbolOpInterface>(op))
-        names.insert(symbol.getName());
-    SmallVector<KernelOp> kernels;
-    getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
-    IRRewriter rewriter(&getContext());
-    for (KernelOp kernel : kernels) {
+    auto choose = [&](KernelOp kernel) {
       if (!kernel.getSchedule())
         kernel.setScheduleAttr(scheduleOf(kernel, *facts));
-      kernel.setKernelName(uniqueName(kernel.getKernelName()));
-      if (failed(chooseLayouts(rewriter, kernel)))
-        return signalPassFailure();
-      if (!kernel->getParentOfType<LaunchOp>())
-        launch(rewriter, kernel);
-    }
+    };
+    if (failed(scheduleKernels(getOperation(), {choose, [](KernelOp) { return StringRef("panels"); }, "", ""})))
+      signalPassFailure();
   }
-
-private:
-  std::string uniqueName(StringRef name) {
-    std::string unique = name.str();
-    for (int number = 2; !names.insert(unique).second; ++number)
-      unique = (name + "_" + Twine(number)).str();
-    return unique;
-  }
-
-  /// Each parameter of `kernel` gets the layout it is read in; one that others read differently is named a second time.
-  LogicalResult chooseLayouts(IRRewriter &rewriter, KernelOp kernel) {
-    for (OpOperand &input : kernel->getOpOperands()) {
-      auto param = input.get().getDefiningOp<ParamOp>();
-      if (!param)
-        continue;
-      StringRef layout = layoutOf(kernel.getBlock().getArgument(input.getOperandNumber()));
-      if (layout.empty())
-        return kernel.emitOpError("reads parameter '") << param.getTensor() << "' in two layouts; give it two sm1.param";
-      if (param.getLayout() && *param.getLayout() != layout) {
-        rewriter.setInsertionPoint(param);
-        param = cast<ParamOp>(rewriter.clone(*param));
-        input.set(param);
-      }
-      param.setLayout(layout);
-    }
-    return success();
-  }
-
-  void launch(IRRewriter &rewriter, KernelOp kernel) {
-    rewriter.setInsertionPoint(kernel);
-    auto launch = LaunchOp::create(rewriter, kernel.getLoc(), kernel.getResultTypes(), Sync::None);
-    rewriter.replaceAllUsesWith(kernel.getResults(), launch.getResults());
-    Block *block = rewriter.createBlock(&launch.getBody());
-    rewriter.moveOpBefore(kernel, block, block->end());
-    rewriter.setInsertionPointToEnd(block);
-    YieldOp::create(rewriter, kernel.getLoc(), kernel.getResults());
-  }
-
-  llvm::StringSet<> names;
 };
 } // namespace

@@ -37,6 +37,16 @@ LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emit
   return success();
 }
 
+LogicalResult BlockScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, BlockForm, int64_t threads, int64_t rowTile,
+                                        int64_t rowSplit, int64_t panelSplit, int64_t stages) {
+  if (threads < 32 || threads > 1024 || threads % 32)
+    return emitError() << "threads must be a multiple of 32 from 32 to 1024, got " << threads;
+  if (rowTile < 1 || rowSplit < 1 || stages < 1 || panelSplit < 0)
+    return emitError() << "row_tile, row_split and stages must be at least 1 and panel_split not negative, got " << rowTile << ", "
+                       << rowSplit << ", " << stages << ", " << panelSplit;
+  return success();
+}
+
 LogicalResult Sm1Dialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   if (attribute.getName() != tiedAttr)
     return op->emitError() << "unknown attribute '" << attribute.getName().getValue()

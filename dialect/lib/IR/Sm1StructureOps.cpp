@@ -137,8 +137,8 @@ LogicalResult ParamOp::verify() {
     return emitOpError("param_c1: '") << getTensor() << "' "
                                       << (repeated ? "has {i} but does not stand inside sm1.layers"
                                                    : "stands inside sm1.layers and needs {i}");
-  if (getLayout() && !llvm::is_contained({"panels", "rows", "channels"}, *getLayout()))
-    return emitOpError("param_c3: layout must be panels, rows or channels, got ") << getLayoutAttr();
+  if (getLayout() && !llvm::is_contained({"panels", "fragments", "rows", "channels"}, *getLayout()))
+    return emitOpError("param_c3: layout must be panels, fragments, rows or channels, got ") << getLayoutAttr();
   if (!getFirstRow() && !getEndRow() && !getTotalRows())
     return success();
   if (!getFirstRow() || !getEndRow() || !getTotalRows())
@@ -274,6 +274,12 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
       return failure();
     result.addAttribute(getScheduleAttrName(result.name), schedule);
   }
+  if (succeeded(parser.parseOptionalKeyword("blocks"))) {
+    BlockScheduleAttr blocks;
+    if (parser.parseCustomAttributeWithFallback(blocks))
+      return failure();
+    result.addAttribute(getBlocksAttrName(result.name), blocks);
+  }
   SmallVector<Type> results;
   return failure(parser.parseArrowTypeList(results) || parser.addTypesToList(results, result.types) ||
                  parser.resolveOperands(operands, types, loc, result.operands) ||
@@ -289,9 +295,13 @@ void KernelOp::print(OpAsmPrinter &printer) {
     printer << " schedule";
     printer.printStrippedAttrOrType(getScheduleAttr());
   }
+  if (getBlocks()) {
+    printer << " blocks";
+    printer.printStrippedAttrOrType(getBlocksAttr());
+  }
   printer.printArrowTypeList(getResultTypes());
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
-                                           {getKernelNameAttrName(), getSelectedAttrName(), getScheduleAttrName()});
+                                           {getKernelNameAttrName(), getSelectedAttrName(), getScheduleAttrName(), getBlocksAttrName()});
   printer << ' ';
   printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
 }
@@ -301,6 +311,8 @@ LogicalResult KernelOp::verify() {
     return emitOpError("kernel_c2: needs a name");
   if ((*this)->getParentOfType<KernelOp>())
     return emitOpError("kernel_c2: must not stand inside sm1.kernel");
+  if (getSchedule() && getBlocks())
+    return emitOpError("kernel_c3: has a schedule for a CPU and one for a GPU; a kernel has one");
   return success();
 }
 
@@ -330,6 +342,8 @@ LogicalResult DispatchOp::verify() {
   int64_t panels = getPanels(), scratchBytes = getScratchBytes();
   if (panels < 1 || scratchBytes < 0)
     return emitOpError("dispatch_c2: needs at least 1 panel and no negative scratch, got ") << panels << " and " << scratchBytes;
+  if (getSchedule().has_value() == getBlocks().has_value())
+    return emitOpError("dispatch_c3: needs one schedule, got ") << (getSchedule() ? "two" : "none");
   return success();
 }
 

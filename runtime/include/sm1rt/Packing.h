@@ -13,7 +13,7 @@
 namespace sm1rt {
 
 struct PackingStep {
-  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels };
+  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments };
 
   Kind kind;
   int64_t begin = 0, end = 0; ///< Rows
@@ -25,6 +25,7 @@ struct PackingStep {
   static PackingStep channelsLast() { return {Kind::ChannelsLast, 0, 0, DType::F32, 0}; }
   static PackingStep pad(int64_t to) { return {Kind::Pad, 0, 0, DType::F32, to}; }
   static PackingStep panels() { return {Kind::Panels, 0, 0, DType::F32, 16}; }
+  static PackingStep fragments() { return {Kind::Fragments, 0, 0, DType::F32, 0}; }
 };
 
 /// The steps as the plan spells them, a JSON array.

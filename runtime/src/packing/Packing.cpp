@@ -28,6 +28,8 @@ static std::string describe(const PackingStep &step) {
     return fmt::format("pad to {}", step.size);
   case PackingStep::Kind::Panels:
     return fmt::format("panels of {}", step.size);
+  case PackingStep::Kind::Fragments:
+    return "fragments";
   }
   return "unknown step";
 }
@@ -55,6 +57,9 @@ std::string toJson(const Steps &steps) {
     case PackingStep::Kind::Panels:
       text += fmt::format(R"({{"op":"panels","width":{}}})", step.size);
       break;
+    case PackingStep::Kind::Fragments:
+      text += R"({"op":"fragments"})";
+      break;
     }
   }
   return text + "]";
@@ -79,6 +84,10 @@ static const char *whyNotApply(const TensorType &type, const PackingStep &step) 
                                                                          : nullptr;
   case PackingStep::Kind::Panels:
     return shape.size() != 2 ? "panels need two dimensions" : step.size != 16 ? "panels are 16 wide" : nullptr;
+  case PackingStep::Kind::Fragments:
+    return shape.size() != 2             ? "fragments need two dimensions"
+           : dtypeBytes(type.dtype) != 2 ? "fragments are of 16-bit numbers"
+                                         : nullptr;
   }
   return "unknown step";
 }
@@ -106,6 +115,9 @@ static TensorType applyToType(TensorType type, const PackingStep &step) {
     break;
   case PackingStep::Kind::Panels:
     shape = {(shape[0] + step.size - 1) / step.size, shape[1], step.size};
+    break;
+  case PackingStep::Kind::Fragments:
+    shape = {(shape[0] + 15) / 16, (shape[1] + 31) / 32 * 2, 32, 8};
     break;
   }
   return type;
@@ -201,6 +213,27 @@ static void padRows(const TensorType &type, const uint8_t *data, int64_t size, u
   }
 }
 
+/// [N, K] of 16-bit numbers to [ceil(N/16), 2 ceil(K/32), 32, 8], panels [begin, end): for each tile of 16 rows by 16 k what the 32
+/// lanes of a warp hold of it as the first operand of mma.m16n8k16. Lane 4g+t has rows g and g+8 at k 2t, 2t+1, then the same at k
+/// 2t+8, 2t+9.
+static void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
+  int64_t rows = from.shape[0], columns = from.shape[1], tiles = (columns + 31) / 32 * 2;
+  auto element = [&](int64_t row, int64_t k) {
+    uint16_t value = 0;
+    if (row < rows && k < columns)
+      std::memcpy(&value, data + uint64_t(row * columns + k) * 2, 2);
+    return value;
+  };
+  for (int64_t tile = begin * tiles; tile < end * tiles; ++tile)
+    for (int64_t lane = 0; lane < 32; ++lane) {
+      int64_t row = tile / tiles * 16 + lane / 4, k = tile % tiles * 16 + lane % 4 * 2;
+      uint16_t eight[8];
+      for (int64_t i = 0; i < 8; ++i)
+        eight[i] = element(row + i / 2 % 2 * 8, k + i / 4 * 8 + i % 2);
+      std::memcpy(out + uint64_t(tile * 32 + lane) * sizeof(eight), eight, sizeof(eight));
+    }
+}
+
 /// One step from `data` of `type` to `out`; a following panels step makes a cast part of it.
 static void executeStep(const TensorType &type, const uint8_t *data, const PackingStep &step, uint8_t *out,
                         const ParallelFor &parallel) {
@@ -217,6 +250,9 @@ static void executeStep(const TensorType &type, const uint8_t *data, const Packi
     break;
   case PackingStep::Kind::Pad:
     padRows(type, data, step.size, out);
+    break;
+  case PackingStep::Kind::Fragments:
+    parallel((type.shape[0] + 15) / 16, [&](int64_t begin, int64_t end) { packFragments(type, data, out, begin, end); });
     break;
   case PackingStep::Kind::Rows:
   case PackingStep::Kind::Panels:

@@ -32,17 +32,18 @@ def CopyCarried : Pass<"sm1-copy-carried", "::mlir::ModuleOp"> {
                            "::mlir::vector::VectorDialect", "::mlir::ub::UBDialect"];
 }
 
-def ExpandForCpu : Pass<"sm1-expand-for-cpu"> {
-  let summary = "Arithmetic that has no instruction on every x86-64 as arithmetic that has";
+def ExpandArithmetic : Pass<"sm1-expand-arithmetic"> {
+  let summary = "Arithmetic that has no instruction on every target as arithmetic that has";
   let description = [{
-    bf16 conversions become integer operations, mathematical functions become polynomials over fused multiply-adds: the same
-    operations on every target, so the same bits, and no call of a library. A vector.fma, which upstream may round twice, becomes
-    a math.fma, which rounds once. What is left without a form is an error that names it.
+    Mathematical functions become polynomials over fused multiply-adds: the same operations on every target, so the same bits, and no call
+    of a library. bf16 conversions become integer operations unless the target has instructions for them. A vector.fma, which upstream may
+    round twice, becomes a math.fma, which rounds once. What is left without a form is an error that names it.
     Expects:  functions of scf, vector, arith, math and memref.
     Leaves:   math that LLVM turns into instructions.
     Numerics: bf16 to nearest even; the functions have the accuracy of upstream's approximations.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let options = [Option<"hasBf16", "has-bf16", "bool", "false", "the target converts bf16 in hardware">];
 }
 
 def CpuEntries : Pass<"sm1-cpu-entries", "::mlir::ModuleOp"> {
@@ -58,6 +59,24 @@ def CpuEntries : Pass<"sm1-cpu-entries", "::mlir::ModuleOp"> {
     ```
     Expects:  functions whose last eight arguments are those of a task, over dense buffers with dynamic rows only.
     Leaves:   every function with a body behind an entry. `llvm.noalias` on an argument is kept.
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def GpuEntries : Pass<"sm1-gpu-entries", "::mlir::ModuleOp"> {
+  let summary = "Functions of a GPU to kernels that a driver launches";
+  let description = [{
+    Buffers become pointers to global memory, shared memory the block's dynamic memory, and the threads of a block, which the function's
+    dispatch knows, an attribute of the kernel. Models are dropped.
+    ```mlir
+    func.func @k(%x: memref<?x16xf32, 1>, ..., %shared: memref<?xi8, 3>, %count: index, %segments: index) { ... return }
+    // becomes
+    llvm.mlir.global external @sm1_shared() {addr_space = 3 : i32, alignment = 128} : !llvm.array<0 x i8>
+    llvm.func @k(%x: !llvm.ptr<1>, ..., %count: i64, %segments: i64) attributes {nvvm.kernel, nvvm.reqntid = ...} { ... llvm.return }
+    ```
+    Expects:  the stage target of a GPU.
+    Leaves:   kernels of the LLVM and NVVM dialects with unconverted bodies.
     Numerics: exact.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

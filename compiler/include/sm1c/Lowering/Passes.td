@@ -18,6 +18,26 @@ def KernelToCpu : Pass<"sm1-kernel-to-cpu", "::mlir::ModuleOp"> {
                            "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect"];
 }
 
+def KernelToGpu : Pass<"sm1-kernel-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "Kernels to functions over threads, blocks and shared memory";
+  let description = [{
+    Each scheduled sm1.kernel becomes a func.func over buffers [rows, stride] in global memory and an sm1.dispatch of it. Every thread of
+    the grid runs the function; its last arguments are the row tables, the block's shared memory, the rows of the launch (of a scan: its
+    segments) and the number of segments. `step` says that every segment has one row.
+    Expects:  launches of kernels with a schedule for blocks.
+    Leaves:   functions of scf, vector, arith, math, memref and nvvm; models of parameters, layers, launches and dispatches.
+    Numerics: exact; without tensor cores the order of sums is that of the op descriptions, so the bits are those of a CPU. Tensor cores
+              sum bf16 products in f32 in an order that depends on k alone.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::NVVM::NVVMDialect"];
+  let options = [
+    Option<"target", "target", "std::string", "\"\"", "name of a GPU in the target table">,
+    Option<"step", "step", "bool", "false", "lower for the entry step">,
+  ];
+}
+
 def ExpandMath : Pass<"sm1-expand-math"> {
   let summary = "exp, log1p, tanh and friends as polynomials over fused multiply-adds";
   let description = [{

@@ -207,6 +207,22 @@ def FuseNormProjection : FusionPass<"sm1-fuse-norm-projection"> {
   }];
 }
 
+def FuseRounding : FusionPass<"sm1-fuse-rounding"> {
+  let summary = "Let the kernel that computes a value round it too";
+  let description = [{
+    What a projection multiplies is rounded by itself at the stage precise. The kernel that makes the value then stores it rounded, or
+    both ways where somebody needs it as it was.
+    ```mlir
+    %y = sm1.kernel "norm"(%x, %w) { rms_norm }   %r = sm1.kernel "truncf"(%y) { truncf }
+    // becomes
+    %r = sm1.kernel "norm"(%x, %w) { rms_norm, truncf }
+    ```
+    Expects:  kernels; everything else is fused.
+    Leaves:   no kernel that only rounds what another kernel of its rows makes.
+    Numerics: exact.
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // fused -> scheduled
 //===----------------------------------------------------------------------===//
@@ -226,6 +242,26 @@ def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
     Numerics: exact: sums keep their order in every tile.
   }];
   let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">];
+}
+
+def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
+  let summary = "Forms of blocks, splits, weight layouts and launches for one GPU";
+  let description = [{
+    The form follows from what a kernel holds (a scan, projections, whole rows), from the types of what it multiplies (bf16 by bf16 goes to
+    tensor cores) and from the entry: a step has one row per segment. A schedule that a kernel already has is kept. One launch per kernel.
+    ```mlir
+    %y = sm1.kernel "w2"(...) { ... }
+    // becomes
+    %y = sm1.launch sync(none) { %k = sm1.kernel "w2"(...) blocks<tiles, threads = 256, ...> { ... }  sm1.yield %k }
+    ```
+    Expects:  fused kernels.
+    Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step".
+    Numerics: exact; which kernels use tensor cores follows from the types alone.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
+    Option<"step", "step", "bool", "false", "schedule for the entry step">,
+  ];
 }
 
 #endif // SM1C_TRANSFORMS_PASSES_TD

@@ -42,4 +42,40 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
   let genVerifyDecl = 1;
 }
 
+def Sm1_BlockForm : I32EnumAttr<"BlockForm", "how the threads of a block share a kernel's work", [
+    I32EnumAttrCase<"Rows", 0, "rows">,
+    I32EnumAttrCase<"Scan", 1, "scan">,
+    I32EnumAttrCase<"Tiles", 2, "tiles">,
+    I32EnumAttrCase<"Step", 3, "step">,
+    I32EnumAttrCase<"TensorTiles", 4, "tensor_tiles">,
+    I32EnumAttrCase<"TensorStep", 5, "tensor_step">]> {
+  let cppNamespace = "::sm1";
+  let genSpecializedAttr = 0;
+}
+def Sm1_BlockFormAttr : EnumAttr<Sm1_Dialect, Sm1_BlockForm, "block_form">;
+
+def Sm1_BlockScheduleAttr : AttrDef<Sm1_Dialect, "BlockSchedule"> {
+  let mnemonic = "block_schedule";
+  let summary = "How the blocks of a GPU cover a kernel's rows and panels";
+  let description = [{
+    A block of `threads` threads takes `row_split` rows (of a scan: segments) and `panel_split` panels of 16 channels (0: all panels, as a
+    norm needs). Inside it the form says who does what:
+
+    - `rows`: threads share the channels of a row; the form of elementwise work, lookups, convolutions and norms.
+    - `scan`: threads share `row_tile` rows of 16 channels, then 16 threads walk them in order, one channel each.
+    - `tiles`: projections of many rows; each thread sums `row_tile` rows by 4 channels with fused multiply-adds.
+    - `step`: projections of few rows, one row per segment; threads share the blocks of 64 k that a sum is made of, `row_tile` rows at a time.
+    - `tensor_tiles`, `tensor_step`: the same two on tensor cores (bf16, sums in f32); a warp of `tensor_tiles` takes `row_tile` rows.
+
+    `stages` is how many steps of k are in shared memory at once.
+  }];
+  let parameters = (ins "::sm1::BlockForm":$form, "int64_t":$threads, "int64_t":$rowTile, "int64_t":$rowSplit, "int64_t":$panelSplit,
+                        "int64_t":$stages);
+  let assemblyFormat = [{
+    `<` $form `,` `threads` `=` $threads `,` `row_tile` `=` $rowTile `,` `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit
+    `,` `stages` `=` $stages `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
 #endif // SM1_IR_SM1ATTRS_TD

@@ -15,6 +15,7 @@ def Sm1_KernelOp : Sm1_Op<"kernel", [Pure, IsolatedFromAbove, SingleBlock, Sm1_N
 
     - kernel_c1: the body's arguments have the types of the operands, the yields those of the results.
     - kernel_c2: it has a name that is not empty; kernels do not nest.
+    - kernel_c3: it has a schedule for a CPU, or one for the blocks of a GPU, or none yet.
 
     ```mlir
     %y = sm1.kernel "gate" (%a = %y0 : tensor<?x?x64xf32>, %b = %z : tensor<?x?x64xf32>) -> tensor<?x?x64xf32> {
@@ -24,7 +25,7 @@ def Sm1_KernelOp : Sm1_Op<"kernel", [Pure, IsolatedFromAbove, SingleBlock, Sm1_N
     ```
   }];
   let arguments = (ins StrAttr:$kernelName, Variadic<AnyRankedTensor>:$inputs, OptionalAttr<Sm1_ScheduleAttr>:$schedule,
-                       UnitAttr:$selected);
+                       OptionalAttr<Sm1_BlockScheduleAttr>:$blocks, UnitAttr:$selected);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
@@ -74,10 +75,11 @@ def Sm1_DispatchOp : Sm1_Op<"dispatch", [Pure, DeclareOpInterfaceMethods<SymbolU
   let summary = "A kernel that has been lowered to a function";
   let description = [{
     Operands and results are those of the `sm1.kernel` it replaces; the function takes them as buffers, operands first. `scratch_bytes` is
-    what one task needs.
+    what one task, or the shared memory of one block, needs.
 
     - dispatch_c1: the callee is a function of the module.
     - dispatch_c2: it covers at least one panel, and its scratch is not negative.
+    - dispatch_c3: it has one schedule, that of its kernel.
 
     ```mlir
     %y = sm1.dispatch @in_proj(%x, %w) panels 88 scratch 4096
@@ -85,11 +87,12 @@ def Sm1_DispatchOp : Sm1_Op<"dispatch", [Pure, DeclareOpInterfaceMethods<SymbolU
         : (tensor<?x?x704xf32>, tensor<1408x704xbf16>) -> tensor<?x?x1408xf32>
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyRankedTensor>:$inputs, Sm1_ScheduleAttr:$schedule, UnitAttr:$selected,
-                       I64Attr:$panels, I64Attr:$scratchBytes);
+  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyRankedTensor>:$inputs, OptionalAttr<Sm1_ScheduleAttr>:$schedule,
+                       OptionalAttr<Sm1_BlockScheduleAttr>:$blocks, UnitAttr:$selected, I64Attr:$panels, I64Attr:$scratchBytes);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    $callee `(` $inputs `)` `panels` $panels `scratch` $scratchBytes `schedule` $schedule (`selected` $selected^)? attr-dict
+    $callee `(` $inputs `)` `panels` $panels `scratch` $scratchBytes (`schedule` $schedule^)? (`blocks` $blocks^)?
+    (`selected` $selected^)? attr-dict
     `:` functional-type($inputs, $results)
   }];
   let hasVerifier = 1;

@@ -81,7 +81,7 @@ def Sm1_ParamOp : Sm1_Op<"param", [Pure, Sm1_NamesResults]> {
 
     - param_c1: `{i}` appears exactly inside `sm1.layers`.
     - param_c2: 0 <= B < E <= N, and the type has E - B rows.
-    - param_c3: the layout is `panels`, `rows` or `channels`.
+    - param_c3: the layout is `panels`, `fragments`, `rows` or `channels`.
 
     ```mlir
     %w = sm1.param "layers.{i}.ssm.x_proj.weight" rows 0 to 1408 of 4224 : tensor<1408x1408xf32>

@@ -1,4 +1,4 @@
-//===- ExpandForCpu.cpp - arithmetic that has no instruction as arithmetic that has ------------------------------===//
+//===- ExpandArithmetic.cpp - arithmetic that has no instruction as arithmetic that has --------------------------===//
 
 #include "sm1c/Codegen/Passes.h"
 
@@ -10,14 +10,14 @@
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace sm1 {
-#define GEN_PASS_DEF_EXPANDFORCPU
+#define GEN_PASS_DEF_EXPANDARITHMETIC
 #include "sm1c/Codegen/Passes.h.inc"
 } // namespace sm1
 
 using namespace mlir;
 using namespace sm1;
 
-/// Math that every x86-64-v3 has instructions for, in scalars and vectors, with one result on all of them.
+/// Math that every x86-64-v3 and every GPU has instructions for, in scalars and vectors, with one result on all of them.
 static bool hasInstructions(Operation *op) {
   return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
              math::SqrtOp, math::TruncOp>(op);
@@ -33,21 +33,24 @@ struct FuseForCertain : OpRewritePattern<vector::FMAOp> {
   }
 };
 
-struct ExpandForCpu : sm1::impl::ExpandForCpuBase<ExpandForCpu> {
+struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
+  using ExpandArithmeticBase::ExpandArithmeticBase;
+
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseForCertain>(&getContext());
     populateMathPolynomialApproximationPatterns(patterns);
     math::populateExpansionPatterns(patterns,
                                     {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
-    arith::populateExpandBFloat16Patterns(patterns);
+    if (!hasBf16)
+      arith::populateExpandBFloat16Patterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     auto left = getOperation()->walk([](Operation *op) {
       if (!isa<math::MathDialect>(op->getDialect()) || hasInstructions(op))
         return WalkResult::advance();
-      op->emitError("no CPU form for ") << op->getName() << " on " << op->getResult(0).getType()
-                                        << "; write it with operations that have one, such as exp, log, tanh, erf, sin, sqrt";
+      op->emitError("no instructions for ") << op->getName() << " on " << op->getResult(0).getType()
+                                            << "; write it with operations that have one, such as exp, log, tanh, erf, sin, sqrt";
       return WalkResult::interrupt();
     });
     if (left.wasInterrupted())

@@ -1,4 +1,4 @@
-// RUN: sm1-opt %s -sm1-expand-for-cpu -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: sm1-opt %s -sm1-expand-arithmetic -split-input-file -verify-diagnostics | FileCheck %s
 
 // bf16 is integer work, so that no target needs an instruction or a library for it.
 // CHECK-LABEL: func @rounds
@@ -26,7 +26,7 @@ func.func @approximates(%x: vector<16xf32>) -> vector<16xf32> {
 // -----
 
 func.func @refuses(%x: vector<16xf32>) -> vector<16xf32> {
-  // expected-error @+1 {{no CPU form for math.powf on 'vector<16xf32>'}}
+  // expected-error @+1 {{no instructions for math.powf on 'vector<16xf32>'}}
   %p = math.powf %x, %x : vector<16xf32>
   return %p : vector<16xf32>
 }

@@ -1,0 +1,82 @@
+//===- GpuEntries.cpp - functions of a GPU to kernels that a driver launches -------------------------------------===//
+//
+// The parameters are those of PackageFormat.h: one pointer per buffer, the row tables, two numbers. Shared memory is no parameter:
+// it is the block's dynamic memory, one external array of no size. (gpu.dynamic_shared_memory makes a static array of one byte of
+// it, which other arrays may then lie on top of.)
+
+#include "BufferArguments.h"
+#include "sm1/IR/Sm1.h"
+#include "sm1c/Codegen/Passes.h"
+
+namespace sm1 {
+#define GEN_PASS_DEF_GPUENTRIES
+#include "sm1c/Codegen/Passes.h.inc"
+} // namespace sm1
+
+using namespace mlir;
+using namespace sm1;
+
+static constexpr llvm::StringLiteral sharedSymbol = "sm1_shared";
+static constexpr unsigned sharedSpace = 3;
+/// Position of shared memory, from the end of the arguments of a GPU function.
+static constexpr unsigned sharedFromEnd = 3;
+
+static LLVM::GlobalOp makeShared(ModuleOp module) {
+  auto builder = OpBuilder::atBlockBegin(module.getBody());
+  auto type = LLVM::LLVMArrayType::get(builder.getI8Type(), 0);
+  // ldmatrix and asynchronous copies want 16 bytes; 128 keeps rows of 32 banks together.
+  return LLVM::GlobalOp::create(builder, module.getLoc(), type, /*isConstant=*/false, LLVM::Linkage::External, sharedSymbol,
+                                Attribute(),
+                                /*alignment=*/128, sharedSpace);
+}
+
+/// Takes the argument for shared memory out of the function's head.
+static void useShared(LLVM::LLVMFuncOp kernel, LLVM::GlobalOp shared) {
+  unsigned index = kernel.getNumArguments() - sharedFromEnd;
+  auto builder = OpBuilder::atBlockBegin(&kernel.getBody().front());
+  Value address = LLVM::AddressOfOp::create(builder, kernel.getLoc(), shared);
+  kernel.getArgument(index).replaceAllUsesWith(address);
+  kernel.getBody().front().eraseArgument(index);
+  auto type = kernel.getFunctionType();
+  auto parameters = llvm::to_vector(type.getParams());
+  parameters.erase(parameters.begin() + index);
+  kernel.setFunctionType(LLVM::LLVMFunctionType::get(type.getReturnType(), parameters));
+}
+
+/// Arguments that no other argument points into: buffers of the workspace, which a dispatch never writes under two names,
+/// parameters and row tables. States may be updated in place.
+static SmallVector<bool> unaliased(DispatchOp dispatch) {
+  auto own = [](Type type) { return classify(type) != TensorClass::State; };
+  SmallVector<bool> flags = llvm::map_to_vector(dispatch.getOperandTypes(), own);
+  llvm::append_range(flags, llvm::map_range(dispatch.getResultTypes(), own));
+  flags.append(3, true);
+  return flags;
+}
+
+namespace {
+struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
+  void runOnOperation() override {
+    llvm::StringMap<DispatchOp> dispatches;
+    getOperation().walk([&](DispatchOp dispatch) { dispatches[dispatch.getCallee()] = dispatch; });
+    LLVM::GlobalOp shared = makeShared(getOperation());
+    for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      auto dispatch = dispatches.lookup(function.getName());
+      if (!dispatch || !dispatch.getBlocks()) {
+        function.emitError("no dispatch says how many threads this function runs on");
+        return signalPassFailure();
+      }
+      OpBuilder builder(function);
+      LLVM::LLVMFuncOp kernel = moveBody(builder, function, LLVM::Linkage::External);
+      useShared(kernel, shared);
+      kernel->setAttr("nvvm.kernel", builder.getUnitAttr());
+      kernel->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({int32_t(dispatch.getBlocksAttr().getThreads())}));
+      for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))
+        if (alone)
+          kernel.setArgAttr(index, "llvm.noalias", builder.getUnitAttr());
+      function.erase();
+    }
+    for (auto model : llvm::make_early_inc_range(getOperation().getOps<ModelOp>()))
+      model.erase();
+  }
+};
+} // namespace

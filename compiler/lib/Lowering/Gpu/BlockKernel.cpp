@@ -1,0 +1,219 @@
+//===- BlockKernel.cpp - what all forms of blocks share ----------------------------------------------------------===//
+
+#include "BlockKernel.h"
+
+#include "../../Transforms/KernelMerge.h"
+#include "GpuOps.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+BlockKernel::BlockKernel(OpBuilder &builder, KernelOp kernel)
+    : builder(builder), loc(kernel.getLoc()), kernel(kernel), schedule(kernel.getBlocksAttr()) {}
+
+//===----------------------------------------------------------------------===//
+// Numbers and control flow
+//===----------------------------------------------------------------------===//
+
+Value BlockKernel::constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
+
+Value BlockKernel::number(double value) {
+  return arith::ConstantOp::create(builder, loc, builder.getFloatAttr(builder.getF32Type(), value));
+}
+
+Value BlockKernel::zeros(int64_t lanes) {
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(VectorType::get({lanes}, builder.getF32Type()), 0.0f));
+}
+
+Value BlockKernel::add(Value a, Value b) { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
+Value BlockKernel::sub(Value a, Value b) { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
+Value BlockKernel::mul(Value a, int64_t b) { return builder.createOrFold<arith::MulIOp>(loc, a, constant(b)); }
+Value BlockKernel::div(Value a, int64_t b) { return builder.createOrFold<arith::DivUIOp>(loc, a, constant(b)); }
+Value BlockKernel::rem(Value a, int64_t b) { return builder.createOrFold<arith::RemUIOp>(loc, a, constant(b)); }
+Value BlockKernel::least(Value a, Value b) { return builder.createOrFold<arith::MinSIOp>(loc, a, b); }
+Value BlockKernel::less(Value a, Value b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, b); }
+
+Value BlockKernel::fma(Value a, Value b, Value c) { return math::FmaOp::create(builder, loc, a, b, c); }
+
+void BlockKernel::loop(Value begin, Value end, int64_t step, Body body) {
+  scf::ForOp::create(builder, loc, begin, end, constant(step), ValueRange(), [&](OpBuilder &, Location, Value index, ValueRange) {
+    body(index);
+    scf::YieldOp::create(builder, loc);
+  });
+}
+
+SmallVector<Value> BlockKernel::loopWith(Value begin, Value end, int64_t step, ValueRange initial, Carrying body) {
+  auto loop = scf::ForOp::create(
+      builder, loc, begin, end, constant(step), initial,
+      [&](OpBuilder &, Location, Value index, ValueRange carried) { scf::YieldOp::create(builder, loc, body(index, carried)); });
+  return SmallVector<Value>(loop.getResults());
+}
+
+void BlockKernel::share(Value end, Body body) { loop(thread, end, schedule.getThreads(), body); }
+
+void BlockKernel::when(Value condition, llvm::function_ref<void()> body) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
+void BlockKernel::barrier() { cuda::barrier(builder, loc); }
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value BlockKernel::shared(ArrayRef<int64_t> shape, Type element) {
+  auto type = MemRefType::get(shape, element, MemRefLayoutAttrInterface(), builder.getI64IntegerAttr(cuda::sharedMemory));
+  int64_t offset = llvm::alignTo(sharedUsed, 128);
+  sharedUsed = offset + type.getNumElements() * element.getIntOrFloatBitWidth() / 8;
+  sharedPeak = std::max(sharedPeak, sharedUsed);
+  return memref::ViewOp::create(builder, loc, type, sharedMemory, constant(offset), ValueRange());
+}
+
+Value BlockKernel::load(Value buffer, ValueRange indices, int64_t lanes) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  return vector::LoadOp::create(builder, loc, VectorType::get({lanes}, element), buffer, indices, /*nontemporal=*/false,
+                                llvm::Align(lanes * element.getIntOrFloatBitWidth() / 8));
+}
+
+void BlockKernel::store(Value vector, Value buffer, ValueRange indices) {
+  auto type = cast<VectorType>(vector.getType());
+  vector::StoreOp::create(builder, loc, vector, buffer, indices, /*nontemporal=*/false,
+                          llvm::Align(type.getNumElements() * type.getElementTypeBitWidth() / 8));
+}
+
+Value BlockKernel::loadScalar(Value buffer, ValueRange indices) { return memref::LoadOp::create(builder, loc, buffer, indices); }
+
+void BlockKernel::storeScalar(Value value, Value buffer, ValueRange indices) {
+  memref::StoreOp::create(builder, loc, value, buffer, indices);
+}
+
+Value BlockKernel::widen(Value value) {
+  Type f32 = builder.getF32Type();
+  if (getElementTypeOrSelf(value) == f32)
+    return value;
+  auto vector = dyn_cast<VectorType>(value.getType());
+  return arith::ExtFOp::create(builder, loc, vector ? Type(vector.clone(f32)) : f32, value);
+}
+
+//===----------------------------------------------------------------------===//
+// Whole rows
+//===----------------------------------------------------------------------===//
+
+void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, Value rows, int64_t maxRows) {
+  int64_t width = channels(norm.getType());
+  // Whole warps, since lanes exchange their sums; 16 lanes to a row.
+  Value working = constant(llvm::alignTo(maxRows * panelWidth, 32));
+  when(less(thread, working), [&] {
+    Value own = div(thread, panelWidth), lane = rem(thread, panelWidth);
+    Value row = least(own, sub(rows, constant(1)));
+    Value sum = loopWith(constant(0), constant(strideOf(width) / panelWidth), 1, ValueRange{number(0)},
+                         [&](Value panel, ValueRange carried) {
+                           Value x = loadScalar(values, {row, add(mul(panel, panelWidth), lane)});
+                           return SmallVector<Value>{fma(x, x, carried[0])};
+                         })[0];
+    for (int32_t half = panelWidth / 2; half >= 1; half /= 2)
+      sum = arith::AddFOp::create(builder, loc, sum, cuda::shuffleXor(builder, loc, sum, half));
+    Value mean = arith::DivFOp::create(builder, loc, sum, number(width));
+    Value eps = arith::ConstantOp::create(builder, loc, norm.getEpsAttr());
+    Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
+    Value result = arith::DivFOp::create(builder, loc, number(1), root);
+    Value first = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, lane, constant(0));
+    when(arith::AndIOp::create(builder, loc, first, less(own, rows)), [&] { storeScalar(result, inverse, own); });
+  });
+}
+
+void BlockKernel::evaluateRows(ArrayRef<Operation *> ops, Value first, Value rows, int64_t maxRows, int64_t width,
+                               RowBody beforeNorm, RowBody done) {
+  RmsNormOp norm = normIn(ops);
+  int64_t stride = strideOf(width), units = stride / threadLanes;
+  Value parts = mul(rows, units);
+  SmallVector<Operation *> later(ops);
+  Value values, inverse;
+  auto tileOf = [&](Value row, Value unit) { return Tile{add(first, row), unit, 1, 1, threadLanes, {}}; };
+  if (norm) {
+    values = shared({maxRows, stride}, builder.getF32Type());
+    inverse = shared({maxRows}, builder.getF32Type());
+    SmallVector<Operation *> earlier = sliceOf(kernel, norm.getX());
+    llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
+    share(parts, [&](Value part) {
+      Value row = div(part, units), unit = rem(part, units), column = mul(unit, threadLanes);
+      TileEvaluator evaluator(builder, kernel, buffers, tileOf(row, unit));
+      evaluator.evaluate(earlier);
+      beforeNorm(evaluator, row);
+      Value x = evaluator.at(norm.getX(), 0, 0);
+      if (width % panelWidth) { // what lies in a row's padding must not count
+        Value mask = vector::CreateMaskOp::create(builder, loc, VectorType::get({threadLanes}, builder.getI1Type()),
+                                                  ValueRange{sub(constant(width), column)});
+        x = arith::SelectOp::create(builder, loc, mask, x, zeros(threadLanes));
+      }
+      store(x, values, {row, column});
+    });
+    barrier();
+    buildInverseRms(norm, values, inverse, rows, maxRows);
+    barrier();
+  }
+  share(parts, [&](Value part) {
+    Value row = div(part, units), unit = rem(part, units);
+    TileEvaluator evaluator(builder, kernel, buffers, tileOf(row, unit));
+    if (norm) {
+      Value x = load(values, {row, mul(unit, threadLanes)}, threadLanes);
+      Value scale = vector::BroadcastOp::create(builder, loc, x.getType(), loadScalar(inverse, row));
+      Value scaled = arith::MulFOp::create(builder, loc, x, scale);
+      evaluator.define(norm, {arith::MulFOp::create(builder, loc, scaled, evaluator.at(norm.getWeight(), 0, 0))});
+    }
+    evaluator.evaluate(later);
+    done(evaluator, row);
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// The kernel's operations
+//===----------------------------------------------------------------------===//
+
+SmallVector<Operation *> BlockKernel::mainOps() {
+  llvm::SmallPtrSet<Operation *, 16> early;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>())
+    early.insert_range(sliceOf(kernel, linear.getX()));
+  SmallVector<Operation *> ops;
+  for (Operation &op : kernel.getBlock().without_terminator())
+    if (!isRowInvariant(&op) && !early.contains(&op) && !isa<LinearOp>(op))
+      ops.push_back(&op);
+  return ops;
+}
+
+SmallVector<SmallVector<LinearOp>> BlockKernel::projections() {
+  SmallVector<SmallVector<LinearOp>> groups;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
+    auto known = llvm::find_if(groups, [&](auto &group) { return group.front().getX() == linear.getX(); });
+    if (known == groups.end())
+      groups.push_back({linear});
+    else
+      known->push_back(linear);
+  }
+  return groups;
+}
+
+void BlockKernel::storeResults(TileEvaluator &evaluator) {
+  for (auto [yielded, buffer] : llvm::zip(kernel.yielded(), buffers.results))
+    if (classify(yielded.getType()) == TensorClass::Stream && evaluator.isDefined(yielded))
+      evaluator.store(yielded, buffer);
+}
+
+//===----------------------------------------------------------------------===//
+// Form: rows
+//===----------------------------------------------------------------------===//
+
+void sm1::buildRows(BlockKernel &block) {
+  Value row = cuda::blockId(block.builder, block.loc, cuda::Axis::X);
+  // A result that the norm's input needs is stored in the first walk, the others in the second.
+  auto storeDefined = [&](TileEvaluator &evaluator, Value) { block.storeResults(evaluator); };
+  block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), storeDefined, storeDefined);
+}

@@ -1,0 +1,105 @@
+//===- BlockKernel.h - one kernel as the work of a block of threads ----------------------------------------------===//
+//
+// What the forms of blocks (BlockForm in Sm1Attrs.td) share: the function's arguments, shared memory, loops, and whole rows with
+// their norms. Each form has a file of its own and is one of the build functions at the end.
+
+#ifndef SM1C_LOWERING_GPU_BLOCKKERNEL_H
+#define SM1C_LOWERING_GPU_BLOCKKERNEL_H
+
+#include "../TileEvaluator.h"
+
+namespace sm1 {
+
+/// Arguments of every GPU function after its buffers: rowSegment, segmentStart, selected, shared memory, the number of rows (of a
+/// scan: segments) of the launch, the number of segments.
+inline constexpr unsigned numBlockArguments = 6;
+/// Position of shared memory among them.
+inline constexpr unsigned sharedArgument = 3;
+
+/// Channels that a thread loads and stores at once: 16 bytes of f32.
+inline constexpr int64_t threadLanes = 4;
+/// Length of the chains that a projection's sum is made of; part of the meaning of sm1.linear.
+inline constexpr int64_t sumBlock = 64;
+
+class BlockKernel {
+public:
+  BlockKernel(mlir::OpBuilder &builder, KernelOp kernel);
+
+  using Body = llvm::function_ref<void(mlir::Value)>;
+  using Carrying = llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)>;
+  using RowBody = llvm::function_ref<void(TileEvaluator &, mlir::Value row)>;
+
+  //===-- Numbers and control flow ----------------------------------------------------------------------------------------===//
+  mlir::Value constant(int64_t value);
+  mlir::Value number(double value); ///< f32
+  mlir::Value zeros(int64_t lanes); ///< vector of f32
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  mlir::Value sub(mlir::Value a, mlir::Value b);
+  mlir::Value mul(mlir::Value a, int64_t b);
+  mlir::Value div(mlir::Value a, int64_t b);
+  mlir::Value rem(mlir::Value a, int64_t b);
+  mlir::Value least(mlir::Value a, mlir::Value b);
+  mlir::Value less(mlir::Value a, mlir::Value b);
+  mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c);
+  void loop(mlir::Value begin, mlir::Value end, int64_t step, Body body);
+  /// A loop that carries values; the body returns the next ones.
+  llvm::SmallVector<mlir::Value> loopWith(mlir::Value begin, mlir::Value end, int64_t step, mlir::ValueRange initial,
+                                          Carrying body);
+  /// `body` for thread, thread + threads, ... below `end`: a share of `end` pieces of work.
+  void share(mlir::Value end, Body body);
+  void when(mlir::Value condition, llvm::function_ref<void()> body);
+  void barrier();
+
+  //===-- Memory ------------------------------------------------------------------------------------------------------------===//
+  /// An array in shared memory, on 128 bytes.
+  mlir::Value shared(llvm::ArrayRef<int64_t> shape, mlir::Type element);
+  /// Arrays taken from here on may lie where those taken since `mark` lay.
+  int64_t sharedMark() const { return sharedUsed; }
+  void releaseShared(int64_t mark) { sharedUsed = mark; }
+  int64_t sharedBytes() const { return sharedPeak; }
+  /// `lanes` elements; a vector lies on a multiple of its size.
+  mlir::Value load(mlir::Value buffer, mlir::ValueRange indices, int64_t lanes);
+  void store(mlir::Value vector, mlir::Value buffer, mlir::ValueRange indices);
+  mlir::Value loadScalar(mlir::Value buffer, mlir::ValueRange indices);
+  void storeScalar(mlir::Value value, mlir::Value buffer, mlir::ValueRange indices);
+  mlir::Value widen(mlir::Value value); ///< to f32
+
+  //===-- Work --------------------------------------------------------------------------------------------------------------===//
+  /// Evaluates `ops` for `rows` (at most maxRows) rows of `width` channels from `first` on, shared by all threads, and calls `done`
+  /// for each part with everything known. A norm among the ops takes two walks; `beforeNorm` is called in the first, with what its
+  /// input needs known. Sums of squares are those of KernelToCpu: 16 chains, added pairwise in halves. Begins and ends without a
+  /// barrier.
+  void evaluateRows(llvm::ArrayRef<mlir::Operation *> ops, mlir::Value first, mlir::Value rows, int64_t maxRows, int64_t width,
+                    RowBody beforeNorm, RowBody done);
+  /// Operations that are not computed on the way into a projection, in order.
+  llvm::SmallVector<mlir::Operation *> mainOps();
+  /// The kernel's projections, those of one x together.
+  llvm::SmallVector<llvm::SmallVector<LinearOp>> projections();
+  /// Stores what the kernel yields, as far as it is known and a stream.
+  void storeResults(TileEvaluator &evaluator);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  KernelOp kernel;
+  BlockScheduleAttr schedule;
+  KernelBuffers buffers;
+  mlir::Value thread, count, segments, sharedMemory;
+
+private:
+  /// 1 / sqrt(mean of squares + eps) of each row in `rows`, to `inverse`.
+  void buildInverseRms(RmsNormOp norm, mlir::Value values, mlir::Value inverse, mlir::Value rows, int64_t maxRows);
+
+  int64_t sharedUsed = 0, sharedPeak = 0;
+};
+
+/// The function's body for each form.
+void buildRows(BlockKernel &block);
+void buildScan(BlockKernel &block);
+void buildTiles(BlockKernel &block);
+void buildStep(BlockKernel &block);
+void buildTensorTiles(BlockKernel &block);
+void buildTensorStep(BlockKernel &block);
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_GPU_BLOCKKERNEL_H

@@ -1,0 +1,208 @@
+//===- KernelToGpu.cpp - kernels to functions over threads, blocks and shared memory -----------------------------===//
+
+#include "../../Transforms/KernelMerge.h"
+#include "BlockKernel.h"
+#include "GpuOps.h"
+#include "sm1c/Lowering/Passes.h"
+#include "sm1c/Target.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace sm1 {
+#define GEN_PASS_DEF_KERNELTOGPU
+#include "sm1c/Lowering/Passes.h.inc"
+} // namespace sm1
+
+using namespace mlir;
+using namespace sm1;
+
+static MemRefType inSpace(MemRefType type, unsigned space) {
+  auto attribute = IntegerAttr::get(IntegerType::get(type.getContext(), 64), space);
+  return MemRefType::get(type.getShape(), type.getElementType(), MemRefLayoutAttrInterface(), attribute);
+}
+
+/// Buffers, tables, shared memory, numbers: what numBlockArguments counts.
+static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
+  SmallVector<Type> types;
+  for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), kernel.getInputs())) {
+    auto param = input.getDefiningOp<ParamOp>();
+    types.push_back(inSpace(bufferType(argument.getType(), param ? param.getLayout().value_or("") : ""), cuda::globalMemory));
+  }
+  for (Type type : kernel.getResultTypes())
+    types.push_back(inSpace(bufferType(type, ""), cuda::globalMemory));
+  auto table = inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI32Type()), cuda::globalMemory);
+  auto shared = inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI8Type()), cuda::sharedMemory);
+  types.append({table, table, table, shared, builder.getIndexType(), builder.getIndexType()});
+  return types;
+}
+
+static void buildBody(BlockKernel &block) {
+  switch (block.schedule.getForm()) {
+  case BlockForm::Rows:
+    return buildRows(block);
+  case BlockForm::Scan:
+    return buildScan(block);
+  case BlockForm::Tiles:
+    return buildTiles(block);
+  case BlockForm::Step:
+    return buildStep(block);
+  case BlockForm::TensorTiles:
+    return buildTensorTiles(block);
+  case BlockForm::TensorStep:
+    return buildTensorStep(block);
+  }
+}
+
+/// The function of one kernel; bytes of shared memory that a block needs.
+static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, bool isStep) {
+  BlockKernel block(builder, kernel);
+  auto function = func::FuncOp::create(builder, kernel.getLoc(), kernel.getKernelName(),
+                                       builder.getFunctionType(argumentTypes(builder, kernel), {}));
+  OpBuilder::InsertionGuard guard(builder);
+  Block *entry = function.addEntryBlock();
+  builder.setInsertionPointToStart(entry);
+  size_t next = 0;
+  for (Value argument : kernel.getBlock().getArguments())
+    block.buffers.inputs[argument] = entry->getArgument(next++);
+  for (size_t result = 0; result < kernel.getNumResults(); ++result)
+    block.buffers.results.push_back(entry->getArgument(next++));
+  for (Value *field : {&block.buffers.rowSegment, &block.buffers.segmentStart, &block.buffers.selected, &block.sharedMemory,
+                       &block.count, &block.segments})
+    *field = entry->getArgument(next++);
+  block.buffers.oneRowPerSegment = isStep;
+  block.thread = cuda::threadId(builder, kernel.getLoc());
+  buildBody(block);
+  func::ReturnOp::create(builder, kernel.getLoc());
+  return block.sharedBytes();
+}
+
+static bool isTensorForm(BlockForm form) { return form == BlockForm::TensorTiles || form == BlockForm::TensorStep; }
+
+/// Why the form does not fit what the kernel computes; empty if it does.
+static std::string whyNotForm(KernelOp kernel, bool isStep) {
+  KernelContents contents = contentsOf(kernel);
+  BlockForm form = kernel.getBlocksAttr().getForm();
+  bool hasStepForm = form == BlockForm::Step || form == BlockForm::TensorStep;
+  if (contents.hasRowNorm && form != BlockForm::Rows)
+    return "has a norm of its own values, which needs whole rows: the form must be rows";
+  if (contents.scans && !isStep && (contents.linears || contents.scans > 1 || form != BlockForm::Scan))
+    return "has a scan over time: the form must be scan, with one scan and no projection";
+  if (!contents.scans && form == BlockForm::Scan)
+    return "has no scan, the form must not be scan";
+  if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
+    return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
+                            : "has no projections: the form must be rows or scan";
+  if (contents.hasPrologue && !hasStepForm)
+    return "computes what its projections multiply, for which the form must be step or tensor_step";
+  if (hasStepForm && !isStep)
+    return "has a form for one row per segment outside the entry step";
+  if (!isTensorForm(form))
+    return "";
+  auto linears = kernel.getBlock().getOps<LinearOp>();
+  Value x = (*linears.begin()).getX();
+  for (LinearOp linear : linears)
+    if (linear.getX() != x || !getElementTypeOrSelf(x).isBF16() || !getElementTypeOrSelf(linear.getWeight()).isBF16())
+      return "multiplies on tensor cores, which takes projections of one x, bf16 by bf16";
+  return "";
+}
+
+/// Why the numbers of a schedule do not fit its form; empty if they do.
+static std::string whyNotNumbers(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), rowSplit = blocks.getRowSplit(),
+          panelSplit = blocks.getPanelSplit();
+  auto must = [](const char *what, int64_t value, const char *rule, int64_t wanted) {
+    return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
+  };
+  switch (blocks.getForm()) {
+  case BlockForm::Rows:
+    return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
+           : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
+                           : "";
+  case BlockForm::Scan:
+    return panelSplit != 1          ? must("panel_split", panelSplit, "exactly", 1)
+           : rowSplit != 1          ? must("row_split", rowSplit, "exactly", 1)
+           : threads != 4 * rowTile ? must("threads", threads, "4 row_tile =", 4 * rowTile)
+                                    : "";
+  case BlockForm::Tiles:
+    if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
+      return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
+    return threads != rowSplit / rowTile * panelSplit * 4
+               ? must("threads", threads, "4 panel_split row_split / row_tile =", rowSplit / rowTile * panelSplit * 4)
+               : "";
+  case BlockForm::Step:
+    return panelSplit != 1                             ? must("panel_split", panelSplit, "exactly", 1)
+           : threads < llvm::alignTo(16 * rowTile, 32) ? must("threads", threads, "at least", llvm::alignTo(16 * rowTile, 32))
+                                                       : "";
+  case BlockForm::TensorTiles:
+    if (rowTile % 16 || panelSplit < 2 || panelSplit % 2 || blocks.getStages() < 2)
+      return "schedule: row_tile must be a multiple of 16, panel_split even and stages at least 2";
+    return rowSplit * 64 != threads * rowTile ? must("row_split", rowSplit, "row_tile threads / 64 =", threads * rowTile / 64) : "";
+  case BlockForm::TensorStep:
+    return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
+           : threads < 128 ? must("threads", threads, "at least", 128)
+           : rowTile > 8   ? must("row_tile", rowTile, "at most", 8)
+                           : "";
+  }
+  return "";
+}
+
+static std::string whyNot(KernelOp kernel, bool isStep) {
+  if (!kernel.getBlocks() || !kernel->getParentOfType<LaunchOp>())
+    return "has no launch and schedule for a GPU; run sm1-schedule-for-gpu first";
+  for (Value yielded : kernel.yielded())
+    if (isa<BlockArgument>(yielded))
+      return "yields what it reads";
+  for (auto check : {whyNotNumbers(kernel), whyNotForm(kernel, isStep)})
+    if (!check.empty())
+      return check;
+  return whyNotBody(kernel);
+}
+
+namespace {
+struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
+  using KernelToGpuBase::KernelToGpuBase;
+
+  void runOnOperation() override {
+    const Target *facts = findTarget(target);
+    if (!facts || !facts->isGpu()) {
+      getOperation().emitError("no GPU target called '") << target << "'";
+      return signalPassFailure();
+    }
+    SmallVector<KernelOp> kernels;
+    getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+    OpBuilder builder(&getContext());
+    for (KernelOp kernel : kernels) {
+      if (std::string why = whyNot(kernel, step); !why.empty()) {
+        kernel.emitOpError() << why;
+        return signalPassFailure();
+      }
+      builder.setInsertionPoint(kernel->getParentOfType<ModelOp>());
+      int64_t bytes = buildFunction(builder, kernel, step);
+      if (bytes > facts->gpu->sharedPerBlock) {
+        kernel.emitOpError("needs ") << bytes << " bytes of shared memory, a block of " << target << " has "
+                                     << facts->gpu->sharedPerBlock << "; a smaller row_tile or fewer stages need less";
+        return signalPassFailure();
+      }
+      dispatch(builder, kernel, bytes);
+    }
+  }
+
+  void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes) {
+    builder.setInsertionPoint(kernel);
+    int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
+    auto dispatch =
+        DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
+                           ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes);
+    kernel.replaceAllUsesWith(dispatch.getResults());
+    kernel.erase();
+  }
+};
+} // namespace

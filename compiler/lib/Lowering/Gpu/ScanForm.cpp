@@ -1,0 +1,175 @@
+//===- ScanForm.cpp - a scan over time by a block of threads -----------------------------------------------------===//
+//
+// A block takes 16 channels of one segment and walks it in tiles of rows. All threads compute decay and input of a tile, each for
+// one row and four channels; 16 threads walk the tile's rows, one channel each; all threads compute what follows from h, with
+// everything that they had before the walk still in registers. Every h is the same chain of fused multiply-adds as on a CPU and in
+// a step, so prefill, step and chunks agree in every bit.
+
+#include "BlockKernel.h"
+
+#include "../../Transforms/KernelMerge.h"
+#include "GpuOps.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+namespace {
+class ScanBuilder {
+public:
+  ScanBuilder(BlockKernel &block) : block(block), scan(*block.kernel.getBlock().getOps<ScanOp>().begin()) {}
+  void build();
+
+private:
+  /// What this thread reads of every stream in the tile of rows from `start` on.
+  SmallVector<Value> readStreams(Value start);
+  Tile tileAt(Value start);
+  /// The state before the first row: h, or the closed form's product and sum behind it.
+  SmallVector<Value> initial();
+  /// Walks `rows` rows in shared memory, which hold decay and input and get h; what the last row leaves.
+  SmallVector<Value> walk(Value rows, ValueRange carried);
+  /// One row; h is the first of what it returns.
+  SmallVector<Value> advance(Value decay, Value input, ValueRange carried);
+  void storeLast(Value h);
+
+  BlockKernel &block;
+  ScanOp scan;
+  Value segment, panel, column, end, row, unit, decays, inputs;
+  SmallVector<BlockArgument> streams;
+  Value h0; ///< closed form: the state before the segment
+};
+} // namespace
+
+/// Rows whose operands are read before the chain goes through them, so that the chain waits for arithmetic alone.
+static constexpr int64_t walkTogether = 8;
+
+SmallVector<Value> ScanBuilder::initial() {
+  Value state = block.number(0);
+  if (scan.getInit()) // every thread reads one, so that no branch is needed
+    state = block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column});
+  if (scan.getForm() != ScanForm::ClosedForm)
+    return {state};
+  h0 = state;
+  return {block.number(1), block.number(0)};
+}
+
+SmallVector<Value> ScanBuilder::advance(Value decay, Value input, ValueRange carried) {
+  OpBuilder &builder = block.builder;
+  if (scan.getForm() != ScanForm::ClosedForm)
+    return {block.fma(decay, carried[0], input)};
+  Value product = arith::MulFOp::create(builder, block.loc, carried[0], decay);
+  Value divisor = arith::MaximumFOp::create(builder, block.loc, product, block.number(1e-6f));
+  Value quotient = arith::DivFOp::create(builder, block.loc, input, divisor);
+  return {product, arith::AddFOp::create(builder, block.loc, carried[1], quotient)};
+}
+
+SmallVector<Value> ScanBuilder::walk(Value rows, ValueRange carried) {
+  auto visible = [&](ValueRange state) -> Value {
+    if (scan.getForm() != ScanForm::ClosedForm)
+      return state[0];
+    Value sum = arith::AddFOp::create(block.builder, block.loc, h0, state[1]);
+    return arith::MulFOp::create(block.builder, block.loc, state[0], sum);
+  };
+  auto step = [&](int64_t together) {
+    return [&, together](Value row, ValueRange state) {
+      SmallVector<Value> decay, input, h, next(state);
+      for (int64_t i = 0; i < together; ++i) {
+        Value place = block.add(row, block.constant(i));
+        decay.push_back(block.loadScalar(decays, {place, block.thread}));
+        input.push_back(block.loadScalar(inputs, {place, block.thread}));
+      }
+      for (int64_t i = 0; i < together; ++i) {
+        next = advance(decay[i], input[i], next);
+        h.push_back(visible(next));
+      }
+      for (int64_t i = 0; i < together; ++i)
+        block.storeScalar(h[i], inputs, {block.add(row, block.constant(i)), block.thread});
+      return next;
+    };
+  };
+  Value whole = block.sub(rows, block.rem(rows, walkTogether));
+  SmallVector<Value> state = block.loopWith(block.constant(0), whole, walkTogether, carried, step(walkTogether));
+  return block.loopWith(whole, rows, 1, state, step(1));
+}
+
+void ScanBuilder::storeLast(Value h) {
+  for (auto [index, yielded] : llvm::enumerate(block.kernel.yielded()))
+    if (yielded == scan.getLast())
+      block.storeScalar(h, block.buffers.results[index], {segment, column});
+}
+
+Tile ScanBuilder::tileAt(Value start) {
+  int64_t units = panelWidth / threadLanes;
+  return {block.add(start, row), block.add(block.mul(panel, units), unit), 1, 1, threadLanes, end};
+}
+
+SmallVector<Value> ScanBuilder::readStreams(Value start) {
+  TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
+  return llvm::map_to_vector(streams, [&](BlockArgument stream) { return evaluator.at(stream, 0, 0); });
+}
+
+void ScanBuilder::build() {
+  int64_t tileRows = block.schedule.getRowTile(), units = panelWidth / threadLanes;
+  Location loc = block.loc;
+  segment = cuda::blockId(block.builder, loc, cuda::Axis::X);
+  panel = cuda::blockId(block.builder, loc, cuda::Axis::Y);
+  column = block.add(block.mul(panel, panelWidth), block.rem(block.thread, panelWidth));
+  Type f32 = block.builder.getF32Type();
+  decays = block.shared({tileRows, panelWidth}, f32);
+  inputs = block.shared({tileRows, panelWidth}, f32);
+  auto table = [&](Value index) {
+    Value row = block.loadScalar(block.buffers.segmentStart, index);
+    return arith::IndexCastOp::create(block.builder, loc, block.builder.getIndexType(), row).getResult();
+  };
+  Value begin = table(segment);
+  end = table(block.add(segment, block.constant(1)));
+  Value isWalker = block.less(block.thread, block.constant(panelWidth));
+  row = block.div(block.thread, units);
+  unit = block.rem(block.thread, units);
+  Value lanes = block.mul(unit, threadLanes);
+  // Lookups and splits read by index; everything else is read a tile ahead, so that memory works while the tile before is walked.
+  for (BlockArgument argument : block.kernel.getBlock().getArguments())
+    if (isStream(argument.getType()) &&
+        llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<SplitOp, SelectRowsOp>(user); }))
+      streams.push_back(argument);
+
+  SmallVector<Operation *> before = sliceOf(block.kernel, scan.getDecay()), after = block.mainOps();
+  for (Operation *op : sliceOf(block.kernel, scan.getInput()))
+    if (!llvm::is_contained(before, op))
+      before.push_back(op);
+  llvm::erase_if(after, [&](Operation *op) { return op == scan || llvm::is_contained(before, op); });
+
+  SmallVector<Value> carriedIn = initial();
+  size_t stateSize = carriedIn.size();
+  llvm::append_range(carriedIn, readStreams(begin));
+  SmallVector<Value> last = block.loopWith(begin, end, tileRows, carriedIn, [&](Value start, ValueRange carried) {
+    SmallVector<Value> ahead = readStreams(block.add(start, block.constant(tileRows)));
+    TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
+    for (auto [stream, vector] : llvm::zip(streams, carried.drop_front(stateSize)))
+      evaluator.define(stream, {vector});
+    evaluator.evaluate(before);
+    block.store(evaluator.at(scan.getDecay(), 0, 0), decays, {row, lanes});
+    block.store(evaluator.at(scan.getInput(), 0, 0), inputs, {row, lanes});
+    block.barrier();
+    Value rows = block.least(block.sub(end, start), block.constant(tileRows));
+    // The other threads walk no rows.
+    Value walked = arith::SelectOp::create(block.builder, loc, isWalker, rows, block.constant(0));
+    SmallVector<Value> next = walk(walked, carried.take_front(stateSize));
+    block.barrier();
+    evaluator.define(scan.getH(), {block.load(inputs, {row, lanes}, threadLanes)});
+    evaluator.evaluate(after);
+    block.storeResults(evaluator);
+    // A thread reads h where it writes the next tile's input, so no barrier is needed in between.
+    llvm::append_range(next, ahead);
+    return next;
+  });
+  block.when(isWalker, [&] {
+    Value h = last[0];
+    if (scan.getForm() == ScanForm::ClosedForm)
+      h = arith::MulFOp::create(block.builder, loc, last[0], arith::AddFOp::create(block.builder, loc, h0, last[1]));
+    storeLast(h);
+  });
+}
+
+void sm1::buildScan(BlockKernel &block) { ScanBuilder(block).build(); }

@@ -1,0 +1,88 @@
+//===- Scheduling.cpp - names, layouts of parameters and launches ------------------------------------------------===//
+
+#include "Scheduling.h"
+
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace sm1;
+
+/// How the body of the kernel reads its parameter `argument`; empty if it reads it in two ways.
+static StringRef layoutOf(BlockArgument argument, StringRef matrixLayout) {
+  StringRef layout;
+  for (OpOperand &use : argument.getUses()) {
+    auto linear = dyn_cast<LinearOp>(use.getOwner());
+    StringRef wanted = linear && linear.getWeight() == argument ? matrixLayout
+                       : isa<EmbeddingOp>(use.getOwner())       ? "rows"
+                                                                : "channels";
+    if (!layout.empty() && layout != wanted)
+      return {};
+    layout = wanted;
+  }
+  return layout;
+}
+
+/// Each parameter of `kernel` gets the layout it is read in; one that others read differently is named a second time.
+static LogicalResult chooseLayouts(IRRewriter &rewriter, KernelOp kernel, StringRef matrixLayout) {
+  for (OpOperand &input : kernel->getOpOperands()) {
+    auto param = input.get().getDefiningOp<ParamOp>();
+    if (!param)
+      continue;
+    StringRef layout = layoutOf(kernel.getBlock().getArgument(input.getOperandNumber()), matrixLayout);
+    if (layout.empty())
+      return kernel.emitOpError("reads parameter '") << param.getTensor() << "' in two layouts; give it two sm1.param";
+    if (param.getLayout() && *param.getLayout() != layout) {
+      rewriter.setInsertionPoint(param);
+      param = cast<ParamOp>(rewriter.clone(*param));
+      input.set(param);
+    }
+    param.setLayout(layout);
+  }
+  return success();
+}
+
+/// True for "w_step" and "w_step_2" where `suffix` is "_step".
+static bool endsIn(StringRef name, StringRef suffix) {
+  StringRef stem = name.rtrim("0123456789");
+  if (stem != name)
+    stem.consume_back("_");
+  return name.ends_with(suffix) || stem.ends_with(suffix);
+}
+
+static void launch(IRRewriter &rewriter, KernelOp kernel) {
+  rewriter.setInsertionPoint(kernel);
+  auto launch = LaunchOp::create(rewriter, kernel.getLoc(), kernel.getResultTypes(), Sync::None);
+  rewriter.replaceAllUsesWith(kernel.getResults(), launch.getResults());
+  Block *block = rewriter.createBlock(&launch.getBody());
+  rewriter.moveOpBefore(kernel, block, block->end());
+  rewriter.setInsertionPointToEnd(block);
+  YieldOp::create(rewriter, kernel.getLoc(), kernel.getResults());
+}
+
+LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) {
+  // Kernels become functions beside the model, whose name is taken.
+  llvm::StringSet<> names;
+  for (Operation &op : root->getRegion(0).front())
+    if (auto symbol = dyn_cast<SymbolOpInterface>(op))
+      names.insert(symbol.getName());
+  auto uniqueName = [&](StringRef name) {
+    bool looksForeign = !scheduler.foreignSuffix.empty() && endsIn(name, scheduler.foreignSuffix);
+    std::string stem = (name + (looksForeign ? "_rows" : "") + scheduler.suffix).str(), unique = stem;
+    for (int number = 2; !names.insert(unique).second; ++number)
+      unique = stem + "_" + std::to_string(number);
+    return unique;
+  };
+  SmallVector<KernelOp> kernels;
+  root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+  IRRewriter rewriter(root->getContext());
+  for (KernelOp kernel : kernels) {
+    scheduler.choose(kernel);
+    kernel.setKernelName(uniqueName(kernel.getKernelName()));
+    if (failed(chooseLayouts(rewriter, kernel, scheduler.matrixLayout(kernel))))
+      return failure();
+    if (!kernel->getParentOfType<LaunchOp>())
+      launch(rewriter, kernel);
+  }
+  return success();
+}

@@ -1,0 +1,28 @@
+//===- Scheduling.h - names, layouts of parameters and launches, for every kind of target ------------------------===//
+
+#ifndef SM1C_TRANSFORMS_SCHEDULING_H
+#define SM1C_TRANSFORMS_SCHEDULING_H
+
+#include "sm1/IR/Sm1.h"
+
+namespace sm1 {
+
+/// What a kind of target decides about a kernel.
+struct Scheduler {
+  /// Gives a kernel without one a schedule.
+  llvm::function_ref<void(KernelOp)> choose;
+  /// The layout in which a projection of a scheduled kernel reads its weight.
+  llvm::function_ref<llvm::StringRef(KernelOp)> matrixLayout;
+  /// Added to every kernel's name.
+  llvm::StringRef suffix;
+  /// What the names of another entry's kernels end in; no name may look like one of theirs.
+  llvm::StringRef foreignSuffix;
+};
+
+/// Schedules every kernel of `root`: afterwards each has a name of its own, its parameters the layout that it reads, and a launch. Failure
+/// after a diagnostic.
+mlir::LogicalResult scheduleKernels(mlir::Operation *root, const Scheduler &scheduler);
+
+} // namespace sm1
+
+#endif // SM1C_TRANSFORMS_SCHEDULING_H

@@ -1,0 +1,218 @@
+// RUN: sm1-opt %s -sm1-kernel-to-gpu=target=sm_120 -canonicalize -cse -split-input-file | FileCheck %s
+
+// Form rows: a block to a row. Values go to shared memory with zeros for the padding; a warp's 16 lanes each sum every 16th square, added
+// pairwise in halves as on a CPU; then every thread scales its channels. A barrier on each side of the sums.
+// CHECK-LABEL: func.func @norm
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32, 1>, %[[N:[a-z0-9]+]]: memref<32xf32, 1>, %[[Y:[a-z0-9]+]]: memref<?x32xf32, 1>,
+// CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %[[START:[a-z0-9]+]]: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi8, 3>, %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
+// CHECK: %[[VALUES:.*]] = memref.view %{{.*}} to memref<1x32xf32, 3>
+// CHECK: %[[INVERSE:.*]] = memref.view %{{.*}} to memref<1xf32, 3>
+// CHECK: scf.for
+// CHECK: %[[V:.*]] = vector.load %[[X]]
+// CHECK: %[[LEFT:.*]] = arith.subi %c20,
+// CHECK: %[[MASK:.*]] = vector.create_mask %[[LEFT]]
+// CHECK: %[[CUT:.*]] = arith.select %[[MASK]], %[[V]], %{{.*}}
+// CHECK: vector.store %[[CUT]], %[[VALUES]]
+// CHECK: nvvm.barrier
+// CHECK: scf.if
+// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1 iter_args(%[[SUM:.*]] = %{{.*}}) -> (f32)
+// CHECK: %[[E:.*]] = memref.load %[[VALUES]]
+// CHECK-NEXT: math.fma %[[E]], %[[E]], %[[SUM]]
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c8_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c4_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c2_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c1_i32
+// CHECK: arith.divf
+// CHECK: math.sqrt
+// CHECK: scf.if
+// CHECK-NEXT: memref.store %{{.*}}, %[[INVERSE]]
+// CHECK: nvvm.barrier
+// CHECK: scf.for
+// CHECK: vector.load %[[VALUES]]
+// CHECK: memref.load %[[INVERSE]]
+// CHECK: vector.load %[[N]]
+// CHECK: vector.store %{{.*}}, %[[Y]]
+// CHECK-NOT: nvvm.barrier
+// CHECK: sm1.dispatch @norm(%x, %n) panels 2 scratch 132 blocks <rows,
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_norm(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %n = sm1.param "n" {layout = "channels"} : tensor<20xf32>
+  %r = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "norm" (%x0 = %x : !s, %n0 = %n : tensor<20xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !s {
+      %0 = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+      sm1.yield %0 : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+// Form scan: a block to 16 channels of a segment. Decay and input of 64 rows go to shared memory, 16 threads walk the rows in order, one
+// fused multiply-add each, eight rows' operands read ahead; everybody stores h. Rows past the segment's end are neither walked nor stored.
+// CHECK-LABEL: func.func @recurrence
+// CHECK-SAME: (%[[A:[a-z0-9]+]]: memref<?x32xf32, 1>, %[[B:[a-z0-9]+]]: memref<?x32xf32, 1>, %[[H0:[a-z0-9]+]]: memref<?x32xf32, 1>, %[[H:[a-z0-9]+]]: memref<?x32xf32, 1>, %[[LAST:[a-z0-9]+]]: memref<?x32xf32, 1>,
+// CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %[[START:[a-z0-9]+]]: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi8, 3>, %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
+// CHECK: %[[SEGMENT32:.*]] = nvvm.read.ptx.sreg.ctaid.x
+// CHECK: %[[SEGMENT:.*]] = arith.index_castui %[[SEGMENT32]]
+// CHECK: %[[DECAYS:.*]] = memref.view %{{.*}} to memref<64x16xf32, 3>
+// CHECK: %[[INPUTS:.*]] = memref.view %{{.*}} to memref<64x16xf32, 3>
+// CHECK: %[[I:.*]] = memref.load %[[START]][%[[SEGMENT]]]
+// CHECK: %[[BEGIN:.*]] = arith.index_cast %[[I]]
+// CHECK: %[[I:.*]] = memref.load %[[START]]
+// CHECK: %[[END:.*]] = arith.index_cast %[[I]]
+// CHECK: %[[WALKS:.*]] = arith.cmpi slt, %{{.*}}, %c16
+// CHECK: %[[INIT:.*]] = memref.load %[[H0]][%[[SEGMENT]],
+// CHECK: scf.for %[[ROW:.*]] = %[[BEGIN]] to %[[END]] step %c64 iter_args(%[[CARRIED:[a-z0-9]+]] = %[[INIT]]
+// CHECK: vector.store %{{.*}}, %[[DECAYS]]
+// CHECK: vector.store %{{.*}}, %[[INPUTS]]
+// CHECK: nvvm.barrier
+// CHECK: %[[LEFT:.*]] = arith.subi %[[END]], %[[ROW]]
+// CHECK: %[[ROWS:.*]] = arith.minsi %[[LEFT]], %c64
+// CHECK: %[[OWN:.*]] = arith.select %[[WALKS]], %[[ROWS]], %c0
+// CHECK: %[[EIGHTS:.*]] = scf.for %{{.*}} step %c8 iter_args(%[[S:[a-z0-9]+]] = %[[CARRIED]])
+// CHECK-COUNT-16: memref.load
+// CHECK: %[[S1:.*]] = math.fma %{{.*}}, %[[S]], %{{.*}}
+// CHECK-NEXT: %[[S2:.*]] = math.fma %{{.*}}, %[[S1]], %{{.*}}
+// CHECK-COUNT-6: math.fma
+// CHECK-COUNT-8: memref.store %{{.*}}, %[[INPUTS]]
+// CHECK: scf.for %{{.*}} to %[[OWN]] step %c1 iter_args(%{{.*}} = %[[EIGHTS]])
+// CHECK: nvvm.barrier
+// CHECK: vector.load %[[INPUTS]]
+// CHECK: %[[INSIDE:.*]] = arith.cmpi slt, %{{.*}}, %[[END]]
+// CHECK: scf.if %[[INSIDE]]
+// CHECK: vector.store %{{.*}}, %[[H]]
+// CHECK: scf.if %[[WALKS]]
+// CHECK-NEXT: memref.store %{{.*}}, %[[LAST]][%[[SEGMENT]],
+// CHECK: sm1.dispatch @recurrence({{.*}}) panels 2 scratch 8192 blocks <scan,
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: tensor<?x20xf32> {sm1.state = "h"}) -> (!s {sm1.name = "y"}, tensor<?x20xf32> {sm1.state = "h"}) {
+  %r, %l = sm1.launch sync(none) -> !s, tensor<?x20xf32> {
+    %h, %last = sm1.kernel "recurrence" (%a0 = %a : !s, %b0 = %b : !s, %i0 = %h0 : tensor<?x20xf32>)
+        blocks<scan, threads = 256, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> -> (!s, tensor<?x20xf32>) {
+      %0, %1 = sm1.scan %a0, %b0 init %i0 : !s
+      sm1.yield %0, %1 : !s, tensor<?x20xf32>
+    }
+    sm1.yield %h, %last : !s, tensor<?x20xf32>
+  }
+  sm1.return %r, %l : !s, tensor<?x20xf32>
+}
+
+// -----
+
+// Form tiles: 64 k at a time go through shared memory, rows transposed, bf16 weights widened; each block of 64 k is a chain of fused
+// multiply-adds of its own, from zero, added to the total. Rows past the last are read as the last and not stored.
+// CHECK-LABEL: func.func @tiles
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x112xf32, 1>, %[[A:[a-z0-9]+]]: memref<2x100x16xf32, 1>, %[[B:[a-z0-9]+]]: memref<2x100x16xbf16, 1>, %[[Y:[a-z0-9]+]]: memref<?x32xf32, 1>,
+// CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %[[START:[a-z0-9]+]]: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi8, 3>, %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
+// CHECK: %[[XS:.*]] = memref.view %{{.*}} to memref<64x68xf32, 3>
+// CHECK: %[[AS:.*]] = memref.view %{{.*}} to memref<64x32xf32, 3>
+// CHECK: %[[BS:.*]] = memref.view %{{.*}} to memref<64x32xf32, 3>
+// CHECK: scf.for %[[K:.*]] = %c0 to %c100 step %c64 iter_args(%[[T0:[a-z0-9]+]] = %[[ZERO:[a-z0-9_]+]],
+// CHECK: %[[LASTROW:.*]] = arith.subi %[[COUNT]], %c1
+// CHECK: %[[FROM:.*]] = arith.minsi %{{.*}}, %[[LASTROW]]
+// CHECK: vector.load %[[X]][%[[FROM]],
+// CHECK-COUNT-4: memref.store %{{.*}}, %[[XS]]
+// CHECK: arith.cmpi slt, %{{.*}}, %c100
+// CHECK: vector.load %[[A]]
+// CHECK: vector.store %{{.*}}, %[[AS]]
+// CHECK: %[[NARROW:.*]] = vector.load %[[B]]
+// CHECK: %[[WIDE:.*]] = arith.extf %[[NARROW]]
+// CHECK: vector.store %[[WIDE]], %[[BS]]
+// CHECK: nvvm.barrier
+// CHECK: %[[LEFT:.*]] = arith.subi %c100, %[[K]]
+// CHECK: %[[LENGTH:.*]] = arith.minsi %[[LEFT]], %c64
+// CHECK: %[[SUMS:.*]]:4 = scf.for %[[I:.*]] = %c0 to %[[LENGTH]] step %c1 iter_args(%[[S0:.*]] = %[[ZERO]], %{{.*}} = %[[ZERO]], %{{.*}} = %[[ZERO]], %{{.*}} = %[[ZERO]])
+// CHECK: %[[ROWS:.*]] = vector.load %[[XS]][%[[I]],
+// CHECK: %[[W:.*]] = vector.load %[[AS]][%[[I]],
+// CHECK: %[[R0:.*]] = vector.extract %[[ROWS]][0]
+// CHECK: %[[R0S:.*]] = vector.broadcast %[[R0]]
+// CHECK: math.fma %[[R0S]], %[[W]], %[[S0]]
+// CHECK: nvvm.barrier
+// CHECK: arith.addf %[[T0]], %[[SUMS]]#0
+// CHECK-NOT: nvvm.barrier
+// CHECK: arith.mulf
+// CHECK: %[[INSIDE:.*]] = arith.cmpi slt, %{{.*}}, %[[COUNT]]
+// CHECK: scf.if %[[INSIDE]]
+// CHECK: vector.store %{{.*}}, %[[Y]]
+// CHECK: sm1.dispatch @tiles(%x, %a, %b) panels 2 scratch 33792 blocks <tiles,
+!x = tensor<?x?x100xf32>
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_tiles(%x: !x {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "panels"} : tensor<20x100xf32>
+  %b = sm1.param "b" {layout = "panels"} : tensor<20x100xbf16>
+  %r = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "tiles" (%x0 = %x : !x, %a0 = %a : tensor<20x100xf32>, %b0 = %b : tensor<20x100xbf16>)
+        blocks<tiles, threads = 256, row_tile = 2, row_split = 64, panel_split = 2, stages = 1> -> !s {
+      %p = sm1.linear %x0, %a0 : !x, tensor<20x100xf32>
+      %q = sm1.linear %x0, %b0 : !x, tensor<20x100xbf16>
+      %u = arith.mulf %p, %q : !s
+      sm1.yield %u : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %r : !s
+}
+// -----
+
+// Form tensor_tiles: `stages` steps of 32 k are under way as asynchronous copies. Of a row's last vector only what is inside is copied, the
+// rest is zero. A wait and a barrier before a stage is read, none between reading it and the next barrier; the same memory then turns the
+// sums, which a warp has for itself.
+// CHECK-LABEL: func.func @tensor
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x112xbf16, 1>, %[[A:[a-z0-9]+]]: memref<2x8x32x8xbf16, 1>, %[[Y:[a-z0-9]+]]: memref<?x32xf32, 1>,
+// CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %[[START:[a-z0-9]+]]: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi8, 3>, %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
+// CHECK: %[[ROWS:.*]] = memref.view %{{.*}} to memref<3x128x32xbf16, 3>
+// CHECK: %[[WEIGHTS:.*]] = memref.view %{{.*}} to memref<3x1x2x2x32x8xbf16, 3>
+// CHECK: %[[LASTROW:.*]] = arith.subi %[[COUNT]], %c1
+// CHECK: %[[LEFT:.*]] = arith.subi %c100,
+// CHECK: %[[MOST:.*]] = arith.minsi %{{.*}}, %c16
+// CHECK: %[[BYTES:.*]] = arith.maxsi %[[MOST]], %c0
+// CHECK: arith.minsi %{{.*}}, %[[LASTROW]]
+// CHECK: %[[BYTES32:.*]] = arith.index_cast %[[BYTES]] : index to i32
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %[[BYTES32]]
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %c16_i32
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: %[[SUMS:.*]]:16 = scf.for %{{.*}} = %c0 to %c4 step %c1
+// CHECK-NEXT: nvvm.cp.async.wait.group 1
+// CHECK-NEXT: nvvm.barrier
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: nvvm.ldmatrix
+// CHECK: vector.load %[[WEIGHTS]]
+// CHECK: nvvm.mma.sync
+// CHECK-SAME: layoutA = #nvvm.mma_layout<row>, layoutB = #nvvm.mma_layout<col>, multiplicandAPtxType = #nvvm.mma_type<bf16>
+// CHECK-NOT: nvvm.barrier
+// CHECK: scf.yield
+// CHECK: nvvm.cp.async.wait.group 0
+// CHECK-NEXT: nvvm.barrier
+// CHECK: %[[TURNED:.*]] = memref.view
+// CHECK: memref.store %[[SUMS]]#0, %[[TURNED]]
+// CHECK: nvvm.bar.warp.sync
+// CHECK: arith.cmpi slt, %{{.*}}, %[[COUNT]]
+// CHECK: vector.load %[[TURNED]]
+// CHECK: vector.store %{{.*}}, %[[Y]]
+// CHECK: nvvm.bar.warp.sync
+// CHECK: memref.store %[[SUMS]]#4, %[[TURNED]]
+// CHECK: sm1.dispatch @tensor({{.*}}) panels 2 scratch 30720 blocks <tensor_tiles,
+!h = tensor<?x?x100xbf16>
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_tensor_tiles(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "fragments"} : tensor<20x100xbf16>
+  %r = sm1.launch sync(none) -> !h {
+    %h = sm1.kernel "round" (%x0 = %x : tensor<?x?x100xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !h {
+      %0 = arith.truncf %x0 : tensor<?x?x100xf32> to !h
+      sm1.yield %0 : !h
+    }
+    sm1.yield %h : !h
+  }
+  %s = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "tensor" (%h0 = %r : !h, %a0 = %a : tensor<20x100xbf16>)
+        blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 2, stages = 3> -> !s {
+      %p = sm1.linear %h0, %a0 : !h, tensor<20x100xbf16>
+      sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}
