@@ -1,0 +1,154 @@
+// Allocations are mappings of their own: freed addresses stay reserved, so that using them is told from using no memory at all.
+#include "DeviceMemory.h"
+
+#include "Cuda.h"
+
+#include <cstring>
+#include <sys/mman.h>
+
+namespace emulator {
+
+namespace {
+constexpr uint64_t kGap = 64 << 10;   // unmapped bytes behind an allocation
+constexpr uint64_t kAlignment = 256;  // what cuMemAlloc promises
+constexpr uint64_t kFreedKept = 4096; // freed allocations that are remembered
+
+std::string hex(uint64_t value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+} // namespace
+
+DeviceMemory::~DeviceMemory() {
+  for (auto &entry : allocations)
+    unmap(entry.second);
+}
+
+void DeviceMemory::unmap(Allocation &allocation) { munmap(allocation.mapping, allocation.mappingBytes); }
+
+uint64_t DeviceMemory::allocate(uint64_t bytes, bool constant) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes == 0 || bytes > capacity - used)
+    return 0;
+  Allocation allocation;
+  allocation.bytes = bytes;
+  allocation.mappingBytes = bytes + 2 * kGap;
+  allocation.mapping =
+      mmap(nullptr, allocation.mappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (allocation.mapping == MAP_FAILED)
+    return 0;
+  allocation.host = static_cast<uint8_t *>(allocation.mapping) + kGap + kAlignment;
+  allocation.address = reinterpret_cast<uint64_t>(allocation.host) + kDeviceOffset;
+  allocation.constant = constant;
+  if (initcheck && !constant)
+    allocation.written = std::make_unique<uint8_t[]>(bytes);
+  // The first bytes are poison: a kernel that relies on zeroed memory is wrong on a device.
+  std::memset(allocation.host, 0xCD, std::min<uint64_t>(bytes, 1 << 20));
+  used += bytes;
+  uint64_t address = allocation.address;
+  allocations[address] = std::move(allocation);
+  return address;
+}
+
+bool DeviceMemory::release(uint64_t address) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = allocations.find(address);
+  if (found == allocations.end() || !found->second.live)
+    return false;
+  Allocation &allocation = found->second;
+  allocation.live = false;
+  allocation.written.reset();
+  used -= allocation.bytes;
+  madvise(allocation.mapping, allocation.mappingBytes, MADV_DONTNEED);
+  if (allocations.size() > kFreedKept)
+    for (auto entry = allocations.begin(); entry != allocations.end(); ++entry)
+      if (!entry->second.live) {
+        unmap(entry->second);
+        allocations.erase(entry);
+        break;
+      }
+  return true;
+}
+
+Allocation *DeviceMemory::find(uint64_t address) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto next = allocations.upper_bound(address);
+  if (next == allocations.begin())
+    return nullptr;
+  Allocation &allocation = std::prev(next)->second;
+  return address - allocation.address < allocation.bytes ? &allocation : nullptr;
+}
+
+uint8_t *DeviceMemory::host(uint64_t address, uint64_t bytes) {
+  Allocation *allocation = find(address);
+  if (!allocation || !allocation->live || bytes > allocation->bytes - (address - allocation->address))
+    return nullptr;
+  return allocation->host + (address - allocation->address);
+}
+
+uint8_t *DeviceMemory::hostForCopy(uint64_t address, uint64_t bytes, bool written) {
+  uint8_t *memory = host(address, bytes);
+  if (memory && written) {
+    Allocation &allocation = *find(address);
+    if (allocation.written)
+      std::memset(allocation.written.get() + (address - allocation.address), 255, bytes);
+  }
+  return memory;
+}
+
+void DeviceMemory::copyShadow(uint64_t to, uint64_t from, uint64_t bytes) {
+  Allocation *target = find(to), *source = find(from);
+  if (target && source && target->written && source->written)
+    std::memmove(target->written.get() + (to - target->address), source->written.get() + (from - source->address), bytes);
+}
+
+uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {
+  bool writes = kind == AccessKind::Write || kind == AccessKind::Atomic;
+  const char *verb = writes ? "write of " : "read of ";
+  std::string range = verb + std::to_string(bytes) + " bytes at global address " + hex(address);
+  error = CUDA_ERROR_ILLEGAL_ADDRESS;
+  Allocation *allocation = memory.find(address);
+  if (!allocation) {
+    what = range + ", which is in no allocation";
+    return nullptr;
+  }
+  uint64_t offset = address - allocation->address;
+  if (!allocation->live)
+    what = range + ", which was freed (offset " + std::to_string(offset) + " of " + std::to_string(allocation->bytes) + " bytes)";
+  else if (bytes > allocation->bytes - offset)
+    what = range + " ends past the allocation (offset " + std::to_string(offset) + " of " + std::to_string(allocation->bytes) +
+           " bytes)";
+  else if (allocation->constant && writes)
+    what = range + ", which is constant memory";
+  else if (address & (bytes - 1)) {
+    error = CUDA_ERROR_MISALIGNED_ADDRESS;
+    what = "misaligned " + range;
+  } else if (allocation->written && !initialized(*allocation, address, bytes, kind, what)) {
+    error = CUDA_ERROR_LAUNCH_FAILED;
+    what = range + (what.empty() ? ", which nobody has written" : what) + " (offset " + std::to_string(offset) + ")";
+  } else {
+    entry = {allocation->address, allocation->bytes, allocation->written != nullptr, allocation->constant};
+    return allocation->host + offset;
+  }
+  return nullptr;
+}
+
+bool GlobalAccess::initialized(const Allocation &allocation, uint64_t address, unsigned bytes, AccessKind kind, std::string &what) {
+  uint8_t *shadow = allocation.written.get() + (address - allocation.address);
+  if (kind == AccessKind::Write) {
+    std::memset(shadow, memory.launchMark, bytes);
+    return true;
+  }
+  for (unsigned i = 0; i < bytes; ++i) {
+    if (!shadow[i])
+      return false;
+    if (kind == AccessKind::ReadConstant && shadow[i] == memory.launchMark) {
+      what = " by ld.global.nc, but this launch has written it";
+      return false;
+    }
+  }
+  return true;
+}
+
+} // namespace emulator

@@ -1,0 +1,86 @@
+// Device memory: allocations at addresses that are no host addresses, with gaps between them, and a shadow of what was written.
+#ifndef EMULATOR_DEVICE_MEMORY_H
+#define EMULATOR_DEVICE_MEMORY_H
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace emulator {
+
+enum class AccessKind : uint8_t { Read, ReadConstant, Write, Atomic };
+
+/// Device address = host address + this, so that a host that follows a device pointer (or the reverse) is noticed.
+constexpr uint64_t kDeviceOffset = 1ull << 52;
+
+struct Allocation {
+  uint64_t address = 0; // device
+  uint64_t bytes = 0;
+  uint8_t *host = nullptr;
+  bool live = true, constant = false;
+  std::unique_ptr<uint8_t[]> written; // with initcheck: per byte 0, or 1 + number of the last writing launch modulo 255
+  void *mapping = nullptr;
+  size_t mappingBytes = 0;
+};
+
+class DeviceMemory {
+public:
+  DeviceMemory(uint64_t capacity, bool initcheck) : capacity(capacity), initcheck(initcheck) {}
+  ~DeviceMemory();
+
+  /// 0 when `bytes` do not fit. Addresses are multiples of 256 and of nothing more.
+  uint64_t allocate(uint64_t bytes, bool constant = false);
+  /// False when no live allocation starts at `address`.
+  bool release(uint64_t address);
+  /// The allocation, live or freed, that contains `address`; nullptr if there is none.
+  Allocation *find(uint64_t address);
+  /// Host memory of a range that lies in one live allocation; nullptr otherwise.
+  uint8_t *host(uint64_t address, uint64_t bytes);
+  /// Host and shadow of a copy by the driver; `written` marks the destination.
+  uint8_t *hostForCopy(uint64_t address, uint64_t bytes, bool written);
+  /// With initcheck: copies what is known of the bytes along with them.
+  void copyShadow(uint64_t to, uint64_t from, uint64_t bytes);
+  uint64_t freeBytes() const { return capacity - used; }
+
+  const uint64_t capacity;
+  const bool initcheck;
+  uint8_t launchMark = 1;
+
+private:
+  void unmap(Allocation &allocation);
+  std::map<uint64_t, Allocation> allocations;
+  uint64_t used = 0;
+  std::mutex mutex;
+};
+
+/// Accesses of a kernel, with the allocations that it used last at hand.
+class GlobalAccess {
+public:
+  explicit GlobalAccess(DeviceMemory &memory) : memory(memory) {}
+  /// Host memory of the access; on failure nullptr, and `error` and `what` say why.
+  uint8_t *access(uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {
+    Entry &entry = entries[(address >> 12) % entries.size()];
+    if (address - entry.address <= entry.bytes && bytes <= entry.bytes - (address - entry.address) && !(address & (bytes - 1)) &&
+        !(entry.checked || (entry.constant && kind != AccessKind::Read && kind != AccessKind::ReadConstant)))
+      return reinterpret_cast<uint8_t *>(address - kDeviceOffset);
+    return slow(entry, address, bytes, kind, error, what);
+  }
+
+private:
+  struct Entry {
+    uint64_t address = 1, bytes = 0;
+    bool checked = true, constant = false;
+  };
+  uint8_t *slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what);
+  bool initialized(const Allocation &allocation, uint64_t address, unsigned bytes, AccessKind kind, std::string &what);
+  DeviceMemory &memory;
+  std::array<Entry, 64> entries;
+};
+
+} // namespace emulator
+
+#endif // EMULATOR_DEVICE_MEMORY_H

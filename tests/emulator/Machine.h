@@ -1,0 +1,157 @@
+// What runs: a block with its shared memory, its warps, and per lane a program counter, registers and private memory.
+#ifndef EMULATOR_MACHINE_H
+#define EMULATOR_MACHINE_H
+
+#include "DeviceMemory.h"
+#include "Program.h"
+#include "SharedMemory.h"
+
+#include <atomic>
+#include <deque>
+#include <random>
+
+namespace emulator {
+
+struct Dim3 {
+  uint32_t x = 1, y = 1, z = 1;
+};
+
+struct Launch {
+  const Program *program = nullptr;
+  Dim3 grid, block;
+  unsigned dynamicShared = 0;
+  bool cooperative = false;
+  std::vector<uint8_t> params;
+  uint32_t smCount = 1;
+};
+
+enum class Order : uint8_t { Warps, WarpsReversed, Shuffled, Threads };
+struct Schedule {
+  Order order = Order::Warps;
+  unsigned seed = 0;
+  unsigned hostThreads = 1;
+  bool racecheck = true;
+  uint64_t stepLimit = 0; // instructions of a warp before a kernel counts as hanging
+};
+
+/// The bug that ends a launch.
+struct Finding {
+  int error = 0; // CUresult
+  std::string message;
+};
+
+class Block;
+
+enum class LaneState : uint8_t { Run, Meet, AtBarrier, Done };
+
+/// One cp.async that has not landed.
+struct AsyncCopy {
+  uint32_t shared;
+  uint64_t source; // device address
+  uint8_t bytes, sourceBytes;
+  uint32_t pc;
+};
+struct AsyncCopies {
+  std::vector<AsyncCopy> open;
+  std::deque<std::vector<AsyncCopy>> groups;
+};
+
+class Warp {
+public:
+  Warp(Block &block, unsigned index);
+  void start();
+  /// Runs until no lane can go on. True if anything was executed.
+  bool run(Order order);
+
+  template <class T> SlotOf<T> *slot(uint32_t offset) { return reinterpret_cast<SlotOf<T> *>(registers.get() + offset); }
+  uint32_t &predicate(uint32_t offset) { return *reinterpret_cast<uint32_t *>(registers.get() + offset); }
+  uint64_t addressOf(const Instruction &instruction, unsigned lane) {
+    uint8_t *base = registers.get() + instruction.a;
+    uint64_t value =
+        instruction.narrowAddress ? reinterpret_cast<uint32_t *>(base)[lane] : reinterpret_cast<uint64_t *>(base)[lane];
+    return value + static_cast<uint64_t>(instruction.imm);
+  }
+  /// Host memory of an access, checked; nullptr after a finding.
+  uint8_t *access(const Instruction &instruction, unsigned lane, uint64_t address, unsigned bytes, AccessKind kind);
+  /// The same with the address space said.
+  uint8_t *access(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind);
+  void report(int error, const std::string &what, unsigned lane);
+  unsigned threadOf(unsigned lane) const { return index * 32 + lane; }
+
+  Block &block;
+  const unsigned index;
+  uint32_t live = 0;
+  uint64_t steps = 0;
+  std::array<uint32_t, 32> pc{};
+  std::array<LaneState, 32> state{};
+  std::array<uint32_t, 32> meetMask{};
+  std::array<AsyncCopies, 32> copies;
+
+private:
+  friend class Block;
+  uint32_t runnable() const;
+  void runGroup(uint32_t mask, uint32_t limit);
+  bool control(const Instruction &instruction, uint32_t &mask, uint32_t active, uint32_t &at);
+  bool meet(const Instruction &instruction, uint32_t &mask, uint32_t active, uint32_t &at);
+  void tryRelease();
+  void exitLanes(uint32_t mask);
+  void setCounters(uint32_t mask, uint32_t value);
+  uint8_t *privateMemory(unsigned lane, uint64_t offset, unsigned bytes);
+
+  std::unique_ptr<uint8_t[], void (*)(void *)> registers;
+  std::vector<uint8_t> local;
+  int budget = 0;
+};
+
+struct BarrierState {
+  bool inUse = false;
+  unsigned expected = 0;         // 0: all threads of the block
+  std::vector<uint32_t> arrived; // lanes per warp, waiting or not
+  std::vector<uint32_t> waiting; // lanes per warp
+  std::vector<uint32_t> truth;   // lanes per warp whose bar.red predicate held
+};
+
+class Block {
+public:
+  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory);
+  void start(Dim3 index);
+  /// Runs every warp as far as it can go, once. False when the block is done, stuck or has a finding.
+  bool step();
+  bool done() const { return liveThreads == 0; }
+  bool stuck() const { return blocked; }
+  void reportDeadlock();
+
+  void arrive(Warp &warp, const Instruction &instruction, uint32_t lanes);
+  void threadsExited(unsigned count);
+  /// False after a finding.
+  bool finishCopies(Warp &warp, unsigned lane, std::vector<AsyncCopy> &copies);
+
+  const Launch &launch;
+  const Schedule &schedule;
+  DeviceMemory &memory;
+  GlobalAccess global;
+  SharedMemory shared;
+  Dim3 index;
+  unsigned threads, liveThreads = 0;
+  std::vector<std::unique_ptr<Warp>> warps;
+  Finding finding;
+  uint32_t faultPc = ~0u; // the instruction that a finding belongs to; ~0: the one the lane stands at
+  bool failed() const { return finding.error != 0; }
+
+private:
+  friend class Warp;
+  void tryComplete(unsigned id);
+  void release(unsigned id);
+  void arriveTogether(Warp &warp, const Instruction &instruction, uint32_t lanes, unsigned id, unsigned expected);
+  unsigned arrivals(const BarrierState &barrier) const;
+  std::array<BarrierState, 16> barriers;
+  std::mt19937 random;
+  bool blocked = false;
+};
+
+/// Runs a whole grid; the finding that ended it, or error 0.
+Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &memory);
+
+} // namespace emulator
+
+#endif // EMULATOR_MACHINE_H

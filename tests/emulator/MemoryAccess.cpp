@@ -1,0 +1,144 @@
+// ld and st, in every space and width; prefetches, fences and other hints, which do nothing here.
+#include "Lanes.h"
+
+namespace emulator {
+
+namespace {
+
+/// One element of `size` bytes to a slot, extended.
+template <class T> uint64_t extended(const uint8_t *from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return toSlot<T>(value);
+}
+
+template <class T, AccessKind kind> void load(Warp &warp, const Instruction &self, uint32_t mask) {
+  const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
+  for (; mask; mask &= mask - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(mask));
+    const uint8_t *from = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kind);
+    if (!from)
+      return;
+    for (unsigned i = 0; i < self.listCount; ++i)
+      warp.slot<T>(slots[i])[lane] = static_cast<SlotOf<T>>(extended<T>(from + i * sizeof(T)));
+  }
+}
+
+template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask) {
+  const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
+  for (; mask; mask &= mask - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(mask));
+    uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, AccessKind::Write);
+    if (!to)
+      return;
+    for (unsigned i = 0; i < self.listCount; ++i) {
+      T value = static_cast<T>(warp.slot<T>(slots[i])[lane]);
+      std::memcpy(to + i * sizeof(T), &value, sizeof value);
+    }
+  }
+}
+
+Space spaceOfAccess(const Statement &statement) {
+  if (statement.has("global"))
+    return Space::Global;
+  if (statement.has("shared") || statement.has("shared::cta"))
+    return Space::Shared;
+  if (statement.has("local"))
+    return Space::Local;
+  if (statement.has("param") || statement.has("param::entry") || statement.has("param::func"))
+    return Space::Param;
+  return statement.has("const") ? Space::Constant : Space::Generic;
+}
+
+constexpr const char *kKnown = "global shared shared::cta local param param::entry param::func const v2 v4 v8 nc volatile weak "
+                               "relaxed acquire release cta cluster gpu sys "
+                               "ca cg cs lu cv wb wt L1::evict_normal L1::evict_unchanged L1::evict_first L1::evict_last "
+                               "L1::no_allocate L2::cache_hint L2::64B L2::128B L2::256B "
+                               "L2::evict_last L2::evict_normal L2::evict_first unified";
+
+template <AccessKind kind> Handler loadHandler(Type type) {
+  switch (type) {
+  case Type::S8:
+    return load<int8_t, kind>;
+  case Type::S16:
+    return load<int16_t, kind>;
+  default:
+    break;
+  }
+  switch (bytesOf(type)) {
+  case 1:
+    return load<uint8_t, kind>;
+  case 2:
+    return load<uint16_t, kind>;
+  case 4:
+    return load<uint32_t, kind>;
+  case 8:
+    return load<uint64_t, kind>;
+  default:
+    return nullptr;
+  }
+}
+Handler storeHandler(Type type) {
+  switch (bytesOf(type)) {
+  case 1:
+    return store<uint8_t>;
+  case 2:
+    return store<uint16_t>;
+  case 4:
+    return store<uint32_t>;
+  case 8:
+    return store<uint64_t>;
+  default:
+    return nullptr;
+  }
+}
+
+void decodeAccess(Builder &builder, const Statement &statement) {
+  builder.allow(statement, kKnown);
+  bool isLoad = statement.name == "ld" || statement.name == "ldu";
+  Type type = builder.type(statement);
+  // A cache policy may follow as a third operand.
+  builder.expectOperands(statement, 2, statement.has("L2::cache_hint") ? 3 : 2);
+  const Operand &memory = statement.operands[isLoad ? 1 : 0], &data = statement.operands[isLoad ? 0 : 1];
+  unsigned count = statement.has("v2") ? 2 : statement.has("v4") ? 4 : statement.has("v8") ? 8 : 1;
+  std::vector<Operand> parts = data.kind == Operand::Vector ? data.parts : std::vector<Operand>{data};
+  if (parts.size() != count)
+    builder.fail(std::to_string(parts.size()) + " registers for " + std::to_string(count) + " elements");
+  Instruction instruction;
+  instruction.space = spaceOfAccess(statement);
+  bool readOnly = statement.has("nc");
+  instruction.run = !isLoad    ? storeHandler(type)
+                    : readOnly ? loadHandler<AccessKind::ReadConstant>(type)
+                               : loadHandler<AccessKind::Read>(type);
+  if (!instruction.run || type == Type::Pred)
+    builder.fail("an access of this type is not known");
+  bool spins = statement.has("volatile") || statement.has("acquire") || statement.has("relaxed");
+  instruction.flow = spins ? Flow::Yield : Flow::Checked;
+  instruction.bytes = static_cast<uint8_t>(bytesOf(type) * count);
+  builder.address(memory, instruction);
+  if (statement.planted)
+    instruction.imm += instruction.bytes;
+  std::vector<uint32_t> slots;
+  for (const Operand &part : parts)
+    slots.push_back(isLoad ? builder.write(part, type) : builder.read(part, type));
+  builder.list(instruction, slots);
+  builder.emit(instruction);
+}
+
+} // namespace
+
+void addMemoryDecoders(Decoders &decoders) {
+  decoders["ld"] = decoders["ldu"] = decoders["st"] = decodeAccess;
+  auto nothing = [](Builder &, const Statement &) {};
+  for (const char *hint : {"prefetch", "prefetchu", "membar", "griddepcontrol", "fence", "discard", "applypriority", "pmevent"})
+    decoders[hint] = nothing;
+  decoders["createpolicy"] = [](Builder &builder, const Statement &statement) {
+    Instruction instruction;
+    instruction.run = resize<uint64_t, uint64_t>;
+    instruction.a = builder.constant(0, true);
+    instruction.d = builder.write(statement.operands.at(0), Type::B64);
+    builder.emit(instruction);
+  };
+}
+
+} // namespace emulator

@@ -1,0 +1,98 @@
+// PTX text as a tree: modules, functions, statements, operands. Nothing here knows what an instruction does.
+#ifndef EMULATOR_SYNTAX_H
+#define EMULATOR_SYNTAX_H
+
+#include "Types.h"
+
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace emulator {
+
+/// What is wrong with a PTX text; the message ends with the line and, where there is one, the statement.
+struct PtxError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Token {
+  enum Kind { End, Word, Integer, Float32, Float64, String, Punctuation } kind = End;
+  std::string text;
+  uint64_t bits = 0; // value of a number; bit pattern of a float
+  unsigned line = 0;
+  size_t begin = 0, end = 0; // in the source
+};
+
+/// All tokens of `source`, an End token last. Throws PtxError.
+std::vector<Token> tokenize(const std::string &source);
+
+struct Operand {
+  enum Kind {
+    Name,    // register, variable, label, function
+    Integer, // bits
+    Float32, // bits
+    Float64, // bits
+    Address, // [parts[0] + offset]
+    Vector,  // {parts...}
+    List,    // (parts...)
+    Pair,    // parts[0] | parts[1]
+  } kind = Name;
+  std::string name;
+  bool negated = false; // !name
+  uint64_t bits = 0;
+  int64_t offset = 0;
+  std::vector<Operand> parts;
+};
+
+struct Variable {
+  enum Space { Register, Shared, Global, Constant, Local, Param } space = Register;
+  std::string name;
+  Type type = Type::None;
+  uint64_t bytes = 0; // of the whole array; 0 for `extern .shared x[]`
+  unsigned align = 1;
+  unsigned count = 0; // .reg %r<count>; 0: one register of this very name
+  bool isExtern = false;
+  std::vector<uint8_t> initial;                           // shorter than bytes: the rest is zero
+  std::vector<std::pair<uint64_t, std::string>> pointers; // (offset, name of a variable) whose 8-byte address stands there
+  unsigned line = 0;
+};
+
+struct Statement {
+  enum Kind { Instruction, Label, Declaration, Targets, ScopeBegin, ScopeEnd } kind = Instruction;
+  std::string name; // opcode up to the first dot, or the label
+  std::vector<std::string> modifiers;
+  std::string guard;
+  bool guardNegated = false;
+  std::vector<Operand> operands; // of Targets: the labels
+  Variable variable;             // of Declaration
+  std::string text;
+  unsigned line = 0;
+  bool planted = false; // carries a planted bug (Plant.h)
+
+  bool has(const char *modifier) const;
+};
+
+struct Function {
+  std::string name;
+  bool isEntry = false, isDefined = false;
+  std::vector<Variable> results, params;
+  unsigned maxThreads = 0;          // .maxntid, product; 0: none
+  unsigned required[3] = {0, 0, 0}; // .reqntid
+  std::vector<Statement> body;
+  unsigned line = 0;
+};
+
+struct Syntax {
+  unsigned version = 0;      // 10 * major + minor
+  unsigned target = 0;       // 90 for sm_90
+  bool archSpecific = false; // sm_90a
+  std::vector<Variable> variables;
+  std::vector<Function> functions;
+};
+
+/// Throws PtxError.
+Syntax parsePtx(const std::string &source);
+
+} // namespace emulator
+
+#endif // EMULATOR_SYNTAX_H
