@@ -6,11 +6,15 @@
 #include "sm1rt/Package.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace sm1rt {
+
+class Weights;
+struct OpenOptions;
 
 /// Memory of a device, freed with its last owner, before the device. `address` is the device's: only a device may look behind it.
 class DeviceBuffer {
@@ -38,9 +42,39 @@ struct RowTables {
 struct DeviceLaunch {
   const PlanLaunch *plan;
   void *const *args; ///< device addresses, one per arg of the launch; valid until launch() returns
-  int64_t rows;      ///< at least 1
+  int64_t rows;      ///< of the launch's row space, at least 1
   RowTables tables;
+  int64_t segments; ///< of the pass
+  int64_t longest;  ///< rows of its longest segment
 };
+
+/// A layer of a state in the blocks of a pass, [segment][bytes] at `block`, and in a sequence's memory, at `offset`. Addresses and
+/// sizes are multiples of 64. Devices and their kernels read this: three fields of 8 bytes.
+struct StatePart {
+  uint64_t block, offset, bytes;
+};
+
+/// Moves states between the memory of sequences and the blocks of a pass. Both tables are in device memory.
+struct StateMove {
+  const StatePart *parts;
+  int64_t partCount;
+  const uint64_t *sequences; ///< [segments] address of each sequence's memory; 0: left alone
+  int64_t segments;
+  bool gather; ///< into the blocks; else out of them
+};
+
+/// Choosing the next token of every row of logits; kernels/sampling.h describes rows and results. All addresses are the device's.
+struct SampleLaunch {
+  const float *logits; ///< [rows][stride]
+  int64_t stride, count, rows;
+  const uint8_t *choices; ///< [rows][choiceRowBytes(count)]
+  int32_t *tokens;        ///< [rows] takes the tokens as input of the next step; may be null
+  uint8_t *results;       ///< [rows] of sm1sampling::Chosen
+  uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on
+};
+
+/// What makes a piece of work the same as an earlier one.
+using ReplayKey = std::vector<int64_t>;
 
 /// Calls are made from one thread at a time, and take effect in the order of the calls.
 class Device {
@@ -59,25 +93,50 @@ public:
   /// The host's pointer to a buffer's memory, null when the host cannot reach it.
   virtual uint8_t *hostAddress(const DeviceBuffer &buffer) = 0;
   virtual Expected<void> clear(const DeviceBuffer &buffer) = 0; ///< all zero
-  virtual Expected<void> upload(const StridedCopy &copy) = 0;   ///< host to device; done with `from` on return
+  virtual Expected<void> upload(const StridedCopy &copy) = 0;   ///< host to device; done with `from` on return, need not wait
   virtual Expected<void> download(const StridedCopy &copy) = 0; ///< device to host, waits
   virtual Expected<void> copy(const StridedCopy &copy) = 0;     ///< device to device
 
-  /// Makes the kernels of `program` callable; `code` is "kernel/<target>" and `program` outlives the device.
-  virtual Expected<void> load(const FileTensor &code, const PlanProgram &program) = 0;
+  virtual Expected<void> move(const StateMove &move) = 0; ///< every part of every sequence
+
+  /// Rows that one pass over the layers handles at most unless the options say otherwise.
+  virtual int64_t rowsPerPass() const = 0;
+
+  /// Makes the kernels of a target of the package callable. The target's program outlives the device; `package` need not.
+  virtual Expected<void> load(const Package &package, const std::string &target) = 0;
+  /// Puts the user's kernels that the options name in place of those of the loaded program.
+  virtual Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options);
   /// Starts a launch; the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
+  /// Starts the choice of tokens.
+  virtual Expected<void> sample(const SampleLaunch &launch) = 0;
+  /// Starts a small download / waits for it and for nothing that was started after it. One at a time; the memory is good until the
+  /// next one.
+  virtual Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) = 0;
+  virtual Expected<const uint8_t *> endDownload() = 0;
+  /// Whether work that was started goes on while the host does something else.
+  virtual bool runsAhead() const = 0;
+
   /// Waits for everything that was started.
   virtual Expected<void> synchronize() = 0;
+
+  /// Does `work`, which only launches, moves and copies on the device. A device that can record does it once for a key and repeats
+  /// what it recorded from then on: equal keys must mean the same launches with the same addresses.
+  virtual Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) {
+    (void)key;
+    return work();
+  }
+  /// Memory that recorded work uses is about to move.
+  virtual void forgetRecordings() {}
 };
 
-/// The device that the options ask for, and the target it takes from the package.
+/// The device that the options ask for, and the target it takes from the package. `auto` is CUDA where a driver, a device and a
+/// fitting target are there, else the CPU.
 struct OpenedDevice {
   std::unique_ptr<Device> device;
   std::string target;
 };
 
-struct OpenOptions;
 Expected<OpenedDevice> openDevice(const Package &package, const OpenOptions &options);
 
 } // namespace sm1rt

@@ -19,13 +19,13 @@ public:
 
   std::string problem;
 
-  bool null() override { return builder.null(); }
-  bool boolean(bool value) override { return builder.boolean(value); }
-  bool number_integer(number_integer_t value) override { return builder.number_integer(value); }
-  bool number_unsigned(number_unsigned_t value) override { return builder.number_unsigned(value); }
-  bool number_float(number_float_t value, const string_t &text) override { return builder.number_float(value, text); }
-  bool string(string_t &value) override { return builder.string(value); }
-  bool binary(binary_t &value) override { return builder.binary(value); }
+  bool null() override { return count() && builder.null(); }
+  bool boolean(bool value) override { return count() && builder.boolean(value); }
+  bool number_integer(number_integer_t value) override { return count() && builder.number_integer(value); }
+  bool number_unsigned(number_unsigned_t value) override { return count() && builder.number_unsigned(value); }
+  bool number_float(number_float_t value, const string_t &text) override { return count() && builder.number_float(value, text); }
+  bool string(string_t &value) override { return count() && builder.string(value); }
+  bool binary(binary_t &value) override { return count() && builder.binary(value); }
 
   bool start_object(size_t) override { return enter() && builder.start_object(size_t(-1)); }
   bool end_object() override { return leave() && builder.end_object(); }
@@ -48,9 +48,19 @@ public:
 
 private:
   static constexpr size_t deepest = 64;
+  /// Values of one document. A value takes some ten times its text in memory; no header of ours has a tenth of these.
+  static constexpr size_t mostValues = 10'000'000;
 
+  bool count() {
+    if (++values <= mostValues)
+      return true;
+    problem = fmt::format("more than {} values", mostValues);
+    return false;
+  }
   bool enter() {
     keys.emplace_back();
+    if (!count())
+      return false;
     if (keys.size() <= deepest)
       return true;
     problem = fmt::format("nested more than {} deep", deepest);
@@ -63,6 +73,7 @@ private:
 
   nlohmann::detail::json_sax_dom_parser<json> builder;
   std::vector<std::set<std::string>> keys;
+  size_t values = 0;
 };
 
 } // namespace

@@ -12,12 +12,13 @@ namespace sm1rt {
 static constexpr int64_t rowsPerPassLimit = 1 << 20;
 
 ModelImpl::ModelImpl(Package opened, OpenedDevice onDevice, const OpenOptions &options)
-    : package(std::move(opened)), options(options), device(std::move(onDevice.device)),
-      program(package.plan.programs.find(onDevice.target)->second), layout(package.plan) {}
+    : package(std::move(opened)), options(options), device(std::move(onDevice.device)), target(std::move(onDevice.target)),
+      program(package.plan.programs.find(target)->second), layout(package.plan) {}
 
 Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, const OpenOptions &options) {
-  if (options.rowsPerPass < 1 || options.rowsPerPass > rowsPerPassLimit)
-    return Error{fmt::format("rows per pass: {} is outside 1 to {}", options.rowsPerPass, rowsPerPassLimit)};
+  if (options.rowsPerPass < 0 || options.rowsPerPass > rowsPerPassLimit)
+    return Error{
+        fmt::format("rows per pass: {} is outside 1 to {}, or 0 for what suits the device", options.rowsPerPass, rowsPerPassLimit)};
   auto package = Package::open(path);
   if (!package)
     return package.error();
@@ -30,6 +31,8 @@ Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, co
   if (!weights)
     return weights.error();
   model->weights = std::move(*weights);
+  if (auto replaced = model->device->replaceKernels(model->package, model->weights, options); !replaced)
+    return replaced.error();
   return model;
 }
 
@@ -69,6 +72,8 @@ Expected<Model> Model::open(const std::string &package, const OpenOptions &optio
 
 const Plan &Model::plan() const { return impl->package.plan; }
 std::string Model::deviceName() const { return impl->device->name(); }
+int64_t Model::rowsPerPass() const { return impl->rowsPerPass(); }
+std::string Model::target() const { return impl->target; }
 Expected<std::string> Model::fingerprint() const {
   return guarded([&] { return impl->fingerprint(); });
 }
@@ -79,6 +84,10 @@ Sequence Model::newSequence() const {
   if (!memory)
     throw std::bad_alloc();
   return Sequence(std::unique_ptr<SequenceImpl>(new SequenceImpl{impl.get(), std::move(*memory), 0}));
+}
+
+Expected<void> Model::generate(const std::vector<Piece> &prompts, const Generation &generation) {
+  return guarded([&] { return impl->generate(prompts, generation); });
 }
 
 Expected<Outputs> Model::run(std::string_view entry, const std::vector<Piece> &pieces) {

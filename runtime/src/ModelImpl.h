@@ -5,6 +5,7 @@
 #include "Device.h"
 #include "StateLayout.h"
 #include "Weights.h"
+#include "Workspace.h"
 #include "sm1rt/Model.h"
 
 #include <memory>
@@ -39,33 +40,21 @@ struct Pass {
 /// is one piece.
 std::vector<Pass> cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole);
 
-/// Memory of a pass, kept from run to run and grown when a pass needs more.
-class Workspace {
-public:
-  /// Makes room; `rowsPerPass` is what growing aims at.
-  Expected<void> reserve(Device &device, const PlanProgram &program, const StateLayout &layout, const Pass &pass, int64_t selected,
-                         int64_t rowsPerPass);
-
-  std::vector<std::unique_ptr<DeviceBuffer>> buffers; // per buffer of the program
-  std::unique_ptr<DeviceBuffer> rowSegment, segmentStart, selectedRows;
-  std::vector<std::unique_ptr<DeviceBuffer>> statesIn, statesOut; // per state: [layer][segment][extra][stride]
-
-private:
-  int64_t rowCapacity = 0, selectedCapacity = 0, segmentCapacity = 0;
-};
-
 class ModelImpl {
 public:
   ModelImpl(Package package, OpenedDevice opened, const OpenOptions &options);
   static Expected<std::unique_ptr<ModelImpl>> open(const std::string &path, const OpenOptions &options);
 
   Expected<Outputs> run(std::string_view entry, const std::vector<Piece> &pieces);
+  Expected<void> generate(const std::vector<Piece> &prompts, const Generation &generation);
   /// Hash of description, params, states and weights; the same for every device and target. Computed when first asked for.
   Expected<std::string> fingerprint();
+  int64_t rowsPerPass() const { return options.rowsPerPass ? options.rowsPerPass : device->rowsPerPass(); }
 
   const Package package;
   const OpenOptions options;
   const std::unique_ptr<Device> device;
+  const std::string target;
   const PlanProgram &program;
   const StateLayout layout;
   /// Runs and state accesses take turns: the device is used from one thread at a time.
@@ -73,17 +62,26 @@ public:
 
 private:
   struct RunContext;
+  struct GenerationContext;
   Expected<void> checkPieces(std::string_view entry, const std::vector<Piece> &pieces) const;
   Expected<void> checkPiece(std::string_view entry, const std::vector<Piece> &pieces, size_t index) const;
-  Expected<void> runPass(RunContext &context, const Pass &pass);
+  RunContext makeContext(std::string_view entry, const std::vector<Piece> &pieces) const;
+  Expected<void> runPieces(RunContext &context);
+  Expected<void> startPass(RunContext &context, const Pass &pass);
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
-  Expected<void> moveStates(RunContext &context, const Pass &pass, bool gather);
-  Expected<void> launchAll(RunContext &context, const Pass &pass);
-  Expected<void> launchOne(RunContext &context, const Pass &pass, const PlanLaunch &launch, int64_t layer, bool inLoop);
-  Expected<void> downloadOutputs(RunContext &context, const Pass &pass);
+  Expected<void> compute(RunContext &context);
+  Expected<void> launchAll(RunContext &context);
+  Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop);
+  Expected<void> downloadOutputs(const RunContext &context, Outputs &outputs, std::vector<uint64_t> &rowsThere);
   Expected<void> preparePending(RunContext &context);
   void finish(RunContext &context);
+
+  Expected<GenerationContext> startGeneration(const std::vector<Piece> &prompts, const Generation &generation);
+  Expected<void> generateByRuns(GenerationContext &context, std::string_view entry, const std::vector<Piece> &pieces);
+  Expected<void> generateInPlace(GenerationContext &context);
+  Expected<void> startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed);
+  Expected<void> takeTokens(GenerationContext &context, const std::vector<size_t> &rows);
 
   Weights weights;
   Workspace workspace;

@@ -6,10 +6,11 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstring>
 
 namespace sm1rt {
 
-static constexpr std::string_view kernelPrefix = "kernel/";
+static constexpr std::string_view kernelPrefix = "kernel/", cubinPrefix = "cubin/";
 
 /// A required entry of the file's metadata.
 static Expected<std::string> metadataValue(const SafetensorsFile &file, const char *key) {
@@ -51,6 +52,29 @@ static Expected<void> checkHashes(const Package &package) {
     const FileTensor &code = package.code(target);
     if (auto same = checkHash(package, code.name, code.data, code.bytes); !same)
       return same;
+    if (const FileTensor *cubin = package.cubin(target))
+      if (auto same = checkHash(package, cubin->name, cubin->data, cubin->bytes); !same)
+        return same;
+  }
+  return {};
+}
+
+/// Drivers read PTX up to its NUL, so there must be exactly one, at the end; and cubins belong to GPU targets.
+static Expected<void> checkGpuCode(const Package &package) {
+  for (auto &[target, program] : package.plan.programs) {
+    const FileTensor &code = package.code(target);
+    if (program.capability && (code.bytes == 0 || std::memchr(code.data, 0, code.bytes) != code.data + code.bytes - 1))
+      return Error{fmt::format("{}: tensor '{}' is no PTX, which has one NUL byte, its last; build it again", package.file.path(),
+                               code.name)};
+  }
+  for (const FileTensor &tensor : package.file.tensors()) {
+    if (tensor.name.compare(0, cubinPrefix.size(), cubinPrefix) != 0)
+      continue;
+    auto program = package.plan.programs.find(std::string_view(tensor.name).substr(cubinPrefix.size()));
+    if (program == package.plan.programs.end() || program->second.capability == 0)
+      return Error{fmt::format("{}: tensor '{}' belongs to no GPU target of the plan", package.file.path(), tensor.name)};
+    if (tensor.type.dtype != DType::U8)
+      return Error{fmt::format("{}: tensor '{}' is {}, code is U8", package.file.path(), tensor.name, toString(tensor.type))};
   }
   return {};
 }
@@ -115,6 +139,8 @@ Expected<Package> Package::open(const std::string &path) {
   Package package{std::move(*file), std::move(*plan), std::move(*source)};
   if (auto intact = checkHashes(package); !intact)
     return intact.error();
+  if (auto readable = checkGpuCode(package); !readable)
+    return readable.error();
   for (const PlanWeight &weight : package.plan.weights)
     if (!package.plan.weightsExternal)
       if (auto there = checkWeight(package, weight); !there)
@@ -124,6 +150,10 @@ Expected<Package> Package::open(const std::string &path) {
 
 const FileTensor &Package::code(std::string_view target) const {
   return *file.find(std::string(kernelPrefix) + std::string(target));
+}
+
+const FileTensor *Package::cubin(std::string_view target) const {
+  return file.find(std::string(cubinPrefix) + std::string(target));
 }
 
 const uint8_t *Package::weightData(size_t weight, int64_t layer) const {

@@ -15,9 +15,25 @@ static constexpr int64_t widthLimit = int64_t(1) << 24;
 static constexpr int64_t layerLimit = 1 << 16;
 static constexpr int64_t splitLimit = int64_t(1) << 31;
 static constexpr int64_t scratchLimit = int64_t(64) << 20;
+static constexpr int64_t threadsLimit = 1024, gridLimit = 65535; // of CUDA, in y and z
+static constexpr int64_t sharedLimit = int64_t(1) << 20;         // above any device's; the device checks its own
 static constexpr int64_t stateBytesLimit = int64_t(1) << 32;
 static constexpr int64_t rowBytesLimit = int64_t(1) << 28; // workspace of one row
+static constexpr size_t argsLimit = PlanLaunch::argsLimit;
 static constexpr uint64_t packedBytesLimit = uint64_t(1) << 40;
+static constexpr int64_t copiesLimit = 1 << 20; // of all params, of all weights: each layer of each is listed in memory
+
+std::optional<int> gpuTarget(std::string_view target) {
+  if (target.size() < 5 || target.size() > 6 || target.compare(0, 3, "sm_") != 0 || target[3] == '0')
+    return std::nullopt;
+  int capability = 0;
+  for (char digit : target.substr(3)) {
+    if (digit < '0' || digit > '9')
+      return std::nullopt;
+    capability = capability * 10 + (digit - '0');
+  }
+  return capability;
+}
 
 std::vector<int64_t> PlanState::denseShape() const {
   std::vector<int64_t> dense = shape;
@@ -57,11 +73,15 @@ private:
   PlanWeight readWeight(const JsonCursor &at);
   void readHashes(const JsonCursor &at);
   void readPrograms(const JsonCursor &at);
-  PlanProgram readProgram(const JsonCursor &at, uint64_t codeBytes);
+  PlanProgram readProgram(const JsonCursor &at, std::string_view target, uint64_t codeBytes);
+  void readKernels(const JsonCursor &list, PlanProgram &program, uint64_t codeBytes);
+  void readBuffers(const JsonCursor &list, PlanProgram &program);
   std::vector<int> readPortBuffers(const JsonCursor &list, const std::vector<PlanPort> &ports, const PlanProgram &program);
   void checkPortBuffer(const JsonCursor &at, const PlanPort &port, const PlanBuffer &buffer);
   PlanStep readStep(const JsonCursor &at, const PlanProgram &program);
   PlanLaunch readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers);
+  void readTasks(const JsonCursor &at, PlanLaunch &launch);
+  void readGrid(const JsonCursor &at, PlanLaunch &launch);
   PlanArg readArg(const JsonCursor &at, const PlanProgram &program, int64_t layers, RowSpace rows);
 
   const CodeSizes &codeSizes;
@@ -89,6 +109,12 @@ static RowSpace readRowSpace(const JsonCursor &at) {
   return readChoice(at, {"all", "selected"}) == 0 ? RowSpace::All : RowSpace::Selected;
 }
 
+/// The row space of a launch on a GPU.
+static RowSpace readGridRows(const JsonCursor &at) {
+  const RowSpace spaces[] = {RowSpace::All, RowSpace::Selected, RowSpace::Segments};
+  return spaces[readChoice(at, {"all", "selected", "segments"})];
+}
+
 static DType readDType(const JsonCursor &at) {
   std::string text = at.string();
   auto dtype = parseDType(text);
@@ -112,6 +138,14 @@ template <typename Item> static void checkNames(const JsonCursor &list, const st
   for (const Item &item : items)
     if (!names.insert(item.name).second)
       list.fail(fmt::format("name '{}' appears twice", item.name));
+}
+
+template <typename Item> static void checkCopies(const JsonCursor &list, const std::vector<Item> &items) {
+  int64_t copies = 0; // at most 2^16 items of 2^16 each
+  for (const Item &item : items)
+    copies += item.copies();
+  if (copies > copiesLimit)
+    list.fail(fmt::format("{} tensors over all layers, at most {} are allowed", copies, copiesLimit));
 }
 
 template <typename Item> static int indexOf(const std::vector<Item> &items, const std::string &name) {
@@ -221,6 +255,7 @@ void PlanReader::readParams(const JsonCursor &list) {
   }
   checkNames(list, plan.params);
   resolveEquals(list);
+  checkCopies(list, plan.params);
 }
 
 /// Second pass over params: those that repeat another one take over its shape.
@@ -254,7 +289,9 @@ static PackingStep readPackingStep(const JsonCursor &at) {
     at["width"].integer(16, 16);
     return PackingStep::panels();
   }
-  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels'", op));
+  if (op == "fragments")
+    return PackingStep::fragments();
+  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments'", op));
   return PackingStep::channelsLast();
 }
 
@@ -301,6 +338,7 @@ void PlanReader::readWeights(const JsonCursor &list) {
       list[i].fail(fmt::format("packed weights take more than {} bytes", packedBytesLimit));
   }
   checkNames(list, plan.weights);
+  checkCopies(list, plan.weights);
 }
 
 void PlanReader::readHashes(const JsonCursor &at) {
@@ -321,34 +359,56 @@ void PlanReader::readPrograms(const JsonCursor &at) {
       at[target.c_str()].fail(fmt::format("the package has no tensor 'kernel/{}'", target));
     if (at.failed())
       return;
-    plan.programs.emplace(target, readProgram(at[target.c_str()], code->second));
+    plan.programs.emplace(target, readProgram(at[target.c_str()], target, code->second));
   }
   if (!at.failed() && plan.programs.empty())
     at.fail("no target");
 }
 
-PlanProgram PlanReader::readProgram(const JsonCursor &at, uint64_t codeBytes) {
-  PlanProgram program;
-  JsonCursor kernels = at["kernels"];
-  for (size_t i = 0, count = kernels.arraySize(); i < count; ++i) {
-    int64_t last = codeBytes ? int64_t(codeBytes) - 1 : 0;
-    program.kernels.push_back({kernels[i]["name"].name(), uint64_t(kernels[i]["offset"].integer(0, last))});
+static bool isPtxName(const std::string &name) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$'; };
+  return letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+void PlanReader::readKernels(const JsonCursor &list, PlanProgram &program, uint64_t codeBytes) {
+  int64_t last = codeBytes ? int64_t(codeBytes) - 1 : 0;
+  for (size_t i = 0, count = list.arraySize(); i < count && !list.failed(); ++i) {
+    PlanKernel kernel{list[i]["name"].name(), 0};
+    if (program.capability == 0)
+      kernel.offset = uint64_t(list[i]["offset"].integer(0, last));
+    else if (!list.failed() && !isPtxName(kernel.name))
+      list[i]["name"].fail(fmt::format("'{}' is no name of a PTX entry", kernel.name));
+    program.kernels.push_back(std::move(kernel));
   }
   if (codeBytes == 0 && !program.kernels.empty())
-    kernels.fail("the target has no code");
-  JsonCursor buffers = at["buffers"];
+    list.fail("the target has no code");
+}
+
+void PlanReader::readBuffers(const JsonCursor &list, PlanProgram &program) {
   int64_t rowBytes = 0;
-  for (size_t i = 0, count = buffers.arraySize(4096); i < count; ++i) {
-    JsonCursor stride = buffers[i]["stride"];
-    DType dtype = readDType(buffers[i]["dtype"]);
+  for (size_t i = 0, count = list.arraySize(4096); i < count; ++i) {
+    JsonCursor stride = list[i]["stride"];
+    DType dtype = readDType(list[i]["dtype"]);
     bool tokens = dtype == DType::I32; // one number per row, no room for vectors
-    PlanBuffer buffer{readRowSpace(buffers[i]["rows"]), stride.integer(tokens ? 1 : 16, tokens ? 1 : 2 * widthLimit), dtype};
+    PlanBuffer buffer{readRowSpace(list[i]["rows"]), stride.integer(tokens ? 1 : 16, tokens ? 1 : 2 * widthLimit), dtype};
     if (!tokens && buffer.stride % 16 != 0)
       stride.fail(fmt::format("{} is not a multiple of 16", buffer.stride));
     if ((rowBytes += buffer.stride * int64_t(dtypeBytes(buffer.dtype))) > rowBytesLimit)
-      buffers.fail(fmt::format("one row of the workspace takes more than {} bytes", rowBytesLimit));
+      list.fail(fmt::format("one row of the workspace takes more than {} bytes", rowBytesLimit));
     program.buffers.push_back(buffer);
   }
+}
+
+PlanProgram PlanReader::readProgram(const JsonCursor &at, std::string_view target, uint64_t codeBytes) {
+  PlanProgram program;
+  program.capability = gpuTarget(target).value_or(0);
+  if (program.capability == 0 && target.compare(0, 3, "sm_") == 0)
+    at.fail(fmt::format("target '{}' names no compute capability", target));
+  program.compute = plan.compute;
+  if (at.has("compute"))
+    program.compute = readChoice(at["compute"], {"f32", "bf16"}) == 0 ? DType::F32 : DType::BF16;
+  readKernels(at["kernels"], program, codeBytes);
+  readBuffers(at["buffers"], program);
   program.inputs = readPortBuffers(at["inputs"], plan.inputs, program);
   program.outputs = readPortBuffers(at["outputs"], plan.outputs, program);
   JsonCursor entries = at["entries"];
@@ -407,16 +467,40 @@ PlanStep PlanReader::readStep(const JsonCursor &at, const PlanProgram &program) 
   return step;
 }
 
-PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers) {
-  PlanLaunch launch;
-  launch.kernel = readIndex(at["kernel"], program.kernels, "kernel");
+void PlanReader::readTasks(const JsonCursor &at, PlanLaunch &launch) {
   launch.rows = readRowSpace(at["rows"]);
   launch.rowSplit = at["row_split"].integer(0, splitLimit);
   launch.panels = at["panels"].integer(1, splitLimit);
   launch.panelSplit = at["panel_split"].integer(0, splitLimit);
   launch.scratch = at["scratch"].integer(0, scratchLimit);
+}
+
+void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
+  launch.rows = readGridRows(at["rows"]);
+  launch.rowSplit = at["row_split"].integer(1, splitLimit);
+  launch.panels = at["panels"].integer(1, splitLimit);
+  launch.panelSplit = at["panel_split"].integer(1, splitLimit);
+  launch.threads = at["threads"].integer(32, threadsLimit);
+  launch.shared = at["shared"].integer(0, sharedLimit);
+  launch.timeSplit = at.has("time_split") ? at["time_split"].integer(0, splitLimit) : 0;
+  if (at.failed())
+    return;
+  if (launch.threads % 32 != 0)
+    at["threads"].fail(fmt::format("{} is not a multiple of 32", launch.threads));
+  if (int64_t blocks = (launch.panels - 1) / launch.panelSplit + 1; blocks > gridLimit)
+    at["panels"].fail(fmt::format("{} panels in blocks of {} make {} blocks, a grid has at most {}", launch.panels,
+                                  launch.panelSplit, blocks, gridLimit));
+}
+
+PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers) {
+  PlanLaunch launch;
+  launch.kernel = readIndex(at["kernel"], program.kernels, "kernel");
+  if (program.capability)
+    readGrid(at, launch);
+  else
+    readTasks(at, launch);
   JsonCursor args = at["args"];
-  for (size_t i = 0, count = args.arraySize(256); i < count && !at.failed(); ++i)
+  for (size_t i = 0, count = args.arraySize(argsLimit); i < count && !at.failed(); ++i)
     launch.args.push_back(readArg(args[i], program, layers, launch.rows));
   return launch;
 }
@@ -436,8 +520,9 @@ PlanArg PlanReader::readArg(const JsonCursor &at, const PlanProgram &program, in
   if (at.has("buffer")) {
     arg = {PlanArg::Kind::Buffer, readIndex(at["buffer"], program.buffers, "buffer")};
     // There is no way back from a row of the run to a selected row, so such a launch would leave the buffer.
-    if (!at.failed() && rows == RowSpace::All && program.buffers[arg.index].rows == RowSpace::Selected)
-      at.fail("a launch over all rows cannot use a buffer of selected rows");
+    if (!at.failed() && rows != RowSpace::Selected && program.buffers[arg.index].rows == RowSpace::Selected)
+      at.fail(
+          fmt::format("a launch over {} cannot use a buffer of selected rows", rows == RowSpace::All ? "all rows" : "segments"));
   } else if (at.has("weight")) {
     arg = {PlanArg::Kind::Weight, readIndex(at["weight"], plan.weights, "weight")};
     if (!at.failed())

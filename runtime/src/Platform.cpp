@@ -9,6 +9,7 @@
 #include <cstring>
 #include <system_error>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <spawn.h>
@@ -383,6 +384,19 @@ Expected<std::string> executablePath() {
     return systemError("/proc/self/exe", length < 0 ? errno : ENAMETOOLONG);
   return std::string(path, size_t(length));
 }
+
+Expected<DynamicLibrary> DynamicLibrary::open(const std::string &name) {
+  if (void *handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL))
+    return DynamicLibrary(handle);
+  const char *reason = ::dlerror();
+  // glibc repeats the name in front of the reason.
+  std::string text = reason ? reason : "not found by the loader";
+  if (text.compare(0, name.size() + 2, name + ": ") == 0)
+    text.erase(0, name.size() + 2);
+  return Error{text};
+}
+
+void *DynamicLibrary::symbol(const char *name) const { return ::dlsym(handle, name); }
 
 bool stderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 

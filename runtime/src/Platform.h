@@ -65,6 +65,19 @@ private:
   uint64_t bytes = 0;
 };
 
+/// A shared library of the system, by name or path; it stays loaded until the process ends.
+class DynamicLibrary {
+public:
+  /// The error says what the loader says.
+  static Expected<DynamicLibrary> open(const std::string &name);
+  /// Address of a function; null when the library has none of that name.
+  void *symbol(const char *name) const;
+
+private:
+  explicit DynamicLibrary(void *handle) : handle(handle) {}
+  void *handle;
+};
+
 /// x86-64 levels that both the CPU and the operating system (register state) support.
 struct CpuFeatures {
   bool v3 = false; ///< AVX2, FMA, F16C, BMI, MOVBE, LZCNT
@@ -75,8 +88,8 @@ CpuFeatures cpuFeatures();
 std::string cpuName();
 /// Cores that this process may run on, at least 1.
 int availableCores();
-/// Keeps the calling thread on one of the cores that the process may use, counted from 0 and around, until it is destroyed on the same
-/// thread. Does nothing where the system does not let it.
+/// Keeps the calling thread on one of the cores that the process may use, counted from 0 and around, until it is destroyed on the
+/// same thread. Does nothing where the system does not let it.
 class CorePin {
 public:
   explicit CorePin(int index);

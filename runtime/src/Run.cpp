@@ -1,5 +1,5 @@
 // A run: pieces checked, cut into passes, and each pass taken over the layers. Sequences change only at the very end.
-#include "ModelImpl.h"
+#include "RunContext.h"
 
 #include "Platform.h"
 
@@ -107,84 +107,7 @@ std::vector<Pass> cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPas
   return passes;
 }
 
-//===-- Workspace -----------------------------------------------------------------------------------------------------------===//
-
-/// `needed`, or more where growing in steps of two pays; never above `most` unless needed.
-static int64_t grownCapacity(int64_t needed, int64_t most) {
-  int64_t capacity = 1;
-  while (capacity < needed)
-    capacity *= 2;
-  return std::max(needed, std::min(capacity, most));
-}
-
-static Expected<void> allocateInto(Device &device, std::unique_ptr<DeviceBuffer> &buffer, uint64_t bytes) {
-  buffer.reset(); // before the new one: a pass never needs both
-  auto allocated = device.allocate(bytes);
-  if (!allocated)
-    return allocated.error().in("workspace");
-  buffer = std::move(*allocated);
-  return {};
-}
-
-Expected<void> Workspace::reserve(Device &device, const PlanProgram &program, const StateLayout &layout, const Pass &pass,
-                                  int64_t selected, int64_t rowsPerPass) {
-  int64_t segments = int64_t(pass.parts.size());
-  bool moreRows = pass.rows > rowCapacity, moreSelected = std::max<int64_t>(selected, 1) > selectedCapacity;
-  bool moreSegments = segments > segmentCapacity;
-  // Capacities are set at the end, so that a failed growth is tried again.
-  int64_t rows = moreRows ? grownCapacity(pass.rows, rowsPerPass) : rowCapacity;
-  int64_t chosen = moreSelected ? grownCapacity(std::max<int64_t>(selected, 1), rowsPerPass) : selectedCapacity;
-  int64_t sequences = moreSegments ? grownCapacity(segments, rowsPerPass) : segmentCapacity;
-  auto grow = [&](bool more, std::unique_ptr<DeviceBuffer> &buffer, uint64_t bytes) {
-    return more ? allocateInto(device, buffer, bytes) : Expected<void>();
-  };
-  rowCapacity = moreRows ? 0 : rowCapacity;
-  selectedCapacity = moreSelected ? 0 : selectedCapacity;
-  segmentCapacity = moreSegments ? 0 : segmentCapacity;
-  buffers.resize(program.buffers.size());
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    const PlanBuffer &buffer = program.buffers[i];
-    bool all = buffer.rows == RowSpace::All;
-    uint64_t bytes = uint64_t(all ? rows : chosen) * uint64_t(buffer.stride) * dtypeBytes(buffer.dtype);
-    if (auto grown = grow(all ? moreRows : moreSelected, buffers[i], bytes); !grown)
-      return grown;
-  }
-  if (auto grown = grow(moreRows, rowSegment, uint64_t(rows) * 4); !grown)
-    return grown;
-  if (auto grown = grow(moreSelected, selectedRows, uint64_t(chosen) * 4); !grown)
-    return grown;
-  if (auto grown = grow(moreSegments, segmentStart, uint64_t(sequences + 1) * 4); !grown)
-    return grown;
-  statesIn.resize(layout.places.size());
-  statesOut.resize(layout.places.size());
-  for (size_t i = 0; i < layout.places.size(); ++i)
-    for (auto *block : {&statesIn[i], &statesOut[i]})
-      if (auto grown = grow(moreSegments, *block, layout.places[i].bytes() * uint64_t(sequences)); !grown)
-        return grown;
-  rowCapacity = rows;
-  selectedCapacity = chosen;
-  segmentCapacity = sequences;
-  return {};
-}
-
 //===-- A run ---------------------------------------------------------------------------------------------------------------===//
-
-/// A run under way.
-struct ModelImpl::RunContext {
-  std::string_view entry;
-  const std::vector<PlanStep> &steps;
-  const std::vector<Piece> &pieces;
-  std::vector<bool> written;                          // states that the entry writes
-  bool direct = true;                                 // one pass: states go straight back into their sequences
-  std::vector<SequenceImpl *> sequences;              // per piece
-  std::vector<std::unique_ptr<DeviceBuffer>> pending; // per piece, when there are several passes: its state so far
-  Outputs outputs;
-  std::vector<uint64_t> outputRows;                        // per output, rows that are there
-  std::vector<int32_t> rowSegment, segmentStart, selected; // of the current pass
-
-  /// Memory that holds the state of a piece.
-  uint8_t *stateOf(size_t piece) const { return pending.empty() ? sequences[piece]->memory->address : pending[piece]->address; }
-};
 
 static std::vector<bool> writtenStates(const Plan &plan, const std::vector<PlanStep> &steps) {
   std::vector<bool> written(plan.states.size());
@@ -217,8 +140,11 @@ Expected<void> ModelImpl::preparePending(RunContext &context) {
     if (!spareStates.empty()) {
       memory = std::move(spareStates.back());
       spareStates.pop_back();
-    } else if (auto allocated = allocateInto(*device, memory, layout.bytes); !allocated) {
-      return allocated;
+    } else {
+      auto allocated = device->allocate(layout.bytes);
+      if (!allocated)
+        return allocated.error().in("states of a long run");
+      memory = std::move(*allocated);
     }
     if (auto copied = device->copy({memory->address, layout.bytes, sequence->memory->address, layout.bytes, layout.bytes, 1});
         !copied)
@@ -238,60 +164,72 @@ void ModelImpl::finish(RunContext &context) {
   }
 }
 
+ModelImpl::RunContext ModelImpl::makeContext(std::string_view entry, const std::vector<Piece> &pieces) const {
+  const std::vector<PlanStep> &steps = program.entries.find(entry)->second;
+  RunContext context{entry, steps, pieces, writtenStates(package.plan, steps), {}, {}, {}, {}, nullptr};
+  for (const Piece &piece : pieces)
+    context.sequences.push_back(piece.sequence->impl.get());
+  return context;
+}
+
+Expected<void> ModelImpl::runPieces(RunContext &context) {
+  std::vector<Pass> passes = cutPasses(context.pieces, rowsPerPass(), package.plan.wholeSequence);
+  // One pass: states go straight back into their sequences.
+  if (passes.size() > 1)
+    if (auto prepared = preparePending(context); !prepared)
+      return prepared;
+  for (const Pass &pass : passes) {
+    if (auto started = startPass(context, pass); !started)
+      return started;
+    if (auto taken = context.takeResults(pass); !taken)
+      return taken;
+  }
+  // A run without results has waited for nothing yet.
+  if (auto finished = device->synchronize(); !finished)
+    return finished;
+  finish(context);
+  return {};
+}
+
 Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece> &pieces) {
   std::lock_guard<std::mutex> lock(mutex);
   if (auto valid = checkPieces(entry, pieces); !valid)
     return valid.error();
-  const std::vector<PlanStep> &steps = program.entries.find(entry)->second;
-  std::vector<Pass> passes = cutPasses(pieces, options.rowsPerPass, package.plan.wholeSequence);
-  RunContext context{entry, steps, pieces, writtenStates(package.plan, steps), passes.size() == 1, {}, {}, {}, {}, {}, {}, {}};
-  for (const Piece &piece : pieces)
-    context.sequences.push_back(piece.sequence->impl.get());
-  context.outputs = makeOutputs(package.plan, pieces);
-  context.outputRows.resize(context.outputs.size());
-  if (!context.direct)
-    if (auto prepared = preparePending(context); !prepared)
-      return prepared.error();
-  for (const Pass &pass : passes)
-    if (auto done = runPass(context, pass); !done)
-      return done.error();
-  finish(context);
-  return std::move(context.outputs);
+  RunContext context = makeContext(entry, pieces);
+  Outputs outputs = makeOutputs(package.plan, pieces);
+  std::vector<uint64_t> rowsThere(outputs.size());
+  context.takeResults = [&](const Pass &) { return downloadOutputs(context, outputs, rowsThere); };
+  if (auto done = runPieces(context); !done)
+    return done.error();
+  return outputs;
 }
 
 //===-- A pass --------------------------------------------------------------------------------------------------------------===//
 
-static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, std::vector<int32_t> &rowSegment,
-                        std::vector<int32_t> &segmentStart, std::vector<int32_t> &selected) {
-  rowSegment.clear();
-  segmentStart.assign(1, 0);
-  selected.clear();
+/// Tables and size of a pass; its sequences' memory is the caller's to add.
+static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, PassTables &tables, PassSize &size) {
+  tables = {{}, {0}, {}, {}};
+  size = {pass.rows, int64_t(pass.parts.size()), 0, 0};
   for (size_t segment = 0; segment < pass.parts.size(); ++segment) {
     const PassPart &part = pass.parts[segment];
     const std::vector<int64_t> &wanted = pieces[part.piece].selected;
-    int64_t first = segmentStart.back() - part.begin; // from the piece's rows to the pass's
+    int64_t first = tables.segmentStart.back() - part.begin; // from the piece's rows to the pass's
     for (auto row = std::lower_bound(wanted.begin(), wanted.end(), part.begin); row != wanted.end() && *row < part.end; ++row)
-      selected.push_back(int32_t(*row + first));
-    rowSegment.insert(rowSegment.end(), size_t(part.end - part.begin), int32_t(segment));
-    segmentStart.push_back(int32_t(rowSegment.size()));
+      tables.selected.push_back(int32_t(*row + first));
+    tables.rowSegment.insert(tables.rowSegment.end(), size_t(part.end - part.begin), int32_t(segment));
+    tables.segmentStart.push_back(int32_t(tables.rowSegment.size()));
+    size.longest = std::max(size.longest, part.end - part.begin);
   }
-}
-
-static Expected<void> uploadTable(Device &device, const DeviceBuffer &buffer, const std::vector<int32_t> &table) {
-  uint64_t bytes = table.size() * 4;
-  return device.upload({buffer.address, bytes, reinterpret_cast<const uint8_t *>(table.data()), bytes, bytes, 1});
+  size.selected = int64_t(tables.selected.size());
 }
 
 Expected<void> ModelImpl::uploadTables(RunContext &context, const Pass &pass) {
-  buildTables(context.pieces, pass, context.rowSegment, context.segmentStart, context.selected);
-  if (auto reserved = workspace.reserve(*device, program, layout, pass, int64_t(context.selected.size()), options.rowsPerPass);
-      !reserved)
+  buildTables(context.pieces, pass, context.tables, context.size);
+  for (const PassPart &part : pass.parts)
+    context.tables.sequences.push_back(reinterpret_cast<uint64_t>(context.stateOf(part.piece)));
+  if (auto reserved = workspace.reserve(*device, program, layout, context.size, rowsPerPass()); !reserved)
     return reserved;
-  if (auto sent = uploadTable(*device, *workspace.rowSegment, context.rowSegment); !sent)
-    return sent;
-  if (auto sent = uploadTable(*device, *workspace.segmentStart, context.segmentStart); !sent)
-    return sent;
-  return uploadTable(*device, *workspace.selectedRows, context.selected);
+  return workspace.sendTables(*device, layout, context.tables, context.written);
 }
 
 Expected<void> ModelImpl::uploadInputs(RunContext &context, const Pass &pass) {
@@ -317,30 +255,16 @@ Expected<void> ModelImpl::uploadInputs(RunContext &context, const Pass &pass) {
   return {};
 }
 
-/// Between the sequences' memory, [layer][extra][stride] each, and the blocks of the pass, [layer][segment][extra][stride].
-Expected<void> ModelImpl::moveStates(RunContext &context, const Pass &pass, bool gather) {
-  for (size_t i = 0; i < layout.places.size(); ++i) {
-    const StatePlace &place = layout.places[i];
-    if (!gather && !context.written[i])
-      continue;
-    uint64_t layerBytes = place.layerBytes(), blockPitch = layerBytes * pass.parts.size();
-    for (size_t segment = 0; segment < pass.parts.size(); ++segment) {
-      uint8_t *own = context.stateOf(pass.parts[segment].piece) + place.offset;
-      uint8_t *block = (gather ? workspace.statesIn : workspace.statesOut)[i]->address + segment * layerBytes;
-      StridedCopy copy = gather ? StridedCopy{block, blockPitch, own, layerBytes, layerBytes, uint64_t(place.layers)}
-                                : StridedCopy{own, layerBytes, block, blockPitch, layerBytes, uint64_t(place.layers)};
-      if (auto moved = device->copy(copy); !moved)
-        return moved;
-    }
-  }
-  return {};
+static int64_t rowsOf(RowSpace space, const PassSize &size) {
+  return space == RowSpace::All ? size.rows : space == RowSpace::Selected ? size.selected : size.segments;
 }
 
-Expected<void> ModelImpl::launchOne(RunContext &context, const Pass &pass, const PlanLaunch &launch, int64_t layer, bool inLoop) {
-  int64_t rows = launch.rows == RowSpace::All ? pass.rows : int64_t(context.selected.size());
+Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop) {
+  const PassSize &size = context.size;
+  int64_t rows = rowsOf(launch.rows, size);
   if (rows == 0)
     return {};
-  void *args[256]; // the plan's limit
+  void *args[PlanLaunch::argsLimit];
   for (size_t i = 0; i < launch.args.size(); ++i) {
     auto [kind, index] = launch.args[i];
     if (kind == PlanArg::Kind::Buffer)
@@ -348,12 +272,9 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const Pass &pass, const
     else if (kind == PlanArg::Kind::Weight)
       args[i] = weights.address(index, layer);
     else
-      args[i] = (kind == PlanArg::Kind::StateIn ? workspace.statesIn : workspace.statesOut)[index]->address +
-                (layout.places[index].layers > 1 ? uint64_t(layer) * pass.parts.size() * layout.places[index].layerBytes() : 0);
+      args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
   }
-  auto table = [](const std::unique_ptr<DeviceBuffer> &buffer) { return reinterpret_cast<const int32_t *>(buffer->address); };
-  DeviceLaunch call{
-      &launch, args, rows, {table(workspace.rowSegment), table(workspace.segmentStart), table(workspace.selectedRows)}};
+  DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest};
   auto begin = std::chrono::steady_clock::now();
   auto tasks = device->launch(call);
   if (!tasks)
@@ -369,45 +290,55 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const Pass &pass, const
   return {};
 }
 
-Expected<void> ModelImpl::launchAll(RunContext &context, const Pass &pass) {
+Expected<void> ModelImpl::launchAll(RunContext &context) {
   for (const PlanStep &step : context.steps)
     for (int64_t layer = 0; layer < std::max<int64_t>(step.layers, 1); ++layer)
       for (const PlanLaunch &launch : step.body)
-        if (auto done = launchOne(context, pass, launch, layer, step.layers > 0); !done)
+        if (auto done = launchOne(context, launch, layer, step.layers > 0); !done)
           return done;
-  return device->synchronize();
+  return {};
+}
+
+/// Everything between the uploads and the downloads of a pass. Steps come again and again, with the same launches while the batch
+/// is as large as before; a trace wants to see each launch.
+Expected<void> ModelImpl::compute(RunContext &context) {
+  auto work = [&]() -> Expected<void> {
+    if (auto moved = device->move(workspace.gather); !moved)
+      return moved;
+    if (auto launched = launchAll(context); !launched)
+      return launched;
+    return device->move(workspace.scatter);
+  };
+  const PassSize &size = context.size;
+  if (context.entry != "step" || options.trace)
+    return work();
+  return device->replay({size.rows, size.segments, size.selected}, work);
 }
 
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.
-Expected<void> ModelImpl::downloadOutputs(RunContext &context, const Pass &pass) {
+Expected<void> ModelImpl::downloadOutputs(const RunContext &context, Outputs &outputs, std::vector<uint64_t> &rowsThere) {
   const std::vector<PlanPort> &ports = package.plan.outputs;
   for (size_t i = 0, output = 0; i < ports.size(); ++i) {
     if (ports[i].kind == PlanPort::Kind::State)
       continue;
     size_t buffer = size_t(program.outputs[i]);
-    uint64_t rows = ports[i].rows == RowSpace::All ? uint64_t(pass.rows) : context.selected.size();
+    uint64_t rows = ports[i].rows == RowSpace::All ? uint64_t(context.size.rows) : uint64_t(context.size.selected);
     uint64_t width = 4 * uint64_t(ports[i].width), pitch = 4 * uint64_t(program.buffers[buffer].stride);
-    auto *to = reinterpret_cast<uint8_t *>(context.outputs[output].data()) + context.outputRows[output] * width;
+    auto *to = reinterpret_cast<uint8_t *>(outputs[output].data()) + rowsThere[output] * width;
     if (rows > 0)
       if (auto got = device->download({to, width, workspace.buffers[buffer]->address, pitch, width, rows}); !got)
         return got;
-    context.outputRows[output++] += rows;
+    rowsThere[output++] += rows;
   }
   return {};
 }
 
-Expected<void> ModelImpl::runPass(RunContext &context, const Pass &pass) {
+Expected<void> ModelImpl::startPass(RunContext &context, const Pass &pass) {
   if (auto done = uploadTables(context, pass); !done)
     return done;
   if (auto done = uploadInputs(context, pass); !done)
     return done;
-  if (auto done = moveStates(context, pass, /*gather=*/true); !done)
-    return done;
-  if (auto done = launchAll(context, pass); !done)
-    return done;
-  if (auto done = downloadOutputs(context, pass); !done)
-    return done;
-  return moveStates(context, pass, /*gather=*/false);
+  return compute(context);
 }
 
 } // namespace sm1rt

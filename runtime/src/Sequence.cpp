@@ -2,17 +2,15 @@
 #include "ModelImpl.h"
 
 #include "Guard.h"
+#include "StateFileNames.h"
 #include "sm1rt/Safetensors.h"
+#include "sm1rt/StateFile.h"
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstring>
 #include <new>
 
 namespace sm1rt {
-
-static const char *const stateFormat = "1";
 
 Sequence::Sequence(std::unique_ptr<SequenceImpl> impl) : impl(std::move(impl)) {}
 Sequence::Sequence(Sequence &&) noexcept = default;
@@ -46,7 +44,9 @@ std::vector<float> Sequence::read(size_t index) const {
   const StatePlace &place = model.layout.places[index];
   std::vector<float> device(place.bytes() / 4), dense(place.denseElements());
   auto *to = reinterpret_cast<uint8_t *>(device.data());
-  (void)model.device->download({to, place.bytes(), impl->memory->address + place.offset, place.bytes(), place.bytes(), 1});
+  auto *from = impl->memory->address + place.offset;
+  if (!model.device->download({to, place.bytes(), from, place.bytes(), place.bytes(), 1}))
+    return {};
   toDense(place, device.data(), dense.data());
   return dense;
 }
@@ -69,102 +69,119 @@ Expected<void> Sequence::write(size_t index, const std::vector<float> &values) {
   return model.device->upload({impl->memory->address + place.offset, place.bytes(), from, place.bytes(), place.bytes(), 1});
 }
 
-static Expected<void> saveStates(const Sequence &sequence, ModelImpl &model, const std::string &path) {
+//===-- Files ---------------------------------------------------------------------------------------------------------------===//
+
+/// The tensors of a state file, and its metadata.
+static std::vector<TensorDeclaration> declareTensors(const Plan &plan, const Conversation &conversation) {
+  std::vector<TensorDeclaration> tensors;
+  for (const PlanState &state : plan.states)
+    tensors.push_back({std::string(stateFile::statePrefix) + state.name, {DType::F32, state.denseShape()}});
+  if (!conversation.tokens.empty())
+    tensors.push_back({stateFile::tokensTensor, {DType::I32, {int64_t(conversation.tokens.size())}}});
+  return tensors;
+}
+
+static std::map<std::string, std::string> describe(const Plan &plan, const std::string &fingerprint, int64_t position,
+                                                   const Conversation &conversation) {
+  std::map<std::string, std::string> metadata = {{stateFile::formatKey, stateFile::format},
+                                                 {stateFile::modelKey, plan.model},
+                                                 {stateFile::fingerprintKey, fingerprint},
+                                                 {stateFile::positionKey, std::to_string(position)}};
+  if (!conversation.tokens.empty()) {
+    metadata[stateFile::seedKey] = std::to_string(conversation.seed);
+    metadata[stateFile::sequenceKey] = std::to_string(conversation.sequence);
+  }
+  return metadata;
+}
+
+/// The tokens of a conversation are the model's, and the state has read no more than there are.
+static Expected<void> checkConversation(const Conversation &conversation, const Plan &plan, int64_t position) {
+  if (conversation.tokens.empty())
+    return {};
+  int64_t count = int64_t(conversation.tokens.size());
+  if (count < position)
+    return Error{fmt::format("conversation: {} tokens, the sequence has read {}", count, position)};
+  for (const PlanPort &port : plan.inputs)
+    for (int64_t i = 0; port.kind == PlanPort::Kind::Tokens && i < count; ++i)
+      if (int32_t token = conversation.tokens[size_t(i)]; token < 0 || token >= port.limit)
+        return Error{fmt::format("conversation: token {} at position {} is outside 0 to {}", token, i, port.limit - 1)};
+  return {};
+}
+
+static Expected<void> saveStates(const Sequence &sequence, ModelImpl &model, const std::string &path,
+                                 const Conversation &conversation) {
+  const Plan &plan = model.package.plan;
+  if (auto valid = checkConversation(conversation, plan, sequence.position()); !valid)
+    return valid.error().in(path);
+  auto fingerprint = model.fingerprint();
+  if (!fingerprint)
+    return fingerprint.error();
+  auto writer = SafetensorsWriter::create(path, declareTensors(plan, conversation),
+                                          describe(plan, *fingerprint, sequence.position(), conversation));
+  if (!writer)
+    return writer.error();
+  for (size_t i = 0; i < plan.states.size(); ++i) {
+    std::vector<float> values = sequence.read(i);
+    if (auto written = writer->write(std::string(stateFile::statePrefix) + plan.states[i].name, values.data(), values.size() * 4);
+        !written)
+      return written;
+  }
+  const std::vector<int32_t> &tokens = conversation.tokens;
+  if (auto written = writer->write(stateFile::tokensTensor, tokens.data(), tokens.size() * 4); !written)
+    return written;
+  return writer->commit();
+}
+
+Expected<void> Sequence::save(const std::string &path, const Conversation &conversation) const {
+  return guarded([&] { return saveStates(*this, *impl->model, path, conversation); });
+}
+
+/// The file, checked to be of this model.
+static Expected<StateFile> openFor(ModelImpl &model, const std::string &path) {
+  auto file = StateFile::open(path);
+  if (!file)
+    return file;
   auto fingerprint = model.fingerprint();
   if (!fingerprint)
     return fingerprint.error();
   const Plan &plan = model.package.plan;
-  std::vector<TensorDeclaration> tensors;
-  for (const PlanState &state : plan.states)
-    tensors.push_back({"state." + state.name, {DType::F32, state.denseShape()}});
-  auto writer = SafetensorsWriter::create(path, tensors,
-                                          {{"sm1.state", stateFormat},
-                                           {"sm1.model", plan.model},
-                                           {"sm1.fingerprint", *fingerprint},
-                                           {"sm1.position", std::to_string(sequence.position())}});
-  if (!writer)
-    return writer.error();
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    std::vector<float> values = sequence.read(i);
-    if (auto written = writer->write(tensors[i].name, values.data(), values.size() * 4); !written)
-      return written;
-  }
-  return writer->commit();
-}
-
-Expected<void> Sequence::save(const std::string &path) const {
-  return guarded([&] { return saveStates(*this, *impl->model, path); });
-}
-
-/// The position in a state file's header, and that the file belongs to the model.
-static Expected<int64_t> checkStateFile(const SafetensorsFile &file, ModelImpl &model) {
-  auto value = [&](const char *key) {
-    auto found = file.metadata().find(key);
-    return found == file.metadata().end() ? std::string() : found->second;
-  };
-  if (value("sm1.state") != stateFormat)
-    return Error{fmt::format("{}: not a state file of this release, its header has sm1.state '{}', expected '{}'", file.path(),
-                             value("sm1.state"), stateFormat)};
-  auto fingerprint = model.fingerprint();
-  if (!fingerprint)
-    return fingerprint.error();
-  if (value("sm1.fingerprint") != *fingerprint)
+  if (file->fingerprint() != *fingerprint)
     return Error{
-        fmt::format("{}: state of model '{}' with fingerprint {}, this is '{}' with {}; load it with the model that saved it",
-                    file.path(), value("sm1.model"), value("sm1.fingerprint"), model.package.plan.model, *fingerprint)};
-  std::string text = value("sm1.position");
-  int64_t position = -1;
-  auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), position);
-  if (code != std::errc() || end != text.data() + text.size() || position < 0)
-    return Error{fmt::format("{}: position '{}' is no count", file.path(), text)};
-  return position;
+        fmt::format("{}: state of model '{}' with fingerprint {}, this is '{}' with {}; load it with the model that saved it", path,
+                    file->model(), file->fingerprint(), plan.model, *fingerprint)};
+  if (file->states().size() != plan.states.size())
+    return Error{fmt::format("{}: {} states, the model has {}", path, file->states().size(), plan.states.size())};
+  if (auto valid = checkConversation(file->conversation(), plan, file->position()); !valid)
+    return valid.error().in(path);
+  return file;
 }
 
-/// All states of the file, dense, checked; nothing else may be in it.
-static Expected<std::vector<std::vector<float>>> readStateFile(const SafetensorsFile &file, const Plan &plan) {
-  std::vector<std::vector<float>> states;
-  for (const PlanState &state : plan.states) {
-    std::string name = "state." + state.name;
-    TensorType type{DType::F32, state.denseShape()};
-    const FileTensor *tensor = file.find(name);
-    if (!tensor)
-      return Error{fmt::format("{}: tensor '{}' is missing", file.path(), name)};
-    if (tensor->type != type)
-      return Error{
-          fmt::format("{}: tensor '{}' is {}, the model needs {}", file.path(), name, toString(tensor->type), toString(type))};
-    std::vector<float> values(tensor->bytes / 4);
-    std::memcpy(values.data(), tensor->data, tensor->bytes);
-    if (int64_t bad = firstNonFinite(DType::F32, values.data(), values.size()); bad >= 0)
-      return Error{fmt::format("{}: tensor '{}' is not finite at element {}", file.path(), name, bad)};
-    states.push_back(std::move(values));
-  }
-  if (file.tensors().size() != plan.states.size())
-    return Error{fmt::format("{}: {} tensors, the model has {} states", file.path(), file.tensors().size(), plan.states.size())};
-  return states;
-}
-
-static Expected<int64_t> loadStates(Sequence &sequence, ModelImpl &model, const std::string &path) {
-  auto file = SafetensorsFile::open(path);
+static Expected<StateFile> loadStates(Sequence &sequence, ModelImpl &model, const std::string &path) {
+  auto file = openFor(model, path);
   if (!file)
-    return file.error();
-  auto position = checkStateFile(*file, model);
-  if (!position)
-    return position;
-  auto states = readStateFile(*file, model.package.plan);
-  if (!states)
-    return states.error();
-  for (size_t i = 0; i < states->size(); ++i)
-    if (auto written = sequence.write(i, (*states)[i]); !written)
+    return file;
+  // All of them first: a sequence changes whole or not at all.
+  std::vector<std::vector<float>> states;
+  for (const PlanState &state : model.package.plan.states) {
+    auto values = file->read(state.name, state.denseShape());
+    if (!values)
+      return values.error();
+    states.push_back(std::move(*values));
+  }
+  for (size_t i = 0; i < states.size(); ++i)
+    if (auto written = sequence.write(i, states[i]); !written)
       return written.error();
-  return position;
+  return file;
 }
 
-Expected<void> Sequence::load(const std::string &path) {
-  auto position = guarded([&] { return loadStates(*this, *impl->model, path); });
-  if (!position)
-    return position.error();
-  impl->position = *position;
-  return {};
+Expected<Conversation> Sequence::load(const std::string &path) {
+  return guarded([&]() -> Expected<Conversation> {
+    auto file = loadStates(*this, *impl->model, path);
+    if (!file)
+      return file.error();
+    impl->position = file->position();
+    return file->conversation();
+  });
 }
 
 } // namespace sm1rt

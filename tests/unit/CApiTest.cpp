@@ -112,4 +112,109 @@ TEST_F(CApiTest, ErrorsAreText) {
   sm1rt_result_free(nullptr);
 }
 
+// A program that was compiled with other headers is told so, with both versions, before anything is opened.
+TEST_F(CApiTest, RefusesAnotherVersionOfTheInterface) {
+  EXPECT_EQ(sm1rt_check_abi(SM1RT_ABI_VERSION), 0);
+  EXPECT_EQ(sm1rt_check_abi(SM1RT_ABI_VERSION + 1), -1);
+  std::string both = "version " + std::to_string(SM1RT_ABI_VERSION + 1) + " of the interface, the library has " +
+                     std::to_string(SM1RT_ABI_VERSION);
+  EXPECT_NE(std::strstr(sm1rt_last_error(), both.c_str()), nullptr) << sm1rt_last_error();
+  EXPECT_EQ(sm1rt_open_abi(SM1RT_ABI_VERSION - 1, folder.file("toy.sm1pkg").c_str(), nullptr), nullptr);
+  EXPECT_NE(std::strstr(sm1rt_last_error(), "compile it with the headers"), nullptr) << sm1rt_last_error();
+}
+
+// The general run: inputs by name, any lengths, the same bits as tokens one by one.
+TEST_F(CApiTest, RunsByName) {
+  sm1rt_sequence *sequences[] = {sm1rt_sequence_new(model), sm1rt_sequence_new(model)};
+  const int32_t tokens[] = {1, 2, 3, 10, 9};
+  const int64_t counts[] = {3, 2}, five = 5, four = 4;
+  sm1rt_tensor input = {"tokens", SM1RT_I32, 1, &five, tokens};
+  sm1rt_result *result = sm1rt_run(model, "prefill", sequences, 2, &input, 1, counts, 1);
+  ASSERT_NE(result, nullptr) << sm1rt_last_error();
+  ToyReference references[2];
+  const float *row = sm1rt_result_values(result);
+  for (int i = 0; i < 5; ++i, row += toyChannels) {
+    std::vector<float> y = references[i / 3].step(tokens[i]);
+    EXPECT_EQ(std::memcmp(row, y.data(), y.size() * 4), 0) << "row " << i;
+  }
+  sm1rt_result_free(result);
+  auto refused = [&](const sm1rt_tensor *inputs, size_t count, const char *says) {
+    EXPECT_EQ(sm1rt_run(model, "prefill", sequences, 2, inputs, count, counts, 0), nullptr);
+    EXPECT_NE(std::strstr(sm1rt_last_error(), says), nullptr) << sm1rt_last_error();
+  };
+  refused(&input, 0, "input 'tokens' is missing");
+  sm1rt_tensor both[] = {input, {"x", SM1RT_F32, 1, &five, tokens}};
+  refused(both, 2, "2 inputs given, the run needs 1");
+  both[0].shape = &four;
+  refused(both, 1, "is I32 [4], the run needs I32 [5]");
+  both[0] = input;
+  both[0].dtype = SM1RT_F32;
+  refused(both, 1, "is F32 [5], the run needs I32 [5]");
+  both[0].data = nullptr;
+  refused(both, 1, "is null");
+  EXPECT_EQ(sm1rt_sequence_position(sequences[0]), 3);
+  for (sm1rt_sequence *sequence : sequences)
+    sm1rt_sequence_free(sequence);
+}
+
+TEST_F(CApiTest, StatesInMemory) {
+  ASSERT_EQ(sm1rt_state_count(model), 2u);
+  sm1rt_tensor h;
+  ASSERT_EQ(sm1rt_state(model, 0, &h), 0);
+  EXPECT_STREQ(h.name, "h");
+  ASSERT_EQ(h.rank, 2u);
+  EXPECT_EQ(h.shape[0] * h.shape[1], toyLayers * toyChannels);
+  EXPECT_EQ(sm1rt_state(model, 2, &h), -1);
+  sm1rt_sequence *a = sm1rt_sequence_new(model), *b = sm1rt_sequence_new(model);
+  const int32_t token = 4;
+  sm1rt_result_free(sm1rt_step(model, &a, 1, &token));
+  ToyReference reference;
+  reference.step(token);
+  std::vector<float> values(size_t(toyLayers * toyChannels)), back(values.size());
+  ASSERT_EQ(sm1rt_sequence_read(a, 0, values.data(), values.size()), 0) << sm1rt_last_error();
+  EXPECT_EQ(values, reference.h);
+  ASSERT_EQ(sm1rt_sequence_write(b, 0, values.data(), values.size()), 0) << sm1rt_last_error();
+  ASSERT_EQ(sm1rt_sequence_read(b, 0, back.data(), back.size()), 0);
+  EXPECT_EQ(back, values);
+  EXPECT_EQ(sm1rt_sequence_read(a, 0, back.data(), 3), -1);
+  EXPECT_EQ(sm1rt_sequence_read(a, 9, back.data(), 3), -1);
+  EXPECT_EQ(sm1rt_sequence_write(b, 1, values.data(), 3), -1);
+  EXPECT_EQ(std::string(sm1rt_fingerprint(model)).size(), 16u);
+  sm1rt_sequence_free(a);
+  sm1rt_sequence_free(b);
+}
+
+TEST_F(CApiTest, ConversationsAsFiles) {
+  sm1rt_sequence *a = sm1rt_sequence_new(model), *b = sm1rt_sequence_new(model);
+  const int32_t tokens[] = {1, 2, 3};
+  const int64_t two = 2;
+  sm1rt_result_free(sm1rt_prefill(model, &a, 1, tokens, &two, 0));
+  sm1rt_conversation here = {sizeof(here), tokens, 3, 42, 5}, there = {};
+  std::string path = folder.file("c.state"), other = folder.file("d.state");
+  ASSERT_EQ(sm1rt_sequence_save_conversation(a, path.c_str(), &here), 0) << sm1rt_last_error();
+  ASSERT_EQ(sm1rt_sequence_load_conversation(b, path.c_str(), &there), 0) << sm1rt_last_error();
+  EXPECT_EQ(there.size, sizeof(there));
+  EXPECT_EQ(std::vector<int32_t>(there.tokens, there.tokens + there.token_count), (std::vector<int32_t>{1, 2, 3}));
+  EXPECT_EQ(there.seed, 42u);
+  EXPECT_EQ(there.sequence, 5u);
+  EXPECT_EQ(sm1rt_sequence_position(b), 2);
+
+  there.seed = 43;
+  ASSERT_EQ(sm1rt_sequence_save_conversation(b, other.c_str(), &there), 0) << sm1rt_last_error();
+  sm1rt_state_comparison compared = {};
+  EXPECT_EQ(sm1rt_state_compare(path.c_str(), other.c_str(), &compared), -1);
+  compared.size = sizeof(compared);
+  ASSERT_EQ(sm1rt_state_compare(path.c_str(), path.c_str(), &compared), 0) << sm1rt_last_error();
+  EXPECT_TRUE(compared.identical);
+  ASSERT_EQ(sm1rt_state_compare(path.c_str(), other.c_str(), &compared), 0) << sm1rt_last_error();
+  EXPECT_FALSE(compared.identical) << "another seed";
+  EXPECT_TRUE(compared.same_model);
+  EXPECT_EQ(compared.common_tokens, 3);
+  EXPECT_EQ(compared.largest_distance, 0);
+  here.size = 0;
+  EXPECT_EQ(sm1rt_sequence_save_conversation(a, path.c_str(), &here), -1);
+  sm1rt_sequence_free(a);
+  sm1rt_sequence_free(b);
+}
+
 } // namespace

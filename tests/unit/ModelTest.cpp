@@ -318,11 +318,11 @@ TEST_F(ModelTest, RefusesOptions) {
     change(options);
     return Model::open(package, options);
   };
-  EXPECT_ERROR(with([](auto &o) { o.device = "cuda"; }), "device 'cuda'");
+  EXPECT_ERROR(with([](auto &o) { o.device = "cuda"; }), "built for x86-64-v3, no GPU; recompile with --target=sm_");
   EXPECT_ERROR(with([](auto &o) { o.device = "tpu"; }), "device 'tpu' is none of");
   EXPECT_ERROR(with([](auto &o) { o.isa = "x86-64-v4"; }), "no kernels for 'x86-64-v4', the package holds x86-64-v3");
   EXPECT_ERROR(with([](auto &o) { o.threads = -1; }), "threads: -1");
-  EXPECT_ERROR(with([](auto &o) { o.rowsPerPass = 0; }), "rows per pass: 0");
+  EXPECT_ERROR(with([](auto &o) { o.rowsPerPass = -1; }), "rows per pass: -1");
   EXPECT_ERROR(with([](auto &o) { o.params = "somewhere"; }), "carries its own weights");
 }
 

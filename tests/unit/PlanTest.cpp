@@ -119,6 +119,24 @@ TEST(PlanTest, RefusesParamsAndWeights) {
   EXPECT_REFUSED("rows", (plan["weights"][0]["steps"] = json::array({{{"op", "rows"}, {"begin", 5}, {"end", 12}}})));
 }
 
+// A few kilobytes of text must not ask for tables of millions of tensors.
+static void repeat(json &list, json item, const char *suffix) {
+  item["count"] = 65536;
+  for (int i = 0; i < 17; ++i) {
+    item["name"] = std::to_string(i) + suffix;
+    list.push_back(item);
+  }
+}
+
+TEST(PlanTest, RefusesMoreTensorsThanCanBeListed) {
+  EXPECT_REFUSED("plan.params: 1114", repeat(plan["params"], plan["params"][1], ".{i}"));
+  EXPECT_REFUSED("plan.weights: 1179649 tensors over all layers, at most 1048576 are allowed", {
+    plan["params"][1]["count"] = 65536;
+    plan["weights"][1]["count"] = 65536;
+    repeat(plan["weights"], plan["weights"][1], "");
+  });
+}
+
 TEST(PlanTest, RefusesProgramTables) {
   EXPECT_REFUSED("no tensor 'kernel/sm_120'", plan["programs"]["sm_120"] = program(plan));
   EXPECT_REFUSED("no target", plan["programs"] = json::object());

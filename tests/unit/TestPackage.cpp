@@ -188,10 +188,14 @@ static std::string bytesOf(const std::vector<float> &values) {
   return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};
 }
 
-void writeToyPackage(const std::string &path, bool external, const json *plan) {
+void writeToyPackage(const std::string &path, bool external, const json *plan, const ToyCode &more) {
   std::string code = toyCode();
   std::vector<TensorDeclaration> tensors{{"kernel/x86-64-v3", {DType::U8, {int64_t(code.size())}}}};
   std::vector<std::string> data{code};
+  for (auto &[name, bytes] : more) {
+    tensors.push_back({name, {DType::U8, {int64_t(bytes.size())}}});
+    data.push_back(bytes);
+  }
   if (!external) {
     tensors.push_back({"weight/table", {DType::F32, {toyVocab, toyStride}}});
     tensors.push_back({"weight/decay", {DType::F32, {toyLayers, toyStride}}});

@@ -25,8 +25,11 @@ nlohmann::json toyPlan(bool external);
 std::vector<float> toyTable();
 std::vector<float> toyDecay(int64_t layer);
 
+/// Further tensors of code: name, bytes.
+using ToyCode = std::vector<std::pair<std::string, std::string>>;
+
 /// Writes the package, self-contained or external, with `plan` in place of its own when given.
-void writeToyPackage(const std::string &path, bool external, const nlohmann::json *plan = nullptr);
+void writeToyPackage(const std::string &path, bool external, const nlohmann::json *plan = nullptr, const ToyCode &more = {});
 /// Writes the checkpoint as a file.
 void writeToyCheckpoint(const std::string &path);
 

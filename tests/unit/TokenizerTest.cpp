@@ -83,8 +83,8 @@ TEST(Tokenizer, RoundsPastABarLine) {
   MidiFile file = fileOf({note(0, 4), note(63, 67)});
   EXPECT_EQ(std::get<0>(notesOf(tokenized(file, Tokenizer::V0).tokens).at(1)), 0) << "the published defect";
   EXPECT_EQ(std::get<0>(notesOf(tokenized(file, Tokenizer::V1).tokens).at(1)), 16);
-  EXPECT_EQ(toString(tokenized(file, Tokenizer::V0).report), "1 starts moved to the grid, 1 notes a bar early");
-  EXPECT_EQ(toString(tokenized(file, Tokenizer::V1).report), "1 starts moved to the grid");
+  EXPECT_EQ(toString(tokenized(file, Tokenizer::V0).report), "1 start moved to the grid, 1 note a bar early");
+  EXPECT_EQ(toString(tokenized(file, Tokenizer::V1).report), "1 start moved to the grid");
 }
 
 TEST(Tokenizer, KeepsEmptyBarsInV1) {
@@ -109,7 +109,7 @@ TEST(Tokenizer, FollowsTheTempoMapInV1) {
 TEST(Tokenizer, CountsTemposThatItCannotSay) {
   MidiFile file = fileOf({note(0, 4), note(128, 132)});
   file.tempos = {{0, 0, 60'000'000 / 123}, {64, 2, 60'000'000 / 300}, {96, 3, 60'000'000 / 130}};
-  EXPECT_EQ(toString(tokenized(file, Tokenizer::V1).report), "2 tempos rounded, 1 tempo changes moved to the next bar");
+  EXPECT_EQ(toString(tokenized(file, Tokenizer::V1).report), "2 tempos rounded, 1 tempo change moved to the next bar");
   EXPECT_NE(said(file, Tokenizer::V1)
                 .find("TEMPO 120, POS 0, TRACK 0, PITCH 60, DUR 1, VEL 5, BAR, SECTION mid, TEMPO 200, BAR, "
                       "SECTION late, TEMPO 130"),
@@ -119,8 +119,8 @@ TEST(Tokenizer, CountsTemposThatItCannotSay) {
 TEST(Tokenizer, ClampsAndSplits) {
   MidiFile file = fileOf({note(16, 16 + 36 * 4, 10), note(20, 20, 120)});
   Tokenized v0 = tokenized(file, Tokenizer::V0), v1 = tokenized(file, Tokenizer::V1);
-  EXPECT_EQ(toString(v0.report), "1 durations rounded, 2 pitches clamped to 21-108, 1 notes shortened");
-  EXPECT_EQ(toString(v1.report), "1 durations rounded, 2 pitches clamped to 21-108, 1 long notes struck again at bar lines");
+  EXPECT_EQ(toString(v0.report), "1 duration rounded, 2 pitches clamped to 21-108, 1 note shortened");
+  EXPECT_EQ(toString(v1.report), "1 duration rounded, 2 pitches clamped to 21-108, 1 long note struck again at bar lines");
   EXPECT_EQ(notesOf(v0.tokens), (std::vector<NoteKey>{{4, 16, 0, 21, 72}, {5, 1, 0, 108, 72}}));
   EXPECT_EQ(notesOf(v1.tokens),
             (std::vector<NoteKey>{{4, 12, 0, 21, 72}, {5, 1, 0, 108, 72}, {16, 16, 0, 21, 72}, {32, 8, 0, 21, 72}}));
@@ -130,7 +130,7 @@ TEST(Tokenizer, SoundsAKeyOnceAtATimeInV1) {
   MidiFile file = fileOf({note(0, 16), note(0, 32), note(16, 24)});
   Tokenized v1 = tokenized(file, Tokenizer::V1);
   EXPECT_EQ(notesOf(v1.tokens), (std::vector<NoteKey>{{0, 4, 0, 60, 72}, {4, 2, 0, 60, 72}}));
-  EXPECT_EQ(toString(v1.report), "1 notes shortened, 1 doubled notes left out");
+  EXPECT_EQ(toString(v1.report), "1 note shortened, 1 doubled note left out");
   EXPECT_EQ(notesOf(tokenized(file, Tokenizer::V0).tokens).size(), 3u);
 }
 
@@ -205,6 +205,17 @@ TEST(Tokenizer, KeepsEveryNoteOnTheWayThroughMidi) {
       tempos[1].emplace_back(tempo.start, tempo.bpm);
     EXPECT_EQ(tempos[0], tempos[1]);
   }
+}
+
+// A few kilobytes of MIDI must not become gigabytes of tokens.
+TEST(TokenizerTest, RefusesALongNoteOnEveryKey) {
+  std::vector<MidiNote> notes;
+  for (int program : {0, 16, 24, 32, 40, 48, 56, 64, 72})
+    for (int pitch = 21; pitch <= 108; ++pitch)
+      notes.push_back(note(0, 32767 * 64, pitch, program));
+  Expected<Tokenized> refused = tokenize(fileOf(notes), vocabulary, Tokenizer::V1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "cut at bar lines it has more than 6000000 notes; cut it into shorter pieces");
 }
 
 } // namespace

@@ -51,12 +51,13 @@ TEST(VocabConfig, RefusesWishesWithAListOfWhatThereIs) {
 
 TEST(VocabConfig, RefusesConfigurationsThatMakeNoSense) {
   auto refused = [](const std::string &text) { return VocabConfig::parse(text, "v.json"); };
-  EXPECT_ERROR(refused("{"), "v.json: no valid JSON");
+  EXPECT_ERROR(refused("{"), "v.json: not JSON from byte");
   EXPECT_ERROR(refused("[]"), "it is no JSON object");
   EXPECT_ERROR(refused("{}"), "'total_cond_tokens' is missing");
   EXPECT_ERROR(refused(configOf("", "-1")), "'total_cond_tokens' is -1, must be from 0 to 1000000");
   EXPECT_ERROR(refused(configOf("", "18446744073709551615")), "must be from 0 to 1000000");
   EXPECT_ERROR(refused(R"({"total_cond_tokens": 3})"), "'bucket_config' is missing");
+  EXPECT_ERROR(refused(configOf(tempoField, "0")), "'total_cond_tokens' is 0, field 'tempo' has no ids to take");
   EXPECT_ERROR(refused(configOf(R"("a": 3)")), "field 'a': it is 3, must be an object");
   EXPECT_ERROR(refused(configOf(R"("a": {"type": "odd"})")), "'type' is \"odd\", must be continuous or categorical");
   EXPECT_ERROR(refused(configOf(keyField, "15")), "field 'key_root': 'n_buckets' is 12, must be from 1 to 11");
@@ -69,8 +70,12 @@ TEST(VocabConfig, RefusesConfigurationsThatMakeNoSense) {
   EXPECT_ERROR(
       refused(configOf(tempoField + R"(, "a": {"type": "categorical", "token_offset": 3, "n_buckets": 1, "values": [1]})")),
       "field 'tempo' has ids 0 to 3 and field 'a' starts at 3");
-  EXPECT_ERROR(refused(configOf(tempoField + "," + tempoField)), "is there twice");
-  EXPECT_ERROR(refused(configOf("\"a\": " + std::string(100'000, '[') + std::string(100'000, ']'))), "field 'a': it is an array");
+  EXPECT_ERROR(refused(configOf(tempoField + "," + tempoField)), "key 'tempo' appears twice");
+  EXPECT_ERROR(refused(configOf("\"a\": " + std::string(100'000, '[') + std::string(100'000, ']'))), "nested more than 64 deep");
+  std::string wide = "\"k\": 0";
+  for (int key = 0; key < 50'000; ++key)
+    wide += ", \"" + std::to_string(key) + "\": 0";
+  EXPECT_ERROR(refused(configOf(wide)), "an object has more than 4096 keys");
 }
 
 TEST(VocabConfig, GrammarFollowsTheOffset) {

@@ -21,9 +21,10 @@ static Figures figuresOf(const Row &row, const Measurement &measurement) {
   figures.bytesPerToken = row.work.weightBytes / row.tokens;
   figures.flopsPerToken = row.work.flops / row.tokens;
   figures.bandwidth = row.work.weightBytes / seconds;
-  figures.bandwidthFraction = figures.bandwidth / measurement.readBandwidth.median();
+  bool ceilings = !measurement.readBandwidth.values.empty();
+  figures.bandwidthFraction = ceilings ? figures.bandwidth / measurement.readBandwidth.median() : 0;
   figures.flopRate = row.work.flops / seconds;
-  figures.flopFraction = figures.flopRate / measurement.multiplyPeak.median();
+  figures.flopFraction = ceilings ? figures.flopRate / measurement.multiplyPeak.median() : 0;
   return figures;
 }
 
@@ -33,10 +34,14 @@ static void printRow(const Row &row, const Measurement &measurement) {
   fmt::print("{:<8} batch {}, time {}: {:.1f} us/token (least {:.1f}, most {:.1f}), {:.0f} tokens/s\n", row.name, row.batch,
              row.time, figures.tokenSeconds * 1e6, micros(row.seconds.least()), micros(row.seconds.most()),
              1 / figures.tokenSeconds);
-  fmt::print("         weights {:.3f} MB/token, {:.2f} GB/s = {:.1f} % of the read ceiling\n", figures.bytesPerToken / 1e6,
-             figures.bandwidth / 1e9, 100 * figures.bandwidthFraction);
-  fmt::print("         {:.2f} MFLOP/token, {:.1f} GFLOP/s = {:.1f} % of the multiply ceiling\n", figures.flopsPerToken / 1e6,
-             figures.flopRate / 1e9, 100 * figures.flopFraction);
+  auto share = [&](double fraction, const char *ceiling) {
+    return measurement.readBandwidth.values.empty() ? std::string()
+                                                    : fmt::format(" = {:.1f} % of the {} ceiling", 100 * fraction, ceiling);
+  };
+  fmt::print("         weights {:.3f} MB/token, {:.2f} GB/s{}\n", figures.bytesPerToken / 1e6, figures.bandwidth / 1e9,
+             share(figures.bandwidthFraction, "read"));
+  fmt::print("         {:.2f} MFLOP/token, {:.1f} GFLOP/s{}\n", figures.flopsPerToken / 1e6, figures.flopRate / 1e9,
+             share(figures.flopFraction, "multiply"));
 }
 
 static void printCeiling(const char *name, const Samples &samples, const char *unit) {
@@ -48,6 +53,8 @@ void printText(const Measurement &measurement) {
   fmt::print("{} on {}, {} repetitions, medians\n", measurement.model, measurement.device, measurement.repetitions);
   for (const Row &row : measurement.rows)
     printRow(row, measurement);
+  if (measurement.readBandwidth.values.empty())
+    return;
   printCeiling("read", measurement.readBandwidth, "GB/s from memory");
   printCeiling("multiply", measurement.multiplyPeak, "GFLOP/s f32 multiply-add");
   // A share above 100 % is no error then: the weights never leave the cache.
@@ -58,11 +65,14 @@ void printText(const Measurement &measurement) {
 }
 
 static Json toJson(const Samples &samples) {
+  if (samples.values.empty())
+    return nullptr;
   return {{"median", samples.median()}, {"least", samples.least()}, {"most", samples.most()}, {"all", samples.values}};
 }
 
 static Json toJson(const Row &row, const Measurement &measurement) {
   Figures figures = figuresOf(row, measurement);
+  bool ceilings = !measurement.readBandwidth.values.empty();
   return {{"name", row.name},
           {"batch", row.batch},
           {"time", row.time},
@@ -73,9 +83,9 @@ static Json toJson(const Row &row, const Measurement &measurement) {
           {"weight_bytes_per_token", figures.bytesPerToken},
           {"flops_per_token", figures.flopsPerToken},
           {"bytes_per_second", figures.bandwidth},
-          {"fraction_of_read_ceiling", figures.bandwidthFraction},
+          {"fraction_of_read_ceiling", ceilings ? Json(figures.bandwidthFraction) : Json()},
           {"flops_per_second", figures.flopRate},
-          {"fraction_of_multiply_ceiling", figures.flopFraction}};
+          {"fraction_of_multiply_ceiling", ceilings ? Json(figures.flopFraction) : Json()}};
 }
 
 void printJson(const Measurement &measurement) {

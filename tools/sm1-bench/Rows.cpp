@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 using namespace sm1rt;
 
@@ -35,19 +36,26 @@ public:
       tokens.push_back(int32_t(index * 7919 % vocabulary));
   }
 
-  /// Seconds for `time` single tokens of every sequence, one after the other, logits each time.
+  /// Seconds for `time` single tokens of every sequence, one after the other, each the likeliest of the logits before it.
   Expected<double> decode() {
-    return timed([&]() -> Expected<void> {
-      for (int64_t position = 0; position < time; ++position)
-        if (Expected<void> run = runOnce("step", position, 1); !run)
-          return run;
-      return {};
-    });
+    std::vector<int64_t> made(sequences.size());
+    Generation generation;
+    generation.choose = [&](size_t sequence) {
+      TokenChoice choice;
+      choice.greedy = true;
+      choice.last = made[sequence] + 1 == time;
+      return choice;
+    };
+    generation.take = [&](size_t sequence, int32_t) -> Expected<bool> { return ++made[sequence] < time; };
+    return timed([&] { return model.generate(piecesAt(0, 1), generation); });
   }
 
   /// Seconds for `time` tokens of every sequence at once, logits of the last.
   Expected<double> prefill() {
-    return timed([&] { return runOnce("prefill", 0, time); });
+    return timed([&]() -> Expected<void> {
+      Expected<Outputs> outputs = model.run("prefill", piecesAt(0, time));
+      return outputs ? Expected<void>() : outputs.error();
+    });
   }
 
 private:
@@ -60,7 +68,7 @@ private:
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  Expected<void> runOnce(std::string_view entry, int64_t begin, int64_t count) {
+  std::vector<Piece> piecesAt(int64_t begin, int64_t count) {
     std::vector<Piece> pieces;
     for (size_t sequence = 0; sequence < sequences.size(); ++sequence) {
       Piece piece;
@@ -70,10 +78,7 @@ private:
       piece.selected = {count - 1};
       pieces.push_back(std::move(piece));
     }
-    Expected<Outputs> outputs = model.run(entry, pieces);
-    if (!outputs)
-      return outputs.error();
-    return {};
+    return pieces;
   }
 
   Model &model;
@@ -92,14 +97,6 @@ struct TimedRow {
 
 } // namespace
 
-/// The program of the target that the device's name mentions.
-static const PlanProgram &programInUse(const Plan &plan, const std::string &device) {
-  for (const auto &[target, program] : plan.programs)
-    if (device.find(target) != std::string::npos)
-      return program;
-  return plan.programs.begin()->second;
-}
-
 static Work scaled(Work work, double times) { return {work.weightBytes * times, work.flops * times}; }
 
 static TimedRow decodeRow(Model &model, const TokenModel &ports, const PlanProgram &program, const RowOptions &options) {
@@ -115,7 +112,7 @@ static TimedRow decodeRow(Model &model, const TokenModel &ports, const PlanProgr
 
 /// A long prefill is cut into passes, and every pass reads the weights again.
 static TimedRow prefillRow(Model &model, const TokenModel &ports, const PlanProgram &program, const RowOptions &options) {
-  int64_t rows = options.batch * options.prefillTime, perPass = OpenOptions().rowsPerPass;
+  int64_t rows = options.batch * options.prefillTime, perPass = model.rowsPerPass();
   int64_t passes = model.plan().wholeSequence ? 1 : (rows + perPass - 1) / perPass;
   Work work = workOf(model.plan(), program, "prefill", rows, options.batch);
   work.weightBytes = workOf(model.plan(), program, "prefill", rows / passes, options.batch).weightBytes * double(passes);
@@ -124,7 +121,7 @@ static TimedRow prefillRow(Model &model, const TokenModel &ports, const PlanProg
 }
 
 /// One turn of everything; its figures are kept only when `keep`.
-static Expected<void> repeatOnce(std::vector<TimedRow> &rows, Ceilings &ceilings, Measurement &measurement, bool keep) {
+static Expected<void> repeatOnce(std::vector<TimedRow> &rows, Ceilings *ceilings, Measurement &measurement, bool keep) {
   for (TimedRow &timed : rows) {
     Expected<double> seconds = timed.run();
     if (!seconds)
@@ -132,7 +129,9 @@ static Expected<void> repeatOnce(std::vector<TimedRow> &rows, Ceilings &ceilings
     if (keep)
       timed.row.seconds.values.push_back(*seconds);
   }
-  double bandwidth = ceilings.readBandwidth(), peak = ceilings.multiplyPeak();
+  if (!ceilings)
+    return {};
+  double bandwidth = ceilings->readBandwidth(), peak = ceilings->multiplyPeak();
   if (keep) {
     measurement.readBandwidth.values.push_back(bandwidth);
     measurement.multiplyPeak.values.push_back(peak);
@@ -160,11 +159,14 @@ Expected<Measurement> measure(const CommonOptions &common, const RowOptions &opt
   measurement.threads = common.threads ? common.threads : availableCores();
   measurement.repetitions = options.repetitions;
   measurement.packedWeightBytes = packedBytes(model->plan());
-  Expected<Ceilings> ceilings = Ceilings::create(measurement.threads, measurement.device.find("x86-64-v3") == std::string::npos);
-  if (!ceilings)
-    return ceilings.error();
-
-  const PlanProgram &program = programInUse(model->plan(), measurement.device);
+  const PlanProgram &program = model->plan().programs.find(model->target())->second;
+  std::optional<Ceilings> ceilings; // of the CPU, when it is what runs
+  if (program.capability == 0) {
+    Expected<Ceilings> created = Ceilings::create(measurement.threads, model->target() != "x86-64-v3");
+    if (!created)
+      return created.error();
+    ceilings.emplace(std::move(*created));
+  }
   std::vector<TimedRow> rows;
   if (options.decode)
     rows.push_back(decodeRow(*model, *ports, program, options));
@@ -173,7 +175,7 @@ Expected<Measurement> measure(const CommonOptions &common, const RowOptions &opt
   Progress progress("measuring", options.repetitions + 1, "repetitions");
   for (int repetition = 0; repetition <= options.repetitions; ++repetition) {
     // The first turn warms caches, pages and clocks.
-    if (Expected<void> done = repeatOnce(rows, *ceilings, measurement, repetition > 0); !done)
+    if (Expected<void> done = repeatOnce(rows, ceilings ? &*ceilings : nullptr, measurement, repetition > 0); !done)
       return done.error().in(common.model);
     progress.update(repetition + 1);
   }

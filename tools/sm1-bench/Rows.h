@@ -34,7 +34,7 @@ struct Measurement {
   int repetitions = 0;
   double packedWeightBytes = 0;
   std::vector<Row> rows;
-  Samples readBandwidth, multiplyPeak;
+  Samples readBandwidth, multiplyPeak; ///< of the CPU; empty when another device runs the model
 };
 
 struct RowOptions {

@@ -1,6 +1,8 @@
 // Copies tensors in and out; ports of a plan are visited in plan order throughout.
 #include "BatchRun.h"
 
+#include "MusicFiles.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -217,4 +219,21 @@ Expected<void> BatchRun::write(const std::string &path) const {
       return written;
   }
   return writer->commit();
+}
+
+Expected<void> BatchRun::loadStates(const std::vector<std::string> &paths) {
+  if (paths.size() > 1 && paths.size() != sequences.size())
+    return Error{fmt::format("--state-in: {} files for {} sequences; give one for each, or one for all", paths.size(),
+                             sequences.size())};
+  for (size_t sequence = 0; sequence < sequences.size(); ++sequence)
+    if (Expected<Conversation> loaded = sequences[sequence].load(paths[paths.size() == 1 ? 0 : sequence]); !loaded)
+      return loaded.error();
+  return {};
+}
+
+Expected<void> BatchRun::saveStates(const std::string &out) const {
+  for (size_t sequence = 0; sequence < sequences.size(); ++sequence)
+    if (Expected<void> saved = sequences[sequence].save(numberedPath(out, sequence, sequences.size())); !saved)
+      return saved;
+  return {};
 }

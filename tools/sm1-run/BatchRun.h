@@ -28,6 +28,11 @@ public:
   sm1rt::Expected<void> run(const std::string &entry, int64_t begin, int64_t end);
   sm1rt::Expected<void> write(const std::string &path) const;
 
+  /// Sequences start from saved states of this model: one file each, or one for all.
+  sm1rt::Expected<void> loadStates(const std::vector<std::string> &paths);
+  /// Saves the state of every sequence, without a conversation; several as NAME-0, NAME-1, ...
+  sm1rt::Expected<void> saveStates(const std::string &out) const;
+
   int64_t timeSteps() const { return time; }
   /// Tokens or rows of all sequences together.
   int64_t totalLength() const;

@@ -5,9 +5,11 @@
 #include "Progress.h"
 
 #include "Platform.h"
+#include "sm1rt/Model.h"
 #include "sm1rt/Package.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -70,9 +72,9 @@ static Expected<std::string> describeTensors(const CommonOptions &options) {
   return text;
 }
 
-static std::vector<std::string> compilerArguments(const CommonOptions &options, const std::string &compiler,
-                                                  const std::string &output) {
-  std::vector<std::string> arguments = {compiler, options.model, "-o", output, "--weights-in=external"};
+static std::vector<std::string> compilerArguments(const CommonOptions &options, const std::string &targets,
+                                                  const std::string &compiler, const std::string &output) {
+  std::vector<std::string> arguments = {compiler, options.model, "-o", output, "--weights-in=external", "--target=" + targets};
   auto pass = [&](const char *option, const std::string &value) {
     if (!value.empty())
       arguments.push_back(fmt::format("--{}={}", option, value));
@@ -99,12 +101,13 @@ static Expected<std::string> describeCheckpoint(const CommonOptions &options) {
   return *text + '\0' + *tensors;
 }
 
-static Expected<std::string> cachePath(const CommonOptions &options, const std::string &checkpoint, const std::string &compiler) {
+static Expected<std::string> cachePath(const CommonOptions &options, const std::string &targets, const std::string &checkpoint,
+                                       const std::string &compiler) {
   Expected<std::string> folder = cacheDirectory("sm1");
   if (!folder)
     return Error{folder.error().message + "; name another with XDG_CACHE_HOME, or compile once with sm1c and run the package"};
   std::string key = checkpoint;
-  for (const std::string &part : {options.weights, options.compute, options.form, compilerIdentity(compiler)})
+  for (const std::string &part : {targets, options.weights, options.compute, options.form, compilerIdentity(compiler)})
     key += '\0' + part;
   return (fs::path(*folder) / (toHex(fnv1a(key.data(), key.size())) + ".sm1pkg")).string();
 }
@@ -132,11 +135,12 @@ static Error compilerFailure(const std::string &compiler, const ProcessResult &r
   return {fmt::format("{}: exit code {}; {}", compiler, result.exitCode, words)};
 }
 
-static Expected<void> compile(const CommonOptions &options, const std::string &compiler, const std::string &package) {
+static Expected<void> compile(const CommonOptions &options, const std::string &targets, const std::string &compiler,
+                              const std::string &package) {
   std::string temporary = temporaryName(package);
   fmt::print(stderr, "compiling {}\n", options.model);
   Progress clock("compiling", 1, "package");
-  Expected<ProcessResult> result = runProcess(compilerArguments(options, compiler, temporary));
+  Expected<ProcessResult> result = runProcess(compilerArguments(options, targets, compiler, temporary));
   Expected<void> made;
   if (!result)
     made = result.error();
@@ -161,12 +165,16 @@ Expected<std::string> compiledPackage(const CommonOptions &options) {
         fmt::format("{}: a checkpoint directory is compiled by sm1c, which is neither beside this program nor in PATH; set SM1C, "
                     "or name a package",
                     options.model)};
-  Expected<std::string> package = cachePath(options, *checkpoint, compiler);
+  Expected<std::vector<std::string>> names = targetsFor(options.device);
+  if (!names)
+    return names.error();
+  std::string targets = fmt::format("{}", fmt::join(*names, ","));
+  Expected<std::string> package = cachePath(options, targets, *checkpoint, compiler);
   if (!package)
     return package;
   if (fileExists(*package) && Package::open(*package))
     return package;
-  if (Expected<void> compiled = compile(options, compiler, *package); !compiled)
+  if (Expected<void> compiled = compile(options, targets, compiler, *package); !compiled)
     return compiled.error();
   return package;
 }

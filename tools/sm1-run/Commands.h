@@ -10,5 +10,9 @@ Command addScore(CLI::App &tool);
 Command addCall(CLI::App &tool);
 Command addInspect(CLI::App &tool);
 Command addTokenize(CLI::App &tool);
+Command addState(CLI::App &tool);
+Command addDraw(CLI::App &tool);
+Command addRender(CLI::App &tool);
+Command addReport(CLI::App &tool);
 
 #endif // SM1_TOOLS_COMMANDS_H

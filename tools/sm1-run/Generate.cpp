@@ -1,10 +1,14 @@
 // sm1-run generate: continues prompts token by token and writes what comes out as MIDI files and token lists.
 #include "Commands.h"
+#include "Follow.h"
+#include "Form.h"
 #include "MusicFiles.h"
-#include "OpenModel.h"
 #include "Progress.h"
+#include "States.h"
+#include "Synth.h"
+#include "Voices.h"
 
-#include "sm1rt/music/Continuation.h"
+#include "Platform.h"
 #include "sm1rt/music/MidiWriter.h"
 #include "sm1rt/music/TokenFile.h"
 
@@ -22,21 +26,13 @@ struct GenerateOptions {
   CommonOptions common;
   ContinuationOptions continuation;
   PromptOptions prompt;
-  std::string out, tokensOut;
+  FormOptions form;
+  SynthOptions synth;
+  StateOptions state;
+  std::string out, tokensOut, wav;
   int64_t batch = 0; ///< 0: one, or one for each prompt
-  bool noGrammar = false;
-};
-
-/// One piece of the batch with the model's memory of it.
-struct Voice {
-  Sequence sequence;
-  Continuation continuation;
-};
-
-/// What a call made, for the summary.
-struct Made {
-  int64_t tokens = 0;
-  double seconds = 0;
+  bool follow = false;
+  bool maxTokensGiven = false, seedGiven = false;
 };
 
 } // namespace
@@ -53,6 +49,8 @@ static Expected<TokenLists> promptsOfBatch(const GenerateOptions &options, Token
 }
 
 static Expected<std::vector<Voice>> startVoices(Model &model, const Vocabulary &vocabulary, const GenerateOptions &options) {
+  if (!options.state.in.empty())
+    return resumeVoices(model, vocabulary, options.continuation, options.state, options.batch, options.seedGiven);
   Expected<std::optional<VocabConfig>> config =
       findVocabConfig(options.prompt.conditioning, {options.common.model, options.common.params});
   if (!config)
@@ -73,99 +71,119 @@ static Expected<std::vector<Voice>> startVoices(Model &model, const Vocabulary &
   return voices;
 }
 
-/// Runs the prompt (`firstTime`) or the last token of every piece that is not done and appends a token to each. False: all are
-/// done.
-static Expected<bool> advance(Model &model, const TokenModel &ports, std::vector<Voice> &voices, bool firstTime) {
-  std::vector<Piece> pieces;
-  std::vector<Voice *> running;
-  for (Voice &voice : voices) {
-    if (voice.continuation.done())
-      continue;
-    const std::vector<int32_t> &tokens = voice.continuation.tokens();
-    Piece piece;
-    piece.sequence = &voice.sequence;
-    piece.count = firstTime ? int64_t(tokens.size()) : 1;
-    piece.tokens = tokens.data() + tokens.size() - size_t(piece.count);
-    piece.selected = {piece.count - 1};
-    pieces.push_back(std::move(piece));
-    running.push_back(&voice);
+/// Shows the work: bars as they are made, or how far it is.
+static Expected<Made> continueAndShow(Model &model, std::vector<Voice> &voices, const Vocabulary &vocabulary,
+                                      const GenerateOptions &options) {
+  if (options.follow) {
+    Follower follower(vocabulary, voices);
+    return continueAll(model, voices, [&] { follower.update(voices); });
   }
-  if (running.empty())
-    return false;
-  Expected<Outputs> outputs = model.run(firstTime ? "prefill" : "step", pieces);
-  if (!outputs)
-    return outputs.error();
-  const float *logits = (*outputs)[ports.logitsOutput].data();
-  for (size_t index = 0; index < running.size(); ++index)
-    if (Expected<int32_t> token = running[index]->continuation.append(logits + int64_t(index) * ports.logitsWidth); !token)
-      return token.error();
-  return true;
-}
-
-static Expected<Made> continueAll(Model &model, const TokenModel &ports, std::vector<Voice> &voices, int64_t maxTokens) {
-  Progress progress("generating", maxTokens, voices.size() == 1 ? "tokens" : "tokens of each");
-  bool firstTime = true;
-  for (;;) {
-    Expected<bool> advanced = advance(model, ports, voices, firstTime);
-    if (!advanced)
-      return advanced.error();
-    if (!*advanced)
-      break;
-    firstTime = false;
+  Progress progress("generating", options.continuation.maxTokens, voices.size() == 1 ? "tokens" : "tokens of each");
+  return continueAll(model, voices, [&] {
     int64_t longest = 0;
     for (const Voice &voice : voices)
       longest = std::max(longest, voice.continuation.newTokens());
     progress.update(longest);
-  }
-  Made made;
-  made.seconds = progress.elapsedSeconds();
-  for (const Voice &voice : voices)
-    made.tokens += voice.continuation.newTokens();
-  return made;
+  });
 }
 
-static Expected<void> writeMidiFiles(const std::vector<Voice> &voices, const Vocabulary &vocabulary, const std::string &out) {
+static const char *endingOf(const Continuation &piece, const ContinuationOptions &options) {
+  if (!piece.endedByItself())
+    return "cut at the maximum";
+  return options.bars ? "ended as asked for" : "ended by itself";
+}
+
+static Expected<void> writeMidiFiles(const std::vector<Voice> &voices, const Vocabulary &vocabulary,
+                                     const GenerateOptions &options) {
   for (size_t index = 0; index < voices.size(); ++index) {
     const Continuation &piece = voices[index].continuation;
     Song song = readSong(piece.tokens(), vocabulary);
-    std::string path = numberedPath(out, index, voices.size());
+    std::string path = numberedPath(options.out, index, voices.size());
     if (Expected<void> written = writeMidi(song, path); !written)
       return written;
-    std::string ignored = song.ignoredTokens ? fmt::format(", {} tokens that make no note left out", song.ignoredTokens) : "";
-    fmt::print("{}: {} bars, {} notes, {} tokens, {}{}\n", path, song.bars, song.notes.size(), piece.tokens().size(),
-               piece.endedByItself() ? "ended by itself" : "cut at the maximum", ignored);
+    std::string ignored =
+        song.ignoredTokens ? fmt::format(", {} that make no note left out", counted(song.ignoredTokens, "token")) : "";
+    fmt::print("{}: {}, {}, {}, {}{}\n", path, counted(song.bars, "bar"), counted(int64_t(song.notes.size()), "note"),
+               counted(int64_t(piece.tokens().size()), "token"), endingOf(piece, options.continuation), ignored);
   }
   return {};
 }
 
-static Expected<void> writeTokens(const std::vector<Voice> &voices, const std::string &path) {
+static Expected<void> writeWavFiles(const std::vector<Voice> &voices, const Vocabulary &vocabulary,
+                                    const GenerateOptions &options) {
+  Progress progress("rendering", int64_t(voices.size()), "files");
+  for (size_t index = 0; index < voices.size(); ++index) {
+    std::string wav = numberedPath(options.wav, index, voices.size()), midi = temporaryName(wav);
+    Expected<void> done = writeMidi(readSong(voices[index].continuation.tokens(), vocabulary), midi);
+    if (done)
+      done = renderWav(midi, wav, options.synth);
+    removeFile(midi);
+    if (!done)
+      return done.error().in(wav);
+    progress.update(int64_t(index + 1));
+    fmt::print("{}: with {}\n", wav, options.synth.soundfont);
+  }
+  return {};
+}
+
+static Expected<void> writeTokens(const std::vector<Voice> &voices, const Vocabulary &vocabulary, const GenerateOptions &options) {
   TokenLists lists;
-  size_t tokens = 0;
+  int64_t tokens = 0;
   for (const Voice &voice : voices) {
     lists.push_back(voice.continuation.tokens());
-    tokens += lists.back().size();
+    tokens += int64_t(lists.back().size());
   }
-  if (Expected<void> written = writeTokenFile(path, lists); !written)
+  Expected<void> written = writeTokenFile(options.tokensOut, lists);
+  // Ids say nothing without the vocabulary; the one without conditioning ids is what everybody takes for granted.
+  if (written && vocabulary.conditioningCount() > 0)
+    written = writeTokenInfo(options.tokensOut, {options.prompt.tokenizer, vocabulary.size(), {}});
+  if (!written)
     return written;
-  fmt::print("{}: {} token list{}, {} tokens\n", path, lists.size(), lists.size() == 1 ? "" : "s", tokens);
+  fmt::print("{}: {}, {}\n", options.tokensOut, counted(int64_t(lists.size()), "token list"), counted(tokens, "token"));
   return {};
+}
+
+static Expected<void> writeAll(const std::vector<Voice> &voices, const Vocabulary &vocabulary, const GenerateOptions &options) {
+  Expected<void> written;
+  if (!options.tokensOut.empty())
+    written = writeTokens(voices, vocabulary, options);
+  if (written && !options.out.empty())
+    written = writeMidiFiles(voices, vocabulary, options);
+  if (written && !options.wav.empty())
+    written = writeWavFiles(voices, vocabulary, options);
+  if (written && !options.state.out.empty())
+    written = saveVoices(voices, options.state.out);
+  return written;
 }
 
 /// What can be said before anything is compiled or run.
-static Expected<void> checkFiles(const GenerateOptions &options) {
-  if (options.out.empty() && options.tokensOut.empty())
-    return Error{"generate: nothing to write; name a MIDI file with -o, or a JSON file with --tokens-out"};
-  for (const std::string &path : {options.out, options.tokensOut})
+static Expected<void> checkFiles(GenerateOptions &options) {
+  if (options.out.empty() && options.tokensOut.empty() && options.wav.empty() && options.state.out.empty() && !options.follow)
+    return Error{"generate: nothing to write; name a MIDI file with -o, a WAV file with --wav, a JSON file with --tokens-out, a "
+                 "state with --state-out, or read along with --follow"};
+  if (!options.state.in.empty() && (!options.prompt.path.empty() || !options.prompt.conditioning.wishes.empty()))
+    return Error{"generate: --state-in goes on from where it was saved; leave --prompt and --cond away"};
+  for (const std::string &path : {options.out, options.tokensOut, options.wav, options.state.out})
     if (!path.empty())
       if (Expected<void> writable = checkWritable(path); !writable)
         return writable;
-  return {};
+  return options.wav.empty() ? Expected<void>() : findSynth(options.synth);
+}
+
+/// Bars asked for are not to be cut by a maximum that nobody asked for.
+constexpr int64_t tokensPerBar = 1024;
+
+static Expected<void> settle(GenerateOptions &options) {
+  if (Expected<void> form = setForm(options.form, options.continuation); !form)
+    return form;
+  if (options.continuation.bars > 0 && !options.maxTokensGiven)
+    options.continuation.maxTokens = options.continuation.bars * tokensPerBar;
+  return checkFiles(options);
 }
 
 static Expected<void> generate(GenerateOptions options) {
-  if (Expected<void> checked = checkFiles(options); !checked)
-    return checked;
-  options.continuation.grammar = !options.noGrammar;
+  if (Expected<void> settled = settle(options); !settled)
+    return settled;
   Expected<Model> model = openModel(options.common);
   if (!model)
     return model.error();
@@ -178,53 +196,14 @@ static Expected<void> generate(GenerateOptions options) {
   Expected<std::vector<Voice>> voices = startVoices(*model, *vocabulary, options);
   if (!voices)
     return voices.error();
-  Expected<Made> made = continueAll(*model, *ports, *voices, options.continuation.maxTokens);
+  Expected<Made> made = continueAndShow(*model, *voices, *vocabulary, options);
   if (!made)
     return made.error().in(options.common.model);
-  Expected<void> written;
-  if (!options.tokensOut.empty())
-    written = writeTokens(*voices, options.tokensOut);
-  if (written && !options.out.empty())
-    written = writeMidiFiles(*voices, *vocabulary, options.out);
-  if (!written)
+  if (Expected<void> written = writeAll(*voices, *vocabulary, options); !written)
     return written;
   fmt::print("{} new tokens in {:.1f} s, {:.0f} tokens/s on {}\n", made->tokens, made->seconds,
              double(made->tokens) / made->seconds, model->deviceName());
   return {};
-}
-
-static void addSamplingOptions(CLI::App &app, GenerateOptions &options) {
-  std::string group = "How tokens are chosen";
-  ContinuationOptions &continuation = options.continuation;
-  SamplingOptions &sampling = continuation.sampling;
-  app.add_option("--seed", sampling.seed, "the same seed gives the same piece")
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--temperature", sampling.temperature, "above 1: bolder; below: safer")
-      ->capture_default_str()
-      ->type_name("X")
-      ->group(group);
-  app.add_option("--top-p", sampling.topP, "a token stays while the probability of better ones is at most this")
-      ->capture_default_str()
-      ->type_name("X")
-      ->group(group);
-  app.add_option("--repetition-penalty", sampling.repetitionPenalty, "on pitches of the last 256 tokens; 1: none")
-      ->capture_default_str()
-      ->type_name("X")
-      ->group(group);
-  app.add_option("--max-tokens", continuation.maxTokens, "new tokens after which a piece is cut")
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--min-tokens", continuation.minTokens, "new tokens before which a piece does not end")
-      ->capture_default_str()
-      ->type_name("N")
-      ->group(group);
-  app.add_flag("--greedy", continuation.greedy,
-               "the most likely token, always; masks nothing, none of the options above but --max-tokens")
-      ->group(group);
-  app.add_flag("--no-grammar", options.noGrammar, "allow tokens that make no music where they stand")->group(group);
 }
 
 Command addGenerate(CLI::App &tool) {
@@ -233,18 +212,28 @@ Command addGenerate(CLI::App &tool) {
   addCommonOptions(*app, options->common);
   app->add_option("-o,--out", options->out, "MIDI file; a batch writes NAME-0.mid, NAME-1.mid, ...")->type_name("FILE");
   app->add_option("--tokens-out", options->tokensOut, "JSON file for the token lists, prompts included")->type_name("FILE");
+  app->add_option("--wav", options->wav, "WAV file, through fluidsynth; a batch writes NAME-0.wav, ...")->type_name("FILE");
   addPromptOptions(*app, options->prompt);
   app->add_option("--batch", options->batch, "pieces to make at once; a piece does not depend on the others")
       ->check(CLI::Range(int64_t(1), int64_t(65536)))
       ->type_name("N");
-  addSamplingOptions(*app, *options);
+  app->add_flag("--follow", options->follow, "print every bar as text as soon as it is made");
+  addStateOptions(*app, options->state);
+  addFormOptions(*app, options->form);
+  addContinuationOptions(*app, options->continuation);
+  addSynthOptions(*app, options->synth);
   app->footer("Examples:\n"
               "  sm1-run generate checkpoints/chorales -o chorale.mid                   a piece\n"
               "  sm1-run generate checkpoints/chorales -o chorale.mid --seed 2          another\n"
               "  sm1-run generate checkpoints/chorales -o c.mid --batch 8               c-0.mid to c-7.mid\n"
               "  sm1-run generate checkpoints/chorales -o end.mid --prompt start.json   continue a token list\n"
-              "  sm1-run generate checkpoints/chorales -o end.mid --prompt song.mid --prompt-bars 4\n"
+              "  sm1-run generate checkpoints/chorales -o end.mid --prompt song.mid --prompt-bars 4 --bars 32 --follow\n"
+              "  sm1-run generate checkpoints/chorales -o c.mid --sections early:8,late:8 --wav c.wav\n"
               "  sm1-run generate checkpoints/steered -o slow.mid --cond tempo=60 --cond key_root=0\n"
               "  sm1-run generate model.sm1pkg --greedy --tokens-out t.json --prompt start.json --max-tokens 400");
-  return {app, [options] { return generate(*options); }};
+  return {app, [options, app] {
+            options->maxTokensGiven = app->count("--max-tokens") > 0;
+            options->seedGiven = app->count("--seed") > 0;
+            return generate(*options);
+          }};
 }

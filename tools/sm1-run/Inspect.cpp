@@ -101,13 +101,51 @@ static void printKernels(const PlanProgram &program, uint64_t codeBytes) {
   }
 }
 
+/// A range of a kernel's launches: "256", "128 to 256".
+static std::string range(int64_t least, int64_t most) {
+  return least == most ? std::to_string(most) : fmt::format("{} to {}", least, most);
+}
+
+/// What a block of each kernel takes, over all its launches.
+static void printGpuKernels(const PlanProgram &program) {
+  for (size_t index = 0; index < program.kernels.size(); ++index) {
+    int64_t launches = 0;
+    std::set<int64_t> threads, shared;
+    for (const auto &[entry, steps] : program.entries)
+      for (const PlanStep &step : steps)
+        for (const PlanLaunch &launch : step.body)
+          if (launch.kernel == index) {
+            ++launches;
+            threads.insert(launch.threads);
+            shared.insert(launch.shared);
+          }
+    if (launches == 0)
+      fmt::print("    kernel     {:<40} never launched\n", program.kernels[index].name);
+    else
+      fmt::print("    kernel     {:<40} {} threads, {} B of dynamic shared memory\n", program.kernels[index].name,
+                 range(*threads.begin(), *threads.rbegin()), range(*shared.begin(), *shared.rbegin()));
+  }
+}
+
+static std::string describeCode(const Package &package, const std::string &target) {
+  const PlanProgram &program = package.plan.programs.find(target)->second;
+  uint64_t bytes = package.code(target).bytes;
+  if (program.capability == 0)
+    return size(bytes) + " of code";
+  const FileTensor *cubin = package.cubin(target);
+  return fmt::format("PTX {}, {}, compute {}", size(bytes), cubin ? "cubin " + size(cubin->bytes) : "no cubin",
+                     lower(dtypeName(program.compute)));
+}
+
 static void printTargets(const Package &package) {
   for (const auto &[target, program] : package.plan.programs) {
-    uint64_t codeBytes = package.code(target).bytes;
-    fmt::print("  target       {}: {} of code, {} kernels\n", target, size(codeBytes), program.kernels.size());
+    fmt::print("  target       {}: {}, {} kernels\n", target, describeCode(package, target), program.kernels.size());
     for (const auto &[entry, steps] : program.entries)
       fmt::print("    entry      {}: {} launches\n", entry, launchCount(steps));
-    printKernels(program, codeBytes);
+    if (program.capability)
+      printGpuKernels(program);
+    else
+      printKernels(program, package.code(target).bytes);
   }
 }
 

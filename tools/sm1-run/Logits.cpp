@@ -3,6 +3,7 @@
 #include "Commands.h"
 #include "OpenModel.h"
 #include "Progress.h"
+#include "States.h"
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@ using namespace sm1rt;
 namespace {
 struct LogitsOptions {
   CommonOptions common;
+  StateOptions state;
   std::string tokens, out, mode = "prefill";
 };
 
@@ -83,9 +85,13 @@ static Expected<void> logits(const LogitsOptions &options) {
   if (plan.wholeSequence && mode->stride != 0 && mode->entry == "prefill" && mode->stride < batch->timeSteps())
     return Error{fmt::format("--mode={}: form {} is defined on whole sequences of {} positions only; use --mode=prefill",
                              options.mode, plan.form, batch->timeSteps())};
+  if (!options.state.in.empty())
+    if (Expected<void> loaded = batch->loadStates(options.state.in); !loaded)
+      return loaded;
   if (Expected<void> run = runInPieces(*batch, *mode); !run)
     return run.error().in(options.tokens);
-  return batch->write(options.out);
+  Expected<void> written = batch->write(options.out);
+  return written && !options.state.out.empty() ? batch->saveStates(options.state.out) : written;
 }
 
 Command addLogits(CLI::App &tool) {
@@ -99,6 +105,7 @@ Command addLogits(CLI::App &tool) {
   app->add_option("--mode", options->mode, "prefill (all at once), step (one token at a time) or chunked:N (N at a time)")
       ->capture_default_str()
       ->type_name("MODE");
+  addStateOptions(*app, options->state);
   app->footer("Reads tokens [batch, time], and where present lengths I32 [batch], state_in.h, state_in.conv.\n"
               "Writes logits F32 [batch, time, vocabulary], zero past a sequence's length, state_out.h and state_out.conv.\n"
               "All modes give the same bits.\n\n"

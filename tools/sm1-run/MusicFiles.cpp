@@ -33,16 +33,54 @@ std::string numberedPath(const std::string &out, size_t index, size_t batch) {
   return (path.parent_path() / name).string();
 }
 
+std::string counted(int64_t count, const std::string &noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s"); }
+
+static Expected<void> addFolder(const std::string &folder, bool (*wanted)(const std::string &), std::vector<std::string> &paths) {
+  std::error_code code;
+  fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, code), end;
+  for (; !code && entry != end; entry.increment(code)) {
+    std::error_code unknown;
+    if (entry->is_regular_file(unknown) && wanted(entry->path().string()))
+      paths.push_back(entry->path().string());
+  }
+  if (code)
+    return Error{fmt::format("{}: {}", folder, code.message())};
+  return {};
+}
+
+Expected<std::vector<std::string>> listFiles(const std::vector<std::string> &inputs, const std::string &kind,
+                                             bool (*wanted)(const std::string &path)) {
+  std::vector<std::string> paths;
+  for (const std::string &input : inputs) {
+    size_t before = paths.size();
+    if (!isDirectory(input)) {
+      paths.push_back(input);
+      continue;
+    }
+    if (Expected<void> added = addFolder(input, wanted, paths); !added)
+      return added.error();
+    if (paths.size() == before)
+      return Error{fmt::format("{}: holds no {} file", input, kind)};
+    std::sort(paths.begin() + ptrdiff_t(before), paths.end());
+  }
+  return paths;
+}
+
+constexpr const char *conditioningGroup = "What to play, for models with conditioning ids";
+
+void addVocabConfigOption(CLI::App &app, ConditioningOptions &options) {
+  app.add_option("--vocab-config", options.vocabConfig, "default: vocab_config.json in the checkpoint directory")
+      ->type_name("FILE")
+      ->group(conditioningGroup);
+}
+
 void addConditioningOptions(CLI::App &app, ConditioningOptions &options) {
-  std::string group = "What to play, for models with conditioning ids";
   app.add_option("--cond", options.wishes,
                  "a field of vocab_config.json and its value; repeatable; fields left out take the middle")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--vocab-config", options.vocabConfig, "default: vocab_config.json in the checkpoint directory")
-      ->type_name("FILE")
-      ->group(group);
+      ->group(conditioningGroup);
+  addVocabConfigOption(app, options);
 }
 
 Expected<std::optional<VocabConfig>> findVocabConfig(const ConditioningOptions &options,
@@ -90,6 +128,18 @@ Expected<std::vector<int32_t>> conditioningPrefix(const ConditioningOptions &opt
   return prefix ? prefix : prefix.error().in("--cond");
 }
 
+Expected<Vocabulary> vocabularyOfTokens(const ConditioningOptions &options, const std::string &path) {
+  Expected<std::optional<VocabConfig>> config = findVocabConfig(options, {});
+  if (!config)
+    return config.error();
+  if (*config)
+    return Vocabulary::ofSize(Vocabulary::musicTokens + (*config)->totalTokens());
+  Expected<std::optional<TokenInfo>> info = readTokenInfo(path);
+  if (!info)
+    return info.error();
+  return Vocabulary::ofSize(*info ? (*info)->vocabulary : Vocabulary::musicTokens);
+}
+
 void addTokenizerOption(CLI::App &app, std::string &tokenizer) {
   app.add_option("--tokenizer", tokenizer, "rules for MIDI files: v1, or v0, with which models were published")
       ->check(CLI::IsMember({"v0", "v1"}))
@@ -126,8 +176,8 @@ static Expected<TokenLists> readMidiPrompt(const PromptOptions &options, const V
   // What follows continues the piece, so its end goes.
   tokenized->tokens.pop_back();
   std::string misfits = toString(tokenized->report);
-  fmt::print("{}: {} bars, {} notes{}{}\n", options.path, tokenized->bars, tokenized->report.notes, misfits.empty() ? "" : "; ",
-             misfits);
+  fmt::print("{}: {}, {}{}{}\n", options.path, counted(tokenized->bars, "bar"), counted(tokenized->report.notes, "note"),
+             misfits.empty() ? "" : "; ", misfits);
   return TokenLists{std::move(tokenized->tokens)};
 }
 

@@ -21,11 +21,22 @@ bool isJsonPath(const std::string &path);
 /// out.mid of a batch becomes out-0.mid, out-1.mid, …; of a batch of one it stays.
 std::string numberedPath(const std::string &out, size_t index, size_t batch);
 
+/// "1 bar", "2 bars".
+std::string counted(int64_t count, const std::string &noun);
+
+/// Files as given, and of folders every file below them that `wanted` accepts, in the order of their names. A folder without any is
+/// refused; `kind` names what it lacks.
+sm1rt::Expected<std::vector<std::string>> listFiles(const std::vector<std::string> &inputs, const std::string &kind,
+                                                    bool (*wanted)(const std::string &path));
+
 /// What stands before BOS, as asked for on the command line.
 struct ConditioningOptions {
   std::string vocabConfig;         ///< file; empty: the one beside the checkpoint's config.json
   std::vector<std::string> wishes; ///< FIELD=VALUE
 };
+
+/// Adds --vocab-config.
+void addVocabConfigOption(CLI::App &app, ConditioningOptions &options);
 
 /// Adds --cond and --vocab-config.
 void addConditioningOptions(CLI::App &app, ConditioningOptions &options);
@@ -39,6 +50,9 @@ sm1rt::Expected<std::optional<sm1rt::VocabConfig>> findVocabConfig(const Conditi
 sm1rt::Expected<std::vector<int32_t>> conditioningPrefix(const ConditioningOptions &options,
                                                          const std::optional<sm1rt::VocabConfig> &config,
                                                          const sm1rt::Vocabulary &vocabulary);
+
+/// The vocabulary of a token file: that of --vocab-config, else that which its information says, else one without conditioning ids.
+sm1rt::Expected<sm1rt::Vocabulary> vocabularyOfTokens(const ConditioningOptions &options, const std::string &path);
 
 /// Adds --tokenizer: v0 or v1.
 void addTokenizerOption(CLI::App &app, std::string &tokenizer);

@@ -15,6 +15,8 @@ static OpenOptions openOptionsFrom(const CommonOptions &options) {
   open.device = options.device;
   open.isa = options.isa;
   open.threads = options.threads;
+  open.replace = options.replace;
+  open.trustReplacements = options.trust;
   if (options.trace)
     open.trace = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
   return open;
@@ -49,7 +51,7 @@ static Expected<Model> openPackage(const CommonOptions &options) {
   if (matches)
     matches = checkDType(options.model, "weights", options.weights, plan.storage);
   if (matches)
-    matches = checkDType(options.model, "compute", options.compute, plan.compute);
+    matches = checkDType(options.model, "compute", options.compute, plan.programs.find(model->target())->second.compute);
   if (!matches)
     return matches.error();
   return model;

@@ -19,16 +19,23 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
       ->type_name("DTYPE")
       ->group(group);
   app.add_option("--compute", options.compute, "what projections multiply; default: f32")->type_name("DTYPE")->group(group);
-  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N; never another than asked for")
+  app.add_option("--device", options.device,
+                 "auto, cpu, cuda or cuda:N; never another than asked for; auto: a GPU if it can, else the CPU")
       ->type_name("DEVICE")
       ->group(group);
-  app.add_option("--isa", options.isa, "target to take from the package, e.g. x86-64-v3; default: the best")
+  app.add_option("--isa", options.isa, "target to take from the package, e.g. x86-64-v3 or sm_90; default: the best")
       ->type_name("TARGET")
       ->group(group);
   app.add_option("--threads", options.threads, "worker threads; default: one per core")
       ->check(CLI::Range(1, 1024))
       ->type_name("N")
       ->group(group);
+  app.add_option("--replace", options.replace,
+                 "on a GPU: a kernel of your own, in CUDA C++, instead of a generated one (kernels/README.md)")
+      ->type_name("KERNEL=FILE.cu[:FUNCTION]")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_flag("--trust", options.trust, "take kernels of --replace without comparing them with the generated ones")->group(group);
   app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
 }
 

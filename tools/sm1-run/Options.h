@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 struct CommonOptions {
   std::string model;  ///< package or checkpoint directory
@@ -19,6 +20,8 @@ struct CommonOptions {
   std::string compute; ///< empty: f32, or what the package has
   int threads = 0;     ///< 0: one per core
   bool trace = false;
+  std::vector<std::string> replace; ///< KERNEL=FILE.cu[:FUNCTION]
+  bool trust = false;               ///< replacements are not checked
 };
 
 /// A subcommand and what it does once its options are parsed.

@@ -11,11 +11,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 
 using namespace sm1rt;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -36,37 +34,6 @@ struct Summary {
 };
 
 } // namespace
-
-static Expected<void> addFolder(const std::string &folder, std::vector<std::string> &paths) {
-  std::error_code code;
-  fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, code), end;
-  for (; !code && entry != end; entry.increment(code)) {
-    std::error_code unknown;
-    if (entry->is_regular_file(unknown) && isMidiPath(entry->path().string()))
-      paths.push_back(entry->path().string());
-  }
-  if (code)
-    return Error{fmt::format("{}: {}", folder, code.message())};
-  return {};
-}
-
-/// Files as given and those of folders, every folder's in the order of their names.
-static Expected<std::vector<std::string>> listFiles(const std::vector<std::string> &inputs) {
-  std::vector<std::string> paths;
-  for (const std::string &input : inputs) {
-    size_t before = paths.size();
-    if (!isDirectory(input)) {
-      paths.push_back(input);
-      continue;
-    }
-    if (Expected<void> added = addFolder(input, paths); !added)
-      return added.error();
-    if (paths.size() == before)
-      return Error{fmt::format("{}: holds no .mid or .midi file", input)};
-    std::sort(paths.begin() + ptrdiff_t(before), paths.end());
-  }
-  return paths;
-}
 
 static Expected<Vocabulary> vocabularyOf(const std::optional<VocabConfig> &config) {
   return Vocabulary::ofSize(Vocabulary::musicTokens + (config ? config->totalTokens() : 0));
@@ -99,7 +66,7 @@ static Expected<Summary> tokenizeAll(const TokenizeOptions &options, const std::
 }
 
 static Expected<void> midiToTokens(const TokenizeOptions &options) {
-  Expected<std::vector<std::string>> paths = listFiles(options.inputs);
+  Expected<std::vector<std::string>> paths = listFiles(options.inputs, ".mid or .midi", isMidiPath);
   if (!paths)
     return paths.error();
   Expected<std::optional<VocabConfig>> config = findVocabConfig(options.conditioning, {});
@@ -120,8 +87,9 @@ static Expected<void> midiToTokens(const TokenizeOptions &options) {
   if (!written)
     return written;
   std::string misfits = toString(summary->report);
-  fmt::print("{}: {} pieces, {} bars, {} notes, {} tokens, tokenizer {}\n", options.out, summary->lists.size(), summary->bars,
-             summary->report.notes, summary->tokens, summary->info.tokenizer);
+  fmt::print("{}: {}, {}, {}, {}, tokenizer {}\n", options.out, counted(int64_t(summary->lists.size()), "piece"),
+             counted(summary->bars, "bar"), counted(summary->report.notes, "note"), counted(summary->tokens, "token"),
+             summary->info.tokenizer);
   fmt::print("does not fit the grid: {}\n", misfits.empty() ? "nothing" : misfits);
   for (const std::string &reason : summary->refused)
     fmt::print(stderr, "left out: {}\n", reason);
@@ -130,24 +98,11 @@ static Expected<void> midiToTokens(const TokenizeOptions &options) {
   return {};
 }
 
-/// The vocabulary of a token file: that of --vocab-config, else that which stands beside it, else one without conditioning ids.
-static Expected<Vocabulary> vocabularyOfTokens(const TokenizeOptions &options, const std::string &path) {
-  Expected<std::optional<VocabConfig>> config = findVocabConfig(options.conditioning, {});
-  if (!config)
-    return config.error();
-  Expected<std::optional<TokenInfo>> info = readTokenInfo(path);
-  if (!info)
-    return info.error();
-  if (*config || !*info)
-    return vocabularyOf(*config);
-  return Vocabulary::ofSize((*info)->vocabulary);
-}
-
 static Expected<void> tokensToMidi(const TokenizeOptions &options) {
   const std::string &path = options.inputs.front();
   if (!options.conditioning.wishes.empty())
     return Error{"--cond: it has no place in MIDI files; leave it away"};
-  Expected<Vocabulary> vocabulary = vocabularyOfTokens(options, path);
+  Expected<Vocabulary> vocabulary = vocabularyOfTokens(options.conditioning, path);
   if (!vocabulary)
     return vocabulary.error();
   Expected<TokenLists> lists = readTokenFile(path, {vocabulary->size()});
@@ -165,8 +120,9 @@ static Expected<void> tokensToMidi(const TokenizeOptions &options) {
     progress.update(int64_t(index + 1));
   }
   std::string last = lists->size() == 1 ? "" : fmt::format(" to {}", numberedPath(options.out, lists->size() - 1, lists->size()));
-  fmt::print("{}{}: {} pieces, {} bars, {} notes{}\n", numberedPath(options.out, 0, lists->size()), last, lists->size(), bars,
-             notes, ignored ? fmt::format(", {} tokens that make no note left out", ignored) : "");
+  fmt::print("{}{}: {}, {}, {}{}\n", numberedPath(options.out, 0, lists->size()), last, counted(int64_t(lists->size()), "piece"),
+             counted(bars, "bar"), counted(notes, "note"),
+             ignored ? fmt::format(", {} that make no note left out", counted(ignored, "token")) : "");
   return {};
 }
 

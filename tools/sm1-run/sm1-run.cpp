@@ -9,10 +9,12 @@ int main(int argc, char **argv) {
   tool.footer("Examples:\n"
               "  sm1-run generate model.sm1pkg -o piece.mid --seed 7\n"
               "  sm1-run tokenize song.mid -o song.json\n"
+              "  sm1-run draw song.mid -o song.svg\n"
+              "  sm1-run report checkpoints/chorales --reference songs/\n"
               "  sm1-run score checkpoints/chorales --tokens pieces.json\n"
               "  sm1-run inspect model.sm1pkg\n"
               "  sm1-run generate --help");
-  std::vector<Command> commands = {addGenerate(tool), addLogits(tool),  addScore(tool),
-                                   addCall(tool),     addInspect(tool), addTokenize(tool)};
+  std::vector<Command> commands = {addGenerate(tool), addTokenize(tool), addDraw(tool), addRender(tool),  addReport(tool),
+                                   addScore(tool),    addLogits(tool),   addCall(tool), addInspect(tool), addState(tool)};
   return runTool(tool, commands, argc, argv);
 }

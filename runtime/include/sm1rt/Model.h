@@ -3,6 +3,8 @@
 #define SM1RT_MODEL_H
 
 #include "sm1rt/Error.h"
+#include "sm1rt/Generation.h"
+#include "sm1rt/StateFile.h"
 
 #include <cstdint>
 #include <functional>
@@ -20,14 +22,21 @@ class SequenceImpl;
 struct OpenOptions {
   /// Checkpoint directory or .safetensors file for an external package; empty: the package carries its weights.
   std::string params;
-  /// "auto", "cpu"; a device that the machine or the package lacks is an error, never a fallback.
+  /// "cpu"; "cuda" or "cuda:N" for a GPU; "auto" for the first GPU where a driver, a device and code for it are there, else the
+  /// CPU. A device that the machine or the package lacks is an error, never a fallback.
   std::string device = "auto";
-  /// Target to take from the package, e.g. "x86-64-v3"; empty: the best that this machine runs.
+  /// Target to take from the package, e.g. "x86-64-v3" or "sm_90"; empty: the best that the device runs.
   std::string isa;
   /// Worker threads including the caller; 0: one per available core.
   int threads = 0;
-  /// Rows that one pass over the layers handles at most; bounds the workspace. Results do not depend on it.
-  int64_t rowsPerPass = 256;
+  /// Rows that one pass over the layers handles at most; bounds the workspace; 0: what suits the device. Results do not depend on
+  /// it.
+  int64_t rowsPerPass = 0;
+  /// Kernels in CUDA C++ that take the place of generated ones, on a GPU: "KERNEL=FILE.cu" or "KERNEL=FILE.cu:FUNCTION". Each is
+  /// compiled by NVRTC and compared with the generated one before it is used; kernels/README.md has its parameters and the bounds.
+  std::vector<std::string> replace;
+  /// Leaves the comparison out.
+  bool trustReplacements = false;
   /// Called with one line per launch when set: kernel, device, layer, rows, microseconds.
   std::function<void(std::string_view)> trace;
 };
@@ -47,15 +56,18 @@ public:
   /// Tokens run through it since the start.
   int64_t position() const;
 
-  /// State `index` of the plan, dense [layers, shape...] F32 (no layers dimension when layers is 0).
+  /// State `index` of the plan, dense [layers, shape...] F32 (no layers dimension when layers is 0). Empty when the device was
+  /// lost.
   std::vector<float> read(size_t index) const;
   /// The reverse; `values` must have exactly the state's size, all finite.
   Expected<void> write(size_t index, const std::vector<float> &values);
 
-  /// Safetensors file with every state and the model's fingerprint. Written whole or not at all.
-  Expected<void> save(const std::string &path) const;
-  /// Refuses the state of another model.
-  Expected<void> load(const std::string &path);
+  /// Safetensors file with every state, the model's fingerprint, and the conversation unless it has no tokens. Written whole or not
+  /// at all. Refuses a conversation of fewer tokens than position() or of tokens that are not the model's.
+  Expected<void> save(const std::string &path, const Conversation &conversation = {}) const;
+  /// The reverse; returns the conversation, without tokens when none was saved. Refuses the state of another model; on an error the
+  /// sequence is as it was.
+  Expected<Conversation> load(const std::string &path);
 
 private:
   friend class Model;
@@ -89,8 +101,12 @@ public:
   ~Model();
 
   const Plan &plan() const;
-  /// e.g. "cpu (x86-64-v4, 2 threads)".
+  /// e.g. "cpu (x86-64-v4, 2 threads)", "cuda:0 (NVIDIA H200, sm_90, cubin)"; at the end what the code was made from.
   std::string deviceName() const;
+  /// The target of the package that runs, a key of Plan::programs.
+  std::string target() const;
+  /// Rows that one pass handles at most: what the options said, or what suits the device.
+  int64_t rowsPerPass() const;
   /// Hash of description, params, states and weights, 16 hex digits; what ties a saved state to its model. Reads all weights once.
   Expected<std::string> fingerprint() const;
   /// A sequence at its start. Like Sequence::fork it throws std::bad_alloc when the machine has no memory left.
@@ -101,10 +117,20 @@ public:
   /// On an error no sequence has changed.
   Expected<Outputs> run(std::string_view entry, const std::vector<Piece> &pieces);
 
+  /// Runs the prompts and goes on token by token, as `generation` chooses, until no piece wants another one. `selected` of a prompt
+  /// is ignored, its tokens are not read any more once it has got one. Afterwards a sequence has read all of its tokens but the
+  /// last (or that, too, when `take` ended it without `last` or `end`), as its position says. For models of tokens in, logits for
+  /// selected rows out. After an error sequences may have moved on.
+  Expected<void> generate(const std::vector<Piece> &prompts, const Generation &generation);
+
 private:
   explicit Model(std::unique_ptr<ModelImpl> impl);
   std::unique_ptr<ModelImpl> impl;
 };
+
+/// What to compile a model for that is to run on `device`, as OpenOptions names it: "native", and for a GPU its own architecture,
+/// "sm_90"; for "auto" that of the first GPU, if there is one. The error of a device that is not there.
+Expected<std::vector<std::string>> targetsFor(const std::string &device);
 
 } // namespace sm1rt
 

@@ -21,6 +21,8 @@ struct Package {
   static Expected<Package> open(const std::string &path);
   /// Code of a target that the plan lists.
   const FileTensor &code(std::string_view target) const;
+  /// Machine code of a GPU target beside its PTX; null where there is none.
+  const FileTensor *cubin(std::string_view target) const;
   /// Packed weight `weight` of layer `layer` in a self-contained package, in the mapping.
   const uint8_t *weightData(size_t weight, int64_t layer) const;
 };

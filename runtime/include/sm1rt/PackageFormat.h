@@ -10,7 +10,9 @@
  *
  * and the tensors are
  *
- *   "kernel/<target>"   U8 [bytes]   machine code of one target: flat, free of relocations, position independent
+ *   "kernel/<target>"   U8 [bytes]   code of one target. CPU: machine code, flat, free of relocations, position independent.
+ *                                    GPU: PTX text that ends with one NUL byte
+ *   "cubin/<target>"    U8 [bytes]   optional, GPU: machine code of the same kernels
  *   "weight/<name>"     packed weights, in a self-contained package; absent from an external one
  *
  * The plan (all keys required unless marked optional; unknown keys are ignored):
@@ -38,13 +40,17 @@
  *                {op: "channels_last"}         [C, a, b...] becomes [a*b..., C]; [C] stays [C]
  *                {op: "pad", to: n}            last dimension grows to n with zeros
  *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
+ *                {op: "fragments"}             [N, K] of 16 bits becomes [ceil(N/16), 2 ceil(K/32), 32, 8], what is missing is zero: for each
+ *                                              16 x 16 tile the A fragment of mma.m16n8k16, lane by lane
  *             dtype and shape are those after the last step
- *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4"
- *   hashes    {part: hex}                FNV-1a 64 of "source" and of each "kernel/<target>"; detects accidents, not malice
+ *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU)
+ *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>" and of each "cubin/<target>"; detects
+ *                                        accidents, not malice
  *
- * A program:
+ * A program of a CPU target:
  *
  *   kernels   [{name, offset}]           entry points in kernel/<target>
+ *   compute   optional, "f32" | "bf16": overrides the plan's for this target
  *   buffers   [{rows: "all" | "selected", stride, dtype}]   workspace, one [rows, stride] array each; row padding may hold anything
  *                                        I32 buffers hold tokens and have stride 1
  *   inputs    [buffer]                   one per plan input; -1 for states
@@ -62,6 +68,23 @@
  * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split
  * (0: never cut) except the last. Every task may use `scratch` bytes, 64-byte aligned, uninitialised. A launch starts after all
  * tasks of the one before it have finished.
+ *
+ * A program of a GPU target has the same keys, with these differences:
+ *
+ *   kernels   [{name}]                   no offset; name is the .entry of the PTX
+ *   entries   "prefill" and "step" may be different lists of launches over the same buffers
+ *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split}
+ *
+ * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime
+ * raises the kernel's limit); time_split is optional, 0 when absent; row_split and panel_split are at least 1. With n = rows of the
+ * run, selected rows, or segments, the grid is
+ *
+ *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
+ *   z = time_split ? ceil(rows of the longest segment / time_split) : 1, <= 65535
+ *
+ * and a launch with n = 0 is left out. A kernel's parameters, 8 bytes each, in this order: one pointer per arg, rowSegment,
+ * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments. Launches run in order, each sees what earlier
+ * ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
  *
  * Rows: the tokens of all sequences of a run, one after the other, without padding. Segment s owns rows segmentStart[s] to
  * segmentStart[s+1]-1, at least one. Strides are multiples of 16 elements, arrays start on 64 bytes.

@@ -9,14 +9,16 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sm1rt {
 
-/// Which rows a buffer or launch has: every row of the run, or those whose outputs were asked for.
-enum class RowSpace { All, Selected };
+/// Which rows a buffer or launch has: every row of the run, or those whose outputs were asked for. Launches on a GPU may also have
+/// one row per segment.
+enum class RowSpace { All, Selected, Segments };
 
 /// One state of a sequence: F32 [layers, shape...], channels are the first dimension of shape.
 struct PlanState {
@@ -56,7 +58,7 @@ struct PlanWeight {
 
 struct PlanKernel {
   std::string name;
-  uint64_t offset = 0; ///< bytes from the start of the target's code
+  uint64_t offset = 0; ///< bytes from the start of the target's code; 0 on a GPU, where the name is what counts
 };
 
 struct PlanBuffer {
@@ -72,11 +74,16 @@ struct PlanArg {
 };
 
 struct PlanLaunch {
+  static constexpr size_t argsLimit = 256;
+
   size_t kernel = 0;
   std::vector<PlanArg> args;
   RowSpace rows = RowSpace::All;
   int64_t rowSplit = 0, panels = 1, panelSplit = 0;
-  int64_t scratch = 0; ///< bytes per task
+  int64_t scratch = 0;   ///< bytes per task; CPU
+  int64_t threads = 0;   ///< per block; GPU
+  int64_t shared = 0;    ///< bytes of dynamic shared memory; GPU
+  int64_t timeSplit = 0; ///< GPU; 0: time is not cut
 };
 
 /// A single launch (layers 0, one in body) or a loop over layers.
@@ -86,6 +93,8 @@ struct PlanStep {
 };
 
 struct PlanProgram {
+  int capability = 0;         ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
+  DType compute = DType::F32; ///< the target's own, or the plan's
   std::vector<PlanKernel> kernels;
   std::vector<PlanBuffer> buffers;
   std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
@@ -104,6 +113,9 @@ struct Plan {
   std::map<std::string, PlanProgram, std::less<>> programs; ///< by target
   std::map<std::string, std::string> hashes;
 };
+
+/// Compute capability of a GPU target, 120 for "sm_120"; nothing for any other name.
+std::optional<int> gpuTarget(std::string_view target);
 
 /// Bytes of code of each target, from the package's "kernel/<target>" tensors.
 using CodeSizes = std::map<std::string, uint64_t, std::less<>>;

@@ -46,6 +46,11 @@ Expected<void> Grammar::accept(int32_t token) {
     return Error{fmt::format("token {}: id {}, the vocabulary has 0 to {}", tokensRead, token, vocabulary.size() - 1)};
   if (!allows(token))
     return Error{fmt::format("token {}: {} (id {}) cannot come here in a piece", tokensRead, vocabulary.name(token), token)};
+  advance(token);
+  return {};
+}
+
+void Grammar::advance(int32_t token) {
   ++tokensRead;
   TokenMeaning meaning = vocabulary.meaning(token);
   switch (meaning.field) {
@@ -85,7 +90,6 @@ Expected<void> Grammar::accept(int32_t token) {
     place = Place::Section;
     break;
   }
-  return {};
 }
 
 void Grammar::mask(float *logits, bool mayEnd) const {

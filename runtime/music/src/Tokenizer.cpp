@@ -16,6 +16,8 @@ constexpr int drumTrack = 4, otherTrack = 8;
 constexpr int lowestPitch = 21, highestPitch = 108;
 constexpr int maxDuration = 16;
 constexpr int64_t maxBars = 32768;
+/// Notes after cutting: one long note on every key would make hundreds of millions.
+constexpr size_t maxPlaced = 6'000'000;
 /// Sixteenths; starts closer to the grid than this are on it.
 constexpr double gridTolerance = 1e-4;
 
@@ -140,6 +142,8 @@ Placed placeV1(const MidiFile &file, GridReport &report) {
     bool split = note.end - note.start > maxDuration;
     report.splitNotes += split;
     while (note.start < note.end) {
+      if (placed.size() == maxPlaced)
+        return Error{fmt::format("cut at bar lines it has more than {} notes; cut it into shorter pieces", maxPlaced)};
       int64_t bar = note.start / sixteenthsPerBar, barEnd = (bar + 1) * sixteenthsPerBar;
       int64_t end = split ? std::min(note.end, barEnd) : note.end;
       placed.push_back(
@@ -218,23 +222,24 @@ private:
   int tempo = 0;
 };
 
-/// The counts of a report with what they count, in the order in which they are said.
+/// The counts of a report with what they count, one and many, in the order in which they are said.
 struct ReportRow {
   int64_t GridReport::*count;
-  const char *text;
+  const char *one, *many;
 };
 constexpr ReportRow reportRows[] = {
-    {&GridReport::movedStarts, "starts moved to the grid"},
-    {&GridReport::roundedDurations, "durations rounded"},
-    {&GridReport::clampedPitches, "pitches clamped to 21-108"},
-    {&GridReport::shortenedNotes, "notes shortened"},
-    {&GridReport::splitNotes, "long notes struck again at bar lines"},
-    {&GridReport::doubledNotes, "doubled notes left out"},
-    {&GridReport::misplacedNotes, "notes a bar early"},
-    {&GridReport::roundedTempos, "tempos rounded"},
-    {&GridReport::movedTempos, "tempo changes moved to the next bar"},
-    {&GridReport::unendedNotes, "notes without an end"},
-    {&GridReport::otherMetres, "with a metre other than four quarters a bar"},
+    {&GridReport::movedStarts, "start moved to the grid", "starts moved to the grid"},
+    {&GridReport::roundedDurations, "duration rounded", "durations rounded"},
+    {&GridReport::clampedPitches, "pitch clamped to 21-108", "pitches clamped to 21-108"},
+    {&GridReport::shortenedNotes, "note shortened", "notes shortened"},
+    {&GridReport::splitNotes, "long note struck again at bar lines", "long notes struck again at bar lines"},
+    {&GridReport::doubledNotes, "doubled note left out", "doubled notes left out"},
+    {&GridReport::misplacedNotes, "note a bar early", "notes a bar early"},
+    {&GridReport::roundedTempos, "tempo rounded", "tempos rounded"},
+    {&GridReport::movedTempos, "tempo change moved to the next bar", "tempo changes moved to the next bar"},
+    {&GridReport::unendedNotes, "note without an end", "notes without an end"},
+    {&GridReport::otherMetres, "file with a metre other than four quarters a bar",
+     "files with a metre other than four quarters a bar"},
 };
 
 } // namespace
@@ -259,7 +264,7 @@ std::string toString(const GridReport &report) {
   std::string text;
   for (const ReportRow &row : reportRows)
     if (report.*row.count > 0)
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", report.*row.count, row.text);
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", report.*row.count, report.*row.count == 1 ? row.one : row.many);
   return text;
 }
 

@@ -1,6 +1,7 @@
 // The conditioning vocabulary, checked once when it is read; after that every field's ids are sound.
 #include "sm1rt/music/VocabConfig.h"
 
+#include "Json.h"
 #include "Platform.h"
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <unordered_set>
 
 namespace sm1rt {
 namespace {
@@ -18,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t fileLimitBytes = 512 << 10;
 constexpr int64_t maxTokens = 1'000'000;
+constexpr size_t maxKeys = 4096;
 
 /// A value for a person. Lists and objects are only named: they may be nested deeper than the stack.
 std::string shown(const Json &value) { return value.is_structured() ? fmt::format("an {}", value.type_name()) : value.dump(); }
@@ -27,8 +30,8 @@ Expected<int64_t> wholeNumber(const Json &object, const char *key, int64_t least
   auto found = object.find(key);
   if (found == object.end() || !found->is_number_integer())
     return Error{fmt::format("'{}' is {}, a whole number is needed", key, found == object.end() ? "missing" : shown(*found))};
-  bool fits = found->is_number_unsigned() ? found->get<uint64_t>() <= uint64_t(most) : found->get<int64_t>() <= most;
-  if (!fits || found->get<int64_t>() < least)
+  bool wide = found->is_number_unsigned() && found->get<uint64_t>() > uint64_t(INT64_MAX);
+  if (wide || found->get<int64_t>() > most || found->get<int64_t>() < least)
     return Error{fmt::format("'{}' is {}, must be from {} to {}", key, found->dump(), least, most)};
   return found->get<int64_t>();
 }
@@ -64,11 +67,12 @@ Expected<void> readValues(const Json &object, ConditioningField &field) {
     return values.error();
   if ((*values)->empty())
     return Error{"'values' is empty; it needs at least one"};
+  std::unordered_set<std::string> seen;
   for (const Json &value : **values) {
     if (value.is_structured() || value.is_null())
       return Error{fmt::format("'values' has a {}, texts or numbers are needed", value.type_name())};
     std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    if (std::find(field.values.begin(), field.values.end(), text) != field.values.end())
+    if (!seen.insert(text).second)
       return Error{fmt::format("'values' has '{}' twice", text)};
     field.values.push_back(text);
   }
@@ -110,24 +114,21 @@ Expected<void> checkApart(std::vector<ConditioningField> fields) {
   return {};
 }
 
-/// nlohmann keeps the first of two equal keys without a word; a person who wrote two fields of one name wants to know.
-bool hasRepeatedKeys(const std::string &text) {
-  std::vector<std::vector<std::string>> open;
-  bool repeated = false;
-  auto watch = [&](int, Json::parse_event_t event, Json &value) {
-    if (event == Json::parse_event_t::object_start)
-      open.emplace_back();
-    else if (event == Json::parse_event_t::object_end)
-      open.pop_back();
-    else if (event == Json::parse_event_t::key) {
-      std::vector<std::string> &keys = open.back();
-      repeated |= std::find(keys.begin(), keys.end(), value.get<std::string>()) != keys.end();
-      keys.push_back(value.get<std::string>());
-    }
+/// Objects that keep their order find keys one by one, so a wide one would take hours.
+bool hasWideObject(const nlohmann::json &value) {
+  if (value.is_object() && value.size() > maxKeys)
     return true;
-  };
-  Json ignored = Json::parse(text, watch, /*allow_exceptions=*/false);
-  return repeated;
+  return value.is_structured() && std::any_of(value.begin(), value.end(), hasWideObject);
+}
+
+/// The document in its order, once it is known to be harmless: no key twice, not too deep, not too wide.
+Expected<Json> parseOrdered(const std::string &text, const std::string &name) {
+  Expected<nlohmann::json> strict = parseJson(text, name);
+  if (!strict)
+    return strict.error();
+  if (hasWideObject(*strict))
+    return Error{fmt::format("{}: an object has more than {} keys", name, maxKeys)};
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 Expected<double> parseNumber(const std::string &text) {
@@ -173,11 +174,12 @@ Expected<VocabConfig> VocabConfig::read(const std::string &path) {
 }
 
 Expected<VocabConfig> VocabConfig::parse(const std::string &text, const std::string &name) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded() || !json.is_object())
-    return Error{fmt::format("{}: {}", name, json.is_discarded() ? "no valid JSON" : "it is no JSON object")};
-  if (hasRepeatedKeys(text))
-    return Error{fmt::format("{}: a field or an entry of one is there twice", name)};
+  Expected<Json> parsed = parseOrdered(text, name);
+  if (!parsed)
+    return parsed.error();
+  const Json &json = *parsed;
+  if (!json.is_object())
+    return Error{fmt::format("{}: it is no JSON object", name)};
   VocabConfig config;
   Expected<int64_t> total = wholeNumber(json, "total_cond_tokens", 0, maxTokens);
   if (!total)
@@ -187,6 +189,8 @@ Expected<VocabConfig> VocabConfig::parse(const std::string &text, const std::str
   if (fields == json.end() || !fields->is_object())
     return Error{fmt::format("{}: 'bucket_config' is {}, must be an object of fields", name,
                              fields == json.end() ? "missing" : fields->type_name())};
+  if (config.total == 0 && !fields->empty())
+    return Error{fmt::format("{}: 'total_cond_tokens' is 0, field '{}' has no ids to take", name, fields->begin().key())};
   for (const auto &[key, value] : fields->items()) {
     Expected<ConditioningField> field = readField(key, value, config.total);
     if (!field)

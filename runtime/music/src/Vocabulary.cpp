@@ -27,10 +27,8 @@ constexpr std::array<FieldRow, 11> fieldRows = {{
     {Field::Duration, "DUR", 117, 16, 1, 1},
     {Field::Velocity, "VEL", 133, 8, 1, 1},
     {Field::Tempo, "TEMPO", 141, 17, 40, 10},
-    {Field::Section, "SECTION", 158, 3, 0, 1},
+    {Field::Section, "SECTION", 158, sectionCount, 0, 1},
 }};
-
-constexpr std::array<const char *, 3> sectionNames = {"early", "mid", "late"};
 
 const FieldRow &rowOf(Field field) {
   assert(field != Field::Conditioning);
@@ -38,6 +36,11 @@ const FieldRow &rowOf(Field field) {
 }
 
 } // namespace
+
+const char *sectionName(int section) {
+  constexpr std::array<const char *, sectionCount> names = {"early", "mid", "late"};
+  return names[size_t(section)];
+}
 
 Expected<Vocabulary> Vocabulary::ofSize(int64_t size) {
   if (size < musicTokens)
@@ -81,7 +84,7 @@ std::string Vocabulary::name(int32_t token) const {
     return fmt::format("COND {}", meaning.value);
   const FieldRow &row = rowOf(meaning.field);
   if (meaning.field == Field::Section)
-    return fmt::format("{} {}", row.name, sectionNames[size_t(meaning.value)]);
+    return fmt::format("{} {}", row.name, sectionName(meaning.value));
   return row.count == 1 ? row.name : fmt::format("{} {}", row.name, meaning.value);
 }
 

@@ -1,6 +1,7 @@
 // The CPU as a device.
 #include "CpuDevice.h"
 
+#include "../ChoiceRows.h"
 #include "CodeLoader.h"
 #include "ThreadPool.h"
 
@@ -94,8 +95,18 @@ public:
   Expected<void> download(const StridedCopy &copy) override { return copyRows(copy); }
   Expected<void> copy(const StridedCopy &copy) override { return copyRows(copy); }
 
-  Expected<void> load(const FileTensor &code, const PlanProgram &program) override;
+  Expected<void> move(const StateMove &move) override;
+  int64_t rowsPerPass() const override { return 256; } // what caches hold
+
+  Expected<void> load(const Package &package, const std::string &target) override;
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
+  Expected<void> sample(const SampleLaunch &launch) override;
+  Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override {
+    downloaded.assign(from, from + bytes);
+    return {};
+  }
+  Expected<const uint8_t *> endDownload() override { return downloaded.data(); }
+  bool runsAhead() const override { return false; }
   Expected<void> synchronize() override { return {}; }
 
 private:
@@ -111,11 +122,27 @@ private:
   std::optional<LoadedCode> code;
   PageMemory scratch; // one part per thread
   uint64_t scratchStride = 0;
+  std::vector<uint8_t> downloaded;
 };
 
 } // namespace
 
-Expected<void> CpuDevice::load(const FileTensor &file, const PlanProgram &program) {
+Expected<void> CpuDevice::move(const StateMove &move) {
+  for (int64_t p = 0; p < move.partCount; ++p)
+    for (int64_t segment = 0; segment < move.segments; ++segment) {
+      const StatePart &part = move.parts[p];
+      if (move.sequences[segment] == 0)
+        continue;
+      auto *own = reinterpret_cast<uint8_t *>(move.sequences[segment] + part.offset);
+      auto *block = reinterpret_cast<uint8_t *>(part.block + uint64_t(segment) * part.bytes);
+      std::memcpy(move.gather ? block : own, move.gather ? own : block, part.bytes);
+    }
+  return {};
+}
+
+Expected<void> CpuDevice::load(const Package &package, const std::string &target) {
+  const FileTensor &file = package.code(target);
+  const PlanProgram &program = package.plan.programs.find(target)->second;
   std::vector<uint64_t> offsets;
   for (const PlanKernel &kernel : program.kernels)
     offsets.push_back(kernel.offset);
@@ -161,6 +188,24 @@ Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
                         scratch.data(), scratchStride};
   pool.run(context.grid.tasks(), runTask, &context);
   return context.grid.tasks();
+}
+
+Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
+  auto *results = reinterpret_cast<sm1sampling::Chosen *>(launch.results);
+  for (int64_t row = 0; row < launch.rows; ++row) {
+    const uint8_t *choiceRow = launch.choices + uint64_t(row) * choiceRowBytes(launch.count);
+    sm1sampling::Choice choice;
+    std::memcpy(&choice, choiceRow, sizeof(choice));
+    if (choice.flags & sm1sampling::skipped)
+      continue;
+    sm1sampling::Chosen &result = results[row] = chooseByRow(launch.logits + row * launch.stride, launch.count, choiceRow);
+    bool good = result.status == sm1sampling::chosen;
+    if (launch.tokens)
+      launch.tokens[row] = good ? result.token : 0;
+    if (!good || (choice.flags & sm1sampling::stops) || result.token == choice.end)
+      launch.sequences[row] = 0;
+  }
+  return {};
 }
 
 std::unique_ptr<Device> makeCpuDevice(const std::string &target, int threads) {

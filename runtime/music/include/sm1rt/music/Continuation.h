@@ -3,6 +3,8 @@
 #define SM1RT_MUSIC_CONTINUATION_H
 
 #include "sm1rt/Error.h"
+#include "sm1rt/TokenChoice.h"
+#include "sm1rt/StateFile.h"
 #include "sm1rt/music/Grammar.h"
 #include "sm1rt/music/Sampler.h"
 
@@ -22,6 +24,11 @@ struct ContinuationOptions {
   int64_t minTokens = 0;
   /// New tokens after which the piece is cut.
   int64_t maxTokens = 2048;
+  /// New bars, exactly, however the model would have it: where it would end before, the next bar begins; where it would go on
+  /// after, the piece ends. 0: as the model likes. Comes before minTokens, not before maxTokens.
+  int64_t bars = 0;
+  /// SECTION value of each new bar; empty: as the model likes. Needs `bars` and the grammar, which knows where sections stand.
+  std::vector<int> sections;
 };
 
 /// The tokens of one sequence of a batch. Everything it chooses follows from its options, its index and the logits it is given.
@@ -32,12 +39,18 @@ public:
   static Expected<Continuation> start(const Vocabulary &vocabulary, const ContinuationOptions &options, std::vector<int32_t> prompt,
                                       uint64_t sequence);
 
-  /// Chooses the next token from logits [V] that follow the last token, and appends it. Not after done().
+  /// How the next token is to be chosen, by whoever has the logits [V] that follow the last token. Not after done().
+  TokenChoice choice() const;
+  /// Appends the token that was chosen so.
+  Expected<void> take(int32_t token);
+  /// Both at once, from logits on the host.
   Expected<int32_t> append(const float *logits);
 
   /// Prompt and new tokens.
   const std::vector<int32_t> &tokens() const { return list; }
   int64_t newTokens() const { return int64_t(list.size()) - promptSize; }
+  /// What a saved state needs beside the model's memory to go on from here.
+  Conversation conversation() const { return {list, options.sampling.seed, sequence}; }
   bool endedByItself() const { return list.back() == vocabulary.token(Field::Eos); }
   bool done() const { return endedByItself() || newTokens() >= options.maxTokens; }
 
@@ -47,14 +60,17 @@ private:
         sequence(sequence) {}
 
   Expected<void> readPrompt();
-  void maskOutsideMusic(float *logits) const;
-  Expected<int32_t> choose(const float *logits) const;
+  void barTokens(TokenChoice &choice) const;
+  void barOutsideMusic(TokenSet &barred) const;
+  void holdToBars(TokenChoice &choice) const;
+  void holdToSection(TokenSet &barred) const;
 
   Vocabulary vocabulary;
   ContinuationOptions options;
   Grammar grammar;
   std::vector<int32_t> list;
   int64_t promptSize;
+  int64_t newBars = 0;
   uint64_t sequence;
 };
 

@@ -19,6 +19,8 @@ public:
   bool allows(int32_t token) const;
   /// Moves past `token`; an error that names it and its place in the list, and no move, where it may not come next.
   Expected<void> accept(int32_t token);
+  /// Moves past any token below the vocabulary's size, as if it might come next.
+  void advance(int32_t token);
   /// Overwrites with minus infinity the logits [V] of tokens that may not come next; with `mayEnd` false also EOS. After BOS it
   /// always leaves at least one token, and never PAD, BOS or a conditioning id.
   void mask(float *logits, bool mayEnd) const;

@@ -6,6 +6,7 @@
 #include "sm1rt/music/Vocabulary.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -29,8 +30,16 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
 /// batch.
 double uniformAt(uint64_t seed, uint64_t sequence, uint64_t position);
 
-/// Makes every pitch that occurs in the last `window` of `tokens` less likely, once: positive logits are divided by `penalty`,
-/// negative ones multiplied. `logits` is [V].
+/// Ids begin to end-1.
+struct TokenRange {
+  int32_t begin, end;
+};
+
+/// Makes every id of `range` that occurs among `count` tokens less likely, once: positive logits are divided by `penalty`, negative
+/// ones multiplied. `logits` has `range.end` at least.
+void penaliseRepetition(float *logits, const int32_t *tokens, size_t count, TokenRange range, double penalty);
+
+/// The same for pitches, among the last `window` of `tokens`. `logits` is [V].
 void penaliseRepetition(float *logits, const std::vector<int32_t> &tokens, const Vocabulary &vocabulary, double penalty,
                         int64_t window);
 

@@ -20,6 +20,10 @@ struct TokenMeaning {
   int value;
 };
 
+/// early, mid, late: the thirds of a piece, numbered 0 to 2.
+constexpr int sectionCount = 3;
+const char *sectionName(int section);
+
 /// A vocabulary of V ids: N = V - 161 conditioning ids, then the 161 ids of music. A value; cheap to copy.
 class Vocabulary {
 public:

@@ -1,0 +1,29 @@
+// What a run and a generation keep while they are under way.
+#ifndef SM1RT_SRC_RUNCONTEXT_H
+#define SM1RT_SRC_RUNCONTEXT_H
+
+#include "ModelImpl.h"
+
+#include <functional>
+
+namespace sm1rt {
+
+/// A run of pieces through an entry.
+struct ModelImpl::RunContext {
+  std::string_view entry;
+  const std::vector<PlanStep> &steps;
+  const std::vector<Piece> &pieces;
+  std::vector<bool> written;                               // states that the entry writes
+  std::vector<SequenceImpl *> sequences;                   // per piece
+  std::vector<std::unique_ptr<DeviceBuffer>> pending;      // per piece, when there are several passes: its state so far
+  PassTables tables;                                       // of the current pass
+  PassSize size;                                           // likewise
+  std::function<Expected<void>(const Pass &)> takeResults; // called after each pass has been started
+
+  /// Memory that holds the state of a piece.
+  uint8_t *stateOf(size_t piece) const { return pending.empty() ? sequences[piece]->memory->address : pending[piece]->address; }
+};
+
+} // namespace sm1rt
+
+#endif // SM1RT_SRC_RUNCONTEXT_H

@@ -1,0 +1,52 @@
+// Memory of a pass: the program's buffers, the tables that kernels read, and the states of all sequences in blocks.
+#ifndef SM1RT_SRC_WORKSPACE_H
+#define SM1RT_SRC_WORKSPACE_H
+
+#include "Device.h"
+#include "StateLayout.h"
+
+#include <memory>
+#include <vector>
+
+namespace sm1rt {
+
+/// How large a pass is.
+struct PassSize {
+  int64_t rows, segments, selected;
+  int64_t longest; ///< rows of the longest segment
+};
+
+/// What kernels have to know of a pass, on the host.
+struct PassTables {
+  std::vector<int32_t> rowSegment, segmentStart, selected;
+  std::vector<uint64_t> sequences; ///< per segment, address of its sequence's memory
+};
+
+/// Kept from run to run and grown when a pass needs more.
+class Workspace {
+public:
+  /// Makes room; `rowsPerPass` is what growing aims at.
+  Expected<void> reserve(Device &device, const PlanProgram &program, const StateLayout &layout, const PassSize &size,
+                         int64_t rowsPerPass);
+  /// Sends the tables of a pass that fits, unless they are those of the last one. States in `written` are moved back.
+  Expected<void> sendTables(Device &device, const StateLayout &layout, const PassTables &tables, const std::vector<bool> &written);
+  /// Kernels have changed the tables.
+  void tablesChanged() { sent.clear(); }
+
+  /// Address of a layer of a state in the blocks of a pass of `segments` segments.
+  uint8_t *stateAddress(const StateLayout &layout, size_t state, bool in, int64_t layer, int64_t segments) const;
+
+  std::vector<std::unique_ptr<DeviceBuffer>> buffers; // per buffer of the program
+  RowTables rowTables;                                // of the tables sent last
+  StateMove gather{}, scatter{};                      // likewise
+
+private:
+  std::unique_ptr<DeviceBuffer> tables;
+  std::vector<std::unique_ptr<DeviceBuffer>> statesIn, statesOut; // per state: [layer][segment][extra][stride]
+  std::vector<uint8_t> sent, next;                                // bytes of the tables: on the device, and to be
+  int64_t rowCapacity = 0, selectedCapacity = 0, segmentCapacity = 0;
+};
+
+} // namespace sm1rt
+
+#endif // SM1RT_SRC_WORKSPACE_H

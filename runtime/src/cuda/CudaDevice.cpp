@@ -1,0 +1,344 @@
+// Launches, moves and copies in one stream. Nothing waits but downloads and synchronize().
+#include "CudaDevice.h"
+
+#include "../ChoiceRows.h"
+#include "../KernelCheck.h"
+#include "Graph.h"
+#include "Kernels.h"
+#include "Memory.h"
+#include "Module.h"
+#include "Replacement.h"
+#include "sm1rt/Model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace sm1rt {
+
+using namespace cuda;
+
+//===-- Choosing a target ---------------------------------------------------------------------------------------------------===//
+
+static std::string listTargets(const Plan &plan) {
+  std::string list;
+  for (auto &[target, program] : plan.programs)
+    list += (list.empty() ? "" : ", ") + target;
+  return list;
+}
+
+/// The highest target that the device runs: PTX goes to every later chip.
+static Expected<std::string> chooseTarget(const Package &package, const Context &context, const std::string &isa) {
+  const std::string *best = nullptr;
+  int highest = 0;
+  for (auto &[target, program] : package.plan.programs)
+    if (program.capability > highest && program.capability <= context.capability && (isa.empty() || isa == target)) {
+      best = &target;
+      highest = program.capability;
+    }
+  if (best)
+    return *best;
+  if (!isa.empty() && package.plan.programs.count(isa) == 0)
+    return Error{fmt::format("{}: no kernels for '{}', the package holds {}; recompile with --target={} or drop --isa",
+                             package.file.path(), isa, listTargets(package.plan), isa)};
+  return Error{fmt::format("{}: built for {}, {} ({}) is sm_{}; recompile with --target=sm_{}", package.file.path(),
+                           isa.empty() ? listTargets(package.plan) : isa, context.name(), context.deviceName, context.capability,
+                           context.capability)};
+}
+
+/// Machine code runs on chips of its own major version from its minor version on.
+static bool cubinFits(int target, int capability) { return target / 10 == capability / 10 && target <= capability; }
+
+static Expected<void> checkDriver(const Driver &driver, const std::string &what, std::string_view ptx) {
+  int needed = cudaVersionOfPtx(ptx);
+  if (driver.version >= needed)
+    return {};
+  return Error{fmt::format("{}: the driver is for CUDA {}, {} needs {}; update the driver, or pass --device=cpu", driver.library,
+                           cudaVersion(driver.version), what, cudaVersion(needed))};
+}
+
+/// PTX of a target, without the driver looking at it.
+static std::string_view ptxOf(const Package &package, const std::string &target) {
+  const FileTensor &code = package.code(target);
+  return {reinterpret_cast<const char *>(code.data), size_t(code.bytes)};
+}
+
+//===-- Device --------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+
+class CudaDevice : public Device {
+public:
+  explicit CudaDevice(std::shared_ptr<Context> context) : context(context), staging(context), answer(context), graphs(context) {}
+
+  std::string name() const override {
+    return fmt::format("{} ({}, {}, {})", context->name(), context->deviceName, target, codeKind);
+  }
+  std::string shortName() const override { return fmt::format("{}({},{})", context->name(), target, codeKind); }
+
+  Expected<std::unique_ptr<DeviceBuffer>> allocate(uint64_t bytes) override { return cuda::allocate(context, bytes); }
+  std::unique_ptr<DeviceBuffer> borrow(const void *, uint64_t) override { return nullptr; }
+  uint8_t *hostAddress(const DeviceBuffer &) override { return nullptr; }
+  Expected<void> clear(const DeviceBuffer &buffer) override;
+  Expected<void> upload(const StridedCopy &copy) override { return staging.upload(copy); }
+  Expected<void> download(const StridedCopy &copy) override { return staging.download(copy); }
+  Expected<void> copy(const StridedCopy &copy) override { return copyOnDevice(*context, copy); }
+  Expected<void> move(const StateMove &move) override;
+
+  // Enough rows to fill the chip with every kernel; more would only take memory.
+  int64_t rowsPerPass() const override { return 4096; }
+
+  Expected<void> load(const Package &package, const std::string &target) override;
+  Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
+  Expected<int64_t> launch(const DeviceLaunch &launch) override;
+  Expected<void> sample(const SampleLaunch &launch) override;
+  Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }
+  Expected<const uint8_t *> endDownload() override { return answer.end(); }
+  bool runsAhead() const override { return true; }
+  Expected<void> synchronize() override {
+    if (auto ready = context->enter(); !ready)
+      return ready;
+    return context->wait("waiting for the device");
+  }
+  Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) override {
+    return graphs.run(key, work);
+  }
+  void forgetRecordings() override { graphs.clear(); }
+
+private:
+  struct Function {
+    CUfunction handle;
+    std::string name;
+    LaunchShape shape = {}; ///< of a user's kernel
+  };
+  struct Grid {
+    int64_t x, y, z, threads, shared;
+  };
+  Expected<Module> loadCode(const Package &package);
+  Expected<void> findFunctions(const PlanProgram &program);
+  Expected<void> loadOwn(const char *ptx, std::initializer_list<std::pair<Function *, const char *>> functions, int64_t threads);
+  Expected<void> start(const Function &function, const Grid &grid, void **parameters);
+
+  std::shared_ptr<Context> context;
+  Staging staging;
+  Answer answer;
+  std::string target, codeKind;  ///< "cubin" or "PTX"
+  std::vector<Module> modules;   ///< the package's; the runtime's own
+  std::vector<Function> kernels; ///< by index in the program; each may come from any module
+  Function gatherStates{}, scatterStates{}, sampleTokens{};
+  std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
+  GraphCache graphs;                      // before modules and buffers go, graphs do
+};
+
+} // namespace
+
+Expected<void> CudaDevice::clear(const DeviceBuffer &buffer) {
+  if (auto ready = context->enter(); !ready)
+    return ready;
+  if (buffer.bytes == 0)
+    return {};
+  context->busy = true;
+  auto address = reinterpret_cast<CUdeviceptr>(buffer.address);
+  return context->check(context->driver.cuMemsetD8Async(address, 0, buffer.bytes, context->stream), "clearing memory");
+}
+
+//===-- Loading -------------------------------------------------------------------------------------------------------------===//
+
+/// The cubin where there is one for this chip; the PTX where there is none, or the driver finds it newer than itself.
+Expected<Module> CudaDevice::loadCode(const Package &package) {
+  int capability = package.plan.programs.find(target)->second.capability;
+  const FileTensor *cubin = package.cubin(target);
+  if (cubin && cubinFits(capability, context->capability))
+    if (auto module = Module::load(context, cubin->data, fmt::format("the cubin of {}", target))) {
+      codeKind = "cubin";
+      return module;
+    }
+  codeKind = "PTX";
+  if (auto able = checkDriver(context->driver, fmt::format("the PTX of {}", target), ptxOf(package, target)); !able)
+    return able.error();
+  return Module::load(context, ptxOf(package, target).data(), fmt::format("the PTX of {}", target));
+}
+
+Expected<void> CudaDevice::findFunctions(const PlanProgram &program) {
+  for (size_t index = 0; index < program.kernels.size(); ++index) {
+    const std::string &name = program.kernels[index].name;
+    auto function = modules.front().function(name);
+    if (!function)
+      return function.error();
+    BlockSize size = largestBlock(program, index);
+    if (auto prepared = prepareLaunch(*context, *function, name, size.threads, size.shared); !prepared)
+      return prepared;
+    kernels.push_back({*function, name});
+  }
+  return {};
+}
+
+/// Kernels of the runtime's own, from one module.
+Expected<void> CudaDevice::loadOwn(const char *ptx, std::initializer_list<std::pair<Function *, const char *>> functions,
+                                   int64_t threads) {
+  static const char *const what = "the runtime's own PTX";
+  if (auto able = checkDriver(context->driver, what, ptx); !able)
+    return able;
+  auto module = Module::load(context, ptx, what);
+  if (!module)
+    return module.error();
+  for (auto [function, name] : functions) {
+    auto found = module->function(name);
+    if (!found)
+      return found.error();
+    if (auto prepared = prepareLaunch(*context, *found, name, threads, 0); !prepared)
+      return prepared;
+    *function = {*found, name};
+  }
+  modules.push_back(std::move(*module));
+  return {};
+}
+
+static constexpr int64_t moveThreads = 256;
+
+Expected<void> CudaDevice::load(const Package &package, const std::string &chosen) {
+  target = chosen;
+  auto module = loadCode(package);
+  if (!module)
+    return module.error();
+  modules.push_back(std::move(*module));
+  if (auto found = findFunctions(package.plan.programs.find(target)->second); !found)
+    return found;
+  return loadOwn(statesPtx, {{&gatherStates, "sm1_gather_states"}, {&scatterStates, "sm1_scatter_states"}}, moveThreads);
+}
+
+/// Each is compared with the generated one first, unless the user vouches for it.
+Expected<void> CudaDevice::replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) {
+  const PlanProgram &program = package.plan.programs.find(target)->second;
+  for (const std::string &text : options.replace) {
+    auto replacement = parseReplacement(text);
+    if (!replacement)
+      return replacement.error();
+    auto loaded = loadReplacement(context, program, *replacement);
+    if (!loaded)
+      return loaded.error();
+    modules.push_back(std::move(loaded->module));
+    for (const ReplacingFunction &found : loaded->functions) {
+      Function generated = kernels[found.kernel], own{found.handle, found.name, found.shape};
+      auto choose = [&](bool replacing) { kernels[found.kernel] = replacing ? own : generated; };
+      if (!options.trustReplacements)
+        if (auto same = checkKernel({*this, package, program, weights, found.kernel, choose}); !same)
+          return Error{fmt::format("{} in place of kernel '{}': {}; correct it, or pass --trust to take it as it is", found.name,
+                                   program.kernels[found.kernel].name, same.error().message)};
+      choose(true);
+    }
+  }
+  return {};
+}
+
+//===-- Launching -----------------------------------------------------------------------------------------------------------===//
+
+static int64_t divideUp(int64_t value, int64_t by) { return (value - 1) / by + 1; }
+
+Expected<void> CudaDevice::start(const Function &function, const Grid &grid, void **parameters) {
+  if (auto ready = context->enter(); !ready)
+    return ready;
+  context->busy = true;
+  CUresult result =
+      context->driver.cuLaunchKernel(function.handle, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(grid.threads),
+                                     1, 1, unsigned(grid.shared), context->stream, parameters, nullptr);
+  if (result == success)
+    return {};
+  return context->error(result, fmt::format("launching kernel '{}' on a grid of {} x {} x {} blocks of {} threads with {} bytes of "
+                                            "shared memory",
+                                            function.name, grid.x, grid.y, grid.z, grid.threads, grid.shared));
+}
+
+Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
+  const PlanLaunch &plan = *launch.plan;
+  const Function &function = kernels[plan.kernel];
+  const LaunchShape &own = function.shape;
+  int64_t timeSplit = own.timeSplit.value_or(plan.timeSplit);
+  Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)), divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
+            timeSplit ? divideUp(launch.longest, timeSplit) : 1, own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
+  if (grid.z > 65535)
+    return Error{
+        fmt::format("{}: kernel '{}' cuts {} rows of a sequence into {} parts of {}, a grid has at most 65535; run shorter pieces",
+                    context->name(), function.name, launch.longest, grid.z, timeSplit)};
+  RowTables tables = launch.tables;
+  int64_t rows = launch.rows, segments = launch.segments;
+  void *parameters[PlanLaunch::argsLimit + 5];
+  size_t count = 0;
+  for (; count < plan.args.size(); ++count)
+    parameters[count] = const_cast<void **>(&launch.args[count]);
+  for (void *last : {static_cast<void *>(&tables.rowSegment), static_cast<void *>(&tables.segmentStart),
+                     static_cast<void *>(&tables.selected), static_cast<void *>(&rows), static_cast<void *>(&segments)})
+    parameters[count++] = last;
+  if (auto started = start(function, grid, parameters); !started)
+    return started.error();
+  return grid.x * grid.y * grid.z;
+}
+
+Expected<void> CudaDevice::move(const StateMove &move) {
+  int64_t pieces = move.partCount * move.segments;
+  if (pieces == 0)
+    return {};
+  StateMove values = move;
+  void *parameters[] = {&values.parts, &values.sequences, &values.partCount, &values.segments};
+  // A block goes on with the next piece where there are more than blocks.
+  return start(move.gather ? gatherStates : scatterStates, {std::min<int64_t>(pieces, 1 << 20), 1, 1, moveThreads, 0}, parameters);
+}
+
+/// Tokens that a block sorts in shared memory, 24 bytes each, which leaves room below the 48 KB that need no asking.
+static constexpr int64_t sharedTokens = 1024;
+static constexpr int64_t sampleThreads = 512; // of kernels/sample.cu
+
+Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
+  if (!sampleTokens.handle)
+    if (auto loaded = loadOwn(samplePtx, {{&sampleTokens, "sm1_sample"}}, sampleThreads); !loaded)
+      return loaded;
+  int64_t padded = 2;
+  while (padded < launch.count)
+    padded *= 2;
+  uint64_t room = padded > sharedTokens ? uint64_t(launch.rows * padded) * 24 : 0;
+  if (room > 0 && (!sortRoom || sortRoom->bytes < room)) {
+    sortRoom.reset();
+    auto allocated = allocate(room);
+    if (!allocated)
+      return allocated.error().in("sampling");
+    sortRoom = std::move(*allocated);
+  }
+  SampleLaunch values = launch;
+  int64_t choiceBytes = int64_t(choiceRowBytes(launch.count));
+  uint8_t *roomAddress = room > 0 ? sortRoom->address : nullptr;
+  void *parameters[] = {&values.logits, &values.stride,  &values.count,     &values.choices, &choiceBytes,
+                        &values.tokens, &values.results, &values.sequences, &roomAddress,    &padded};
+  return start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room > 0 ? 0 : padded * 24}, parameters);
+}
+
+//===-- Opening -------------------------------------------------------------------------------------------------------------===//
+
+Expected<std::string> cudaTarget(int ordinal) {
+  auto driver = Driver::load();
+  if (!driver)
+    return driver.error();
+  auto context = Context::open(*driver, ordinal);
+  if (!context)
+    return context.error();
+  return fmt::format("sm_{}", (*context)->capability);
+}
+
+Expected<OpenedDevice> openCudaDevice(const Package &package, int ordinal, const std::string &isa) {
+  const auto &programs = package.plan.programs;
+  if (std::none_of(programs.begin(), programs.end(), [](auto &program) { return program.second.capability > 0; }))
+    return Error{fmt::format("{}: built for {}, no GPU; recompile with --target=sm_XY, the name of your GPU's architecture",
+                             package.file.path(), listTargets(package.plan))};
+  auto driver = Driver::load();
+  if (!driver)
+    return driver.error();
+  auto context = Context::open(*driver, ordinal);
+  if (!context)
+    return context.error();
+  auto target = chooseTarget(package, **context, isa);
+  if (!target)
+    return target.error();
+  return OpenedDevice{std::make_unique<CudaDevice>(std::move(*context)), *target};
+}
+
+} // namespace sm1rt
