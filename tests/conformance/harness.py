@@ -6,6 +6,7 @@ output of zeros has error 1 and can pass nowhere.
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -16,20 +17,12 @@ DATA = HERE.parent / "data"
 sys.path.insert(0, str(HERE.parent / "reference"))
 import reference
 import tensors
+from devices import NAMES, Device, machine_isas
 
 TOLERANCE = 1e-5  # f32 against float64, at every length, in every bucket
 SKIPPED = 77      # the exit code that ctest shows as a skip
 STATES = ("h", "conv")
-
-AVX2 = {"avx2", "fma", "f16c"}
-AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-
-
-def machine_isas():
-    """Targets of a default package that this machine executes."""
-    with open("/proc/cpuinfo") as file:
-        flags = set(next((line for line in file if line.startswith("flags")), "").split())
-    return [isa for isa, needs in (("x86-64-v3", AVX2), ("x86-64-v4", AVX2 | AVX512)) if needs <= flags]
+SETTING = re.compile(r"[A-Z][A-Z0-9_]*=")
 
 
 class Report:
@@ -70,31 +63,42 @@ class Report:
 
 
 class Programs:
-    """sm1c and sm1-run of one build, with a folder for what they write."""
+    """sm1c and sm1-run of one build on one device, with a folder for what they write."""
 
-    def __init__(self, bin_folder, work):
+    def __init__(self, bin_folder, work, device=None):
+        self.device = device or Device()
         self.sm1c = str(pathlib.Path(bin_folder) / "sm1c")
         self.sm1_run = str(pathlib.Path(bin_folder) / "sm1-run")
         self.work = pathlib.Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
         # A checkpoint directory given to sm1-run is compiled into a cache; keep the user's own out of it.
-        self.environment = {**os.environ, "XDG_CACHE_HOME": str(self.work / "cache")}
+        self.environment = {**os.environ, "XDG_CACHE_HOME": str(self.work / "cache"), **self.device.environment}
+
+    def on_cpu(self):
+        """The same programs and folder, for figures to compare a GPU's with."""
+        return Programs(pathlib.Path(self.sm1c).parent, self.work)
 
     def run(self, *command, **options):
-        """A finished process with its text; never raises for its exit code."""
-        command = [str(word) for word in command]
-        return subprocess.run(command, capture_output=True, text=True, env=self.environment, stdin=subprocess.DEVNULL, **options)
+        """A finished process with its text; never raises for its exit code. Words NAME=VALUE go to its environment, as with env."""
+        words = [str(word) for word in command]
+        settings = dict(word.split("=", 1) for word in words if SETTING.match(word))
+        command = [word for word in words if not SETTING.match(word)]
+        environment = {**self.environment, **settings}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, **options)
 
     def must(self, *command):
-        """Standard output of a command that has to succeed."""
+        """Standard output of a command that has to succeed; standard error is kept in `said`."""
         done = self.run(*command)
         if done.returncode:
             sys.exit(f"FAILED  {' '.join(map(str, command))}\nexit code {done.returncode}\n{done.stdout}{done.stderr}")
+        self.said = done.stderr
         return done.stdout
 
-    def compile(self, source, name, *options):
+    def compile(self, source, name, *options, for_host=False):
+        """A package for the device, or for the targets among the options; `for_host`: also for the CPU."""
         package = self.work / f"{name}.sm1pkg"
-        self.must(self.sm1c, source, "-o", package, *options)
+        named = any(str(option).startswith("--target") for option in options)
+        self.must(self.sm1c, source, "-o", package, *options, *([] if named else self.device.compile_options(for_host)))
         return package
 
     def spec(self, checkpoint):
@@ -103,17 +107,21 @@ class Programs:
 
     def logits(self, model, given, *options):
         """Runs `sm1-run logits` on {"tokens", ...}, returns {"logits", "state_out.h", "state_out.conv"}."""
-        return self._transform(("logits", model), "--tokens", given, options)
+        return self._transform(self.must, ("logits", model), "--tokens", given, options)
 
     def call(self, package, entry, given, *options):
-        return self._transform(("call", package, f"--entry={entry}"), "--in", given, options)
+        return self._transform(self.must, ("call", package, f"--entry={entry}"), "--in", given, options)
 
-    def _transform(self, command, flag, given, options):
+    def try_call(self, package, entry, given, *options):
+        """The same; None where the program fails."""
+        return self._transform(self.run, ("call", package, f"--entry={entry}"), "--in", given, options)
+
+    def _transform(self, run, command, flag, given, options):
         source, target = self.work / "in.safetensors", self.work / "out.safetensors"
         tensors.save(source, given)
         target.unlink(missing_ok=True)
-        self.must(self.sm1_run, *command, flag, source, "--out", target, *options)
-        return tensors.load(target)
+        run(self.sm1_run, *command, flag, source, "--out", target, *self.device.options, *options)
+        return tensors.load(target) if target.exists() else None
 
 
 def state_of(outputs):
@@ -136,3 +144,21 @@ def parser(description):
     made.add_argument("--bin", required=True, help="folder of sm1c and sm1-run")
     made.add_argument("--work", required=True, help="folder to write in")
     return made
+
+
+def device_parser(description):
+    """The same for scripts that run on every device; SM1_TEST_DEVICE is the device where --device names none."""
+    made = parser(description)
+    made.add_argument("--device", choices=NAMES, default=os.environ.get("SM1_TEST_DEVICE", "cpu"))
+    made.add_argument("--target", default="sm_90", help="what GPU packages are compiled for")
+    made.add_argument("--emulator", help="library of the emulated driver")
+    return made
+
+
+def programs_of(arguments):
+    """Programs on the device that was asked for; ends as a visible skip where it is not there."""
+    device = Device(arguments.device, arguments.target, arguments.emulator)
+    if device.missing():
+        print(f"SKIPPED everything: {device.missing()}")
+        sys.exit(SKIPPED)
+    return Programs(arguments.bin, arguments.work, device)

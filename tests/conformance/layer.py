@@ -1,30 +1,39 @@
 #!/usr/bin/env python3
 """A single layer, tensors and state in and out: kernels/specs/sm1-layer.mlir through `sm1-run call`, against float64.
 
-  layer.py --bin DIR --work DIR --spec sm1-layer.mlir
+  layer.py --bin DIR --work DIR [--device NAME] --spec sm1-layer.mlir
+
+On the emulator the layer is narrow: 24 channels, where the published one has 704. A GPU has the CPU's bits.
 """
 import pathlib
+import re
 import subprocess
 import sys
 
 import numpy as np
 
-from harness import HERE, STATES, Programs, Report, parser, state_of
+from harness import HERE, STATES, Report, device_parser, programs_of, state_of
 import reference
 import tensors
 
 NAMES = {"streams": ("y",), "states": ("state_out.h", "state_out.conv")}
+# Sizes in the description: the model's, the inner, twice and three times that, the MLP's.
+NARROW = {704: 24, 1408: 48, 2816: 96, 4224: 144, 1920: 40}
 
 
-def published_layer(programs):
-    """A checkpoint of one layer at the published width, and its parameters as a file without the prefix `layers.0.`."""
+def checkpoint_layer(programs, *sizes):
+    """A checkpoint of one layer, and its parameters as a file without the prefix `layers.0.`."""
     checkpoint = programs.work / "one-layer"
     maker = HERE.parent / "tools" / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), str(checkpoint), "--layers=1", "--vocab=8"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, str(maker), str(checkpoint), "--layers=1", "--vocab=8", *sizes], check=True, stdout=subprocess.DEVNULL)
     loaded = tensors.load(checkpoint / "model.safetensors")
     params = programs.work / "layer.safetensors"
     tensors.save(params, {name[9:]: value for name, value in loaded.items() if name.startswith("layers.0.")})
     return checkpoint, params
+
+
+def narrow(spec):
+    return re.sub(r"(?<=[<x])\d+(?=x)", lambda size: str(NARROW.get(int(size[0]), int(size[0]))), spec)
 
 
 def run_reference(model, x, state):
@@ -41,21 +50,26 @@ def run_reference(model, x, state):
 
 
 def main():
-    arguments = parser(__doc__)
+    arguments = device_parser(__doc__)
     arguments.add_argument("--spec", required=True, type=pathlib.Path)
     a = arguments.parse_args()
-    programs, report = Programs(a.bin, a.work), Report()
-    checkpoint, params = published_layer(programs)
-    package = programs.compile(a.spec, "layer", f"--params={params}")
+    programs, report = programs_of(a), Report()
+    width, length, sizes, spec = 704, 37, [], a.spec
+    if programs.device.is_emulated:
+        width, length, sizes, spec = 24, 20, ["--d-model=24", "--d-ff=40"], programs.work / "narrow.mlir"
+        spec.write_text(narrow(a.spec.read_text()))
+    checkpoint, params = checkpoint_layer(programs, *sizes)
+    package = programs.compile(spec, "layer", f"--params={params}", for_host=True)
     model = reference.Sm1(str(checkpoint))
     random = np.random.RandomState(5)
-    x = random.standard_normal((2, 37, 704)).astype(np.float32)
+    x = random.standard_normal((2, length, width)).astype(np.float32)
     state = [random.standard_normal(part.shape).astype(np.float32) for part in model.zero_state(2)]
     expected = run_reference(model, x, state)
 
     given = {"x": x, "state_in.h": state[0][:, 0], "state_in.conv": state[1][:, 0]}
     whole = programs.call(package, "prefill", given)
     report.close(whole, expected, "prefill", **NAMES)
+    report.same_bits(whole, programs.on_cpu().call(package, "prefill", given), "prefill against the CPU")
 
     rows = []
     for t in range(x.shape[1]):

@@ -63,9 +63,9 @@ def check_misfits(programs, report):
              b"\x00\x90\x7f\x40\x18\x80\x7f\x40\x00\x90\x30\x40\x00\x80\x30\x40" + b"\x88\x50\x80\x40\x40\x00\xff\x2f\x00")
     source, out = programs.work / "odd.mid", programs.work / "odd.json"
     source.write_bytes(midi(track))
-    for tokenizer, phrase in (("v0", "1 notes shortened"), ("v1", "1 long notes struck again at bar lines")):
+    for tokenizer, phrase in (("v0", "1 note shortened"), ("v1", "1 long note struck again at bar lines")):
         output = programs.must(programs.sm1_run, "tokenize", source, "-o", out, f"--tokenizer={tokenizer}")
-        for text in ("2 starts moved to the grid", "1 pitches clamped", "1 tempos rounded", phrase):
+        for text in ("2 starts moved to the grid", "1 pitch clamped", "1 tempo rounded", phrase):
             report.check(text in output, f"{tokenizer}: {text!r} is not said: {output}")
         report.check(json.loads((programs.work / "odd.info.json").read_text())["tokenizer"] == tokenizer, "tokenizer not recorded")
 

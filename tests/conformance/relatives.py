@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """A relative of SM1 from its description alone: seeded random parameters, every way of running it, against float64.
 
-  relatives.py --bin DIR --work DIR --spec min-gru.mlir [--vocab 50]
+  relatives.py --bin DIR --work DIR [--device NAME] --spec min-gru.mlir [--vocab 50]
 """
 import pathlib
 import sys
 
 import numpy as np
 
-from harness import Programs, Report, machine_isas, parser, random_tokens
+from harness import Report, device_parser, programs_of, random_tokens
 import spec_reference
 import tensors
 
@@ -47,46 +47,40 @@ def states_of(expected):
     return tuple(name for name in expected if name.startswith("state_out."))
 
 
-def variants():
-    """(mode, further options) of every run of `sm1-run logits`."""
-    for isa in machine_isas():
-        for mode in ("prefill", "step", "chunked:7"):
-            yield mode, [f"--mode={mode}", f"--isa={isa}", "--threads=2"]
-    yield "prefill", ["--mode=prefill", "--threads=1"]
-
-
 def check_runs(programs, report, package, given, expected, name):
     """Every mode and target within the tolerance, and the same bits; `call` too, which knows the description's own names."""
-    first = None
-    for mode, options in variants():
-        got = programs.logits(package, given, *options)
-        text = f"{name}, {' '.join(options)}"
-        worst = report.close(got, expected, text, states=states_of(expected))
-        if first is None:
-            first = {output: got[output] for output in expected}
-            print(f"{name}: largest relative error {worst:.2e}")
-        report.same_bits(got, first, f"{text} against the first run")
+    got = programs.on_cpu().logits(package, given, "--threads=1")
+    first = {output: got[output] for output in expected}
+    for options in programs.device.variants(few=True):
+        for mode in ("prefill", "step", "chunked:7"):
+            text = f"{name}, {mode} {' '.join(options)}"
+            got = programs.logits(package, given, f"--mode={mode}", *options)
+            worst = report.close(got, expected, text, states=states_of(expected))
+            report.same_bits(got, first, f"{text} against one thread of the CPU")
+    print(f"{name}: largest relative error {worst:.2e}")
     report.same_bits(programs.call(package, "prefill", given), first, f"{name}, call against logits")
 
 
 def main():
-    arguments = parser(__doc__)
+    arguments = device_parser(__doc__)
     arguments.add_argument("--spec", required=True, type=pathlib.Path)
     arguments.add_argument("--vocab", type=int, default=50)
     a = arguments.parse_args()
-    programs, report = Programs(a.bin, a.work), Report()
-    if len(machine_isas()) < 2:
-        report.skip("kernels for x86-64-v4: this machine has no AVX-512")
+    programs, report = programs_of(a), Report()
+    if programs.device.skip_reason():
+        report.skip(programs.device.skip_reason())
     model = printed(programs, a.spec, "model")
     file = random_params(programs, model, "model", 21)
-    package, params = programs.compile(a.spec, "model", f"--params={file}"), tensors.load(file)
+    package, params = programs.compile(a.spec, "model", f"--params={file}", for_host=True), tensors.load(file)
 
-    whole = {"tokens": random_tokens(22, a.vocab, 3, 150)}
+    small = programs.device.is_emulated
+    whole = {"tokens": random_tokens(22, a.vocab, 2, 20) if small else random_tokens(22, a.vocab, 3, 150)}
     check_runs(programs, report, package, whole, spec_reference.run(model, params, whole), "from zero state")
 
-    tokens = random_tokens(23, a.vocab, len(LENGTHS), int(LENGTHS.max()))
+    lengths = LENGTHS // 4 + 1 if small else LENGTHS
+    tokens = random_tokens(23, a.vocab, len(lengths), int(lengths.max()))
     states = spec_reference.random_inputs(model, *tokens.shape, 24)
-    given = {**states, "tokens": tokens, "lengths": LENGTHS}
+    given = {**states, "tokens": tokens, "lengths": lengths}
     check_runs(programs, report, package, given, ragged_reference(model, params, given), "ragged, from drawn states")
     return report.finish()
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Compares the scan alone, kernels/specs/scan.mlir, with tests/data/golden/scan: odd widths, slow and fast decays, to 4096 tokens.
 
-  scan.py --bin DIR --work DIR --spec scan.mlir
+  scan.py --bin DIR --work DIR [--device NAME] --spec scan.mlir
 
-The description is compiled once per golden, with the golden's number of channels put in place of its own.
+The description is compiled once per golden, with the golden's number of channels put in place of its own. A GPU has the CPU's bits.
 """
 import pathlib
 import re
 import sys
 
-from harness import DATA, Programs, Report, machine_isas, parser
+from harness import DATA, Report, device_parser, programs_of
 import tensors
 
 NAMES = {"streams": ("h",), "states": ("last",)}
@@ -28,25 +28,23 @@ def check(programs, report, spec, golden):
     channels = expected["decay"].shape[-1]
     source = programs.work / f"{golden.stem}.mlir"
     source.write_text(with_channels(spec, channels))
-    package = programs.compile(source, golden.stem)
+    package = programs.compile(source, golden.stem, for_host=True)
     given = {name: expected[name] for name in ("decay", "input", "init")}
 
-    first = None
-    for isa in machine_isas():
-        for threads in (1, 2):
-            for entry in ["prefill", "step"] if expected["decay"].shape[1] == 1 else ["prefill"]:
-                name = f"{golden.stem} {entry} {isa} {threads} threads"
-                got = programs.call(package, entry, given, f"--isa={isa}", f"--threads={threads}")
-                report.close(got, expected, name, **NAMES)
-                first = first or got
-                report.same_bits(got, first, name)
+    first = programs.on_cpu().call(package, "prefill", given)
+    for options in programs.device.variants():
+        for entry in ["prefill", "step"] if expected["decay"].shape[1] == 1 else ["prefill"]:
+            name = f"{golden.stem} {entry} {' '.join(options)}"
+            got = programs.call(package, entry, given, *options)
+            report.close(got, expected, name, **NAMES)
+            report.same_bits(got, first, name)
 
 
 def main():
-    arguments = parser(__doc__)
+    arguments = device_parser(__doc__)
     arguments.add_argument("--spec", required=True, type=pathlib.Path)
     a = arguments.parse_args()
-    programs, report = Programs(a.bin, a.work), Report()
+    programs, report = programs_of(a), Report()
     for golden in sorted((DATA / "golden" / "scan").glob("*.safetensors")):
         check(programs, report, a.spec.read_text(), golden)
     return report.finish()

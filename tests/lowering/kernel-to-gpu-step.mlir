@@ -75,7 +75,6 @@ sm1.model @model_of_step(%x: !x {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // CHECK: nvvm.mma.sync {{.*}} C[%[[M0]],
 // CHECK-COUNT-4: memref.store %{{.*}}, %[[PARTS]]
 // CHECK: nvvm.barrier
-// CHECK: scf.if
 // CHECK: %[[P0:.*]] = memref.load %[[PARTS]][%c0,
 // CHECK: %[[T0:.*]] = arith.addf %[[P0]],
 // CHECK: %[[P1:.*]] = memref.load %[[PARTS]][%c1,

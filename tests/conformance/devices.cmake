@@ -1,0 +1,68 @@
+# The suite on GPUs: on the emulator in every run, at small sizes; on a real GPU (`ctest -L cuda`, tools/test-gpu) at full ones. A machine
+# without one shows each of those as skipped.
+set(SM1_GPU_TEST_TARGET sm_90 CACHE STRING "What tests compile GPU packages for; an older GPU wants its own chip's name")
+
+# sm1_on_devices(NAME SECONDS SCRIPT [ARGS...] [EMULATED ARGS...]): NAME.emulated, with the arguments behind EMULATED, and NAME.cuda, from
+# the fixtures in the variable `fixtures`.
+function(sm1_on_devices name seconds script)
+  cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "EMULATED")
+  sm1_conformance(${name}.emulated "quick;emulated" ${seconds} ${script} ${arg_UNPARSED_ARGUMENTS} ${arg_EMULATED}
+    --device=emulated --target=${SM1_GPU_TEST_TARGET} --emulator "$<TARGET_FILE:sm1-emulated-cuda>")
+  sm1_conformance(${name}.cuda cuda 1500 ${script} ${arg_UNPARSED_ARGUMENTS} --device=cuda --target=${SM1_GPU_TEST_TARGET})
+endfunction()
+
+set(models tiny-a tiny-b tiny-c tiny-d)
+set(gpuTargets "--target=native,${SM1_GPU_TEST_TARGET}")
+foreach(model ${models})
+  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${gpuTargets})
+endforeach()
+sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" ${gpuTargets} --weights=bf16 --compute=bf16)
+
+# As many positions as cross a block's rows in a batch, and no more: the emulator takes its time.
+set(enough 1 35 40 20)
+foreach(model positions IN ZIP_LISTS models enough)
+  set(fixtures ${model}-gpu)
+  sm1_on_devices(goldens.${model} 600 goldens.py --package "${SM1_PACKAGES}/${model}-gpu.sm1pkg"
+    --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=${positions})
+endforeach()
+set(fixtures tiny-d-gpu)
+sm1_on_devices(batching.tiny-d 600 batching.py --package "${SM1_PACKAGES}/tiny-d-gpu.sm1pkg" --vocab 130)
+set(fixtures tiny-a-gpu-bf16)
+sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
+
+set(fixtures "")
+sm1_on_devices(goldens.scan 300 scan.py --spec "${specs}/scan.mlir")
+sm1_on_devices(goldens.layer 300 layer.py --spec "${specs}/sm1-layer.mlir")
+sm1_on_devices(math-functions 300 math_functions.py)
+sm1_on_devices(mutations 600 mutations.py)
+sm1_on_devices(relatives.min-gru 600 relatives.py --spec "${specs}/min-gru.mlir")
+sm1_on_devices(storage 600 storage.py --checkpoint "${chorales}")
+sm1_on_devices(shapes 600 shapes.py)
+sm1_conformance(shapes quick 300 shapes.py)
+
+# What only the emulator can show: races and planted bugs.
+set(onEmulator --device=emulated --target=${SM1_GPU_TEST_TARGET} --emulator "$<TARGET_FILE:sm1-emulated-cuda>")
+sm1_conformance(kernels.emulated "quick;emulated" 900 kernels.py ${onEmulator})
+sm1_conformance(planted.emulated "quick;emulated" 900 planted.py ${onEmulator})
+
+# PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything in the slow tier.
+sm1_conformance(ptx-static quick 600 ptx_static.py --few)
+sm1_conformance(ptx-static.all slow 1800 ptx_static.py)
+
+# The trained model on a GPU: bf16 by bf16, and f32 weights for the tokens.
+sm1_package(chorales-gpu cuda "${chorales}" ${gpuTargets})
+sm1_package(chorales-gpu-f32 cuda "${chorales}" ${gpuTargets} --weights=f32)
+sm1_package(chorales-gpu-closed-form cuda "${chorales}" ${gpuTargets} --form=closed_form --compute=f32)
+set(fixtures chorales-gpu chorales-gpu-f32 chorales-gpu-closed-form)
+sm1_conformance(score.chorales.cuda cuda 900 score.py --checkpoint "${chorales}" --exact "${SM1_PACKAGES}/chorales-gpu.sm1pkg"
+  --greedy "${SM1_PACKAGES}/chorales-gpu-f32.sm1pkg" --closed-form "${SM1_PACKAGES}/chorales-gpu-closed-form.sm1pkg" --device=cuda
+  --target=${SM1_GPU_TEST_TARGET})
+sm1_conformance(states.cuda cuda 900 states.py --package "${SM1_PACKAGES}/chorales-gpu-f32.sm1pkg" --checkpoint "${chorales}" --device=cuda
+  --target=${SM1_GPU_TEST_TARGET})
+
+# The published configuration on a GPU, f32 to float64.
+sm1_package(full-130m-gpu cuda "${full}" --weights-in=external ${gpuTargets})
+set_tests_properties(package.full-130m-gpu PROPERTIES FIXTURES_REQUIRED full-130m-checkpoint)
+set(fixtures full-130m-checkpoint full-130m-gpu)
+sm1_conformance(goldens.full-130m.cuda cuda 1500 goldens.py --package "${SM1_PACKAGES}/full-130m-gpu.sm1pkg"
+  --golden "${golden}/full-130m.safetensors" --few --device=cuda --target=${SM1_GPU_TEST_TARGET} -- "--params=${full}")

@@ -1,0 +1,76 @@
+"""What the suite runs on: `cpu`; `emulated`, the very PTX on the emulator, which takes the driver's place; `cuda`, a real GPU.
+
+A test is written once. It asks its device which targets to compile for, which options sm1-run takes, and in which variants a result
+has to come out the same: instruction sets and threads on a CPU, orders of threads on the emulator.
+"""
+import ctypes
+import os
+import pathlib
+
+NAMES = ("cpu", "emulated", "cuda")
+SCHEDULES = ("warps", "warps-reversed", "shuffled:1", "threads")  # the order in which the emulator lets threads go on
+
+AVX2 = {"avx2", "fma", "f16c"}
+AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+
+
+def machine_isas():
+    """Targets of a default package that this machine executes."""
+    with open("/proc/cpuinfo") as file:
+        flags = set(next((line for line in file if line.startswith("flags")), "").split())
+    return [isa for isa, needs in (("x86-64-v3", AVX2), ("x86-64-v4", AVX2 | AVX512)) if needs <= flags]
+
+
+def missing_gpu(target):
+    """Why code for `target` cannot run on the first GPU of this machine; empty if it can."""
+    try:
+        driver = ctypes.CDLL(os.environ.get("SM1_CUDA_DRIVER", "libcuda.so.1"))
+    except OSError:
+        return "there is no NVIDIA driver (libcuda.so.1)"
+    count, parts = ctypes.c_int(0), (ctypes.c_int(0), ctypes.c_int(0))
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "the driver finds no GPU"
+    for part, attribute in zip(parts, (75, 76)):  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+        driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, 0)
+    capability = parts[0].value * 10 + parts[1].value
+    if capability < int(target[len("sm_") :]):
+        return f"the GPU is sm_{capability}, packages are for {target}; configure with -DSM1_GPU_TEST_TARGET=sm_{capability}"
+    return ""
+
+
+class Device:
+    """One of NAMES. `target` is what GPU packages are compiled for, `emulator` the path of the emulator's library."""
+
+    def __init__(self, name="cpu", target="sm_90", emulator=None):
+        self.name, self.target, self.emulator = name, target, emulator
+        self.is_gpu, self.is_emulated = name != "cpu", name == "emulated"
+        self.host = (machine_isas() or ["native"])[-1]
+        self.options = ["--device=cuda" if self.is_gpu else "--device=cpu"]
+        # Reads of shared memory that nobody wrote count as findings everywhere.
+        self.environment = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1"} if self.is_emulated else {}
+
+    def missing(self):
+        """Why nothing can run here; empty if it can."""
+        if self.name == "cuda":
+            return missing_gpu(self.target)
+        if self.is_emulated and not pathlib.Path(self.emulator or "").is_file():
+            return f"no emulator at {self.emulator}"
+        return ""
+
+    def compile_options(self, for_host=False):
+        """Targets of a package; `for_host`: also for the CPU, to compare with."""
+        if not self.is_gpu:
+            return ["--target=native"]
+        return [f"--target={self.host},{self.target}" if for_host else f"--target={self.target}"]
+
+    def variants(self, few=False):
+        """Options of sm1-run, NAME=VALUE among them for the environment, that must not change a bit. `few`: the most different ones."""
+        if self.is_emulated:
+            return [[f"SM1_EMULATOR_SCHEDULE={schedule}"] for schedule in (SCHEDULES[:1] + SCHEDULES[-1:] if few else SCHEDULES)]
+        if self.is_gpu:
+            return [[]]
+        return [[f"--isa={isa}", f"--threads={threads}"] for isa in machine_isas() for threads in ((2,) if few else (2, 1))]
+
+    def skip_reason(self):
+        """What a CPU cannot show here."""
+        return "" if self.is_gpu or len(machine_isas()) > 1 else "kernels for x86-64-v4: this machine has no AVX-512"

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Every kernel of every description in kernels/specs on the emulator, in every arithmetic, prefill and step, and under every order of
+threads: no race, no read of memory that nobody wrote, no access outside a buffer, and the same bits under every order.
+
+  kernels.py --bin DIR --work DIR --emulator LIBRARY [--target sm_90]
+
+A finding of the emulator fails the program that runs the kernel, and so the test. Descriptions are made narrow, with widths that are
+no multiples of 16. At the end stands how many kernels ran; one that no run reaches is a failure.
+"""
+import re
+import sys
+
+import numpy as np
+
+from devices import SCHEDULES
+from harness import HERE, Report, device_parser, programs_of
+from layer import narrow
+from relatives import printed, random_params
+from shapes import NARROW, resized
+import spec_reference
+import tensors
+
+SPECS = HERE.parent.parent / "kernels" / "specs"
+ARITHMETICS = {
+    "f32": ["--weights=f32", "--compute=f32"],
+    "bf16 stored": ["--weights=bf16", "--compute=f32"],
+    "f16 stored": ["--weights=f16", "--compute=f32"],
+    "bf16": ["--weights=bf16", "--compute=bf16"],
+    "closed form": ["--weights=f32", "--compute=f32", "--form=closed_form"],
+}
+# The published model, narrow: width 24, inner width 48, MLP 40, 37 tokens, 2 layers.
+SM1 = {442: 37, 704: 24, 1408: 48, 2816: 96, 4224: 144, 1920: 40}
+RESIZED = {
+    "scan": lambda text: re.sub(r"x48xf32", "x20xf32", text),
+    "sm1-layer": narrow,
+    "min-gru": lambda text: resized(text, NARROW),
+    "sm1": lambda text: re.sub(r"sm1.layers 10\b", "sm1.layers 2", re.sub(
+        r"(?<=[<x])\d+(?=x)", lambda size: str(SM1.get(int(size[0]), int(size[0]))), text)).replace("tensor<?x10x", "tensor<?x2x"),
+}  # fmt: skip
+
+
+def kernel_names(package):
+    """Kernels of the package's GPU program, of its PTX that is."""
+    (ptx,) = (code.tobytes().decode() for name, code in tensors.load(package).items() if name.startswith("kernel/"))
+    return set(re.findall(r"\.visible \.entry (\w+)\(", ptx))
+
+
+def inputs(model, batch, time):
+    """Drawn tensors; a decay is one."""
+    given = spec_reference.random_inputs(model, batch, time, 3)
+    return {name: 1 / (1 + np.exp(-value)) if name == "decay" else value for name, value in given.items()}
+
+
+def run_all(programs, report, package, model, name):
+    """Both entries under every order of threads; returns the names of the kernels that were launched."""
+    launched = set()
+    for entry, time in (("prefill", 5), ("step", 1)):
+        given, first = inputs(model, 3, time), None
+        for schedule in SCHEDULES:
+            got = programs.call(package, entry, given, "--trace", f"SM1_EMULATOR_SCHEDULE={schedule}")
+            launched |= set(re.findall(r"kernel=(\w+)", programs.said))
+            first = first or got
+            report.same_bits(got, first, f"{name}, {entry}, {schedule} against {SCHEDULES[0]}")
+    return launched
+
+
+def main():
+    arguments = device_parser(__doc__)
+    a = arguments.parse_args()
+    programs, report = programs_of(a), Report()
+    total = 0
+    for source in sorted(SPECS.glob("*.mlir")):
+        text = programs.work / source.name
+        text.write_text(RESIZED[source.stem](source.read_text()))
+        model = printed(programs, text, source.stem)
+        file = random_params(programs, model, source.stem, 7)
+        for arithmetic, options in ARITHMETICS.items():
+            if source.stem == "scan" and "stored" in arithmetic:
+                continue  # it has no matrices
+            name = f"{source.stem}, {arithmetic}"
+            package = programs.compile(text, "kernels", f"--params={file}", *options)
+            launched = run_all(programs, report, package, model, name)
+            unreached = kernel_names(package) - launched
+            report.check(not unreached, f"{name}: no run reaches {', '.join(sorted(unreached))}")
+            total += len(kernel_names(package))
+    print(f"{total} kernels of {len(list(SPECS.glob('*.mlir')))} descriptions, each under {len(SCHEDULES)} orders of threads")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Bugs planted in the PTX of generated kernels must be noticed: each barrier and each wait for copies removed in turn, and a sample of
+accesses one element off. Noticed is a finding of the emulator, or other bits, under at least one order of threads.
+
+  planted.py --bin DIR --work DIR --emulator LIBRARY [--target sm_90]
+
+The models are as small as lets every barrier matter: projections of more k than there are stages, scans of more rows than a tile has,
+steps of a whole group of rows and a rest. EQUIVALENT lists what cannot be noticed because nothing depends on it, and why.
+"""
+import sys
+from collections import Counter, namedtuple
+
+import numpy as np
+
+from devices import SCHEDULES
+from harness import Report, device_parser, programs_of
+from relatives import printed, random_params
+import spec_reference
+
+# The head of a model with one norm, two projections of one x, and one that follows.
+PROJECTIONS = """
+!x = tensor<?x?x168xf32>
+!m = tensor<?x?x164xf32>
+sm1.model @projections(%x: !x {sm1.name = "x"}) -> (!x {sm1.name = "y"}) {
+  %n = sm1.param "norm" : tensor<168xf32>
+  %a = sm1.param "a" : tensor<164x168xf32>
+  %b = sm1.param "b" : tensor<164x168xf32>
+  %c = sm1.param "c" : tensor<168x164xf32>
+  %r = sm1.rms_norm %x, %n eps 1.0e-6 : !x
+  %p = sm1.linear %r, %a : !x, tensor<164x168xf32>
+  %q = sm1.linear %r, %b : !x, tensor<164x168xf32>
+  %m = arith.mulf %p, %q : !m
+  %o = sm1.linear %m, %c : !m, tensor<168x164xf32>
+  %y = arith.addf %x, %o : !x
+  sm1.return %y : !x
+}
+"""
+RECURRENCE = """
+!s = tensor<?x?x20xf32>
+sm1.model @recurrence(%x: !s {sm1.name = "x"}, %h0: tensor<?x20xf32> {sm1.state = "h"}, %t0: tensor<?x20x3xf32> {sm1.state = "conv"})
+    -> (!s {sm1.name = "y"}, tensor<?x20xf32> {sm1.state = "h"}, tensor<?x20x3xf32> {sm1.state = "conv"}) {
+  %w = sm1.param "conv" : tensor<20x1x4xf32>
+  %b = sm1.param "bias" : tensor<20xf32>
+  %n = sm1.param "norm" : tensor<20xf32>
+  %one_f = arith.constant 1.0 : f32
+  %one = sm1.broadcast %one_f : f32 to !s
+  %c, %taps = sm1.conv1d %x, %w, %b taps %t0 : !s, tensor<20x1x4xf32>
+  %u = sm1.rms_norm %c, %n eps 1.0e-6 : !s
+  %neg = arith.negf %u : !s
+  %e = math.exp %neg : !s
+  %d = arith.addf %one, %e : !s
+  %decay = arith.divf %one, %d : !s
+  %h, %last = sm1.scan %decay, %u init %h0 : !s
+  %y = arith.mulf %h, %u : !s
+  sm1.return %y, %last, %taps : !s, tensor<?x20xf32>, tensor<?x20x3xf32>
+}
+"""
+# So much k that every warp of a step on tensor cores has several tiles of weights.
+DEEP = """
+!x = tensor<?x?x1100xf32>
+sm1.model @deep(%x: !x {sm1.name = "x"}) -> (tensor<?x?x16xf32> {sm1.name = "y"}) {
+  %a = sm1.param "a" : tensor<16x1100xf32>
+  %y = sm1.linear %x, %a : !x, tensor<16x1100xf32>
+  sm1.return %y : tensor<?x?x16xf32>
+}
+"""
+Subject = namedtuple("Subject", "name text options prefill steps")  # prefill: batch and time; steps: batches; None: not run
+SUBJECTS = [
+    Subject("projections, f32", PROJECTIONS, ["--weights=f32"], (3, 23), (11,)),
+    Subject("projections, bf16", PROJECTIONS, ["--weights=bf16", "--compute=bf16"], (3, 23), (5, 19)),
+    Subject("deep, bf16", DEEP, ["--weights=bf16", "--compute=bf16"], None, (5, 19)),
+    Subject("recurrence", RECURRENCE, ["--weights=f32"], (2, 150), (3,)),
+]
+EVERY = {"barrier": 1, "wait": 1, "index": 5}  # which of them are tried
+LEAST = {"barrier": 0.95, "wait": 0.95, "index": 0.95}  # the share of those that can be noticed which has to be
+
+Plant = namedtuple("Plant", "kind number function line text")
+# (subject, kind, function): for each plant there that nothing depends on, why.
+GROUP = "the next group of rows begins with barriers of its own, before anything that is still read is written"
+EMPTY = "nothing is copied in the last rounds, so earlier waits have waited for everything"
+NORM = "the norm that follows has barriers before rows are stored"
+ZERO = "the first zeros that are left out lie where a row is stored right after"
+EQUIVALENT = {
+    ("projections, f32", "barrier", "a_step"): [GROUP, GROUP],
+    ("projections, bf16", "wait", "a"): [EMPTY],
+    ("projections, bf16", "wait", "c"): [EMPTY],
+    ("projections, bf16", "barrier", "a_step"): [GROUP, NORM],
+    ("projections, bf16", "barrier", "c_step"): [GROUP],
+    ("projections, bf16", "index", "a_step"): [ZERO],
+    ("projections, bf16", "index", "c_step"): [ZERO],
+    ("deep, bf16", "barrier", "a_step"): [GROUP],
+}
+
+
+def plants_of(path):
+    """What can be planted, as the emulator counts it: "barrier 3 FUNCTION LINE STATEMENT". Numbers count from 0 in every module, so
+    those that the runtime's own small modules (sm1_...) have too are left out."""
+    found = [Plant(*line.split(" ", 4)) for line in path.read_text().splitlines()]
+    own = {(plant.kind, plant.number) for plant in found if plant.function.startswith("sm1_")}
+    return [plant for plant in found if (plant.kind, plant.number) not in own]
+
+
+def entry_of(plant):
+    return "step" if plant.function.endswith("_step") else "prefill"
+
+
+class Bench:
+    def __init__(self, programs, subject):
+        self.programs, self.subject = programs, subject
+        source = programs.work / "subject.mlir"
+        source.write_text(subject.text)
+        model = printed(programs, source, "subject")
+        file = random_params(programs, model, "subject", 5)
+        self.package = programs.compile(source, "subject", f"--params={file}", *subject.options)
+        self.runs = {"prefill": [], "step": []}  # (what is given, what has to come)
+        counts = programs.work / "plants.txt"
+        counts.unlink(missing_ok=True)
+        sizes = [("prefill", *subject.prefill)] if subject.prefill else []
+        for entry, batch, time in sizes + [("step", batch, 1) for batch in subject.steps]:
+            given = spec_reference.random_inputs(model, batch, time, 11)
+            self.runs[entry].append((given, programs.call(self.package, entry, given, f"SM1_EMULATOR_COUNT={counts}")))
+            self.plants = plants_of(counts)
+            counts.unlink()
+
+    def notices(self, plant):
+        """How a planted bug shows; empty if it does not."""
+        bug = f"SM1_EMULATOR_PLANT={plant.kind}:{plant.number}"
+        for schedule in SCHEDULES:
+            for given, right in self.runs[entry_of(plant)]:
+                got = self.programs.try_call(self.package, entry_of(plant), given, bug, f"SM1_EMULATOR_SCHEDULE={schedule}")
+                if got is None:
+                    return f"a finding under {schedule}"
+                if any(got[name].tobytes() != value.tobytes() for name, value in right.items()):
+                    return f"other bits under {schedule}"
+        return ""
+
+
+def main():
+    a = device_parser(__doc__).parse_args()
+    programs, report = programs_of(a), Report()
+    planted, caught, equivalent = Counter(), Counter(), Counter()
+    for subject in SUBJECTS:
+        bench = Bench(programs, subject)
+        left = {key[1:]: list(whys) for key, whys in EQUIVALENT.items() if key[0] == subject.name}
+        for plant in bench.plants:
+            if not bench.runs[entry_of(plant)] or int(plant.number) % EVERY[plant.kind]:
+                continue
+            planted[plant.kind] += 1
+            if bench.notices(plant):
+                caught[plant.kind] += 1
+                continue
+            whys = left.get((plant.kind, plant.function))
+            equivalent[plant.kind] += bool(whys)
+            why = whys.pop(0) if whys else "WHY?"
+            print(f"not noticed: {subject.name}: {plant.kind} {plant.number} in {plant.function}, line {plant.line}: {plant.text} ({why})")
+    for kind, count in planted.items():
+        least = LEAST[kind] * (count - equivalent[kind])
+        print(f"{kind}: caught {caught[kind]} of {count}; {equivalent[kind]} of the others change nothing")
+        report.check(caught[kind] >= least, f"{kind}: caught {caught[kind]}, must be at least {least:.1f}")
+    print(f"caught {sum(caught.values())} of {sum(planted.values())}")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""What can be seen of GPU kernels without running them: their PTX text for every chip, and what ptxas makes of it.
+
+  ptx_static.py --bin DIR --work DIR [--tools DIR] [--few]
+
+Text, for every description and arithmetic: the right .target and .version; shared memory declared so that nothing can lie on top of it
+and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64. With ptxas: it assembles, without
+spills and stack, within the chip's shared memory and registers, as a table. Without ptxas that part is a visible skip.
+"""
+import re
+import sys
+
+from harness import DATA, HERE, Report, parser, Programs
+from kernels import ARITHMETICS, SPECS
+
+# The lowest PTX that knows the chip, and not below 8.0.
+VERSIONS = {"sm_80": "8.0", "sm_86": "8.0", "sm_89": "8.0", "sm_90": "8.0", "sm_100": "8.6", "sm_120": "8.7", "sm_121": "8.8"}
+EVERYWHERE = ("sm_90", "sm_120")  # every description in every arithmetic; other chips: one model in two
+TRAINED = DATA / "checkpoints" / "chorales"  # 256 channels: every loop is there
+
+
+def text_problems(text, target):
+    """Sentences about what must not be in the PTX of a module."""
+    code = re.sub(r"//.*", "", text)
+    if f".target {target}\n" not in code or f".version {VERSIONS[target]}\n" not in code:
+        yield f"its head is not .version {VERSIONS[target]} and .target {target}"
+    if not re.search(r"^\.extern \.shared \.align (16|32|64|128) \.b8 sm1_shared\[\];", code, re.M):
+        yield "dynamic shared memory is not an external array on at least 16 bytes"
+    for line in code.splitlines():
+        if re.match(r"\s*(\.\w+ )*\.shared\b", line) and not line.startswith(".extern"):
+            align = re.search(r"\.align (\d+)", line)
+            yield f"static shared memory, which may lie over the dynamic one{'' if align and int(align[1]) >= 16 else ', on less than 16 bytes'}: {line.strip()}"
+        if re.match(r"\s*(@%p\d+ )?(atom|red)\.", line) and not re.search(r"\.(acquire|release|acq_rel)\b", line):
+            yield f"an atomic that orders nothing: {line.strip()}"
+        if re.search(r"\.local\b|__local_depot", line):
+            yield f"local memory: {line.strip()}"
+        if re.match(r"\s*(@%p\d+ )?(add|sub|mul|fma|div|sqrt|neg|abs|min|max|cvt)\S*\.f64", line):
+            yield f"arithmetic in f64: {line.strip()}"
+        if re.search(r"\bcall\b", line):
+            yield f"a call: {line.strip()}"
+
+
+BROKEN = [
+    (".extern .shared .align 128 .b8 sm1_shared[];", ".shared .align 128 .b8 sm1_shared[1];", "dynamic shared memory"),
+    (".address_size 64", ".address_size 64\n.shared .align 4 .b8 tile[64];", "on less than 16 bytes"),
+    ("ret;", "atom.global.add.u32 %r1, [%rd1], 1;\n\tret;", "orders nothing"),
+    ("ret;", "ld.local.b32 %r1, [%rd1];\n\tret;", "local memory"),
+    ("ret;", "mul.rn.f64 %fd1, %fd1, %fd1;\n\tret;", "f64"),
+    (".target sm_", ".target sm_9", "its head"),
+]
+
+
+def check_the_checks(report, text, target):
+    """Each trap put into a good text is seen."""
+    for old, new, says in BROKEN:
+        found = list(text_problems(text.replace(old, new, 1), target))
+        report.check(any(says in problem for problem in found), f"a text with {new!r} passes as right: {found}")
+
+
+def check_kernels(report, gpu, ptxas, text, program, target, name):
+    """Assembles one module; prints a line a kernel."""
+    said, complaint = gpu.assemble(ptxas, text, target)
+    if "is not defined for option 'gpu-name'" in complaint:
+        return report.skip(f"{name}, {target}: this ptxas does not know the chip")
+    if not report.check(not complaint, f"{name}, {target}: {complaint}"):
+        return None
+    kernels = gpu.measure(said, program, target)
+    names = set(re.findall(r"\.visible \.entry (\w+)\(", text))
+    report.check({kernel.name for kernel in kernels} == names, f"{name}, {target}: ptxas reports other kernels than {sorted(names)}")
+    limit = gpu.CHIPS[int(target[3:])].block_shared * 1024
+    for kernel in kernels:
+        what = f"{name}, {target}, {kernel.name}"
+        report.check(not kernel.spills and not kernel.stack, f"{what}: {kernel.spills} bytes spilled, {kernel.stack} bytes of stack")
+        report.check(kernel.static + kernel.dynamic <= limit, f"{what}: {kernel.static} + {kernel.dynamic} bytes of shared memory, a block has {limit}")
+        report.check(kernel.registers * kernel.threads <= gpu.REGISTERS and kernel.blocks >= 1, f"{what}: {kernel.registers} registers by {kernel.threads} threads")
+        print(f"{name:28} {target:7} {kernel.name:22} {kernel.registers:4} {kernel.static:6} + {kernel.dynamic:6} {kernel.spills:6} {kernel.blocks:4}")
+    return kernels
+
+
+def subjects(few):
+    """(name, model, options, targets)"""
+    for arithmetic in ("f32", "bf16"):
+        yield f"chorales, {arithmetic}", TRAINED, ARITHMETICS[arithmetic], EVERYWHERE if few else tuple(VERSIONS)
+    if few:
+        return
+    for source in sorted(SPECS.glob("*.mlir")):
+        for arithmetic, options in ARITHMETICS.items():
+            yield f"{source.stem}, {arithmetic}", source, options, EVERYWHERE
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("--tools", default=HERE.parent.parent / "tools", help="the folder of lib/gpu_kernels.py")
+    arguments.add_argument("--few", action="store_true", help="the trained model for two chips only")
+    a = arguments.parse_args()
+    sys.path.insert(0, f"{a.tools}/lib")
+    import gpu_kernels as gpu
+
+    programs, report, ptxas = Programs(a.bin, a.work), Report(), gpu.find_ptxas()
+    if not ptxas:
+        report.skip("registers, shared memory and spills: there is no ptxas")
+    print(f"{'':28} {'':7} {'kernel':22} regs shared+dynamic spills blocks a multiprocessor")
+    for name, model, options, targets in subjects(a.few):
+        package = programs.compile(model, "static", *options, "--weights-in=external", f"--target={','.join(targets)}")
+        plan, texts = gpu.read_package(package)
+        for target in targets:
+            problems = list(text_problems(texts[target], target))
+            report.check(not problems, f"{name}, {target}: {'; '.join(problems[:3])}")
+            if ptxas:
+                check_kernels(report, gpu, ptxas, texts[target], plan["programs"][target], target, name)
+    check_the_checks(report, texts["sm_90"], "sm_90")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
