@@ -98,7 +98,8 @@ Expected<std::vector<std::string>> targetsFor(const std::string &device) {
 Expected<void> Device::replaceKernels(const Package &, const Weights &, const OpenOptions &options) {
   if (options.replace.empty())
     return {};
-  return Error{fmt::format("--replace={}: kernels in CUDA C++ need a GPU, the model runs on {}; pass --device=cuda", options.replace.front(), shortName())};
+  return Error{fmt::format("--replace={}: kernels in CUDA C++ need a GPU, the model runs on {}; pass --device=cuda",
+                           options.replace.front(), shortName())};
 }
 
 Expected<OpenedDevice> openDevice(const Package &package, const OpenOptions &options) {

@@ -22,28 +22,28 @@ sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" ${gpuTarget
 set(enough 1 35 40 20)
 foreach(model positions IN ZIP_LISTS models enough)
   set(fixtures ${model}-gpu)
-  sm1_on_devices(goldens.${model} 600 goldens.py --package "${SM1_PACKAGES}/${model}-gpu.sm1pkg"
+  sm1_on_devices(goldens.${model} 1200 goldens.py --package "${SM1_PACKAGES}/${model}-gpu.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=${positions})
 endforeach()
 set(fixtures tiny-d-gpu)
-sm1_on_devices(batching.tiny-d 600 batching.py --package "${SM1_PACKAGES}/tiny-d-gpu.sm1pkg" --vocab 130)
+sm1_on_devices(batching.tiny-d 1200 batching.py --package "${SM1_PACKAGES}/tiny-d-gpu.sm1pkg" --vocab 130)
 set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
 set(fixtures "")
-sm1_on_devices(goldens.scan 300 scan.py --spec "${specs}/scan.mlir")
-sm1_on_devices(goldens.layer 300 layer.py --spec "${specs}/sm1-layer.mlir")
-sm1_on_devices(math-functions 300 math_functions.py)
-sm1_on_devices(mutations 600 mutations.py)
-sm1_on_devices(relatives.min-gru 600 relatives.py --spec "${specs}/min-gru.mlir")
-sm1_on_devices(storage 600 storage.py --checkpoint "${chorales}")
-sm1_on_devices(shapes 600 shapes.py)
+sm1_on_devices(goldens.scan 1200 scan.py --spec "${specs}/scan.mlir")
+sm1_on_devices(goldens.layer 1200 layer.py --spec "${specs}/sm1-layer.mlir")
+sm1_on_devices(math-functions 1200 math_functions.py)
+sm1_on_devices(mutations 1200 mutations.py)
+sm1_on_devices(relatives.min-gru 1200 relatives.py --spec "${specs}/min-gru.mlir")
+sm1_on_devices(storage 1200 storage.py --checkpoint "${chorales}")
+sm1_on_devices(shapes 1200 shapes.py)
 sm1_conformance(shapes quick 300 shapes.py)
 
 # What only the emulator can show: races and planted bugs.
 set(onEmulator --device=emulated --target=${SM1_GPU_TEST_TARGET} --emulator "$<TARGET_FILE:sm1-emulated-cuda>")
-sm1_conformance(kernels.emulated "quick;emulated" 900 kernels.py ${onEmulator})
-sm1_conformance(planted.emulated "quick;emulated" 900 planted.py ${onEmulator})
+sm1_conformance(kernels.emulated "quick;emulated" 1200 kernels.py ${onEmulator})
+sm1_conformance(planted.emulated "quick;emulated" 1200 planted.py ${onEmulator})
 
 # PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything in the slow tier.
 sm1_conformance(ptx-static quick 600 ptx_static.py --few)

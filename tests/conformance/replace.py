@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kernels in CUDA C++: what `sm1c --emit=cuda` prints runs in place of the generated kernels with the same bits, and wrong ones are found.
+"""Kernels in CUDA C++: what `sm1c --emit=cuda` prints runs with the bits of the generated kernels, and wrong ones are found.
 
   replace.py --bin DIR --work DIR [--device NAME] --golden DIR --specs DIR --examples DIR
 

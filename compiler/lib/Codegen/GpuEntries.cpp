@@ -53,6 +53,20 @@ static SmallVector<bool> unaliased(DispatchOp dispatch) {
   return flags;
 }
 
+/// Blocks of a projection that a multiprocessor has room for at the least; 0: as ptxas likes. Left alone, ptxas aims at more blocks
+/// with 64 registers a thread and spills what a loop needs; three projections at once need more than two blocks leave.
+static int32_t residentBlocks(DispatchOp dispatch) {
+  BlockForm form = dispatch.getBlocksAttr().getForm();
+  if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)
+    return 0;
+  auto matrices = llvm::count_if(dispatch.getInputs(), [](Value input) {
+    auto param = input.getDefiningOp<ParamOp>();
+    StringRef layout = param ? param.getLayout().value_or("") : "";
+    return layout == "panels" || layout == "fragments";
+  });
+  return form == BlockForm::Step || matrices > 2 ? 1 : 2;
+}
+
 namespace {
 struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
   void runOnOperation() override {
@@ -70,6 +84,8 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       useShared(kernel, shared);
       kernel->setAttr("nvvm.kernel", builder.getUnitAttr());
       kernel->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({int32_t(dispatch.getBlocksAttr().getThreads())}));
+      if (int32_t resident = residentBlocks(dispatch))
+        kernel->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(resident));
       for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))
         if (alone)
           kernel.setArgAttr(index, "llvm.noalias", builder.getUnitAttr());

@@ -62,6 +62,8 @@ void TensorStepBuilder::fillRows(Value first, Value rows) {
   Value x = linears.front().getX();
   // A row's last vector may reach into its padding, which must stay zero.
   auto put = [&](Value vector, Value row, Value column) {
+    if (depth % panelWidth == 0) // rows have no padding
+      return block.store(vector, xs, {row, column});
     if (depth % threadLanes == 0)
       return block.when(block.less(column, block.constant(depth)), [&] { block.store(vector, xs, {row, column}); });
     for (int64_t i = 0; i < threadLanes; ++i) {
