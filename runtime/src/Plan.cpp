@@ -91,8 +91,10 @@ private:
 
 //===-- Small pieces --------------------------------------------------------------------------------------------------------===//
 
+using Choices = std::initializer_list<const char *>;
+
 /// A string that is one of `choices`; its index.
-static size_t readChoice(const JsonCursor &at, std::initializer_list<const char *> choices) {
+static size_t readChoice(const JsonCursor &at, Choices choices) {
   std::string text = at.string();
   std::string all;
   size_t index = 0;
@@ -104,6 +106,11 @@ static size_t readChoice(const JsonCursor &at, std::initializer_list<const char 
   at.fail(fmt::format("'{}' is none of {}", text, all));
   return 0;
 }
+
+/// A string that is one of `choices`.
+static std::string readWord(const JsonCursor &at, Choices choices) { return choices.begin()[readChoice(at, choices)]; }
+
+static std::string readCompute(const JsonCursor &at) { return readWord(at, {"f32", "bf16", "int8"}); }
 
 static RowSpace readRowSpace(const JsonCursor &at) {
   return readChoice(at, {"all", "selected"}) == 0 ? RowSpace::All : RowSpace::Selected;
@@ -173,10 +180,9 @@ template <typename Item> static size_t readIndex(const JsonCursor &at, const std
 void PlanReader::readHead(const JsonCursor &at) {
   plan.compiler = at["compiler"].string();
   plan.model = at["model"].string();
-  plan.form = readChoice(at["form"], {"exact", "closed_form"}) == 0 ? "exact" : "closed_form";
-  const DType storages[] = {DType::F32, DType::BF16, DType::F16};
-  plan.storage = storages[readChoice(at["storage"], {"f32", "bf16", "f16"})];
-  plan.compute = readChoice(at["compute"], {"f32", "bf16"}) == 0 ? DType::F32 : DType::BF16;
+  plan.form = readWord(at["form"], {"exact", "closed_form"});
+  plan.storage = readWord(at["storage"], {"f32", "bf16", "f16", "int8", "int4"});
+  plan.compute = readCompute(at["compute"]);
   plan.wholeSequence = at["whole_sequence"].boolean();
   plan.weightsExternal = readChoice(at["weights_in"], {"package", "external"}) == 1;
 }
@@ -291,7 +297,20 @@ static PackingStep readPackingStep(const JsonCursor &at) {
   }
   if (op == "fragments")
     return PackingStep::fragments();
-  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments'", op));
+  if (op == "pairs")
+    return PackingStep::pairs();
+  if (op == "quantise" || op == "scales") {
+    int64_t bits = at["bits"].integer(4, 8), group = at["group"].integer(0, dimensionLimit);
+    DType scale = readDType(at["scale"]);
+    return op == "quantise" ? PackingStep::quantise(bits, group, scale) : PackingStep::scales(bits, group, scale);
+  }
+  if (op == "quads")
+    return PackingStep::quads();
+  if (op == "nibbles")
+    return PackingStep::nibbles();
+  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'pairs', 'quantise', "
+                            "'scales', 'quads', 'nibbles'",
+                            op));
   return PackingStep::channelsLast();
 }
 
@@ -315,10 +334,9 @@ PlanWeight PlanReader::readWeight(const JsonCursor &at) {
   const PlanParam &source = plan.params[size_t(param)];
   if (weight.count != source.count)
     at.fail(fmt::format("count {} differs from count {} of param '{}'", weight.count, source.count, source.name));
-  // Without a cast the dtype is the checkpoint's; binding compares it.
-  bool casts =
-      std::any_of(weight.steps.begin(), weight.steps.end(), [](auto &step) { return step.kind == PackingStep::Kind::Cast; });
-  auto packed = packedType({casts ? DType::F32 : weight.type.dtype, source.shape}, weight.steps);
+  // Where no step sets the dtype it is the checkpoint's; binding compares it.
+  bool sets = std::any_of(weight.steps.begin(), weight.steps.end(), [](const PackingStep &step) { return step.setsDType(); });
+  auto packed = packedType({sets ? DType::F32 : weight.type.dtype, source.shape}, weight.steps);
   if (!packed)
     at.fail(packed.error().message);
   else if (*packed != weight.type)
@@ -404,9 +422,7 @@ PlanProgram PlanReader::readProgram(const JsonCursor &at, std::string_view targe
   program.capability = gpuTarget(target).value_or(0);
   if (program.capability == 0 && target.compare(0, 3, "sm_") == 0)
     at.fail(fmt::format("target '{}' names no compute capability", target));
-  program.compute = plan.compute;
-  if (at.has("compute"))
-    program.compute = readChoice(at["compute"], {"f32", "bf16"}) == 0 ? DType::F32 : DType::BF16;
+  program.compute = at.has("compute") ? readCompute(at["compute"]) : plan.compute;
   readKernels(at["kernels"], program, codeBytes);
   readBuffers(at["buffers"], program);
   program.inputs = readPortBuffers(at["inputs"], plan.inputs, program);

@@ -18,6 +18,18 @@ std::vector<std::string> sm1fuzz::seeds() {
     for (auto &kernel : plan["programs"]["x86-64-v3"]["kernels"])
       kernel["offset"] = offset += 64;
     all.push_back(plan.dump());
+    // Every kind of step, each where it fits.
+    auto step = [](const char *op) {
+      return nlohmann::json{{"op", op}, {"bits", 4}, {"group", 32}, {"scale", "f16"}, {"to", "bf16"}};
+    };
+    plan["weights"][0].update({{"dtype", "u8"}, {"shape", {1, 1, 4, 16, 4}}, {"steps", {step("quantise"), step("nibbles")}}});
+    all.push_back(plan.dump());
+    plan["weights"][0].update({{"shape", {1, 6, 16, 4}}, {"steps", {step("quantise"), step("quads")}}});
+    all.push_back(plan.dump());
+    plan["weights"][0].update({{"dtype", "bf16"}, {"shape", {1, 11, 16, 2}}, {"steps", {step("cast"), step("pairs")}}});
+    all.push_back(plan.dump());
+    plan["weights"][0].update({{"dtype", "f16"}, {"shape", {11, 1}}, {"steps", {step("scales")}}});
+    all.push_back(plan.dump());
   }
   return all;
 }

@@ -238,8 +238,8 @@ TEST_F(CudaErrorTest, ComputeOfItsOwn) {
   write(options);
   auto opened = Package::open(package);
   ASSERT_OK(opened);
-  EXPECT_EQ(opened->plan.programs.at("sm_90").compute, DType::BF16);
-  EXPECT_EQ(opened->plan.programs.at("x86-64-v3").compute, DType::F32);
+  EXPECT_EQ(opened->plan.programs.at("sm_90").compute, "bf16");
+  EXPECT_EQ(opened->plan.programs.at("x86-64-v3").compute, "f32");
 }
 
 TEST_F(CudaErrorTest, CodeThatLies) {

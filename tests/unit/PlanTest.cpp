@@ -85,7 +85,8 @@ TEST(PlanTest, SurvivesEveryDamage) {
 
 TEST(PlanTest, RefusesHead) {
   EXPECT_REFUSED("x.sm1pkg: plan.form: 'fast' is none of 'exact', 'closed_form'", plan["form"] = "fast");
-  EXPECT_REFUSED("storage", plan["storage"] = "int8");
+  EXPECT_REFUSED("plan.storage: 'int2' is none of 'f32', 'bf16'", plan["storage"] = "int2");
+  EXPECT_REFUSED("plan.compute: 'int4' is none of 'f32', 'bf16', 'int8'", plan["compute"] = "int4");
   EXPECT_REFUSED("whole_sequence", plan["whole_sequence"] = 1);
   EXPECT_REFUSED("hashes", plan["hashes"]["source"] = "xyz");
 }
@@ -117,6 +118,43 @@ TEST(PlanTest, RefusesParamsAndWeights) {
   EXPECT_REFUSED("more than doubles", plan["weights"][0]["steps"][1]["to"] = 1 << 30);
   EXPECT_REFUSED("'sort' is none of", plan["weights"][0]["steps"][0]["op"] = "sort");
   EXPECT_REFUSED("rows", (plan["weights"][0]["steps"] = json::array({{{"op", "rows"}, {"begin", 5}, {"end", 12}}})));
+}
+
+static json quantiseStep(const char *op) { return {{"op", op}, {"bits", 4}, {"group", 32}, {"scale", "f16"}}; }
+
+/// The toy's table in 4 bits. No kernel of the toy could read it.
+static void quantiseTable(json &plan) {
+  plan["storage"] = "int4";
+  plan["compute"] = "int8";
+  json &table = plan["weights"][0];
+  table["steps"] = {quantiseStep("quantise"), {{"op", "nibbles"}}};
+  table["dtype"] = "u8";
+  table["shape"] = {1, 1, 4, 16, 4};
+  plan["weights"].push_back({{"name", "scales"}, {"from", "table"}, {"count", 0}, {"dtype", "f16"}, {"shape", {1, 1, 16}}});
+  plan["weights"].back()["steps"] = {quantiseStep("scales"), {{"op", "panels"}, {"width", 16}}};
+}
+
+TEST(PlanTest, ReadsQuantisedWeights) {
+  json text = toyPlan(true);
+  quantiseTable(text);
+  auto plan = parse(text);
+  ASSERT_OK(plan);
+  EXPECT_EQ(plan->storage, "int4");
+  EXPECT_EQ(plan->compute, "int8");
+  EXPECT_EQ(plan->programs.at("x86-64-v3").compute, "int8");
+  EXPECT_EQ(toJson(plan->weights[0].steps), toJson({PackingStep::quantise(4, 32, DType::F16), PackingStep::nibbles()}));
+  EXPECT_EQ(toJson(plan->weights[2].steps), toJson({PackingStep::scales(4, 32, DType::F16), PackingStep::panels()}));
+}
+
+TEST(PlanTest, RefusesQuantisedWeights) {
+  EXPECT_REFUSED("steps[0].bits: 2 is outside 4 to 8", (quantiseTable(plan), plan["weights"][0]["steps"][0]["bits"] = 2));
+  EXPECT_REFUSED("integers have 8 or 4 bits", (quantiseTable(plan), plan["weights"][0]["steps"][0]["bits"] = 5));
+  EXPECT_REFUSED("steps[0].group: -1 is outside", (quantiseTable(plan), plan["weights"][2]["steps"][0]["group"] = -1));
+  EXPECT_REFUSED("scales are F32 or F16", (quantiseTable(plan), plan["weights"][2]["steps"][0]["scale"] = "u8"));
+  EXPECT_REFUSED("quantised to 4 bits", (quantiseTable(plan), plan["weights"][0]["steps"][0]["bits"] = 8));
+  EXPECT_REFUSED("U8 [11, 21] cannot be packed", (quantiseTable(plan), plan["weights"][0]["steps"].erase(0)));
+  EXPECT_REFUSED("declared F16 [1, 1, 16], its steps give F16 [1, 21, 16]",
+                 (quantiseTable(plan), plan["weights"][2]["steps"][0]["group"] = 1));
 }
 
 // A few kilobytes of text must not ask for tables of millions of tensors.

@@ -1,17 +1,24 @@
-// Counts weights launch by launch. A weight in panels or fragments is a matrix that every row of the launch is multiplied with.
+// Counts weights launch by launch. A weight in a layout of matrices is one that every row of the launch is multiplied with.
 #include "Work.h"
 
 #include <algorithm>
 
 using namespace sm1rt;
 
-/// Elements of a matrix before it was padded; 0 for a weight that is no matrix.
+static bool isMatrixLayout(PackingStep::Kind kind) {
+  using Kind = PackingStep::Kind;
+  return kind == Kind::Panels || kind == Kind::Fragments || kind == Kind::Pairs || kind == Kind::Quads || kind == Kind::Nibbles;
+}
+
+/// Elements of a matrix before it was padded; 0 for a weight that is no matrix, such as the scales of one.
 static double matrixElements(const Plan &plan, const PlanWeight &weight) {
   std::vector<int64_t> shape = plan.params[weight.param].shape;
   for (const PackingStep &step : weight.steps) {
     if (step.kind == PackingStep::Kind::Rows)
       shape[0] = step.end - step.begin;
-    if (step.kind == PackingStep::Kind::Panels || step.kind == PackingStep::Kind::Fragments)
+    if (step.kind == PackingStep::Kind::Scales)
+      return 0;
+    if (isMatrixLayout(step.kind))
       return double(elementCount(shape).value_or(0));
   }
   return 0;

@@ -31,12 +31,6 @@ static std::string size(uint64_t bytes) {
   return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-static std::string lower(std::string text) {
-  for (char &letter : text)
-    letter = char(std::tolower(letter));
-  return text;
-}
-
 static std::string describePort(const Plan &plan, const PlanPort &port) {
   switch (port.kind) {
   case PlanPort::Kind::Tokens:
@@ -73,8 +67,8 @@ static void printModel(const Package &package) {
   fmt::print("{}\n", package.file.path());
   fmt::print("  model        {}, {} parameters, state {} a sequence\n", plan.model, parameterCount(plan), size(stateBytes(plan)));
   fmt::print("  compiled by  {}\n", plan.compiler);
-  fmt::print("  arithmetic   form {}, weights {}, compute {}{}\n", plan.form, lower(dtypeName(plan.storage)),
-             lower(dtypeName(plan.compute)), plan.wholeSequence ? ", whole sequences only" : "");
+  fmt::print("  arithmetic   form {}, weights {}, compute {}{}\n", plan.form, plan.storage, plan.compute,
+             plan.wholeSequence ? ", whole sequences only" : "");
   for (const PlanPort &port : plan.inputs)
     fmt::print("  input        {}: {}\n", port.name, describePort(plan, port));
   for (const PlanPort &port : plan.outputs)
@@ -133,8 +127,7 @@ static std::string describeCode(const Package &package, const std::string &targe
   if (program.capability == 0)
     return size(bytes) + " of code";
   const FileTensor *cubin = package.cubin(target);
-  return fmt::format("PTX {}, {}, compute {}", size(bytes), cubin ? "cubin " + size(cubin->bytes) : "no cubin",
-                     lower(dtypeName(program.compute)));
+  return fmt::format("PTX {}, {}, compute {}", size(bytes), cubin ? "cubin " + size(cubin->bytes) : "no cubin", program.compute);
 }
 
 static void printTargets(const Package &package) {

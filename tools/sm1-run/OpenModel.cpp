@@ -31,15 +31,6 @@ static Expected<void> checkCompiledWith(const std::string &package, const char *
                            option, asked, option, asked)};
 }
 
-static Expected<void> checkDType(const std::string &package, const char *option, const std::string &asked, DType have) {
-  if (std::optional<DType> dtype = parseDType(asked); !asked.empty() && dtype == have)
-    return {};
-  std::string lower = dtypeName(have);
-  for (char &letter : lower)
-    letter = char(std::tolower(letter));
-  return checkCompiledWith(package, option, asked, lower);
-}
-
 static Expected<Model> openPackage(const CommonOptions &options) {
   if (!fileExists(options.model))
     return Error{fmt::format("{}: no such file or directory; name a package or a checkpoint directory", options.model)};
@@ -49,9 +40,9 @@ static Expected<Model> openPackage(const CommonOptions &options) {
   const Plan &plan = model->plan();
   Expected<void> matches = checkCompiledWith(options.model, "form", options.form, plan.form);
   if (matches)
-    matches = checkDType(options.model, "weights", options.weights, plan.storage);
+    matches = checkCompiledWith(options.model, "weights", options.weights, plan.storage);
   if (matches)
-    matches = checkDType(options.model, "compute", options.compute, plan.programs.find(model->target())->second.compute);
+    matches = checkCompiledWith(options.model, "compute", options.compute, plan.programs.find(model->target())->second.compute);
   if (!matches)
     return matches.error();
   return model;

@@ -12,12 +12,14 @@
 
 namespace sm1rt {
 
-enum class DType : uint8_t { F32, F16, BF16, F64, I32, I64, U8 };
+enum class DType : uint8_t { F32, F16, BF16, F64, I32, I64, U8, I8 };
 
 /// Bytes of one element.
 uint64_t dtypeBytes(DType dtype);
 /// The safetensors spelling, e.g. "BF16".
 const char *dtypeName(DType dtype);
+/// The plan's spelling, e.g. "bf16".
+const char *dtypePlanName(DType dtype);
 /// Reads either spelling, "BF16" (safetensors) or "bf16" (plan, command lines); nothing else.
 std::optional<DType> parseDType(std::string_view name);
 /// True for F32, F16 and BF16: what weights may be.

@@ -20,8 +20,8 @@
  *   compiler  string                     "sm1c 0.1.0 (LLVM 22.1.8)"
  *   model     string                     the symbol of sm1.model
  *   form      "exact" | "closed_form"    arithmetic of the scans
- *   storage   "f32" | "bf16" | "f16"     dtype of matrices in memory
- *   compute   "f32" | "bf16"             what projections multiply
+ *   storage   "f32" | "bf16" | "f16" | "int8" | "int4"       how matrices are stored in memory
+ *   compute   "f32" | "bf16" | "int8"    what projections multiply
  *   whole_sequence  bool                 true: a prefill must not be cut in time (closed_form)
  *   weights_in      "package" | "external"
  *   states    [{name, layers, shape}]    one per state of a sequence; element [channel, extra...] f32 per layer; layers 0: no layer
@@ -42,7 +42,20 @@
  *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
  *                {op: "fragments"}             [N, K] of 16 bits becomes [ceil(N/16), 2 ceil(K/32), 32, 8], what is missing is zero: for each
  *                                              16 x 16 tile the A fragment of mma.m16n8k16, lane by lane
+ *                {op: "pairs"}                 [N, K] of 16 bits becomes [ceil(N/16), ceil(K/2), 16, 2], what is missing is zero
+ *                {op: "quantise", bits: 8 | 4, group, scale: "f32" | "f16"}     [N, K] becomes I8 [N, K], see below
+ *                {op: "scales", bits, group, scale}     [N, K] becomes [N, groups] of dtype `scale`: what the integers of the same
+ *                                              "quantise" are multiplied with. Goes on as "channels_last" and "pad", or as "panels"
+ *                {op: "quads"}                 I8 [N, K] becomes U8 [ceil(N/16), ceil(K/4), 16, 4] of q + 128, what is missing is q = 0
+ *                {op: "nibbles"}               I8 [N, K] of 4 bits becomes U8 [ceil(N/16), ceil(K/32), 4, 16, 4]; byte [p, b, j, n, i]
+ *                                              holds row 16p + n, below 16 times the other: k = 32b + 4j + i as q + 8 in its low four
+ *                                              bits, k + 16 in its high four; what is missing is q = 0
  *             dtype and shape are those after the last step
+ *
+ *             A weight w is stored as the integer q = w / s, rounded to nearest even, with -127 <= q <= 127 for 8 bits, -8 <= q <= 7 for 4.
+ *             The scale s belongs to `group` consecutive columns of one row, the last group of a row may be shorter; group 0: to the whole
+ *             row. s is the largest magnitude of its weights over 127 (8 bits) or 7 (4 bits), rounded to the type that it is stored as
+ *             before any q is computed; where it is 0, so is q. All arithmetic is f32 rounded to nearest: the same bits everywhere.
  *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU)
  *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>" and of each "cubin/<target>"; detects
  *                                        accidents, not malice
@@ -50,7 +63,7 @@
  * A program of a CPU target:
  *
  *   kernels   [{name, offset}]           entry points in kernel/<target>
- *   compute   optional, "f32" | "bf16": overrides the plan's for this target
+ *   compute   optional, "f32" | "bf16" | "int8": overrides the plan's for this target
  *   buffers   [{rows: "all" | "selected", stride, dtype}]   workspace, one [rows, stride] array each; row padding may hold anything
  *                                        I32 buffers hold tokens and have stride 1
  *   inputs    [buffer]                   one per plan input; -1 for states

@@ -13,19 +13,29 @@
 namespace sm1rt {
 
 struct PackingStep {
-  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments };
+  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Quads, Nibbles };
 
   Kind kind;
-  int64_t begin = 0, end = 0; ///< Rows
-  DType to = DType::F32;      ///< Cast
-  int64_t size = 0;           ///< Pad: the last dimension; Panels: the width, 16
+  int64_t begin = 0, end = 0;  ///< Rows
+  DType to = DType::F32;       ///< Cast; Quantise and Scales: what a scale is stored as, F32 or F16
+  int64_t size = 0;            ///< Pad: the last dimension; Panels: the width, 16
+  int64_t bits = 0, group = 0; ///< Quantise and Scales: 8 or 4; columns that share a scale, 0 for all of a row
 
-  static PackingStep rows(int64_t begin, int64_t end) { return {Kind::Rows, begin, end, DType::F32, 0}; }
-  static PackingStep cast(DType to) { return {Kind::Cast, 0, 0, to, 0}; }
-  static PackingStep channelsLast() { return {Kind::ChannelsLast, 0, 0, DType::F32, 0}; }
+  static PackingStep rows(int64_t begin, int64_t end) { return {Kind::Rows, begin, end}; }
+  static PackingStep cast(DType to) { return {Kind::Cast, 0, 0, to}; }
+  static PackingStep channelsLast() { return {Kind::ChannelsLast}; }
   static PackingStep pad(int64_t to) { return {Kind::Pad, 0, 0, DType::F32, to}; }
   static PackingStep panels() { return {Kind::Panels, 0, 0, DType::F32, 16}; }
-  static PackingStep fragments() { return {Kind::Fragments, 0, 0, DType::F32, 0}; }
+  static PackingStep fragments() { return {Kind::Fragments}; }
+  static PackingStep pairs() { return {Kind::Pairs}; }
+  /// The integers, and with the same arguments the scales that belong to them.
+  static PackingStep quantise(int64_t bits, int64_t group, DType scale) { return {Kind::Quantise, 0, 0, scale, 0, bits, group}; }
+  static PackingStep scales(int64_t bits, int64_t group, DType scale) { return {Kind::Scales, 0, 0, scale, 0, bits, group}; }
+  static PackingStep quads() { return {Kind::Quads}; }
+  static PackingStep nibbles() { return {Kind::Nibbles}; }
+
+  /// The dtype after the step does not depend on the one before it.
+  bool setsDType() const { return kind == Kind::Cast || kind == Kind::Quantise || kind == Kind::Scales; }
 };
 
 /// The steps as the plan spells them, a JSON array.
@@ -44,7 +54,8 @@ void serialFor(int64_t count, const std::function<void(int64_t begin, int64_t en
 ParallelFor threadedFor(int threads);
 
 /// Packs `data` (dense, of type `source`, any alignment) into `out`, which has `outBytes` = the bytes of packedType(). Uses at most
-/// one tensor of extra memory, none for rows/cast/panels in that order. A finite value that a cast makes infinite is an error.
+/// one tensor of extra memory, none for rows/cast/panels in that order. A finite value that a cast makes infinite, or a scale that
+/// leaves its type, is an error.
 Expected<void> pack(const TensorType &source, const void *data, const std::vector<PackingStep> &steps, void *out, uint64_t outBytes,
                     const ParallelFor &parallel = serialFor);
 

@@ -93,8 +93,8 @@ struct PlanStep {
 };
 
 struct PlanProgram {
-  int capability = 0;         ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
-  DType compute = DType::F32; ///< the target's own, or the plan's
+  int capability = 0;  ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
+  std::string compute; ///< the target's own, or the plan's
   std::vector<PlanKernel> kernels;
   std::vector<PlanBuffer> buffers;
   std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
@@ -102,8 +102,8 @@ struct PlanProgram {
 };
 
 struct Plan {
-  std::string compiler, model, form;
-  DType storage = DType::F32, compute = DType::F32;
+  std::string compiler, model;
+  std::string form, storage, compute; ///< each one of the words that PackageFormat.h lists
   bool wholeSequence = false;
   bool weightsExternal = false;
   std::vector<PlanState> states;

@@ -17,12 +17,14 @@ struct Row {
 
 static const Row table[] = {
     {DType::F32, 4, "F32", "f32"}, {DType::F16, 2, "F16", "f16"}, {DType::BF16, 2, "BF16", "bf16"}, {DType::F64, 8, "F64", "f64"},
-    {DType::I32, 4, "I32", "i32"}, {DType::I64, 8, "I64", "i64"}, {DType::U8, 1, "U8", "u8"},
+    {DType::I32, 4, "I32", "i32"}, {DType::I64, 8, "I64", "i64"}, {DType::U8, 1, "U8", "u8"},       {DType::I8, 1, "I8", "i8"},
 };
 
 uint64_t dtypeBytes(DType dtype) { return table[size_t(dtype)].bytes; }
 
 const char *dtypeName(DType dtype) { return table[size_t(dtype)].fileName; }
+
+const char *dtypePlanName(DType dtype) { return table[size_t(dtype)].planName; }
 
 std::optional<DType> parseDType(std::string_view name) {
   for (const Row &row : table)
