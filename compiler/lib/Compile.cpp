@@ -243,6 +243,12 @@ std::string Compilation::computeOf(bool gpu) const {
 }
 
 bool Compilation::checkCompute() {
+  bool quantised = description.storage == "int8" || description.storage == "int4";
+  if (request.compute == "int8" && !quantised) {
+    report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " + description.storage +
+           "; add --weights=int8 or --weights=int4");
+    return false;
+  }
   if (request.compute != "bf16" || description.storage == "bf16")
     return true;
   report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +

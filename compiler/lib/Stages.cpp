@@ -63,6 +63,7 @@ std::vector<StringRef> sm1::fusionPasses() {
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
   if (options.form != ScanForm::Exact)
     passes.addPass(createSetScanForm({stringifyScanForm(options.form).str()}));
+  passes.addPass(createCanonicalizerPass()); // a split of a projection becomes projections
   passes.addPass(createMakePrecise({options.storage, options.compute}));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
@@ -123,7 +124,7 @@ namespace {
 /// Options of the pipelines sm1-to-<stage>.
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"),
-                             llvm::cl::init(allTargets().front().name.str())};
+                             llvm::cl::init("x86-64-v4")};
   Option<bool> step{*this, "step", llvm::cl::desc("for a GPU: the entry step, not prefill"), llvm::cl::init(false)};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

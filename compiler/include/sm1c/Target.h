@@ -28,6 +28,8 @@ struct Target {
   int64_t vectorRegisters, vectorLanes;
   /// Bytes a core can keep of its own; tasks are cut so that a row block and its scratch fit.
   int64_t l2Bytes;
+  /// Dot products of bf16 (AVX512-BF16) and of bytes (VNNI); tile registers (AMX) for both.
+  bool dotProducts = false, matrixTiles = false;
   std::optional<GpuFacts> gpu = std::nullopt;
 
   int64_t registersPerPanel() const { return 16 / vectorLanes; }

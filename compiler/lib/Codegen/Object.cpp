@@ -83,7 +83,12 @@ void sm1::optimize(Module &module, TargetMachine &machine) {
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager graphs;
   ModuleAnalysisManager modules;
-  PassBuilder builder(&machine);
+  PipelineTuningOptions tuning;
+  if (machine.getTargetTriple().isX86()) {
+    // Kernels of a CPU are vectors already and unrolled as their schedules say; more of it doubles the code and the time it takes.
+    tuning.LoopUnrolling = tuning.LoopVectorization = tuning.SLPVectorization = false;
+  }
+  PassBuilder builder(&machine, tuning);
   functions.registerPass([&] { return TargetLibraryAnalysis(library); });
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(graphs);

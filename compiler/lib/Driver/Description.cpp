@@ -35,9 +35,9 @@ Error sm1::checkChoices(const CompileRequest &request) {
   std::vector<std::string> emits = emitNames(), passes = fusionPassNames();
   SmallVector<StringRef> emitChoices(emits.begin(), emits.end()), passChoices(passes.begin(), passes.end());
   passChoices.push_back("all");
-  if (Error error = checkChoice("weights", request.weights, {"", "f32", "bf16", "f16"}))
+  if (Error error = checkChoice("weights", request.weights, {"", "f32", "bf16", "f16", "int8", "int4"}))
     return error;
-  if (Error error = checkChoice("compute", request.compute, {"", "f32", "bf16"}))
+  if (Error error = checkChoice("compute", request.compute, {"", "f32", "bf16", "int8"}))
     return error;
   if (Error error = checkChoice("form", request.form, {"exact", "closed_form"}))
     return error;
@@ -49,18 +49,26 @@ Error sm1::checkChoices(const CompileRequest &request) {
   return request.emit.empty() ? Error::success() : checkChoice("emit", request.emit, emitChoices);
 }
 
+static bool isQuantised(StringRef weights) { return weights == "int8" || weights == "int4"; }
+
+/// Whether "native" includes `target`: instructions for bf16 and bytes make no difference to arithmetic in f32.
+static bool isNative(const sm1::Target &target, const CompileRequest &request) {
+  bool narrow = request.compute == "bf16" || request.compute == "int8";
+  return !target.isGpu() && (narrow || (!target.dotProducts && !target.matrixTiles));
+}
+
 Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileRequest &request) {
   std::vector<std::string> names = request.targets;
-  bool isGpuText = request.emit == "ptx" || request.emit == "cuda";
+  bool isGpuText = request.emit == "ptx" || request.emit == "cuda", isCpuOnly = isQuantised(request.weights);
   if (names.empty())
-    names = request.emit.empty() ? std::vector<std::string>{"native", "sm_120"}
-                                 : std::vector<std::string>{isGpuText ? "sm_120" : "native"};
+    names = request.emit.empty() && !isCpuOnly ? std::vector<std::string>{"native", "sm_120"}
+                                               : std::vector<std::string>{isGpuText ? "sm_120" : "native"};
   SmallVector<const sm1::Target *> chosen;
   for (const std::string &name : names) {
     if (name != "native" && !findTarget(name))
       return createStringError("--target=" + name + ": this sm1c makes code for " + join(targetNames(), ", ") + " and native");
     for (const sm1::Target &target : allTargets())
-      if (((name == "native" && !target.isGpu()) || name == target.name) && !is_contained(chosen, &target))
+      if (((name == "native" && isNative(target, request)) || name == target.name) && !is_contained(chosen, &target))
         chosen.push_back(&target);
   }
   if (chosen.empty())
@@ -69,6 +77,9 @@ Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileReque
     return createStringError("--emit=" + request.emit + ": prints the kernels of one GPU, got --target=" + join(names, ",") +
                              "; name one, such as sm_120");
   sort(chosen); // the table's order
+  if (isCpuOnly && chosen.back()->isGpu())
+    return createStringError("--weights=" + request.weights + ": has kernels for CPUs only, got --target=" + chosen.back()->name +
+                             "; pass --target=native, or --weights=bf16");
   return chosen;
 }
 

@@ -4,10 +4,13 @@
 // front of projections, if something is computed on the way into them, a pass that fills scratch rows.
 
 #include "../Transforms/KernelMerge.h"
+#include "MatrixTiles.h"
+#include "Prologue.h"
 #include "TileEvaluator.h"
 #include "sm1c/Lowering/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -36,10 +39,20 @@ private:
 
   void planScratch();
   ScratchRegion reserve(int64_t stride, int64_t count);
-  void buildPrologue(Value x, ScratchRegion region);
+  void planPrologue(Value x);
+  void buildPrologue(Value x);
   void buildWholeRows();
+  /// Rows and panels of the task that are covered in one way.
+  struct Part {
+    Value rowBegin, rowEnd, panelBegin, panelEnd;
+  };
   void buildTiles();
-  void buildRowsOf(Value panel, int64_t panels);
+  Part buildMatrixBlocks();
+  /// Whole blocks of `rows` rows of `part`; returns the end of the last.
+  Value buildMatrixBlocks(const Part &part, int64_t rows);
+  void buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value row, Value panel);
+  void buildPart(const Part &part);
+  void buildRowsOf(const Part &part, Value panel, int64_t panels);
   void buildTile(Tile tile);
   /// Evaluates `ops` for all panels of one row, and calls `done` for each panel with everything known. A norm among them takes two walks
   /// over the row; `beforeNorm` is called in the first, with what its input needs known.
@@ -55,8 +68,8 @@ private:
   KernelOp kernel;
   KernelBuffers buffers;
   SmallVector<Operation *> mainOps;
-  SmallVector<std::pair<Value, ScratchRegion>> prologues;
-  ScratchRegion normRow;
+  SmallVector<Value> prologues;
+  ScratchRegion normRow, quantisedRow, matrixSums;
   int64_t scratchFloats = 0;
 };
 } // namespace
@@ -79,8 +92,11 @@ func::FuncOp KernelFunction::build() {
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToStart(entry);
   size_t next = 0;
-  for (Value argument : kernel.getBlock().getArguments())
+  for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), kernel.getInputs())) {
     buffers.inputs[argument] = entry->getArgument(next++);
+    if (auto param = input.getDefiningOp<ParamOp>())
+      buffers.layouts[argument] = param.getLayout().value_or("");
+  }
   for (size_t result = 0; result < kernel.getNumResults(); ++result)
     buffers.results.push_back(entry->getArgument(next++));
   for (Value *field : {&buffers.rowSegment, &buffers.segmentStart, &buffers.selected, &buffers.scratch, &buffers.rowBegin, &buffers.rowEnd,
@@ -88,8 +104,8 @@ func::FuncOp KernelFunction::build() {
     *field = entry->getArgument(next++);
 
   planScratch();
-  for (auto [x, region] : prologues)
-    buildPrologue(x, region);
+  for (Value x : prologues)
+    buildPrologue(x);
   if (contentsOf(kernel).hasRowNorm)
     buildWholeRows();
   else
@@ -109,10 +125,8 @@ void KernelFunction::planScratch() {
   llvm::SmallPtrSet<Operation *, 16> early;
   int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
   for (Operation &op : kernel.getBlock().without_terminator()) {
-    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX().getDefiningOp() && !buffers.prologues.contains(linear.getX())) {
-      auto region = reserve(strideOf(channels(linear.getX().getType())), kernel.getScheduleAttr().getRowSplit());
-      buffers.prologues[linear.getX()] = region;
-      prologues.push_back({linear.getX(), region});
+    if (auto linear = dyn_cast<LinearOp>(op); linear && hasPrologue(linear) && !buffers.prologues.contains(linear.getX())) {
+      planPrologue(linear.getX());
       early.insert_range(sliceOf(kernel, linear.getX()));
     }
     if (auto scan = dyn_cast<ScanOp>(op))
@@ -125,6 +139,17 @@ void KernelFunction::planScratch() {
   for (auto norm : kernel.getBlock().getOps<RmsNormOp>())
     widestNorm = std::max(widestNorm, channels(norm.getType()));
   normRow = reserve(strideOf(widestNorm), 1);
+  if (kernel.getScheduleAttr().getMatrixRows())
+    matrixSums = reserve(MatrixTiles::wordsOf(kernel), 1);
+}
+
+void KernelFunction::planPrologue(Value x) {
+  PrologueRegion region = prologueRegion(x, buffers);
+  static_cast<ScratchRegion &>(region) = reserve(region.stride, kernel.getScheduleAttr().getRowSplit());
+  if (region.words == PrologueRegion::Words::Int8 && quantisedRow.stride < region.tail * 4)
+    quantisedRow = reserve(region.tail * 4, 1);
+  buffers.prologues[x] = region;
+  prologues.push_back(x);
 }
 
 void KernelFunction::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
@@ -205,19 +230,20 @@ void KernelFunction::buildRow(ArrayRef<Operation *> ops, Value row, int64_t widt
   });
 }
 
-void KernelFunction::buildPrologue(Value x, ScratchRegion region) {
+void KernelFunction::buildPrologue(Value x) {
+  const PrologueRegion &region = buffers.prologues[x];
+  bool quantises = region.words == PrologueRegion::Words::Int8;
+  int64_t width = channels(x.getType());
   loop(buffers.rowBegin, buffers.rowEnd, 1, [&](Value row) {
     Value taskRow = arith::SubIOp::create(builder, loc, row, buffers.rowBegin);
     Value start = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, taskRow, constant(region.stride)),
                                         constant(region.offset));
-    buildRow(sliceOf(kernel, x), row, channels(x.getType()), [](TileEvaluator &) {}, [&](TileEvaluator &evaluator) {
-      Value value = evaluator.at(x, 0, 0);
-      auto vectorType = VectorType::get({panelWidth}, builder.getF32Type());
-      if (value.getType() != vectorType)
-        value = arith::ExtFOp::create(builder, loc, vectorType, value);
-      Value place = arith::AddIOp::create(builder, loc, start, evaluator.firstColumn());
-      vector::StoreOp::create(builder, loc, value, buffers.scratch, place);
+    Value floats = quantises ? constant(quantisedRow.offset) : start;
+    buildRow(sliceOf(kernel, x), row, width, [](TileEvaluator &) {}, [&](TileEvaluator &evaluator) {
+      storePrologue(builder, loc, evaluator.at(x, 0, 0), buffers.scratch, floats, evaluator.firstColumn(), region.words);
     });
+    if (quantises)
+      quantiseRow(builder, loc, buffers.scratch, floats, start, width, region);
   });
 }
 
@@ -236,29 +262,94 @@ void KernelFunction::buildWholeRows() {
 // Tiles
 //===----------------------------------------------------------------------===//
 
-/// Groups of panels outside, so that a group of weights is read from memory once for all rows of the task.
+/// What fills blocks of tile registers first, then the rest: the remaining panels of those rows, and the remaining rows.
 void KernelFunction::buildTiles() {
-  int64_t group = kernel.getScheduleAttr().getSingleRowPanels();
-  Value panels = arith::SubIOp::create(builder, loc, buffers.panelEnd, buffers.panelBegin);
-  Value rest = arith::RemUIOp::create(builder, loc, panels, constant(group));
-  Value whole = arith::SubIOp::create(builder, loc, buffers.panelEnd, rest);
-  loop(buffers.panelBegin, whole, group, [&](Value panel) { buildRowsOf(panel, group); });
-  if (group > 1)
-    loop(whole, buffers.panelEnd, 1, [&](Value panel) { buildRowsOf(panel, 1); });
+  Part all{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, buffers.panelEnd};
+  if (!kernel.getScheduleAttr().getMatrixRows())
+    return buildPart(all);
+  Part done = buildMatrixBlocks();
+  loop(constant(0), constant(2), 1, [&](Value second) {
+    Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, second, constant(0));
+    auto choose = [&](Value first, Value other) -> Value { return arith::SelectOp::create(builder, loc, isFirst, first, other); };
+    buildPart({choose(all.rowBegin, done.rowEnd), choose(done.rowEnd, all.rowEnd), choose(done.panelEnd, all.panelBegin), all.panelEnd});
+  });
 }
 
-void KernelFunction::buildRowsOf(Value panel, int64_t panels) {
+/// The end of the last whole step of `step` between begin and end.
+static Value wholeEnd(OpBuilder &builder, Location loc, Value begin, Value end, Value step) {
+  Value count = arith::SubIOp::create(builder, loc, end, begin);
+  Value rest = arith::RemUIOp::create(builder, loc, count, step);
+  return arith::SubIOp::create(builder, loc, end, rest);
+}
+
+/// Blocks as large as the schedule says, then of 16 rows.
+KernelFunction::Part KernelFunction::buildMatrixBlocks() {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  Value panelEnd = wholeEnd(builder, loc, buffers.panelBegin, buffers.panelEnd, constant(schedule.getMatrixPanels()));
+  Part part{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, panelEnd};
+  part.rowBegin = buildMatrixBlocks(part, schedule.getMatrixRows());
+  if (schedule.getMatrixRows() > tileRows)
+    part.rowBegin = buildMatrixBlocks(part, tileRows);
+  return {buffers.rowBegin, part.rowBegin, buffers.panelBegin, panelEnd};
+}
+
+Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
+  int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
+  Value end = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rows));
+  Value some = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, end, part.rowBegin);
+  auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
+  tiles.configure();
+  loop(part.panelBegin, part.panelEnd, panels, [&](Value panel) {
+    loop(part.rowBegin, end, rows, [&](Value row) { buildMatrixBlock(tiles, rows, row, panel); });
+  });
+  tiles.release();
+  return end;
+}
+
+/// Four rows at a time hide the latency of what follows the sums.
+void KernelFunction::buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value row, Value panel) {
+  constexpr int64_t rowsTogether = 4;
+  tiles.sum(row, panel);
+  loop(constant(0), constant(rows), rowsTogether, [&](Value inside) {
+    Value first = arith::AddIOp::create(builder, loc, row, inside);
+    Tile tile{first, panel, rowsTogether, kernel.getScheduleAttr().getMatrixPanels()};
+    TileEvaluator evaluator(builder, kernel, buffers, tile);
+    tiles.define(evaluator, tile, inside);
+    evaluator.evaluate(mainOps);
+    storeResults(evaluator);
+  });
+}
+
+/// Groups of panels outside, so that a group of weights is read from memory once for all rows of the task. What is left of the panels
+/// goes in groups of half as many, and so on, down to what divides every task.
+void KernelFunction::buildPart(const Part &part) {
+  int64_t panels = strideOf(widthOf(kernel)) / panelWidth, split = kernel.getScheduleAttr().getPanelSplit();
+  Value begin = part.panelBegin;
+  for (int64_t group = kernel.getScheduleAttr().getSingleRowPanels(); group > 0; group /= 2) {
+    bool isLast = panels % group == 0 && split % group == 0;
+    Value whole = isLast ? part.panelEnd : wholeEnd(builder, loc, begin, part.panelEnd, constant(group));
+    loop(begin, whole, group, [&](Value panel) { buildRowsOf(part, panel, group); });
+    if (isLast)
+      break;
+    begin = whole;
+  }
+}
+
+void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   int64_t rowTile = schedule.getRowTile(), panelTile = std::min(panels, schedule.getPanelTile());
-  Value rows = arith::SubIOp::create(builder, loc, buffers.rowEnd, buffers.rowBegin);
-  Value rest = arith::RemUIOp::create(builder, loc, rows, constant(rowTile));
-  Value whole = arith::SubIOp::create(builder, loc, buffers.rowEnd, rest);
+  while (panels % panelTile)
+    --panelTile;
+  Value whole = rowTile > 1 ? wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rowTile)) : part.rowBegin;
   if (rowTile > 1)
-    loop(buffers.rowBegin, whole, rowTile, [&](Value row) {
+    loop(part.rowBegin, whole, rowTile, [&](Value row) {
       Value end = arith::AddIOp::create(builder, loc, panel, constant(panels));
       loop(panel, end, panelTile, [&](Value first) { buildTile({row, first, rowTile, panelTile}); });
     });
-  loop(rowTile > 1 ? whole : buffers.rowBegin, buffers.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
+  loop(whole, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
 }
 
 void KernelFunction::buildTile(Tile tile) {
@@ -284,6 +375,9 @@ static std::string whyNot(KernelOp kernel) {
     return "has a scan, which walks all rows: row_split must be 0";
   if (contents.hasPrologue && !kernel.getScheduleAttr().getRowSplit())
     return "computes what its projections multiply, for which row_split must bound the scratch";
+  if (kernel.getScheduleAttr().getMatrixRows())
+    if (const char *why = whyNotMatrixTiles(kernel))
+      return std::string("cannot take matrix_rows: ") + why;
   for (Value yielded : kernel.yielded())
     if (isa<BlockArgument>(yielded))
       return "yields what it reads";

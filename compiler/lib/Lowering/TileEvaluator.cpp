@@ -31,10 +31,22 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
   default:
     break;
   }
+  int64_t panels = strideOf(shape[0]) / panelWidth;
+  auto steps = [&](int64_t width) { return llvm::divideCeil(shape[1], width); };
+  Type word = IntegerType::get(type.getContext(), 32);
   if (layout == "panels")
-    return MemRefType::get({strideOf(shape[0]) / panelWidth, shape[1], panelWidth}, element);
+    return MemRefType::get({panels, shape[1], panelWidth}, element);
+  // A word has two neighbouring k in bf16, four in int8, or eight in int4.
+  if (layout == "pairs")
+    return MemRefType::get({panels, int64_t(steps(2)), panelWidth}, word);
+  if (layout == "quads")
+    return MemRefType::get({panels, int64_t(steps(4)), panelWidth}, word);
+  if (layout == "nibbles")
+    return MemRefType::get({panels, int64_t(steps(32)) * 4, panelWidth}, word);
+  if (layout == "scales")
+    return shape[1] == 1 ? MemRefType::get({panels * panelWidth}, element) : MemRefType::get({panels, shape[1], panelWidth}, element);
   if (layout == "fragments")
-    return MemRefType::get({strideOf(shape[0]) / panelWidth, fragmentTiles(shape[1]), 32, 8}, element);
+    return MemRefType::get({panels, fragmentTiles(shape[1]), 32, 8}, element);
   if (layout == "rows")
     return MemRefType::get({shape[0], strideOf(shape[1])}, element);
   if (shape.size() == 1)
@@ -67,7 +79,7 @@ RmsNormOp sm1::normIn(ArrayRef<Operation *> ops) {
 /// The operands of `op` that are read from memory by index, not as a tile.
 static SmallVector<Value> indexedOperands(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op))
-    return {linear.getWeight()};
+    return linear.getScales() ? SmallVector<Value>{linear.getWeight(), linear.getScales()} : SmallVector<Value>{linear.getWeight()};
   if (auto conv = dyn_cast<Conv1dOp>(op))
     return {conv.getX(), conv.getWeight(), conv.getTaps()};
   if (auto scan = dyn_cast<ScanOp>(op))
@@ -321,64 +333,6 @@ void TileEvaluator::evaluateGather(Operation *op, Value source, Value indices) {
       vectors.push_back(loadVector(buffer, {index, column(n)}));
   }
   define(op->getResult(0), std::move(vectors));
-}
-
-//===----------------------------------------------------------------------===//
-// Projections
-//===----------------------------------------------------------------------===//
-
-Value TileEvaluator::loadMultiplied(Value x, int64_t m, Value k) {
-  auto prologue = buffers.prologues.find(x);
-  if (prologue == buffers.prologues.end())
-    return widen(memref::LoadOp::create(builder, loc, buffers.inputs.lookup(x), ValueRange{row(m), k}));
-  Value taskRow = arith::SubIOp::create(builder, loc, row(m), buffers.rowBegin);
-  Value start = arith::MulIOp::create(builder, loc, taskRow, constant(prologue->second.stride));
-  Value index = add(add(start, constant(prologue->second.offset)), k);
-  return memref::LoadOp::create(builder, loc, buffers.scratch, index);
-}
-
-/// Length of the chains that a projection's sum is made of; part of the meaning of sm1.linear.
-static constexpr int64_t sumBlock = 64;
-
-/// All projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
-void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
-  SmallVector<LinearOp> linears;
-  for (Operation *op : ops)
-    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX())
-      linears.push_back(linear);
-  int64_t sums = tile.rows * tile.panels;
-  SmallVector<Value> zeros(linears.size() * sums, splat(0));
-  int64_t depth = channels(first.getX().getType());
-
-  auto body = [&](OpBuilder &, Location, Value k, ValueRange carried) {
-    SmallVector<Value> next(carried);
-    SmallVector<Value> multiplied;
-    for (int64_t m = 0; m < tile.rows; ++m)
-      multiplied.push_back(
-          vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()), loadMultiplied(first.getX(), m, k)));
-    for (auto [l, linear] : llvm::enumerate(linears))
-      for (int64_t n = 0; n < tile.panels; ++n) {
-        Value weight = widen(loadVector(buffers.inputs.lookup(linear.getWeight()), {add(tile.panel, constant(n)), k, constant(0)}));
-        for (int64_t m = 0; m < tile.rows; ++m) {
-          Value &sum = next[l * sums + m * tile.panels + n];
-          sum = vector::FMAOp::create(builder, loc, multiplied[m], weight, sum);
-        }
-      }
-    scf::YieldOp::create(builder, loc, next);
-  };
-  // Blocks of k, so that rounding errors grow with the length of a block and the number of blocks, not with their product. The totals
-  // of a tile are spilled while a block runs: 2 % of the loads of a block.
-  auto blocks = [&](OpBuilder &, Location, Value begin, ValueRange totals) {
-    Value end = arith::MinUIOp::create(builder, loc, add(begin, constant(sumBlock)), constant(depth));
-    auto block = scf::ForOp::create(builder, loc, begin, end, constant(1), zeros, body);
-    SmallVector<Value> next;
-    for (auto [total, sum] : llvm::zip(totals, block.getResults()))
-      next.push_back(arith::AddFOp::create(builder, loc, total, sum));
-    scf::YieldOp::create(builder, loc, next);
-  };
-  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(depth), constant(sumBlock), zeros, blocks);
-  for (auto [l, linear] : llvm::enumerate(linears))
-    define(linear.getResult(), SmallVector<Value>(loop.getResults().slice(l * sums, sums)));
 }
 
 //===----------------------------------------------------------------------===//

@@ -7,7 +7,7 @@
 #ifndef SM1C_LOWERING_TILEEVALUATOR_H
 #define SM1C_LOWERING_TILEEVALUATOR_H
 
-#include "sm1/IR/Sm1.h"
+#include "ProductForm.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -32,9 +32,16 @@ inline int64_t strideOf(int64_t channels) { return (channels + panelWidth - 1) /
 /// Tiles of 16 k in packed fragments: whole steps of 32.
 inline int64_t fragmentTiles(int64_t depth) { return (depth + 31) / 32 * 2; }
 
-/// Floats of a task's scratch: `perRow` of them for each row of the task, or one array.
+/// Words of 4 bytes of a task's scratch: `stride` of them for each row of the task, or one array.
 struct ScratchRegion {
   int64_t offset = 0, stride = 0;
+};
+
+/// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at word
+/// `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them.
+struct PrologueRegion : ScratchRegion {
+  enum class Words { F32, Bf16, Int8 } words = Words::F32;
+  int64_t tail = 0;
 };
 
 /// What the function of a kernel can reach.
@@ -43,11 +50,13 @@ struct KernelBuffers {
   llvm::SmallVector<mlir::Value> results;          ///< buffer of each result
   mlir::Value rowSegment, segmentStart, selected, scratch, rowBegin, rowEnd, panelBegin, panelEnd;
   /// Rows computed on the way into a projection: one array of `stride` per row of the task.
-  llvm::DenseMap<mlir::Value, ScratchRegion> prologues;
+  llvm::DenseMap<mlir::Value, PrologueRegion> prologues;
   /// What a scan carries from tile to tile: `stride` floats per panel of the task.
   llvm::DenseMap<mlir::Operation *, ScratchRegion> carries;
   /// A step: row r is all of segment r, so that a scan starts from its state and a convolution reads only taps.
   bool oneRowPerSegment = false;
+  /// Layout of each matrix that a projection reads.
+  llvm::DenseMap<mlir::Value, llvm::StringRef> layouts;
 };
 
 struct Tile {
@@ -78,6 +87,15 @@ public:
   /// Stores `value` of the whole tile to a [rows, stride] buffer.
   void store(mlir::Value value, mlir::Value buffer);
 
+  mlir::Value constant(int64_t value);
+  mlir::Value splat(float value, mlir::Type element = {});
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  mlir::Value row(int64_t m);
+  mlir::Value column(int64_t n);
+  mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({tile.lanes}, element); }
+  mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
+  mlir::Value widen(mlir::Value value);
+
 private:
   /// Row of the tile with what the recurrences ask about it.
   struct RowPosition {
@@ -87,6 +105,7 @@ private:
   void evaluateOne(mlir::Operation *op);
   void evaluateElementwise(mlir::Operation *op);
   void evaluateBroadcast(BroadcastOp op);
+  /// All projections of what `first` multiplies; TileProjections.cpp.
   void evaluateLinears(LinearOp first, llvm::ArrayRef<mlir::Operation *> ops);
   void evaluateConv(Conv1dOp op);
   void evaluateScan(ScanOp op);
@@ -97,19 +116,9 @@ private:
   /// Loads what a block argument holds: a stream tile, or one vector per panel of a parameter.
   void loadArgument(mlir::Value argument);
 
-  mlir::Value constant(int64_t value);
-  mlir::Value splat(float value, mlir::Type element = {});
-  mlir::Value add(mlir::Value a, mlir::Value b);
-  mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({tile.lanes}, element); }
   llvm::MaybeAlign alignmentOf(mlir::Type element);
-  mlir::Value row(int64_t m);
-  mlir::Value column(int64_t n);
-  mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
-  mlir::Value widen(mlir::Value value);
   RowPosition positionOf(int64_t m);
-  /// Element [row m of the tile, k] of what a projection multiplies, as f32.
-  mlir::Value loadMultiplied(mlir::Value x, int64_t m, mlir::Value k);
   /// Buffers of the kernel's results that yield `value`.
   llvm::SmallVector<mlir::Value> resultBuffers(mlir::Value value);
   /// Runs `body` where `condition` holds.

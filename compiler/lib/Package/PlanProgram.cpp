@@ -22,19 +22,34 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
   if (param.getFirstRow())
     steps.push_back(PackingStep::rows(*param.getFirstRow(), *param.getEndRow()));
   auto type = cast<RankedTensorType>(param.getType());
-  steps.push_back(PackingStep::cast(packageType(type.getElementType())));
+  if (auto quantised = param.getQuantised()) {
+    bool isScales = !type.getElementType().isInteger();
+    sm1rt::DType scale = quantised->getBits() == 8 ? sm1rt::DType::F32 : sm1rt::DType::F16;
+    int64_t bits = quantised->getBits(), group = quantised->getGroup();
+    steps.push_back(isScales ? PackingStep::scales(bits, group, scale) : PackingStep::quantise(bits, group, scale));
+  } else {
+    steps.push_back(PackingStep::cast(packageType(type.getElementType())));
+  }
   if (name == "panels") {
+    steps.push_back(PackingStep::panels());
+  } else if (name == "pairs") {
+    steps.push_back(PackingStep::pairs());
+  } else if (name == "quads") {
+    steps.push_back(PackingStep::quads());
+  } else if (name == "nibbles") {
+    steps.push_back(PackingStep::nibbles());
+  } else if (name == "scales" && type.getDimSize(1) > 1) {
     steps.push_back(PackingStep::panels());
   } else if (name == "fragments") {
     steps.push_back(PackingStep::fragments());
   } else if (name == "rows") {
     steps.push_back(PackingStep::pad(rowStride(type)));
-  } else if (name == "channels") {
+  } else if (name == "channels" || name == "scales") {
     if (type.getRank() > 1)
       steps.push_back(PackingStep::channelsLast());
     steps.push_back(PackingStep::pad((type.getDimSize(0) + 15) / 16 * 16));
   } else {
-    return param.emitError("parameter needs layout = \"panels\", \"fragments\", \"rows\" or \"channels\", got \"") << name << "\"";
+    return param.emitError("parameter needs a layout that PackageFormat.h lists, got \"") << name << "\"";
   }
   return steps;
 }

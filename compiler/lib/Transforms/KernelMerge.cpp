@@ -32,7 +32,7 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
       continue;
     if (auto linear = dyn_cast<LinearOp>(op)) {
       ++contents.linears;
-      contents.hasPrologue |= linear.getX().getDefiningOp() != nullptr;
+      contents.hasPrologue |= linear.getInt8() || linear.getX().getDefiningOp();
     } else if (isa<ScanOp>(op))
       ++contents.scans;
     else if (isa<EmbeddingOp>(op))

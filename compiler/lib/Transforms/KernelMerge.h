@@ -22,7 +22,7 @@ struct KernelContents {
   bool isLookup() const { return lookups && !linears && !scans && !convs && !norms && !others; }
   bool isProjection() const { return linears && !scans && !convs && !lookups && !others; }
   bool hasRowNorm = false;  ///< a norm whose result is not only multiplied by projections
-  bool hasPrologue = false; ///< something is computed on the way into a projection
+  bool hasPrologue = false; ///< something is computed or quantised on the way into a projection
 };
 
 /// Projections in one kernel: more, and the sums of a useful tile do not fit the registers.

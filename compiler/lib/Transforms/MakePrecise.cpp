@@ -21,10 +21,29 @@ static FloatType parseType(StringRef name, MLIRContext *context) {
   return name == "f16" ? FloatType(Float16Type::get(context)) : FloatType();
 }
 
+/// Bits of a quantised storage; 0 for another.
+static int64_t quantisedBits(StringRef name) { return name == "int8" ? 8 : name == "int4" ? 4 : 0; }
+
+/// What packing rounds the scales of quantised matrices to: a group's costs as much as half a bit of each of its weights.
+static FloatType scaleType(int64_t bits, MLIRContext *context) {
+  return bits == 8 ? FloatType(Float32Type::get(context)) : FloatType(Float16Type::get(context));
+}
+
+/// Columns that share a scale; 0: all of a row.
+static int64_t groupOf(int64_t bits) { return bits == 8 ? 0 : 32; }
+
 /// The parameter behind a matrix, now of type `element`.
 static void store(Value matrix, FloatType element) {
   if (auto param = matrix.getDefiningOp<ParamOp>())
     matrix.setType(cast<RankedTensorType>(matrix.getType()).clone(element));
+}
+
+/// A parameter like `param` of `type`, values or scales.
+static ParamOp quantisedParam(IRRewriter &rewriter, ParamOp param, RankedTensorType type, QuantisedAttr quantised) {
+  auto made = cast<ParamOp>(rewriter.clone(*param));
+  made.getResult().setType(type);
+  made.setQuantisedAttr(quantised);
+  return made;
 }
 
 namespace {
@@ -32,20 +51,28 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
   using MakePreciseBase::MakePreciseBase;
 
   void runOnOperation() override {
-    storageType = parseType(storage, &getContext());
-    computeType = parseType(compute, &getContext());
+    bits = quantisedBits(storage);
+    int8 = compute == "int8";
+    // What tokens look up stays in bf16 where matrices are quantised.
+    storageType = parseType(bits ? "bf16" : storage.getValue(), &getContext());
+    computeType = parseType(int8 ? "f32" : compute.getValue(), &getContext());
     if (!storageType || !computeType || computeType.isF16()) {
-      getOperation()->emitError("storage must be f32, bf16 or f16 and compute f32 or bf16, got '") << storage << "' and '" << compute << "'";
+      getOperation()->emitError("storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got '")
+          << storage << "' and '" << compute << "'";
       return signalPassFailure();
     }
-    if (computeType.isBF16() && !storageType.isBF16()) {
+    if (computeType.isBF16() && (bits || !storageType.isBF16())) {
       getOperation()->emitError("compute=bf16 multiplies bf16 by bf16, got storage=") << storage << "; store matrices as bf16 too";
+      return signalPassFailure();
+    }
+    if (int8 && !bits) {
+      getOperation()->emitError("compute=int8 multiplies integers, got storage=") << storage << "; store matrices as int8 or int4";
       return signalPassFailure();
     }
     IRRewriter rewriter(&getContext());
     getOperation()->walk([&](Operation *op) {
       if (auto linear = dyn_cast<LinearOp>(op))
-        roundOperands(rewriter, linear);
+        bits ? quantise(rewriter, linear) : roundOperands(rewriter, linear);
       else if (auto embedding = dyn_cast<EmbeddingOp>(op))
         widenRows(rewriter, embedding);
     });
@@ -67,6 +94,23 @@ private:
     }
   }
 
+  /// The matrix becomes integers and their scales; what it is multiplied with is quantised by the projection itself.
+  void quantise(IRRewriter &rewriter, LinearOp linear) {
+    auto param = linear.getWeight().getDefiningOp<ParamOp>();
+    if (!param || linear.getScales())
+      return;
+    auto matrix = cast<RankedTensorType>(param.getType());
+    auto quantised = QuantisedAttr::get(&getContext(), bits, groupOf(bits), matrix.getDimSize(1));
+    auto values = RankedTensorType::get(matrix.getShape(), rewriter.getIntegerType(bits));
+    auto scales = RankedTensorType::get({matrix.getDimSize(0), quantised.groups()}, scaleType(bits, &getContext()));
+    rewriter.setInsertionPoint(linear);
+    linear.getWeightMutable().assign(quantisedParam(rewriter, param, values, quantised));
+    linear.getScalesMutable().assign(quantisedParam(rewriter, param, scales, quantised));
+    linear.setInt8(int8);
+    if (param->use_empty())
+      rewriter.eraseOp(param);
+  }
+
   /// A stored row is widened where it is read; exact.
   void widenRows(IRRewriter &rewriter, EmbeddingOp embedding) {
     store(embedding.getTable(), storageType);
@@ -80,6 +124,8 @@ private:
   }
 
   FloatType storageType, computeType;
+  int64_t bits = 0; ///< of a quantised storage
+  bool int8 = false;
   llvm::DenseMap<Value, Operation *> roundings;
 };
 } // namespace

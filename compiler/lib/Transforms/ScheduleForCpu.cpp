@@ -16,27 +16,65 @@ using namespace mlir;
 using namespace sm1;
 
 /// Weight streams that a single row reads at once: one stream leaves a third of the memory bandwidth unused, since the hardware
-/// prefetcher follows each 4 KiB page by itself.
+/// prefetcher follows each 4 KiB page by itself. As many again are prefetched.
 static constexpr int64_t weightStreams = 4;
 
-/// Bytes of the widest row that a projection of `kernel` reads.
-static int64_t projectionRowBytes(KernelOp kernel) {
+/// Channels of the widest row that a projection of `kernel` reads.
+static int64_t depthOf(KernelOp kernel) {
   int64_t widest = 16;
   for (auto linear : kernel.getBlock().getOps<LinearOp>())
     widest = std::max(widest, channels(linear.getX().getType()));
-  return widest * sizeof(float);
+  return widest;
 }
 
-/// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands.
+static bool isBf16Product(LinearOp linear) {
+  return getElementTypeOrSelf(linear.getX()).isBF16() && getElementTypeOrSelf(linear.getWeight()).isBF16();
+}
+
+/// Projections whose sums tile registers can make: bf16 by bf16 or int8 by int8, in rows of whole 64 bytes.
+static bool suitsMatrixTiles(KernelOp kernel) {
+  return llvm::all_of(kernel.getBlock().getOps<LinearOp>(), [](LinearOp linear) {
+    int64_t width = channels(linear.getX().getType());
+    bool bytes = linear.getInt8() && getElementTypeOrSelf(linear.getWeight()).isInteger(8);
+    return bytes ? width % 64 == 0 : isBf16Product(linear) && width % 32 == 0;
+  });
+}
+
+/// Rows of a task stay in half of the core's cache while its panels pass by; a scan walks all rows itself.
+static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const Target &target, int64_t elementBytes, int64_t rowTile,
+                          int64_t most) {
+  if (contents.scans)
+    return 0;
+  int64_t rows = std::clamp<int64_t>(target.l2Bytes / 2 / (depthOf(kernel) * elementBytes), rowTile, most);
+  return rows / rowTile * rowTile;
+}
+
+/// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands. On 512 bits row
+/// tiles are powers of two, so that batches of 4 and 8 fill them.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
-  int64_t sums = target.vectorRegisters * 3 / 4 / target.registersPerPanel();
+  auto linears = kernel.getBlock().getOps<LinearOp>();
+  bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
+  bool anyBf16 = llvm::any_of(linears, isBf16Product);
+  bool matrix = target.matrixTiles && suitsMatrixTiles(kernel);
+  // Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
+  Products products = target.dotProducts && (anyInt8 || !target.matrixTiles) ? Products::Dot : Products::Fma;
+  int64_t chains = anyBf16 && products == Products::Fma ? 2 : 1;
+  int64_t sums = target.vectorRegisters * 3 / 4 / target.registersPerPanel() / chains;
   int64_t panelTile = contents.linears == 1 && sums >= 16 ? 2 : 1;
   int64_t rowTile = std::clamp<int64_t>(sums / (contents.linears * panelTile), 1, 8);
-  int64_t streams = std::max<int64_t>(panelTile, weightStreams / contents.linears / panelTile * panelTile);
-  // Rows of a task stay in half of the core's cache while its panels pass by; a scan walks all rows itself.
-  int64_t rows = std::clamp<int64_t>(target.l2Bytes / 2 / projectionRowBytes(kernel), rowTile, 128);
-  int64_t rowSplit = contents.scans ? 0 : rows / rowTile * rowTile;
-  return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams, rowSplit, streams);
+  if (target.registersPerPanel() == 1)
+    rowTile = llvm::bit_floor(uint64_t(rowTile));
+  // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
+  int64_t streams = contents.linears == 1 ? weightStreams : weightStreams / 2, panelSplit = 2;
+  if (!matrix)
+    return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
+                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, products, 0, 0);
+  // Six tile registers of sums: rows by panels by projections.
+  int64_t matrixPanels = contents.linears == 1 ? 2 : 1, matrixRows = 6 / (contents.linears * matrixPanels) * 16;
+  int64_t elementBytes = anyInt8 ? 1 : 2;
+  return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
+                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, products, matrixRows,
+                           matrixPanels);
 }
 
 static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {
@@ -65,7 +103,10 @@ struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
       if (!kernel.getSchedule())
         kernel.setScheduleAttr(scheduleOf(kernel, *facts));
     };
-    if (failed(scheduleKernels(getOperation(), {choose, [](KernelOp) { return StringRef("panels"); }, "", ""})))
+    auto matrixLayout = [](KernelOp, Type element) -> StringRef {
+      return element.isBF16() ? "pairs" : element.isInteger(8) ? "quads" : element.isInteger(4) ? "nibbles" : "panels";
+    };
+    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, "", ""})))
       signalPassFailure();
   }
 };

@@ -104,7 +104,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       if (!kernel.getBlocks())
         kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, step));
     };
-    auto matrixLayout = [](KernelOp kernel) -> StringRef {
+    auto matrixLayout = [](KernelOp kernel, Type) -> StringRef {
       return isTensorForm(kernel.getBlocksAttr().getForm()) ? "fragments" : "panels";
     };
     constexpr llvm::StringLiteral stepSuffix = "_step";

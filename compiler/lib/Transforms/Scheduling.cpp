@@ -13,9 +13,10 @@ static StringRef layoutOf(BlockArgument argument, StringRef matrixLayout) {
   StringRef layout;
   for (OpOperand &use : argument.getUses()) {
     auto linear = dyn_cast<LinearOp>(use.getOwner());
-    StringRef wanted = linear && linear.getWeight() == argument ? matrixLayout
-                       : isa<EmbeddingOp>(use.getOwner())       ? "rows"
-                                                                : "channels";
+    StringRef wanted = linear && linear.getWeight() == argument   ? matrixLayout
+                       : linear && linear.getScales() == argument ? "scales"
+                       : isa<EmbeddingOp>(use.getOwner())         ? "rows"
+                                                                  : "channels";
     if (!layout.empty() && layout != wanted)
       return {};
     layout = wanted;
@@ -24,11 +25,12 @@ static StringRef layoutOf(BlockArgument argument, StringRef matrixLayout) {
 }
 
 /// Each parameter of `kernel` gets the layout it is read in; one that others read differently is named a second time.
-static LogicalResult chooseLayouts(IRRewriter &rewriter, KernelOp kernel, StringRef matrixLayout) {
+static LogicalResult chooseLayouts(IRRewriter &rewriter, KernelOp kernel, const Scheduler &scheduler) {
   for (OpOperand &input : kernel->getOpOperands()) {
     auto param = input.get().getDefiningOp<ParamOp>();
     if (!param)
       continue;
+    StringRef matrixLayout = scheduler.matrixLayout(kernel, getElementTypeOrSelf(param.getType()));
     StringRef layout = layoutOf(kernel.getBlock().getArgument(input.getOperandNumber()), matrixLayout);
     if (layout.empty())
       return kernel.emitOpError("reads parameter '") << param.getTensor() << "' in two layouts; give it two sm1.param";
@@ -79,7 +81,7 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
   for (KernelOp kernel : kernels) {
     scheduler.choose(kernel);
     kernel.setKernelName(uniqueName(kernel.getKernelName()));
-    if (failed(chooseLayouts(rewriter, kernel, scheduler.matrixLayout(kernel))))
+    if (failed(chooseLayouts(rewriter, kernel, scheduler)))
       return failure();
     if (!kernel->getParentOfType<LaunchOp>())
       launch(rewriter, kernel);

@@ -11,8 +11,8 @@ namespace sm1 {
 struct Scheduler {
   /// Gives a kernel without one a schedule.
   llvm::function_ref<void(KernelOp)> choose;
-  /// The layout in which a projection of a scheduled kernel reads its weight.
-  llvm::function_ref<llvm::StringRef(KernelOp)> matrixLayout;
+  /// The layout in which a projection of a scheduled kernel reads a weight of such elements.
+  llvm::function_ref<llvm::StringRef(KernelOp, mlir::Type element)> matrixLayout;
   /// Added to every kernel's name.
   llvm::StringRef suffix;
   /// What the names of another entry's kernels end in; no name may look like one of theirs.

@@ -26,7 +26,8 @@ void Sm1Dialect::initialize() {
 }
 
 LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t rowTile, int64_t panelTile,
-                                   int64_t singleRowPanels, int64_t rowSplit, int64_t panelSplit) {
+                                   int64_t singleRowPanels, int64_t rowSplit, int64_t panelSplit, Products, int64_t matrixRows,
+                                   int64_t matrixPanels) {
   if (rowTile < 1 || panelTile < 1 || singleRowPanels < 1)
     return emitError() << "row_tile, panel_tile and single_row_panels must be at least 1, got " << rowTile << ", " << panelTile
                        << ", " << singleRowPanels;
@@ -34,6 +35,16 @@ LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emit
     return emitError() << "single_row_panels must be a multiple of panel_tile = " << panelTile << ", got " << singleRowPanels;
   if (rowSplit < 0 || panelSplit < 0)
     return emitError() << "row_split and panel_split must not be negative, got " << rowSplit << ", " << panelSplit;
+  if (matrixRows < 0 || matrixRows % 16 || (matrixRows > 0) != (matrixPanels > 0))
+    return emitError() << "matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got " << matrixRows << " and "
+                       << matrixPanels;
+  return success();
+}
+
+LogicalResult QuantisedAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t bits, int64_t group, int64_t columns) {
+  if ((bits != 8 && bits != 4) || group < 0 || columns < 1)
+    return emitError() << "bits must be 8 or 4, group not negative and columns at least 1, got " << bits << ", " << group << " and "
+                       << columns;
   return success();
 }
 
@@ -107,7 +118,8 @@ TensorClass sm1::classify(Type type) {
     ++dynamic;
   if (dynamic == 2 && rank == 2 && element.isSignlessInteger(32))
     return TensorClass::Tokens;
-  if (!isFloat || !isSizedFrom(tensor, dynamic))
+  bool isQuantised = rank == 2 && (element.isSignlessInteger(8) || element.isSignlessInteger(4));
+  if (!(isFloat || (isQuantised && dynamic == 0)) || !isSizedFrom(tensor, dynamic))
     return TensorClass::Unknown;
   if (dynamic == 0)
     return TensorClass::Param;

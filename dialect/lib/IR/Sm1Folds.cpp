@@ -26,8 +26,8 @@ struct SplitOfLinear : OpRewritePattern<SplitOp> {
     if (!linear || !linear->hasOneUse())
       return rewriter.notifyMatchFailure(split, "x is not a projection used here alone");
     auto param = linear.getWeight().getDefiningOp<ParamOp>();
-    if (!param)
-      return rewriter.notifyMatchFailure(split, "the matrix is not a parameter");
+    if (!param || linear.getScales())
+      return rewriter.notifyMatchFailure(split, "the matrix is not a parameter, or already quantised");
     int64_t first = param.getFirstRow().value_or(0), total = param.tensorShape().front();
     auto matrix = cast<RankedTensorType>(param.getType());
     SmallVector<Value> parts;
@@ -35,8 +35,8 @@ struct SplitOfLinear : OpRewritePattern<SplitOp> {
       int64_t end = first + channels(part);
       auto rows = RankedTensorType::get({end - first, matrix.getDimSize(1)}, matrix.getElementType());
       auto weight = ParamOp::create(rewriter, param.getLoc(), rows, param.getTensorAttr(), rewriter.getI64IntegerAttr(first),
-                                    rewriter.getI64IntegerAttr(end), rewriter.getI64IntegerAttr(total), param.getLayoutAttr());
-      parts.push_back(LinearOp::create(rewriter, linear.getLoc(), part, linear.getX(), weight));
+                                    rewriter.getI64IntegerAttr(end), rewriter.getI64IntegerAttr(total), param.getLayoutAttr(), param.getQuantisedAttr());
+      parts.push_back(LinearOp::create(rewriter, linear.getLoc(), part, linear.getX(), weight, Value(), linear.getInt8Attr()));
       first = end;
     }
     rewriter.replaceOp(split, parts);

@@ -37,7 +37,7 @@ static ParseResult parseMatrix(OpAsmParser &parser, Type &type) {
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseType(type))
     return failure();
-  return isParam(type, 2) ? success() : parser.emitError(loc, "expected a static matrix of f32, bf16 or f16, got ") << type;
+  return isParam(type, 2) ? success() : parser.emitError(loc, "expected a static matrix of f32, bf16, f16, i8 or i4, got ") << type;
 }
 
 static void printMatrix(OpAsmPrinter &printer, Operation *, Type type) { printer << type; }
@@ -71,7 +71,7 @@ static LogicalResult refuseUnlessStream(std::optional<Location> loc, StringRef o
 
 LogicalResult EmbeddingOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, ValueRange operands, DictionaryAttr,
                                             OpaqueProperties, RegionRange, SmallVectorImpl<Type> &types) {
-  if (!isTokens(operands[0].getType()) || !isParam(operands[1].getType(), 2))
+  if (!isTokens(operands[0].getType()) || !isParam(operands[1].getType(), 2) || getElementTypeOrSelf(operands[1].getType()).isInteger())
     return emitOptionalError(loc, "'sm1.embedding' op operands must be tokens tensor<?x?xi32> and a matrix, got ",
                              operands[0].getType(), " and ", operands[1].getType());
   auto table = cast<RankedTensorType>(operands[1].getType());
@@ -89,6 +89,16 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *context, std::optional<Loc
     return emitOptionalError(loc, "'sm1.linear' op linear_c1: weight must have ", width, " columns to match x of type ",
                              operands[0].getType(), ", got ", operands[1].getType());
   types.push_back(streamLike(operands[0].getType(), weight.getDimSize(0), Float32Type::get(context)));
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  auto weight = cast<RankedTensorType>(getWeight().getType());
+  bool isQuantised = weight.getElementType().isInteger();
+  if (isQuantised != bool(getScales()) || (getInt8() && !isQuantised))
+    return emitOpError("linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is ") << weight;
+  if (isQuantised && cast<RankedTensorType>(getScales().getType()).getDimSize(0) != weight.getDimSize(0))
+    return emitOpError("linear_c2: scales must be [") << weight.getDimSize(0) << ", groups], got " << getScales().getType();
   return success();
 }
 

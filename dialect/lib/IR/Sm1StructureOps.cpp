@@ -128,7 +128,25 @@ SmallVector<int64_t> ParamOp::tensorShape() {
   auto shape = llvm::to_vector(cast<RankedTensorType>(getType()).getShape());
   if (getTotalRows())
     shape.front() = *getTotalRows();
+  if (getQuantised())
+    shape.back() = getQuantised()->getColumns();
   return shape;
+}
+
+/// param_c4.
+static LogicalResult verifyQuantised(ParamOp param) {
+  auto type = cast<RankedTensorType>(param.getType());
+  Type element = type.getElementType();
+  std::optional<QuantisedAttr> quantised = param.getQuantised();
+  if (!quantised)
+    return element.isInteger() ? param.emitOpError("param_c4: integers need `quantised`, got ") << type : success();
+  int64_t columns = element.isInteger() ? quantised->getColumns() : quantised->groups();
+  bool fits = element.isInteger() ? element.isInteger(quantised->getBits()) : !element.isBF16();
+  if (type.getRank() == 2 && fits && type.getDimSize(1) == columns)
+    return success();
+  return param.emitOpError("param_c4: ") << *quantised << " has values [rows, " << quantised->getColumns() << "] of i"
+                                         << quantised->getBits() << " and scales [rows, " << quantised->groups()
+                                         << "] of f32 or f16, got " << type;
 }
 
 LogicalResult ParamOp::verify() {
@@ -137,8 +155,11 @@ LogicalResult ParamOp::verify() {
     return emitOpError("param_c1: '") << getTensor() << "' "
                                       << (repeated ? "has {i} but does not stand inside sm1.layers"
                                                    : "stands inside sm1.layers and needs {i}");
-  if (getLayout() && !llvm::is_contained({"panels", "fragments", "rows", "channels"}, *getLayout()))
-    return emitOpError("param_c3: layout must be panels, fragments, rows or channels, got ") << getLayoutAttr();
+  if (getLayout() && !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "rows", "channels", "scales"}, *getLayout()))
+    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, rows, channels or scales, got ")
+           << getLayoutAttr();
+  if (failed(verifyQuantised(*this)))
+    return failure();
   if (!getFirstRow() && !getEndRow() && !getTotalRows())
     return success();
   if (!getFirstRow() || !getEndRow() || !getTotalRows())

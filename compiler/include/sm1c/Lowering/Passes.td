@@ -15,7 +15,7 @@ def KernelToCpu : Pass<"sm1-kernel-to-cpu", "::mlir::ModuleOp"> {
     Numerics: exact; the order of sums is that of the op descriptions in every tile.
   }];
   let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-                           "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect"];
+                           "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect"];
 }
 
 def KernelToGpu : Pass<"sm1-kernel-to-gpu", "::mlir::ModuleOp"> {

@@ -40,12 +40,19 @@ def MakePrecise : Pass<"sm1-make-precise"> {
     %r = arith.truncf %x : tensor<?x?x4xf32> to tensor<?x?x4xbf16>
     %y = sm1.linear %r, %w : tensor<?x?x4xbf16>, tensor<8x4xbf16>
     ```
+    With storage=int8 (one scale per row) or int4 (one f16 per 32 columns) matrices become integers and scales; rows that tokens look up
+    are kept in bf16. With compute=int8 each projection quantises what it multiplies, row by row.
+    ```mlir
+    %q = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x4xi8>
+    %s = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x1xf32>
+    %y = sm1.linear %x, %q scales %s int8 : tensor<?x?x4xf32>, tensor<8x4xi8>, tensor<8x1xf32>
+    ```
     Expects:  a description in f32.
     Leaves:   no implicit rounding.
     Numerics: rounds matrices to the storage type, operands of projections to the compute type; nothing after this pass rounds.
   }];
-  let options = [Option<"storage", "storage", "std::string", "\"f32\"", "f32, bf16 or f16">,
-                 Option<"compute", "compute", "std::string", "\"f32\"", "f32 or bf16">];
+  let options = [Option<"storage", "storage", "std::string", "\"f32\"", "f32, bf16, f16, int8 or int4">,
+                 Option<"compute", "compute", "std::string", "\"f32\"", "f32, bf16 or int8">];
 }
 
 //===----------------------------------------------------------------------===//

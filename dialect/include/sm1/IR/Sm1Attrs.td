@@ -24,6 +24,30 @@ def Sm1_Sync : I32EnumAttr<"Sync", "how the phases of one launch wait for each o
 }
 def Sm1_SyncAttr : EnumAttr<Sm1_Dialect, Sm1_Sync, "sync">;
 
+def Sm1_QuantisedAttr : AttrDef<Sm1_Dialect, "Quantised"> {
+  let mnemonic = "quantised";
+  let summary = "How a matrix is stored as small integers";
+  let description = [{
+    Element [n, k] stands for `value[n, k] * scale[n, k / group]`, with signed integers of `bits` bits, 8 or 4. `group` 0: one scale per
+    row. `columns` is the width of the matrix. The attribute stands on the parameter of the values and on that of the scales; both come
+    from one tensor of the checkpoint, and the packing steps `quantise` and `scales` say how.
+  }];
+  let parameters = (ins "int64_t":$bits, "int64_t":$group, "int64_t":$columns);
+  let assemblyFormat = "`<` `bits` `=` $bits `,` `group` `=` $group `,` `columns` `=` $columns `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Scales of one row.
+    int64_t groups() const { return getGroup() ? (getColumns() + getGroup() - 1) / getGroup() : 1; }
+  }];
+}
+
+def Sm1_Products : I32EnumAttr<"Products", "instructions that multiply and add in a projection", [
+    I32EnumAttrCase<"Fma", 0, "fma">,
+    I32EnumAttrCase<"Dot", 1, "dot">]> {
+  let cppNamespace = "::sm1";
+  let genSpecializedAttr = 0;
+}
+
 def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "How a kernel covers its rows and panels";
@@ -32,13 +56,23 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
     fill a tile are evaluated one at a time over `single_row_panels` panels at once, which is how many weight streams a single row
     reads together. A task has at most `row_split` rows (0: all rows, in order, as a scan needs) and a multiple of `panel_split` panels
     (0: all panels, as a norm needs).
+
+    `products` says what multiplies: `fma`, or `dot` products of neighbouring k (AVX512-BF16, VNNI). With `matrix_rows`, a multiple of
+    16, the sums of so many rows by `matrix_panels` panels are made in tile registers (AMX) first; what fills no such block is left to the
+    rest of the schedule, which sums in the same order.
   }];
   let parameters = (ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
-                        "int64_t":$panelSplit);
+                        "int64_t":$panelSplit, DefaultValuedParameter<"::sm1::Products", "::sm1::Products::Fma">:$products,
+                        DefaultValuedParameter<"int64_t", "0">:$matrixRows, DefaultValuedParameter<"int64_t", "0">:$matrixPanels);
   let assemblyFormat = [{
     `<` `row_tile` `=` $rowTile `,` `panel_tile` `=` $panelTile `,` `single_row_panels` `=` $singleRowPanels `,`
-    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit `>`
+    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit (`,` `products` `=` $products^)?
+    (`,` `matrix_rows` `=` $matrixRows^ `,` `matrix_panels` `=` $matrixPanels)? `>`
   }];
+  let builders = [AttrBuilder<(ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
+                                   "int64_t":$panelSplit), [{
+    return $_get($_ctxt, rowTile, panelTile, singleRowPanels, rowSplit, panelSplit, ::sm1::Products::Fma, int64_t(0), int64_t(0));
+  }]>];
   let genVerifyDecl = 1;
 }
 

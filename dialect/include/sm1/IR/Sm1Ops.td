@@ -77,20 +77,25 @@ def Sm1_ParamOp : Sm1_Op<"param", [Pure, Sm1_NamesResults]> {
     The type is that of the tensor as the model sees it; `{i}` in the name is the number of the layer and only stands inside
     `sm1.layers`. With `rows B to E of N` it is rows B to E-1 of a tensor with N rows. The element type is the storage type: a
     description says f32, the stage `precise` lowers it to what `--weights` asks for. A schedule adds `layout`: `panels` (a matrix, as
-    projections read it), `rows` (a table) or `channels` (one value or a few per channel).
+    projections read it) or another arrangement of a matrix that PackageFormat.h lists, `rows` (a table), `channels` (one value or a few
+    per channel) or `scales`. `quantised` says that it is the values or the scales of a quantised matrix; the stage `precise` makes such.
 
     - param_c1: `{i}` appears exactly inside `sm1.layers`.
     - param_c2: 0 <= B < E <= N, and the type has E - B rows.
-    - param_c3: the layout is `panels`, `fragments`, `rows` or `channels`.
+    - param_c3: the layout is `panels`, `pairs`, `quads`, `nibbles`, `fragments`, `rows`, `channels` or `scales`.
+    - param_c4: quantised values are [rows, columns] of i8 or i4 as `bits` says, scales [rows, groups] of f32 or f16; no other parameter
+      holds integers.
 
     ```mlir
     %w = sm1.param "layers.{i}.ssm.x_proj.weight" rows 0 to 1408 of 4224 : tensor<1408x1408xf32>
     ```
   }];
   let arguments = (ins StrAttr:$tensor, OptionalAttr<I64Attr>:$firstRow, OptionalAttr<I64Attr>:$endRow,
-                       OptionalAttr<I64Attr>:$totalRows, OptionalAttr<StrAttr>:$layout);
+                       OptionalAttr<I64Attr>:$totalRows, OptionalAttr<StrAttr>:$layout, OptionalAttr<Sm1_QuantisedAttr>:$quantised);
   let results = (outs Sm1_Param:$value);
-  let assemblyFormat = "$tensor (`rows` $firstRow^ `to` $endRow `of` $totalRows)? attr-dict `:` type($value)";
+  let assemblyFormat = [{
+    $tensor (`rows` $firstRow^ `to` $endRow `of` $totalRows)? (`quantised` $quantised^)? attr-dict `:` type($value)
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Shape of the whole tensor in the checkpoint.
@@ -160,15 +165,28 @@ def Sm1_LinearOp : Sm1_Op<"linear", [Pure, DeclareOpInterfaceMethods<InferTypeOp
     has the same bits in every schedule. (One chain over all k errs 2.7 times as much in the logits of
     the 130M model.)
 
+    Where x and the matrix are both bf16, blocks have 32 k and two chains, over even and over odd k, whose sums are added; that is what
+    AMX computes. With `products = dot` (AVX512-BF16) and on the tensor cores of a GPU the order is the instruction's.
+
+    A quantised matrix comes with its `scales`. With one scale per row the sum is multiplied by it at the end. With groups a sum is made
+    of blocks of 32 k, each in the order 0-3, 16-19, 4-7, 20-23, ... and multiplied by its scale as it is added (fused). With `int8`, x
+    is quantised too, each row by itself: `q = roundeven(x * (127 / max |x|))`, sums of q and the matrix's values are exact integers
+    (over all k, or a block), and the result is multiplied by `max |x| / 127` and the scale.
+
     - linear_c1: the matrix has as many columns as x has channels.
+    - linear_c2: a matrix of integers has scales, [rows, groups]; another has none, and no `int8`.
 
     ```mlir
     %y = sm1.linear %x, %w : tensor<?x?x704xf32>, tensor<2816x704xbf16>
     ```
   }];
-  let arguments = (ins Sm1_Stream:$x, Sm1_Matrix:$weight);
+  let arguments = (ins Sm1_Stream:$x, Sm1_Matrix:$weight, Optional<Sm1_Matrix>:$scales, UnitAttr:$int8);
   let results = (outs Sm1_FloatStream:$result);
-  let assemblyFormat = "$x `,` $weight attr-dict `:` custom<Stream>(type($x)) `,` custom<Matrix>(type($weight))";
+  let assemblyFormat = [{
+    $x `,` $weight (`scales` $scales^)? (`int8` $int8^)? attr-dict
+    `:` custom<Stream>(type($x)) `,` custom<Matrix>(type($weight)) (`,` type($scales)^)?
+  }];
+  let hasVerifier = 1;
 }
 
 def Sm1_RmsNormOp : Sm1_Op<"rms_norm", [

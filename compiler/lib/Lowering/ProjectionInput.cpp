@@ -1,0 +1,181 @@
+//===- ProjectionInput.cpp - what a projection multiplies, row by row, and vectors of packed words ---------------===//
+
+#include "ProjectionInput.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+//===----------------------------------------------------------------------===//
+// Words
+//===----------------------------------------------------------------------===//
+
+Type WordVectors::words() { return VectorType::get({panelWidth}, builder.getI32Type()); }
+Type WordVectors::floats() { return VectorType::get({panelWidth}, builder.getF32Type()); }
+
+Value WordVectors::integer(int32_t value) {
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(cast<ShapedType>(words()), value));
+}
+Value WordVectors::times(Value value, int32_t factor) { return arith::MulIOp::create(builder, loc, value, integer(factor)); }
+Value WordVectors::toFloat(Value value) { return arith::SIToFPOp::create(builder, loc, floats(), value); }
+Value WordVectors::toInteger(Value value) { return arith::FPToSIOp::create(builder, loc, words(), value); }
+Value WordVectors::bitsOf(Value value) { return arith::BitcastOp::create(builder, loc, words(), value); }
+Value WordVectors::broadcast(Value scalar) {
+  return vector::BroadcastOp::create(builder, loc, VectorType::get({panelWidth}, scalar.getType()), scalar);
+}
+Value WordVectors::shiftLeft(Value value, int32_t by) {
+  return by ? arith::ShLIOp::create(builder, loc, value, integer(by)).getResult() : value;
+}
+Value WordVectors::as(Value value, int64_t lanes, Type element) {
+  return vector::BitCastOp::create(builder, loc, VectorType::get({lanes}, element), value);
+}
+
+Value WordVectors::lowBf16(Value value) { return arith::BitcastOp::create(builder, loc, floats(), shiftLeft(value, 16)); }
+Value WordVectors::highBf16(Value value) {
+  return arith::BitcastOp::create(builder, loc, floats(), arith::AndIOp::create(builder, loc, value, integer(int32_t(0xffff0000))));
+}
+
+Value WordVectors::signedPart(Value value, int32_t from, int32_t bits) {
+  Value top = shiftLeft(value, 32 - bits - from);
+  return toFloat(arith::ShRSIOp::create(builder, loc, top, integer(32 - bits)));
+}
+
+SmallVector<Value> WordVectors::weightParts(Value stored, const ProductForm &form) {
+  using Weights = ProductForm::Weights;
+  if (form.weights == Weights::Panels) {
+    bool isF32 = getElementTypeOrSelf(stored).isF32();
+    return {isF32 ? stored : arith::ExtFOp::create(builder, loc, floats(), stored).getResult()};
+  }
+  if (form.weights == Weights::Pairs)
+    return form.dot ? SmallVector<Value>{stored} : SmallVector<Value>{lowBf16(stored), highBf16(stored)};
+  SmallVector<Value> parts;
+  if (form.weights == Weights::Quads) {
+    if (form.dot)
+      return {stored};
+    // From offset binary to two's complement, all four at once.
+    Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x80808080)));
+    for (int32_t i = 0; i < 4; ++i)
+      parts.push_back(signedPart(both, 8 * i, 8));
+    return parts;
+  }
+  if (form.dot) {
+    Value mask = integer(0x0f0f0f0f), high = arith::ShRUIOp::create(builder, loc, stored, integer(4));
+    return {arith::AndIOp::create(builder, loc, stored, mask), arith::AndIOp::create(builder, loc, high, mask)};
+  }
+  Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x88888888)));
+  for (int32_t from : {0, 8, 16, 24, 4, 12, 20, 28})
+    parts.push_back(signedPart(both, from, 4));
+  return parts;
+}
+
+Value WordVectors::dotInt8(Value sum, Value weights, Value x) {
+  Type byte = builder.getI8Type();
+  return LLVM::CallIntrinsicOp::create(builder, loc, words(), builder.getStringAttr("llvm.x86.avx512.vpdpbusd.512"),
+                                       ValueRange{sum, as(weights, 64, byte), as(x, 64, byte)})
+      .getResults();
+}
+
+Value WordVectors::dotBf16(Value sum, Value weights, Value x) {
+  Type bf16 = builder.getBF16Type();
+  return LLVM::CallIntrinsicOp::create(builder, loc, floats(), builder.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                       ValueRange{sum, as(x, 32, bf16), as(weights, 32, bf16)})
+      .getResults();
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+ProjectionInput::ProjectionInput(OpBuilder &builder, Location loc, TileEvaluator &at, const KernelBuffers &buffers, Value x,
+                                 ProductForm form)
+    : builder(builder), loc(loc), at(at), buffers(buffers), x(x), form(form), w(builder, loc) {
+  if (auto found = buffers.prologues.find(x); found != buffers.prologues.end())
+    region = &found->second;
+}
+
+Value ProjectionInput::place(int64_t m, Value word) {
+  Value taskRow = arith::SubIOp::create(builder, loc, at.row(m), buffers.rowBegin);
+  Value start = arith::MulIOp::create(builder, loc, taskRow, at.constant(region->stride));
+  return at.add(at.add(start, at.constant(region->offset)), word);
+}
+
+Value ProjectionInput::floatAt(int64_t m, Value k) {
+  if (region)
+    return memref::LoadOp::create(builder, loc, buffers.scratch, place(m, k));
+  return at.widen(memref::LoadOp::create(builder, loc, buffers.inputs.lookup(x), ValueRange{at.row(m), k}));
+}
+
+Value ProjectionInput::wordAt(int64_t m, Value k, Value word) {
+  Type i32 = builder.getI32Type();
+  if (region) {
+    Value loaded = memref::LoadOp::create(builder, loc, buffers.scratch, place(m, word));
+    return w.broadcast(arith::BitcastOp::create(builder, loc, i32, loaded));
+  }
+  auto pair = VectorType::get({2}, builder.getBF16Type());
+  Value loaded = vector::LoadOp::create(builder, loc, pair, buffers.inputs.lookup(x), ValueRange{at.row(m), k});
+  Value bits = vector::BitCastOp::create(builder, loc, VectorType::get({1}, i32), loaded);
+  return w.broadcast(vector::ExtractOp::create(builder, loc, bits, ArrayRef<int64_t>{0}));
+}
+
+SmallVector<Value> ProjectionInput::parts(int64_t m, Value k, Value word, int64_t valid) {
+  SmallVector<Value> result;
+  Value low, high; // the words of the step
+  auto wordOf = [&](int64_t first) {
+    Value &known = first < 16 ? low : high;
+    if (!known)
+      known = wordAt(m, k, first < 16 ? word : at.add(word, at.constant(4)));
+    return known;
+  };
+  for (int64_t first : form.parts()) {
+    if (first >= valid)
+      result.push_back({});
+    else if (form.dot && form.rounded && valid == 1) // what follows the last k may be anything
+      result.push_back(arith::AndIOp::create(builder, loc, wordOf(first), w.integer(0xffff)));
+    else if (form.dot)
+      result.push_back(wordOf(first));
+    else if (form.rounded)
+      result.push_back(first == 0 ? w.lowBf16(wordOf(0)) : w.highBf16(wordOf(0)));
+    else if (form.int8)
+      result.push_back(w.signedPart(wordOf(first), int32_t(8 * (first % 4)), 8));
+    else
+      result.push_back(w.broadcast(floatAt(m, at.add(k, at.constant(first)))));
+  }
+  return result;
+}
+
+Value ProjectionInput::tail(int64_t m, Value offset) {
+  return memref::LoadOp::create(builder, loc, buffers.scratch, place(m, at.add(at.constant(region->tail), offset)));
+}
+
+Value ProjectionInput::scale(int64_t m) { return w.broadcast(tail(m, at.constant(0))); }
+
+Value ProjectionInput::sum(int64_t m) {
+  return w.broadcast(arith::BitcastOp::create(builder, loc, builder.getI32Type(), tail(m, at.constant(1))));
+}
+
+Value ProjectionInput::groupSum(int64_t m, Value group) {
+  return w.broadcast(arith::BitcastOp::create(builder, loc, builder.getI32Type(), tail(m, at.add(group, at.constant(2)))));
+}
+
+//===----------------------------------------------------------------------===//
+// Results
+//===----------------------------------------------------------------------===//
+
+Value ProjectionScaling::finish(Value total, int64_t m, int64_t n) {
+  if (!linear.getScales())
+    return total;
+  if (form.weights == ProductForm::Weights::Nibbles) // each group has been scaled
+    return form.int8 ? arith::MulFOp::create(builder, loc, total, x.scale(m)).getResult() : total;
+  Value scale = at.loadVector(buffers.inputs.lookup(linear.getScales()), at.column(n));
+  if (!form.int8)
+    return arith::MulFOp::create(builder, loc, total, scale);
+  if (!getElementTypeOrSelf(total).isInteger())
+    total = w.bitsOf(total);
+  // In instructions that take bytes, int8 weights stand for themselves plus 128.
+  if (form.dot)
+    total = arith::AddIOp::create(builder, loc, total, w.times(x.sum(m), -128));
+  return arith::MulFOp::create(builder, loc, w.toFloat(total), arith::MulFOp::create(builder, loc, x.scale(m), scale));
+}

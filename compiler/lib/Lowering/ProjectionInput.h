@@ -1,0 +1,104 @@
+//===- ProjectionInput.h - what a projection multiplies, row by row, and vectors of packed words -----------------===//
+
+#ifndef SM1C_LOWERING_PROJECTIONINPUT_H
+#define SM1C_LOWERING_PROJECTIONINPUT_H
+
+#include "TileEvaluator.h"
+
+namespace sm1 {
+
+/// Vectors of 16 words of 32 bits, and what is packed in them.
+class WordVectors {
+public:
+  WordVectors(mlir::OpBuilder &builder, mlir::Location loc) : builder(builder), loc(loc) {}
+
+  mlir::Value integer(int32_t value);
+  mlir::Value times(mlir::Value words, int32_t factor);
+  mlir::Value toFloat(mlir::Value words);
+  mlir::Value toInteger(mlir::Value floats);
+  mlir::Value bitsOf(mlir::Value floats);
+  mlir::Value broadcast(mlir::Value scalar);
+
+  /// The two bf16 of each word, as f32.
+  mlir::Value lowBf16(mlir::Value words);
+  mlir::Value highBf16(mlir::Value words);
+  /// The signed number in the `bits` bits of each word from bit `from` on, as f32.
+  mlir::Value signedPart(mlir::Value words, int32_t from, int32_t bits);
+
+  /// The vector of weights `stored` as the factors of form.parts().
+  llvm::SmallVector<mlir::Value> weightParts(mlir::Value stored, const ProductForm &form);
+
+  /// sum + four products of unsigned bytes of `weights` and signed bytes of `x` (AVX-512 VNNI).
+  mlir::Value dotInt8(mlir::Value sum, mlir::Value weights, mlir::Value x);
+  /// sum + two products of bf16 (AVX512-BF16).
+  mlir::Value dotBf16(mlir::Value sum, mlir::Value weights, mlir::Value x);
+
+private:
+  mlir::Type words();
+  mlir::Type floats();
+  mlir::Value shiftLeft(mlir::Value value, int32_t by);
+  mlir::Value as(mlir::Value value, int64_t lanes, mlir::Type element);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+};
+
+/// x of a projection: a buffer of the workspace, or rows that a prologue has made in scratch.
+class ProjectionInput {
+public:
+  ProjectionInput(mlir::OpBuilder &builder, mlir::Location loc, TileEvaluator &at, const KernelBuffers &buffers, mlir::Value x,
+                  ProductForm form);
+
+  /// What the parts of a step at `k`, in the word `word` of the row, are multiplied with, for row m of the tile. Parts that begin at
+  /// `valid` or later are null; a dot product gets zeros for what is not valid.
+  llvm::SmallVector<mlir::Value> parts(int64_t m, mlir::Value k, mlir::Value word, int64_t valid);
+
+  /// Of quantised rows: the scale (f32), the sum of all and of one group's integers (words), each in all lanes.
+  mlir::Value scale(int64_t m);
+  mlir::Value sum(int64_t m);
+  mlir::Value groupSum(int64_t m, mlir::Value group);
+
+private:
+  /// Address in scratch of a word of row m.
+  mlir::Value place(int64_t m, mlir::Value word);
+  mlir::Value floatAt(int64_t m, mlir::Value k);
+  /// A word of the row in all lanes.
+  mlir::Value wordAt(int64_t m, mlir::Value k, mlir::Value word);
+  mlir::Value tail(int64_t m, mlir::Value offset);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  TileEvaluator &at;
+  const KernelBuffers &buffers;
+  mlir::Value x;
+  ProductForm form;
+  WordVectors w;
+  const PrologueRegion *region = nullptr;
+};
+
+/// From the sum of a projection to its result.
+class ProjectionScaling {
+public:
+  ProjectionScaling(mlir::OpBuilder &builder, mlir::Location loc, TileEvaluator &at, const KernelBuffers &buffers, LinearOp linear,
+                    ProductForm form)
+      : builder(builder), loc(loc), at(at), buffers(buffers), linear(linear), form(form), w(builder, loc),
+        x(builder, loc, at, buffers, linear.getX(), form) {}
+
+  /// `total` of row m and panel n of the tile: what is quantised is scaled, and freed of what integers were stored with. Sums of int8
+  /// may come as integers in words or, from a tile register, in the bits of floats.
+  mlir::Value finish(mlir::Value total, int64_t m, int64_t n);
+
+private:
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  TileEvaluator &at;
+  const KernelBuffers &buffers;
+  LinearOp linear;
+  ProductForm form;
+  WordVectors w;
+  ProjectionInput x;
+};
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_PROJECTIONINPUT_H

@@ -1,0 +1,130 @@
+//===- Prologue.cpp - rows that a task makes in scratch before it multiplies them --------------------------------===//
+
+#include "Prologue.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace sm1;
+
+PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers) {
+  PrologueRegion region;
+  int64_t width = channels(x.getType());
+  bool onlyPairs = true;
+  for (Operation *user : x.getUsers())
+    if (auto linear = dyn_cast<LinearOp>(user)) {
+      onlyPairs &= buffers.layouts.lookup(linear.getWeight()) == "pairs";
+      if (linear.getInt8())
+        region.words = PrologueRegion::Words::Int8;
+    }
+  if (region.words == PrologueRegion::Words::Int8) {
+    // Whole rows of tile registers; what is behind the width is zero.
+    region.tail = llvm::alignTo(width, 64) / 4;
+    region.stride = region.tail + llvm::alignTo(2 + region.tail / 8, 16);
+  } else if (getElementTypeOrSelf(x).isBF16() && onlyPairs) {
+    region.words = PrologueRegion::Words::Bf16;
+    region.stride = llvm::alignTo(llvm::divideCeil(width, 2), 16);
+  } else {
+    region.stride = strideOf(width);
+  }
+  return region;
+}
+
+void sm1::storePrologue(OpBuilder &builder, Location loc, Value vector, Value scratch, Value start, Value column,
+                        PrologueRegion::Words words) {
+  Type f32 = builder.getF32Type();
+  Value place = column;
+  if (words == PrologueRegion::Words::Bf16) {
+    vector = vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / 2}, f32), vector);
+    place = arith::ShRUIOp::create(builder, loc, column, arith::ConstantIndexOp::create(builder, loc, 1));
+  } else if (!getElementTypeOrSelf(vector).isF32()) {
+    vector = arith::ExtFOp::create(builder, loc, VectorType::get({panelWidth}, f32), vector);
+  }
+  vector::StoreOp::create(builder, loc, vector, scratch, ValueRange{arith::AddIOp::create(builder, loc, start, place)});
+}
+
+namespace {
+/// Quantises one row.
+class RowQuantiser {
+public:
+  RowQuantiser(OpBuilder &builder, Location loc, Value scratch, Value floats, Value start, int64_t width, const PrologueRegion &region)
+      : builder(builder), loc(loc), scratch(scratch), floats(floats), start(start), width(width), region(region) {}
+  void run();
+
+private:
+  Value constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
+  Value number(float value) { return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value)); }
+  Value add(Value a, Value b) { return arith::AddIOp::create(builder, loc, a, b); }
+  VectorType vectorOf(Type element) { return VectorType::get({panelWidth}, element); }
+  /// 16 values of the row; zero behind its end.
+  Value load(Value column);
+  Value largest();
+  /// Stores the integers of a panel; their sum.
+  Value quantise(Value panel, Value factor);
+  void storeTail(Value offset, Value word) { memref::StoreOp::create(builder, loc, word, scratch, ValueRange{add(add(start, constant(region.tail)), offset)}); }
+  Value asFloat(Value word) { return arith::BitcastOp::create(builder, loc, builder.getF32Type(), word); }
+
+  OpBuilder &builder;
+  Location loc;
+  Value scratch, floats, start;
+  int64_t width;
+  const PrologueRegion &region;
+};
+} // namespace
+
+Value RowQuantiser::load(Value column) {
+  auto type = vectorOf(builder.getF32Type());
+  Value loaded = vector::LoadOp::create(builder, loc, type, scratch, ValueRange{add(floats, column)});
+  Value left = arith::SubIOp::create(builder, loc, constant(width), column);
+  Value mask = vector::CreateMaskOp::create(builder, loc, vectorOf(builder.getI1Type()), left);
+  Value zero = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, 0.0f));
+  return arith::SelectOp::create(builder, loc, mask, loaded, zero);
+}
+
+/// max |x|; at least 1e-30, so that what it divides stays finite.
+Value RowQuantiser::largest() {
+  auto type = vectorOf(builder.getF32Type());
+  Value least = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, 1e-30f));
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(strideOf(width)), constant(panelWidth), ValueRange{least},
+                                 [&](OpBuilder &, Location, Value column, ValueRange carried) {
+                                   Value magnitude = math::AbsFOp::create(builder, loc, load(column));
+                                   scf::YieldOp::create(builder, loc, ValueRange{arith::MaximumFOp::create(builder, loc, carried[0], magnitude)});
+                                 });
+  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXIMUMF, loop.getResult(0));
+}
+
+Value RowQuantiser::quantise(Value panel, Value factor) {
+  Value column = arith::MulIOp::create(builder, loc, panel, constant(panelWidth));
+  Value scaled = arith::MulFOp::create(builder, loc, load(column), factor);
+  Value integers = arith::FPToSIOp::create(builder, loc, vectorOf(builder.getI32Type()), math::RoundEvenOp::create(builder, loc, scaled));
+  Value bytes = arith::TruncIOp::create(builder, loc, vectorOf(builder.getI8Type()), integers);
+  Value words = vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / 4}, builder.getF32Type()), bytes);
+  Value place = add(start, arith::MulIOp::create(builder, loc, panel, constant(panelWidth / 4)));
+  vector::StoreOp::create(builder, loc, words, scratch, ValueRange{place});
+  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::ADD, integers);
+}
+
+void RowQuantiser::run() {
+  Value most = largest();
+  Value factor = vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()), arith::DivFOp::create(builder, loc, number(127), most));
+  storeTail(constant(0), arith::DivFOp::create(builder, loc, most, number(127)));
+  Value zero = arith::ConstantIntOp::create(builder, loc, 0, 32);
+  // Groups of 32 are two panels.
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.tail / 8), constant(1), ValueRange{zero},
+                                 [&](OpBuilder &, Location, Value group, ValueRange carried) {
+                                   Value panel = arith::MulIOp::create(builder, loc, group, constant(2));
+                                   Value sum = add(quantise(panel, factor), quantise(add(panel, constant(1)), factor));
+                                   storeTail(add(group, constant(2)), asFloat(sum));
+                                   scf::YieldOp::create(builder, loc, ValueRange{add(carried[0], sum)});
+                                 });
+  storeTail(constant(1), asFloat(loop.getResult(0)));
+}
+
+void sm1::quantiseRow(OpBuilder &builder, Location loc, Value scratch, Value floats, Value start, int64_t width,
+                      const PrologueRegion &region) {
+  RowQuantiser(builder, loc, scratch, floats, start, width, region).run();
+}

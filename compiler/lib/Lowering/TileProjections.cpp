@@ -1,0 +1,212 @@
+//===- TileProjections.cpp - the sums of projections on a tile of rows and panels --------------------------------===//
+//
+// Loops over k, in the order that sm1.linear states. Weights of the next panels are prefetched: a core that reads one panel at a time
+// leaves a third of the memory bandwidth unused, since the hardware's prefetcher follows each 4 KiB page by itself.
+
+#include "ProjectionInput.h"
+#include "TileEvaluator.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+namespace {
+/// Where a step is: the block, the step inside it, and what follows from them.
+struct Position {
+  Value block, k, step, word;
+  int64_t valid; ///< k of the block that exist, counted from the step on
+};
+
+/// Sums of some projections of one x that walk k together.
+class ProjectionSums {
+public:
+  ProjectionSums(OpBuilder &builder, Location loc, TileEvaluator &at, const KernelBuffers &buffers, const Tile &tile,
+                 MutableArrayRef<LinearOp> linears, ProductForm form)
+      : builder(builder), loc(loc), at(at), buffers(buffers), tile(tile), linears(linears), form(form), w(builder, loc),
+        x(builder, loc, at, buffers, linears.front().getX(), form) {}
+
+  /// The results, [projection][row][panel].
+  SmallVector<Value> run();
+
+private:
+  size_t sums() const { return linears.size() * tile.rows * tile.panels; }
+  size_t index(size_t l, int64_t m, int64_t n) const { return (l * tile.rows + m) * tile.panels + n; }
+  Value add(Value a, Value b) { return at.add(a, b); }
+  Value times(Value a, int64_t b) { return builder.createOrFold<arith::MulIOp>(loc, a, at.constant(b)); }
+  bool isGrouped() const { return form.weights == ProductForm::Weights::Nibbles; }
+
+  Position positionOf(Value block, Value step, int64_t valid);
+  SmallVector<Value> zeros(bool integers);
+  SmallVector<Value> beginBlock(Value block);
+  /// Adds the products of one step to the block's sums, [sum][chain].
+  void step(const Position &position, SmallVectorImpl<Value> &chains);
+  void multiply(const Position &position, size_t l, int64_t n, ArrayRef<SmallVector<Value>> xs, SmallVectorImpl<Value> &chains);
+  SmallVector<Value> sumBlock(Value block, int64_t valid);
+  void endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals);
+  Value product(Value x, Value weight, Value sum);
+
+  OpBuilder &builder;
+  Location loc;
+  TileEvaluator &at;
+  const KernelBuffers &buffers;
+  Tile tile;
+  MutableArrayRef<LinearOp> linears;
+  ProductForm form;
+  WordVectors w;
+  ProjectionInput x;
+};
+} // namespace
+
+Position ProjectionSums::positionOf(Value block, Value step, int64_t valid) {
+  Position position;
+  position.block = block;
+  position.k = add(times(block, form.blockWidth()), times(step, form.stepWidth()));
+  position.step = add(times(block, form.blockSteps()), step);
+  position.word = isGrouped() ? add(times(block, 8), step) : position.step;
+  position.valid = valid;
+  return position;
+}
+
+SmallVector<Value> ProjectionSums::zeros(bool integers) {
+  Value zero = integers ? w.integer(0) : at.splat(0);
+  return SmallVector<Value>(sums(), zero);
+}
+
+/// Where the chains of a block begin: at zero, but that int4 in a dot product stands for itself plus 8.
+SmallVector<Value> ProjectionSums::beginBlock(Value block) {
+  if (!form.sumsIntegers())
+    return SmallVector<Value>(sums() * form.chains(), at.splat(0));
+  SmallVector<Value> begin = zeros(/*integers=*/true);
+  if (!isGrouped())
+    return begin;
+  for (int64_t m = 0; m < tile.rows; ++m) {
+    Value correction = w.times(x.groupSum(m, block), -8);
+    for (size_t l = 0; l < linears.size(); ++l)
+      for (int64_t n = 0; n < tile.panels; ++n)
+        begin[index(l, m, n)] = correction;
+  }
+  return begin;
+}
+
+Value ProjectionSums::product(Value x, Value weight, Value sum) {
+  if (!form.dot)
+    return vector::FMAOp::create(builder, loc, x, weight, sum);
+  return form.int8 ? w.dotInt8(sum, weight, x) : w.dotBf16(sum, weight, x);
+}
+
+void ProjectionSums::multiply(const Position &position, size_t l, int64_t n, ArrayRef<SmallVector<Value>> xs,
+                              SmallVectorImpl<Value> &chains) {
+  Value matrix = buffers.inputs.lookup(linears[l].getWeight());
+  Value panel = add(tile.panel, at.constant(n)), zero = at.constant(0);
+  Value next = add(panel, at.constant(tile.panels));
+  memref::PrefetchOp::create(builder, loc, matrix, ValueRange{next, position.step, zero}, /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+  Value stored = at.loadVector(matrix, {panel, position.step, zero});
+  SmallVector<Value> parts = w.weightParts(stored, form);
+  for (auto [part, first] : llvm::enumerate(form.parts())) {
+    if (first >= position.valid)
+      continue;
+    for (int64_t m = 0; m < tile.rows; ++m) {
+      Value &sum = chains[index(l, m, n) * form.chains() + part % form.chains()];
+      sum = product(xs[m][part], parts[part], sum);
+    }
+  }
+}
+
+void ProjectionSums::step(const Position &position, SmallVectorImpl<Value> &chains) {
+  SmallVector<SmallVector<Value>> xs;
+  for (int64_t m = 0; m < tile.rows; ++m)
+    xs.push_back(x.parts(m, position.k, position.word, position.valid));
+  for (size_t l = 0; l < linears.size(); ++l)
+    for (int64_t n = 0; n < tile.panels; ++n)
+      multiply(position, l, n, xs, chains);
+}
+
+/// The chains of a block of which `valid` k exist. Steps are unrolled to some 32 products a round, which hides the loop.
+SmallVector<Value> ProjectionSums::sumBlock(Value block, int64_t valid) {
+  int64_t perStep = int64_t(sums() * form.parts().size()), unrolled = 1;
+  int64_t steps = std::min(form.blockSteps(), int64_t(llvm::divideCeil(valid, form.stepWidth())));
+  int64_t whole = valid < form.blockWidth() ? (isGrouped() ? 0 : valid / form.stepWidth()) : steps;
+  while (whole % (2 * unrolled) == 0 && 2 * unrolled * perStep <= 32)
+    unrolled *= 2;
+  SmallVector<Value> chains = beginBlock(block);
+  if (whole > 0) {
+    auto loop = scf::ForOp::create(builder, loc, at.constant(0), at.constant(whole), at.constant(unrolled), chains,
+                                   [&](OpBuilder &, Location, Value first, ValueRange carried) {
+                                     SmallVector<Value> next(carried);
+                                     for (int64_t i = 0; i < unrolled; ++i)
+                                       step(positionOf(block, add(first, at.constant(i)), INT64_MAX), next);
+                                     scf::YieldOp::create(builder, loc, next);
+                                   });
+    chains.assign(loop.getResults().begin(), loop.getResults().end());
+  }
+  for (int64_t i = whole; i < steps; ++i)
+    step(positionOf(block, at.constant(i), valid - i * form.stepWidth()), chains);
+  return chains;
+}
+
+void ProjectionSums::endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals) {
+  for (size_t l = 0; l < linears.size(); ++l)
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Value scale;
+      if (isGrouped())
+        scale = at.widen(at.loadVector(buffers.inputs.lookup(linears[l].getScales()), {add(tile.panel, at.constant(n)), block, at.constant(0)}));
+      for (int64_t m = 0; m < tile.rows; ++m) {
+        size_t i = index(l, m, n);
+        Value sum = chains[i * form.chains()];
+        if (form.chains() == 2)
+          sum = arith::AddFOp::create(builder, loc, sum, chains[i * 2 + 1]);
+        if (scale)
+          totals[i] = vector::FMAOp::create(builder, loc, form.sumsIntegers() ? w.toFloat(sum) : sum, scale, totals[i]);
+        else if (form.int8)
+          totals[i] = arith::AddIOp::create(builder, loc, totals[i], form.dot ? sum : w.toInteger(sum));
+        else
+          totals[i] = arith::AddFOp::create(builder, loc, totals[i], sum);
+      }
+    }
+}
+
+SmallVector<Value> ProjectionSums::run() {
+  int64_t depth = channels(linears.front().getX().getType());
+  int64_t blocks = depth / form.blockWidth(), rest = depth % form.blockWidth();
+  SmallVector<Value> totals = zeros(form.int8 && !isGrouped());
+  if (blocks > 0) {
+    auto loop = scf::ForOp::create(builder, loc, at.constant(0), at.constant(blocks), at.constant(1), totals,
+                                   [&](OpBuilder &, Location, Value block, ValueRange carried) {
+                                     SmallVector<Value> next(carried);
+                                     endBlock(block, sumBlock(block, form.blockWidth()), next);
+                                     scf::YieldOp::create(builder, loc, next);
+                                   });
+    totals.assign(loop.getResults().begin(), loop.getResults().end());
+  }
+  if (rest > 0) {
+    Value block = at.constant(blocks);
+    endBlock(block, sumBlock(block, rest), totals);
+  }
+  for (auto [l, linear] : llvm::enumerate(linears)) {
+    ProjectionScaling scaling(builder, loc, at, buffers, linear, form);
+    for (int64_t m = 0; m < tile.rows; ++m)
+      for (int64_t n = 0; n < tile.panels; ++n)
+        totals[index(l, m, n)] = scaling.finish(totals[index(l, m, n)], m, n);
+  }
+  return totals;
+}
+
+/// Projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
+void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
+  auto formOf = [&](LinearOp linear) {
+    return ProductForm::of(linear, buffers.layouts.lookup(linear.getWeight()), kernel.getScheduleAttr().getProducts());
+  };
+  SmallVector<LinearOp> linears;
+  for (Operation *op : ops)
+    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX() && formOf(linear) == formOf(first))
+      linears.push_back(linear);
+  SmallVector<Value> results = ProjectionSums(builder, loc, *this, buffers, tile, linears, formOf(first)).run();
+  int64_t sums = tile.rows * tile.panels;
+  for (auto [l, linear] : llvm::enumerate(linears))
+    define(linear.getResult(), SmallVector<Value>(ArrayRef(results).slice(l * sums, sums)));
+}
