@@ -1,8 +1,8 @@
 // Which device runs a model and which of the package's targets it takes. Never a silent fallback.
 #include "Device.h"
 
-#include "Platform.h"
 #include "cpu/CpuDevice.h"
+#include "cpu/CpuTarget.h"
 #include "cuda/CudaDevice.h"
 #include "sm1rt/Model.h"
 
@@ -13,49 +13,13 @@
 
 namespace sm1rt {
 
-static std::string listTargets(const Plan &plan) {
-  std::string list;
-  for (auto &[target, program] : plan.programs)
-    list += (list.empty() ? "" : ", ") + target;
-  return list;
-}
-
-/// CPU targets that this machine runs, best first.
-static std::vector<std::string> runnableTargets() {
-  CpuFeatures features = cpuFeatures();
-  std::vector<std::string> targets;
-  if (features.v4)
-    targets.push_back("x86-64-v4");
-  if (features.v3)
-    targets.push_back("x86-64-v3");
-  return targets;
-}
-
-static std::string describeMachine(const std::vector<std::string> &runnable) {
-  std::string name = cpuName();
-  return fmt::format("this machine{} runs {}", name.empty() ? "" : " (" + name + ")",
-                     runnable.empty()       ? "neither x86-64-v3 nor x86-64-v4"
-                     : runnable.size() == 1 ? "x86-64-v3"
-                                            : "x86-64-v4 and x86-64-v3");
-}
-
-static Expected<std::string> chooseTarget(const Package &package, const std::string &isa) {
-  std::vector<std::string> runnable = runnableTargets();
-  auto has = [&](const std::string &target) { return package.plan.programs.count(target) > 0; };
-  if (!isa.empty() && !has(isa))
-    return Error{fmt::format("{}: no kernels for '{}', the package holds {}; recompile with --target={} or drop --isa",
-                             package.file.path(), isa, listTargets(package.plan), isa)};
-  for (const std::string &target : runnable)
-    if (has(target) && (isa.empty() || isa == target))
-      return target;
-  return Error{fmt::format("{}: built for {}, {}; recompile with --target=native", package.file.path(),
-                           isa.empty() ? listTargets(package.plan) : isa, describeMachine(runnable))};
-}
-
 static Expected<OpenedDevice> openCpuDevice(const Package &package, const OpenOptions &options) {
-  auto target = chooseTarget(package, options.isa);
+  std::vector<std::string> held;
+  for (auto &[target, program] : package.plan.programs)
+    held.push_back(target);
+  auto target = chooseCpuTarget(held, options.isa, thisMachine());
   if (!target)
-    return target.error();
+    return target.error().in(package.file.path());
   return OpenedDevice{makeCpuDevice(*target, options.threads), *target};
 }
 

@@ -21,6 +21,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 extern char **environ;
 
@@ -278,6 +281,26 @@ static uint64_t savedRegisterState() {
   return (uint64_t(high) << 32) | low;
 }
 
+// Bits whose names differ between compilers, or that older ones lack.
+static constexpr unsigned vnniBit = 1u << 11;                                                  // leaf 7.0 ecx
+static constexpr unsigned amxBf16Bit = 1u << 22, amxTileBit = 1u << 24, amxInt8Bit = 1u << 25; // leaf 7.0 edx
+static constexpr unsigned avx512Bf16Bit = 1u << 5;                                             // leaf 7.1 eax
+/// What XCR0 says when tile configuration and tile data are saved.
+static constexpr uint64_t savedTiles = 0x60000;
+
+/// Adds what comes after the levels; `saved` is XCR0.
+static void addExtensions(CpuFeatures &features, uint64_t saved) {
+  unsigned a, b, c, d, leaves;
+  if (!features.v4 || !__get_cpuid_count(7, 0, &leaves, &b, &c, &d))
+    return;
+  features.avx512Vnni = c & vnniBit;
+  bool tiles = (saved & savedTiles) == savedTiles;
+  features.amxTile = tiles && (d & amxTileBit);
+  features.amxBf16 = tiles && (d & amxBf16Bit);
+  features.amxInt8 = tiles && (d & amxInt8Bit);
+  features.avx512Bf16 = leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx512Bf16Bit);
+}
+
 CpuFeatures cpuFeatures() {
   CpuFeatures features;
   unsigned a, b, c, d, extended = 0, leaf7b = 0;
@@ -295,6 +318,7 @@ CpuFeatures cpuFeatures() {
   features.v3 = (saved & 0x6) == 0x6 && (leaf7b & level3) == level3 && (extended & bit_LZCNT);
   unsigned level4 = bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL;
   features.v4 = features.v3 && (saved & 0xe6) == 0xe6 && (leaf7b & level4) == level4;
+  addExtensions(features, saved);
   return features;
 }
 
@@ -317,6 +341,17 @@ CpuFeatures cpuFeatures() { return {}; }
 std::string cpuName() { return {}; }
 void spinPause() {}
 #endif
+
+Expected<void> useTileRegisters() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM of <asm/prctl.h>, Linux 5.16
+  if (::syscall(SYS_arch_prctl, requestPermission, tileData) == 0)
+    return {};
+  return systemError("the system does not grant the tile registers of AMX", errno);
+#else
+  return Error{"tile registers of AMX are not asked for on this system"};
+#endif
+}
 
 int availableCores() {
   cpu_set_t set;

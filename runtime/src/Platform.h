@@ -78,12 +78,17 @@ private:
   void *handle;
 };
 
-/// x86-64 levels that both the CPU and the operating system (register state) support.
+/// Instructions that the CPU has and whose registers the operating system saves.
 struct CpuFeatures {
-  bool v3 = false; ///< AVX2, FMA, F16C, BMI, MOVBE, LZCNT
-  bool v4 = false; ///< v3 and AVX-512 F, BW, CD, DQ, VL
+  bool v3 = false;                                        ///< AVX2, FMA, F16C, BMI, MOVBE, LZCNT
+  bool v4 = false;                                        ///< v3 and AVX-512 F, BW, CD, DQ, VL
+  bool avx512Vnni = false, avx512Bf16 = false;            ///< both only with v4
+  bool amxTile = false, amxBf16 = false, amxInt8 = false; ///< a process has to ask for tiles: useTileRegisters
 };
 CpuFeatures cpuFeatures();
+/// Asks the system for the tile registers of AMX, for all threads of the process, those of the future too. To be called before any
+/// of them uses a tile; again and again does no harm. The error is the system's.
+Expected<void> useTileRegisters();
 /// e.g. "Intel(R) Xeon(R) Platinum 8488C"; empty when unknown.
 std::string cpuName();
 /// Cores that this process may run on, at least 1.

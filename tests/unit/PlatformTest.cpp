@@ -56,6 +56,19 @@ TEST(PlatformTest, KnowsItself) {
   EXPECT_TRUE(fileExists(*executablePath()));
   CpuFeatures features = cpuFeatures();
   EXPECT_TRUE(features.v3 || !features.v4);
+  EXPECT_TRUE(features.v4 || !(features.avx512Vnni || features.avx512Bf16 || features.amxTile));
+  EXPECT_TRUE(features.amxTile || !(features.amxBf16 || features.amxInt8));
+}
+
+// Where there are tiles the system grants them, as often as it is asked; where there are none it says so.
+TEST(PlatformTest, GrantsTiles) {
+  for (int times = 0; times < 2; ++times) {
+    auto granted = useTileRegisters();
+    EXPECT_EQ(bool(granted), cpuFeatures().amxTile);
+    if (!granted) {
+      EXPECT_NE(granted.error().message.find("tile registers of AMX"), std::string::npos) << granted.error().message;
+    }
+  }
 }
 
 } // namespace
