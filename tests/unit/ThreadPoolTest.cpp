@@ -73,9 +73,89 @@ TEST(ThreadPoolTest, RunsAreOrdered) {
   EXPECT_GT(both.first[0], int64_t(1) << 39);
 }
 
-// The rules of PackageFormat.h for every combination: blocks cover the launch, keep their limits, and are enough.
+// Equal counts give a thread the same tasks; with one each, in the middle of everything else that counts may be.
+TEST(ThreadPoolTest, ThreadsKeepTheirTasks) {
+  struct Seen {
+    ThreadPool *pool;
+    std::atomic<int64_t> own{0}, all{0};
+  } seen;
+  ThreadPool pool(3);
+  seen.pool = &pool;
+  for (int round = 0; round < 300; ++round) {
+    pool.run(
+        3,
+        [](void *context, int64_t index, int thread) {
+          auto &seen = *static_cast<Seen *>(context);
+          // Long enough that a worker that looks for work comes in time.
+          auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(30);
+          while (std::chrono::steady_clock::now() < until)
+            ;
+          seen.own += index == thread;
+          ++seen.all;
+        },
+        &seen);
+    pool.run(
+        2, [](void *, int64_t, int) {}, nullptr);
+  }
+  EXPECT_EQ(seen.all, 900);
+  // Every task of the caller's is its own; workers of a machine with other work to do may come late.
+  EXPECT_GE(seen.own, 300);
+}
+
+// More tasks than a word has numbers for, and fewer than threads.
+TEST(ThreadPoolTest, AnyCount) {
+  ThreadPool pool(4);
+  std::atomic<int64_t> sum{0};
+  auto add = [](void *context, int64_t index, int) {
+    static_cast<std::atomic<int64_t> *>(context)->fetch_add(index + 1, std::memory_order_relaxed);
+  };
+  for (int64_t tasks : {0, 1, 2, 3, 4, 5, 262140, 262141, 700001}) {
+    sum = 0;
+    pool.run(tasks, add, &sum);
+    EXPECT_EQ(sum, tasks * (tasks + 1) / 2) << tasks;
+  }
+}
+
+// Who is held up in a task keeps no other task: the first of the last thread's waits for all others, its own successors among them.
+TEST(ThreadPoolTest, TakesOverFromTheLate) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> others{0};
+    pool.run(
+        12,
+        [](void *context, int64_t index, int) {
+          auto &others = *static_cast<std::atomic<int> *>(context);
+          if (index != 8)
+            ++others;
+          while (index == 8 && others < 11)
+            std::this_thread::yield();
+        },
+        &others);
+    ASSERT_EQ(others, 11);
+  }
+}
+
+/// Every element of rows x panels must be in one task; returns the panels of the largest and the smallest block.
+std::pair<int64_t, int64_t> checkCover(const PlanLaunch &launch, int64_t rows, const TaskGrid &grid) {
+  EXPECT_GE(grid.blockRows, 1);
+  EXPECT_TRUE(launch.rowSplit == 0 ? grid.rowBlocks == 1 : grid.blockRows <= launch.rowSplit);
+  EXPECT_TRUE((grid.rowBlocks - 1) * grid.blockRows < rows && grid.rowBlocks * grid.blockRows >= rows);
+  EXPECT_EQ(grid.firstPanel(0), 0);
+  EXPECT_GE(grid.firstPanel(grid.panelBlocks), launch.panels);
+  int64_t most = 0, least = launch.panels;
+  for (int64_t block = 0; block < grid.panelBlocks; ++block) {
+    int64_t begin = grid.firstPanel(block), end = grid.firstPanel(block + 1);
+    EXPECT_LT(begin, std::min(end, launch.panels));
+    EXPECT_TRUE(launch.panelSplit ? begin % launch.panelSplit == 0 : begin == 0);
+    most = std::max(most, end - begin);
+    least = std::min(least, end - begin);
+  }
+  return {most, least};
+}
+
+// The rules of PackageFormat.h for every combination: blocks cover the launch, keep their limits, and are as even as units allow.
 TEST(PartitionTest, KeepsTheRules) {
-  for (int64_t rows : {1, 2, 7, 64, 65, 256, 1000})
+  for (int64_t rows : {1, 2, 7, 16, 17, 64, 65, 256, 1000})
     for (int64_t rowSplit : {0, 1, 6, 64})
       for (int64_t panels : {1, 3, 44, 88})
         for (int64_t panelSplit : {0, 1, 2, 4})
@@ -84,27 +164,34 @@ TEST(PartitionTest, KeepsTheRules) {
             launch.rowSplit = rowSplit;
             launch.panels = panels;
             launch.panelSplit = panelSplit;
-            TaskGrid grid = partition(launch, rows, threads);
-            ASSERT_GE(grid.blockRows, 1);
-            ASSERT_TRUE(rowSplit == 0 ? grid.rowBlocks == 1 : grid.blockRows <= rowSplit);
-            ASSERT_TRUE(panelSplit == 0 ? grid.panelBlocks == 1 : grid.blockPanels % panelSplit == 0);
-            ASSERT_TRUE((grid.rowBlocks - 1) * grid.blockRows < rows && grid.rowBlocks * grid.blockRows >= rows);
-            ASSERT_TRUE((grid.panelBlocks - 1) * grid.blockPanels < panels && grid.panelBlocks * grid.blockPanels >= panels);
+            auto [most, least] = checkCover(launch, rows, partition(launch, rows, threads));
+            ASSERT_LE(most - least, panelSplit);
           }
 }
 
-// A matrix times one row is spread over its panels, times many rows over the rows.
+// A matrix times a few rows: each thread reads one piece of it, the same one every time. Times many rows: spread over the rows.
 TEST(PartitionTest, SpreadsWhatThereIs) {
   PlanLaunch launch;
   launch.rowSplit = 64;
-  launch.panels = 88;
+  launch.panels = 44;
   launch.panelSplit = 1;
-  EXPECT_EQ(partition(launch, 1, 2).tasks(), 8);
+  TaskGrid grid = partition(launch, 1, 2);
+  EXPECT_EQ(grid.tasks(), 2);
+  EXPECT_EQ(grid.firstPanel(1), 22);
+  grid = partition(launch, 8, 16);
+  EXPECT_EQ(grid.tasks(), 16);
+  EXPECT_EQ(checkCover(launch, 8, grid), (std::pair<int64_t, int64_t>(3, 2)));
   EXPECT_EQ(partition(launch, 1, 1).tasks(), 1);
   EXPECT_EQ(partition(launch, 1024, 2).panelBlocks, 1);
   EXPECT_EQ(partition(launch, 1024, 2).rowBlocks, 16);
   launch.panelSplit = 0;
-  EXPECT_EQ(partition(launch, 16, 2).tasks(), 8);
+  EXPECT_EQ(partition(launch, 16, 2).tasks(), 2);
+  EXPECT_EQ(partition(launch, 16, 2).blockRows, 8);
+  // A few rows above the limit of a block: a thread still has one piece of the panels.
+  launch.panelSplit = 1;
+  launch.rowSplit = 8;
+  EXPECT_EQ(partition(launch, 16, 2).tasks(), 4);
+  EXPECT_EQ(partition(launch, 16, 2).panelBlocks, 2);
 }
 
 } // namespace

@@ -15,25 +15,28 @@ namespace sm1rt {
 
 //===-- Partition -----------------------------------------------------------------------------------------------------------===//
 
-/// Enough tasks per thread that a thread that was held up leaves little behind, few enough that taking them costs nothing.
+/// Launches of many rows: enough tasks per thread that a thread that was held up leaves little behind, few enough that taking them
+/// costs nothing.
 static constexpr int64_t tasksPerThread = 4;
+/// Up to so many rows, a launch is a pass over its weights, as fast as memory: one piece of them per thread, read in one go.
+static constexpr int64_t fewRows = 16;
 
 static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads) {
-  int64_t wanted = threads > 1 ? tasksPerThread * threads : 1;
+  int64_t wanted = threads == 1 ? 1 : rows <= fewRows ? threads : tasksPerThread * threads;
   int64_t rowBlocks = launch.rowSplit ? divideUp(rows, launch.rowSplit) : 1;
-  int64_t units = launch.panelSplit ? divideUp(launch.panels, launch.panelSplit) : 1;
-  // Many rows make tasks enough: then panels stay together, and a task reads its rows once.
-  int64_t panelBlocks = std::clamp<int64_t>(divideUp(wanted, rowBlocks), 1, units);
   TaskGrid grid;
+  grid.panelUnit = launch.panelSplit ? launch.panelSplit : launch.panels;
+  grid.panelUnits = divideUp(launch.panels, grid.panelUnit);
+  // Many rows make tasks enough: then panels stay together, and a task reads its rows once.
+  int64_t panelsWanted = rows <= fewRows ? wanted : divideUp(wanted, rowBlocks);
+  grid.panelBlocks = std::clamp<int64_t>(panelsWanted, 1, grid.panelUnits);
   grid.blockRows = launch.rowSplit ? std::min(launch.rowSplit, rows) : rows;
   // Few rows and few panels: row blocks below the limit.
-  if (launch.rowSplit && rowBlocks * panelBlocks < wanted)
-    grid.blockRows = std::min(grid.blockRows, divideUp(rows, divideUp(wanted, panelBlocks)));
+  if (launch.rowSplit && rowBlocks * grid.panelBlocks < wanted)
+    grid.blockRows = std::min(grid.blockRows, divideUp(rows, divideUp(wanted, grid.panelBlocks)));
   grid.rowBlocks = divideUp(rows, grid.blockRows);
-  grid.blockPanels = launch.panelSplit ? divideUp(units, panelBlocks) * launch.panelSplit : launch.panels;
-  grid.panelBlocks = divideUp(launch.panels, grid.blockPanels);
   return grid;
 }
 
@@ -169,7 +172,7 @@ void CpuDevice::runTask(void *context, int64_t index, int thread) {
   auto &shared = *static_cast<LaunchContext *>(context);
   const DeviceLaunch &launch = *shared.launch;
   const TaskGrid &grid = shared.grid;
-  int64_t row = index % grid.rowBlocks * grid.blockRows, panel = index / grid.rowBlocks * grid.blockPanels;
+  int64_t row = index % grid.rowBlocks * grid.blockRows, block = index / grid.rowBlocks;
   Sm1CpuTask task;
   task.args = launch.args;
   task.rowSegment = launch.tables.rowSegment;
@@ -178,8 +181,8 @@ void CpuDevice::runTask(void *context, int64_t index, int thread) {
   task.scratch = shared.scratch + uint64_t(thread) * shared.scratchStride;
   task.rowBegin = row;
   task.rowEnd = std::min(row + grid.blockRows, launch.rows);
-  task.panelBegin = panel;
-  task.panelEnd = std::min(panel + grid.blockPanels, launch.plan->panels);
+  task.panelBegin = grid.firstPanel(block);
+  task.panelEnd = std::min(grid.firstPanel(block + 1), launch.plan->panels);
   shared.kernel(&task);
 }
 

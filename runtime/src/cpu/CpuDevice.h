@@ -6,15 +6,19 @@
 
 namespace sm1rt {
 
-/// How a launch is cut: blocks of `blockRows` rows times blocks of `blockPanels` panels, the last ones smaller.
+/// How a launch is cut: rows into blocks of `blockRows`, the last one smaller; panels into blocks that differ by one `panelUnit` at
+/// most.
 struct TaskGrid {
   int64_t blockRows, rowBlocks;
-  int64_t blockPanels, panelBlocks;
+  int64_t panelUnit, panelUnits, panelBlocks;
 
   int64_t tasks() const { return rowBlocks * panelBlocks; }
+  /// The first panel of a block; of the one behind the last it may lie beyond the launch's panels.
+  int64_t firstPanel(int64_t block) const { return block * panelUnits / panelBlocks * panelUnit; }
 };
 
-/// The grid for `rows` >= 1 rows on `threads` threads; the rules are those of PackageFormat.h. Decides speed, never results.
+/// The grid for `rows` >= 1 rows on `threads` threads; the rules are those of PackageFormat.h. Tasks are numbered panel block by
+/// panel block, so that with ThreadPool::run a thread has the same panels every time. Decides speed, never results.
 TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads);
 
 /// `threads` 0: one per available core.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -21,31 +22,45 @@ public:
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;
 
-  int size() const { return int(workers.size()) + 1; }
+  int size() const { return threads; }
 
   /// Task `index` on thread `thread` (0 is the caller, below size()).
   using Task = void (*)(void *context, int64_t index, int thread);
-  /// Runs tasks 0 to count-1, each once, in any order and at the same time; returns when all are done.
+  /// Runs tasks 0 to count-1, each once, in any order and at the same time; returns when all are done. Equal counts give a thread
+  /// the same tasks every time, `count / size()` in a row, unless it comes late to them: then others take them over.
   void run(int64_t count, Task task, void *context);
 
 private:
-  bool takeTask(int thread);
+  /// What a thread writes, on lines of its own; two, as cores fetch lines in pairs.
+  struct alignas(128) Member {
+    /// Its own tasks that nobody has taken yet, of the job that the epoch names; an older epoch: all of the current job's. One
+    /// compare-exchange takes a task and proves that its job is not over.
+    std::atomic<uint64_t> open{0};
+    /// How many tasks it has done of the job that the epoch names, its own and others'.
+    std::atomic<uint64_t> done{0};
+  };
+  /// What the caller writes: a worker that sees a new ticket has the job with it.
+  struct alignas(128) Job {
+    std::atomic<uint64_t> ticket{0}; // epoch and number of tasks
+    Task task = nullptr;             // valid for who has taken a task
+    void *context = nullptr;
+    int64_t first = 0; // index of the job's first task
+  };
+
+  void runJob(int64_t first, uint32_t count);
+  int64_t takeTask(uint64_t ticket, int owner, bool own);
+  void runTasks(uint64_t ticket, int owner, int thread);
+  bool allDone(uint64_t ticket) const;
   void work(int thread);
-  bool waitForWork(uint32_t seen);
-  void publish(int64_t count);
+  uint64_t waitForWork(uint64_t seen);
+  void publish(uint64_t ticket);
 
-  // Epoch of the current job in the upper half, tasks of it that nobody has taken yet in the lower: one compare-exchange takes a
-  // task and proves that the job is still the one whose fields were read.
-  alignas(64) std::atomic<uint64_t> ticket{0};
-  alignas(64) std::atomic<int64_t> done{0};
-  alignas(64) std::atomic<Task> task{nullptr};
-  std::atomic<void *> context{nullptr};
-  std::atomic<int64_t> count{0};
-  std::atomic<bool> stopping{false};
-
-  std::atomic<int> sleepers{0};
+  const int threads;
+  Job job;
+  alignas(128) std::atomic<int> sleepers{0};
   std::mutex mutex;
   std::condition_variable wake;
+  std::unique_ptr<Member[]> members;
   std::vector<std::thread> workers;
 };
 
