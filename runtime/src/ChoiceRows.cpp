@@ -70,9 +70,10 @@ static void prefixSums(std::vector<double> &values) {
       values[i] += values[i - distance];
 }
 
-static int32_t drawn(const Choice &choice, std::vector<Key> &keys) {
+static int32_t drawn(const Choice &choice, std::vector<Key> &keys, std::vector<double> &sums) {
   std::sort(keys.begin(), keys.end(), std::greater<Key>());
-  std::vector<double> sums;
+  sums.clear();
+  sums.reserve(keys.capacity());
   double best = logitOf(keys.front());
   for (Key key : keys)
     sums.push_back(expOfNegative((logitOf(key) - best) / choice.temperature));
@@ -88,11 +89,13 @@ static int32_t drawn(const Choice &choice, std::vector<Key> &keys) {
   return tokenOf(keys[place]);
 }
 
-Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row) {
+Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row, ChoiceScratch &scratch) {
   Choice choice;
   std::memcpy(&choice, row, sizeof(choice));
   auto *penalisedSet = reinterpret_cast<const unsigned *>(row + sizeof(Choice)), *barredSet = penalisedSet + setWords(count);
-  std::vector<Key> keys;
+  std::vector<Key> &keys = scratch.keys;
+  keys.clear();
+  keys.reserve(size_t(count));
   for (int64_t token = 0; token < count; ++token) {
     float logit = weighed(choice, logits, penalisedSet, barredSet, token);
     if (isDamaged(logit))
@@ -104,7 +107,7 @@ Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row) {
     return {0, nothingLeft, 0, 0};
   if (choice.flags & greedy)
     return {tokenOf(*std::max_element(keys.begin(), keys.end())), chosen, 0, 0};
-  return {drawn(choice, keys), chosen, 0, 0};
+  return {drawn(choice, keys, scratch.sums), chosen, 0, 0};
 }
 
 Expected<int32_t> chosenToken(const Chosen &result) {
@@ -118,7 +121,8 @@ Expected<int32_t> chosenToken(const Chosen &result) {
 Expected<int32_t> chooseToken(const float *logits, int64_t count, const TokenChoice &choice) {
   std::vector<uint8_t> row;
   appendChoiceRow(row, &choice, count);
-  return chosenToken(chooseByRow(logits, count, row.data()));
+  ChoiceScratch scratch;
+  return chosenToken(chooseByRow(logits, count, row.data(), scratch));
 }
 
 } // namespace sm1rt

@@ -16,8 +16,14 @@ uint64_t choiceRowBytes(int64_t count);
 /// Appends a row. A null choice is skipped: nothing is chosen, the result is left alone.
 void appendChoiceRow(std::vector<uint8_t> &rows, const TokenChoice *choice, int64_t count);
 
+/// Memory of chooseByRow, kept from one choice to the next. One thread at a time.
+struct ChoiceScratch {
+  std::vector<sm1sampling::Key> keys;
+  std::vector<double> sums;
+};
+
 /// What `row` says about `count` logits. Needs host memory.
-sm1sampling::Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row);
+sm1sampling::Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row, ChoiceScratch &scratch);
 
 /// The token, or the error.
 Expected<int32_t> chosenToken(const sm1sampling::Chosen &chosen);

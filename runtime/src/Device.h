@@ -5,6 +5,7 @@
 #include "sm1rt/Error.h"
 #include "sm1rt/Package.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,8 +74,8 @@ struct SampleLaunch {
   uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on
 };
 
-/// What makes a piece of work the same as an earlier one.
-using ReplayKey = std::vector<int64_t>;
+/// What makes a piece of work the same as an earlier one: rows, segments and selected rows of a step.
+using ReplayKey = std::array<int64_t, 3>;
 
 /// Calls are made from one thread at a time, and take effect in the order of the calls.
 class Device {
@@ -99,7 +100,7 @@ public:
 
   virtual Expected<void> move(const StateMove &move) = 0; ///< every part of every sequence
 
-  /// Rows that one pass over the layers handles at most unless the options say otherwise.
+  /// Rows that one pass over the layers handles at most unless the options say otherwise. After load().
   virtual int64_t rowsPerPass() const = 0;
 
   /// Makes the kernels of a target of the package callable. The target's program outlives the device; `package` need not.

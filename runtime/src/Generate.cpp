@@ -139,7 +139,7 @@ Expected<void> ModelImpl::takeTokens(GenerationContext &context, const std::vect
 /// One run whose selected rows are each piece's last, with a token for each. `pieces` are those of all prompts that are alive.
 Expected<void> ModelImpl::generateByRuns(GenerationContext &context, std::string_view entry, const std::vector<Piece> &pieces) {
   std::vector<size_t> indexes = context.running();
-  RunContext run = makeContext(entry, pieces);
+  RunContext &run = beginRun(entry, pieces);
   run.takeResults = [&](const Pass &pass) -> Expected<void> {
     std::vector<size_t> rows;
     for (const PassPart &part : pass.parts)
@@ -185,12 +185,12 @@ static bool dropEnded(const std::vector<bool> &alive, std::vector<size_t> &rows)
 Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
   std::vector<size_t> rows = context.running();
   std::vector<Piece> pieces = lastTokenPieces(context.prompts, context.lastTokens, rows);
-  RunContext run = makeContext("step", pieces);
+  RunContext &run = beginRun("step", pieces);
   auto countStep = [&] {
     for (size_t row = 0; row < rows.size(); ++row)
       run.sequences[row]->position += rows[row] != nobody && !context.stopped[rows[row]];
   };
-  if (auto started = startPass(run, cutPasses(pieces, rowsPerPass(), /*whole=*/false).front()); !started)
+  if (auto started = startPass(run, run.passes.front()); !started)
     return started;
   countStep();
   for (bool leaving = false;;) {

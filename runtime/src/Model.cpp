@@ -1,5 +1,5 @@
 // Opening a model, and what does not belong to a run: sequences, names, the fingerprint.
-#include "ModelImpl.h"
+#include "RunContext.h"
 
 #include "Guard.h"
 
@@ -13,7 +13,9 @@ static constexpr int64_t rowsPerPassLimit = 1 << 20;
 
 ModelImpl::ModelImpl(Package opened, OpenedDevice onDevice, const OpenOptions &options)
     : package(std::move(opened)), options(options), device(std::move(onDevice.device)), target(std::move(onDevice.target)),
-      program(package.plan.programs.find(target)->second), layout(package.plan) {}
+      program(package.plan.programs.find(target)->second), layout(package.plan), lastContext(new RunContext) {}
+
+ModelImpl::~ModelImpl() = default;
 
 Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, const OpenOptions &options) {
   if (options.rowsPerPass < 0 || options.rowsPerPass > rowsPerPassLimit)

@@ -22,6 +22,7 @@ public:
   ModelImpl *model;
   std::unique_ptr<DeviceBuffer> memory; // StateLayout::bytes
   int64_t position = 0;
+  uint64_t lastRun = 0; ///< number of the run that it was part of last
 };
 
 /// Part of a piece that one pass handles: rows begin..end-1 of piece `piece`.
@@ -36,13 +37,14 @@ struct Pass {
   int64_t rows = 0;
 };
 
-/// Cuts pieces into passes of at most `rowsPerPass` rows; `whole`: a piece is never cut, and a pass exceeds the limit only when it
-/// is one piece.
-std::vector<Pass> cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole);
+/// Cuts pieces into passes of at most `rowsPerPass` rows, which replace what `passes` held; `whole`: a piece is never cut, and a
+/// pass exceeds the limit only when it is one piece.
+void cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole, std::vector<Pass> &passes);
 
 class ModelImpl {
 public:
   ModelImpl(Package package, OpenedDevice opened, const OpenOptions &options);
+  ~ModelImpl();
   static Expected<std::unique_ptr<ModelImpl>> open(const std::string &path, const OpenOptions &options);
 
   Expected<Outputs> run(std::string_view entry, const std::vector<Piece> &pieces);
@@ -63,9 +65,9 @@ public:
 private:
   struct RunContext;
   struct GenerationContext;
-  Expected<void> checkPieces(std::string_view entry, const std::vector<Piece> &pieces) const;
+  Expected<void> checkPieces(std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> checkPiece(std::string_view entry, const std::vector<Piece> &pieces, size_t index) const;
-  RunContext makeContext(std::string_view entry, const std::vector<Piece> &pieces) const;
+  RunContext &beginRun(std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> runPieces(RunContext &context);
   Expected<void> startPass(RunContext &context, const Pass &pass);
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
@@ -73,7 +75,7 @@ private:
   Expected<void> compute(RunContext &context);
   Expected<void> launchAll(RunContext &context);
   Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop);
-  Expected<void> downloadOutputs(const RunContext &context, Outputs &outputs, std::vector<uint64_t> &rowsThere);
+  Expected<void> downloadOutputs(RunContext &context, Outputs &outputs);
   Expected<void> preparePending(RunContext &context);
   void finish(RunContext &context);
 
@@ -85,6 +87,8 @@ private:
 
   Weights weights;
   Workspace workspace;
+  std::unique_ptr<RunContext> lastContext; // of the run under way, or of the last one
+  uint64_t runs = 0;
   std::vector<std::unique_ptr<DeviceBuffer>> spareStates; // for runs of several passes
   std::optional<std::string> knownFingerprint;
 };

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
+#include <utility>
 
 namespace sm1rt {
 
@@ -69,7 +69,7 @@ Expected<void> ModelImpl::checkPiece(std::string_view entry, const std::vector<P
   return checkSelected(piece, index);
 }
 
-Expected<void> ModelImpl::checkPieces(std::string_view entry, const std::vector<Piece> &pieces) const {
+Expected<void> ModelImpl::checkPieces(std::string_view entry, const std::vector<Piece> &pieces) {
   if (program.entries.find(entry) == program.entries.end()) {
     std::string names;
     for (auto &[name, steps] : program.entries)
@@ -78,12 +78,12 @@ Expected<void> ModelImpl::checkPieces(std::string_view entry, const std::vector<
   }
   if (pieces.empty())
     return Error{"a run needs at least one piece"};
-  std::set<const Sequence *> sequences;
+  ++runs;
   int64_t rows = 0;
   for (size_t i = 0; i < pieces.size(); ++i) {
     if (auto valid = checkPiece(entry, pieces, i); !valid)
       return valid;
-    if (!sequences.insert(pieces[i].sequence).second)
+    if (std::exchange(pieces[i].sequence->impl->lastRun, runs) == runs)
       return pieceError(i, "its sequence is already part of this run");
     if ((rows += pieces[i].count) > runRowsLimit)
       return pieceError(i, fmt::format("the run has more than {} rows", runRowsLimit));
@@ -91,8 +91,10 @@ Expected<void> ModelImpl::checkPieces(std::string_view entry, const std::vector<
   return {};
 }
 
-std::vector<Pass> cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole) {
-  std::vector<Pass> passes(1);
+void cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole, std::vector<Pass> &passes) {
+  passes.resize(1);
+  passes.front().parts.clear();
+  passes.front().rows = 0;
   for (size_t i = 0; i < pieces.size(); ++i)
     for (int64_t begin = 0; begin < pieces[i].count;) {
       int64_t wanted = whole ? pieces[i].count : 1;
@@ -104,19 +106,17 @@ std::vector<Pass> cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPas
       pass.rows += rows;
       begin += rows;
     }
-  return passes;
 }
 
 //===-- A run ---------------------------------------------------------------------------------------------------------------===//
 
-static std::vector<bool> writtenStates(const Plan &plan, const std::vector<PlanStep> &steps) {
-  std::vector<bool> written(plan.states.size());
+static void findWrittenStates(const Plan &plan, const std::vector<PlanStep> &steps, std::vector<bool> &written) {
+  written.assign(plan.states.size(), false);
   for (const PlanStep &step : steps)
     for (const PlanLaunch &launch : step.body)
       for (const PlanArg &arg : launch.args)
         if (arg.kind == PlanArg::Kind::StateOut)
           written[arg.index] = true;
-  return written;
 }
 
 /// Outputs of the right size, to be filled pass by pass.
@@ -156,7 +156,7 @@ Expected<void> ModelImpl::preparePending(RunContext &context) {
 
 void ModelImpl::finish(RunContext &context) {
   for (size_t i = 0; i < context.sequences.size(); ++i) {
-    context.sequences[i]->position += context.pieces[i].count;
+    context.sequences[i]->position += (*context.pieces)[i].count;
     if (context.pending.empty())
       continue;
     std::swap(context.sequences[i]->memory, context.pending[i]);
@@ -164,21 +164,28 @@ void ModelImpl::finish(RunContext &context) {
   }
 }
 
-ModelImpl::RunContext ModelImpl::makeContext(std::string_view entry, const std::vector<Piece> &pieces) const {
-  const std::vector<PlanStep> &steps = program.entries.find(entry)->second;
-  RunContext context{entry, steps, pieces, writtenStates(package.plan, steps), {}, {}, {}, {}, nullptr};
+/// What the last run left is gone; `pieces` must live as long as the run.
+ModelImpl::RunContext &ModelImpl::beginRun(std::string_view entry, const std::vector<Piece> &pieces) {
+  RunContext &context = *lastContext;
+  context.entry = entry;
+  context.steps = &program.entries.find(entry)->second;
+  context.pieces = &pieces;
+  findWrittenStates(package.plan, *context.steps, context.written);
+  context.sequences.clear();
   for (const Piece &piece : pieces)
     context.sequences.push_back(piece.sequence->impl.get());
+  context.pending.clear();
+  context.rowsThere.assign(package.plan.outputs.size(), 0);
+  cutPasses(pieces, rowsPerPass(), package.plan.wholeSequence, context.passes);
   return context;
 }
 
 Expected<void> ModelImpl::runPieces(RunContext &context) {
-  std::vector<Pass> passes = cutPasses(context.pieces, rowsPerPass(), package.plan.wholeSequence);
   // One pass: states go straight back into their sequences.
-  if (passes.size() > 1)
+  if (context.passes.size() > 1)
     if (auto prepared = preparePending(context); !prepared)
       return prepared;
-  for (const Pass &pass : passes) {
+  for (const Pass &pass : context.passes) {
     if (auto started = startPass(context, pass); !started)
       return started;
     if (auto taken = context.takeResults(pass); !taken)
@@ -195,10 +202,10 @@ Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece
   std::lock_guard<std::mutex> lock(mutex);
   if (auto valid = checkPieces(entry, pieces); !valid)
     return valid.error();
-  RunContext context = makeContext(entry, pieces);
+  RunContext &context = beginRun(entry, pieces);
   Outputs outputs = makeOutputs(package.plan, pieces);
-  std::vector<uint64_t> rowsThere(outputs.size());
-  context.takeResults = [&](const Pass &) { return downloadOutputs(context, outputs, rowsThere); };
+  auto take = [&](const Pass &) { return downloadOutputs(context, outputs); };
+  context.takeResults = std::ref(take); // a reference needs no memory
   if (auto done = runPieces(context); !done)
     return done.error();
   return outputs;
@@ -208,7 +215,10 @@ Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece
 
 /// Tables and size of a pass; its sequences' memory is the caller's to add.
 static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, PassTables &tables, PassSize &size) {
-  tables = {{}, {0}, {}, {}};
+  tables.rowSegment.clear();
+  tables.segmentStart.assign(1, 0);
+  tables.selected.clear();
+  tables.sequences.clear();
   size = {pass.rows, int64_t(pass.parts.size()), 0, 0};
   for (size_t segment = 0; segment < pass.parts.size(); ++segment) {
     const PassPart &part = pass.parts[segment];
@@ -224,7 +234,7 @@ static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, Pass
 }
 
 Expected<void> ModelImpl::uploadTables(RunContext &context, const Pass &pass) {
-  buildTables(context.pieces, pass, context.tables, context.size);
+  buildTables(*context.pieces, pass, context.tables, context.size);
   for (const PassPart &part : pass.parts)
     context.tables.sequences.push_back(reinterpret_cast<uint64_t>(context.stateOf(part.piece)));
   if (auto reserved = workspace.reserve(*device, program, layout, context.size, rowsPerPass()); !reserved)
@@ -242,7 +252,7 @@ Expected<void> ModelImpl::uploadInputs(RunContext &context, const Pass &pass) {
     uint64_t width = 4 * uint64_t(tokens ? 1 : inputs[i].width), pitch = 4 * uint64_t(program.buffers[buffer].stride);
     uint64_t row = 0;
     for (const PassPart &part : pass.parts) {
-      const Piece &piece = context.pieces[part.piece];
+      const Piece &piece = (*context.pieces)[part.piece];
       const void *data = tokens ? static_cast<const void *>(piece.tokens) : piece.rows[rowInput];
       auto *from = static_cast<const uint8_t *>(data) + uint64_t(part.begin) * width;
       uint64_t rows = uint64_t(part.end - part.begin);
@@ -275,7 +285,7 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
       args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
   }
   DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest};
-  auto begin = std::chrono::steady_clock::now();
+  auto begin = options.trace ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   auto tasks = device->launch(call);
   if (!tasks)
     return tasks.error();
@@ -291,7 +301,7 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
 }
 
 Expected<void> ModelImpl::launchAll(RunContext &context) {
-  for (const PlanStep &step : context.steps)
+  for (const PlanStep &step : *context.steps)
     for (int64_t layer = 0; layer < std::max<int64_t>(step.layers, 1); ++layer)
       for (const PlanLaunch &launch : step.body)
         if (auto done = launchOne(context, launch, layer, step.layers > 0); !done)
@@ -316,7 +326,7 @@ Expected<void> ModelImpl::compute(RunContext &context) {
 }
 
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.
-Expected<void> ModelImpl::downloadOutputs(const RunContext &context, Outputs &outputs, std::vector<uint64_t> &rowsThere) {
+Expected<void> ModelImpl::downloadOutputs(RunContext &context, Outputs &outputs) {
   const std::vector<PlanPort> &ports = package.plan.outputs;
   for (size_t i = 0, output = 0; i < ports.size(); ++i) {
     if (ports[i].kind == PlanPort::Kind::State)
@@ -324,11 +334,11 @@ Expected<void> ModelImpl::downloadOutputs(const RunContext &context, Outputs &ou
     size_t buffer = size_t(program.outputs[i]);
     uint64_t rows = ports[i].rows == RowSpace::All ? uint64_t(context.size.rows) : uint64_t(context.size.selected);
     uint64_t width = 4 * uint64_t(ports[i].width), pitch = 4 * uint64_t(program.buffers[buffer].stride);
-    auto *to = reinterpret_cast<uint8_t *>(outputs[output].data()) + rowsThere[output] * width;
+    auto *to = reinterpret_cast<uint8_t *>(outputs[output].data()) + context.rowsThere[output] * width;
     if (rows > 0)
       if (auto got = device->download({to, width, workspace.buffers[buffer]->address, pitch, width, rows}); !got)
         return got;
-    rowsThere[output++] += rows;
+    context.rowsThere[output++] += rows;
   }
   return {};
 }

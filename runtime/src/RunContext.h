@@ -8,16 +8,18 @@
 
 namespace sm1rt {
 
-/// A run of pieces through an entry.
+/// A run of pieces through an entry. The model keeps one for all of its runs, so that steps find their memory and allocate none.
 struct ModelImpl::RunContext {
   std::string_view entry;
-  const std::vector<PlanStep> &steps;
-  const std::vector<Piece> &pieces;
-  std::vector<bool> written;                               // states that the entry writes
-  std::vector<SequenceImpl *> sequences;                   // per piece
-  std::vector<std::unique_ptr<DeviceBuffer>> pending;      // per piece, when there are several passes: its state so far
+  const std::vector<PlanStep> *steps = nullptr;
+  const std::vector<Piece> *pieces = nullptr;
+  std::vector<bool> written;                          // states that the entry writes
+  std::vector<SequenceImpl *> sequences;              // per piece
+  std::vector<std::unique_ptr<DeviceBuffer>> pending; // per piece, when there are several passes: its state so far
+  std::vector<Pass> passes;
   PassTables tables;                                       // of the current pass
-  PassSize size;                                           // likewise
+  PassSize size{};                                         // likewise
+  std::vector<uint64_t> rowsThere;                         // per output, rows of earlier passes
   std::function<Expected<void>(const Pass &)> takeResults; // called after each pass has been started
 
   /// Memory that holds the state of a piece.

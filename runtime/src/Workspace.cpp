@@ -90,16 +90,17 @@ template <typename Item> static uint64_t append(std::vector<uint8_t> &bytes, con
 Expected<void> Workspace::sendTables(Device &device, const StateLayout &layout, const PassTables &pass,
                                      const std::vector<bool> &written) {
   int64_t segments = int64_t(pass.sequences.size());
-  std::vector<StatePart> in, out;
+  partsIn.clear();
+  partsOut.clear();
   for (size_t state = 0; state < layout.places.size(); ++state)
     for (int64_t layer = 0; layer < layout.places[state].layers; ++layer) {
       const StatePlace &place = layout.places[state];
       StatePart part{0, place.offset + uint64_t(layer) * place.layerBytes(), place.layerBytes()};
       part.block = reinterpret_cast<uint64_t>(stateAddress(layout, state, true, layer, segments));
-      in.push_back(part);
+      partsIn.push_back(part);
       part.block = reinterpret_cast<uint64_t>(stateAddress(layout, state, false, layer, segments));
       if (written[state])
-        out.push_back(part);
+        partsOut.push_back(part);
     }
   next.clear();
   auto place = [&](const auto &table) { return tables->address + append(next, table); };
@@ -107,8 +108,8 @@ Expected<void> Workspace::sendTables(Device &device, const StateLayout &layout, 
   rowTables.segmentStart = reinterpret_cast<const int32_t *>(place(pass.segmentStart));
   rowTables.selected = reinterpret_cast<const int32_t *>(place(pass.selected));
   auto *sequences = reinterpret_cast<const uint64_t *>(place(pass.sequences));
-  gather = {reinterpret_cast<const StatePart *>(place(in)), int64_t(in.size()), sequences, segments, true};
-  scatter = {reinterpret_cast<const StatePart *>(place(out)), int64_t(out.size()), sequences, segments, false};
+  gather = {reinterpret_cast<const StatePart *>(place(partsIn)), int64_t(partsIn.size()), sequences, segments, true};
+  scatter = {reinterpret_cast<const StatePart *>(place(partsOut)), int64_t(partsOut.size()), sequences, segments, false};
   if (next == sent)
     return {};
   sent.clear(); // until the new ones are there

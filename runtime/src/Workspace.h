@@ -44,6 +44,7 @@ private:
   std::unique_ptr<DeviceBuffer> tables;
   std::vector<std::unique_ptr<DeviceBuffer>> statesIn, statesOut; // per state: [layer][segment][extra][stride]
   std::vector<uint8_t> sent, next;                                // bytes of the tables: on the device, and to be
+  std::vector<StatePart> partsIn, partsOut;                       // of the tables to be
   int64_t rowCapacity = 0, selectedCapacity = 0, segmentCapacity = 0;
 };
 

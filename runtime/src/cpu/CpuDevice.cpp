@@ -60,6 +60,9 @@ private:
   PageMemory memory;
 };
 
+/// Memory that moves below this is not worth the team: two threads take as long to meet as one to copy it.
+constexpr uint64_t bytesWorthATeam = 64 << 10;
+
 /// What the tasks of one launch share.
 struct LaunchContext {
   Sm1CpuKernel kernel;
@@ -71,7 +74,7 @@ struct LaunchContext {
 
 class CpuDevice : public Device {
 public:
-  CpuDevice(const std::string &target, int threads) : target(target), pool(threads) {}
+  CpuDevice(const std::string &target, int threads) : target(target), pool(threads), choosing(size_t(pool.size())) {}
 
   std::string name() const override {
     return fmt::format("cpu ({}, {} thread{})", target, pool.size(), pool.size() == 1 ? "" : "s");
@@ -119,27 +122,44 @@ private:
     return {};
   }
   static void runTask(void *context, int64_t index, int thread);
+  /// body(index, thread) for every index below `count`, by the whole team.
+  template <typename Body> void forEach(int64_t count, Body body) {
+    pool.run(
+        count, [](void *context, int64_t index, int thread) { (*static_cast<Body *>(context))(index, thread); }, &body);
+  }
 
   std::string target;
   ThreadPool pool;
   std::optional<LoadedCode> code;
   PageMemory scratch; // one part per thread
   uint64_t scratchStride = 0;
+  std::vector<ChoiceScratch> choosing; // per thread
   std::vector<uint8_t> downloaded;
 };
 
 } // namespace
 
+/// One part of one sequence: `index` counts segments first, then parts.
+static void movePart(const StateMove &move, int64_t index) {
+  const StatePart &part = move.parts[index / move.segments];
+  int64_t segment = index % move.segments;
+  if (move.sequences[segment] == 0)
+    return;
+  auto *own = reinterpret_cast<uint8_t *>(move.sequences[segment] + part.offset);
+  auto *block = reinterpret_cast<uint8_t *>(part.block + uint64_t(segment) * part.bytes);
+  std::memcpy(move.gather ? block : own, move.gather ? own : block, part.bytes);
+}
+
 Expected<void> CpuDevice::move(const StateMove &move) {
-  for (int64_t p = 0; p < move.partCount; ++p)
-    for (int64_t segment = 0; segment < move.segments; ++segment) {
-      const StatePart &part = move.parts[p];
-      if (move.sequences[segment] == 0)
-        continue;
-      auto *own = reinterpret_cast<uint8_t *>(move.sequences[segment] + part.offset);
-      auto *block = reinterpret_cast<uint8_t *>(part.block + uint64_t(segment) * part.bytes);
-      std::memcpy(move.gather ? block : own, move.gather ? own : block, part.bytes);
-    }
+  uint64_t bytes = 0;
+  for (int64_t part = 0; part < move.partCount; ++part)
+    bytes += move.parts[part].bytes * uint64_t(move.segments);
+  int64_t count = move.partCount * move.segments;
+  if (bytes >= bytesWorthATeam)
+    forEach(count, [&](int64_t index, int) { movePart(move, index); });
+  else
+    for (int64_t index = 0; index < count; ++index)
+      movePart(move, index);
   return {};
 }
 
@@ -195,19 +215,20 @@ Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
 
 Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
   auto *results = reinterpret_cast<sm1sampling::Chosen *>(launch.results);
-  for (int64_t row = 0; row < launch.rows; ++row) {
+  forEach(launch.rows, [&](int64_t row, int thread) {
     const uint8_t *choiceRow = launch.choices + uint64_t(row) * choiceRowBytes(launch.count);
     sm1sampling::Choice choice;
     std::memcpy(&choice, choiceRow, sizeof(choice));
     if (choice.flags & sm1sampling::skipped)
-      continue;
-    sm1sampling::Chosen &result = results[row] = chooseByRow(launch.logits + row * launch.stride, launch.count, choiceRow);
+      return;
+    const float *logits = launch.logits + row * launch.stride;
+    sm1sampling::Chosen &result = results[row] = chooseByRow(logits, launch.count, choiceRow, choosing[size_t(thread)]);
     bool good = result.status == sm1sampling::chosen;
     if (launch.tokens)
       launch.tokens[row] = good ? result.token : 0;
     if (!good || (choice.flags & sm1sampling::stops) || result.token == choice.end)
       launch.sequences[row] = 0;
-  }
+  });
   return {};
 }
 
