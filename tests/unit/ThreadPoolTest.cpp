@@ -194,4 +194,18 @@ TEST(PartitionTest, SpreadsWhatThereIs) {
   EXPECT_EQ(partition(launch, 16, 2).panelBlocks, 2);
 }
 
+// What a pass may take, from a model of a few bytes a row to one that fits at no number; the middle is the published configuration.
+TEST(PartitionTest, RowsOfAPass) {
+  PlanProgram program;
+  auto withStride = [&](int64_t stride) {
+    program.buffers = {{RowSpace::All, stride / 2, DType::F32}, {RowSpace::Selected, stride - stride / 2, DType::F32}};
+    return program;
+  };
+  EXPECT_EQ(rowsThatFit(withStride(64), 0), 2048);
+  EXPECT_EQ(rowsThatFit(withStride(8705), 2 * 368640), 1280);
+  EXPECT_EQ(rowsThatFit(withStride(8705), 16 * 368640), 1024);
+  EXPECT_EQ(rowsThatFit(withStride(1 << 20), 0), 256);
+  EXPECT_EQ(rowsThatFit(withStride(64), uint64_t(1) << 40), 256);
+}
+
 } // namespace

@@ -40,6 +40,18 @@ TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads) {
   return grid;
 }
 
+/// Leaves room for states, tables, code and the ends of huge pages in the 64 MB that a model may take above its weights.
+static constexpr uint64_t workspaceBytes = 48 << 20;
+static constexpr int64_t rowsStep = 256, mostRows = 2048;
+
+int64_t rowsThatFit(const PlanProgram &program, uint64_t scratchBytes) {
+  uint64_t rowBytes = 1;
+  for (const PlanBuffer &buffer : program.buffers)
+    rowBytes += uint64_t(buffer.stride) * dtypeBytes(buffer.dtype);
+  uint64_t room = workspaceBytes - std::min(workspaceBytes, scratchBytes);
+  return std::clamp(int64_t(room / rowBytes) / rowsStep * rowsStep, rowsStep, mostRows);
+}
+
 //===-- Device --------------------------------------------------------------------------------------------------------------===//
 
 namespace {
@@ -102,7 +114,7 @@ public:
   Expected<void> copy(const StridedCopy &copy) override { return copyRows(copy); }
 
   Expected<void> move(const StateMove &move) override;
-  int64_t rowsPerPass() const override { return 256; } // what caches hold
+  int64_t rowsPerPass() const override { return passRows; }
 
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
@@ -133,6 +145,7 @@ private:
   std::optional<LoadedCode> code;
   PageMemory scratch; // one part per thread
   uint64_t scratchStride = 0;
+  int64_t passRows = rowsStep;
   std::vector<ChoiceScratch> choosing; // per thread
   std::vector<uint8_t> downloaded;
 };
@@ -180,7 +193,9 @@ Expected<void> CpuDevice::load(const Package &package, const std::string &target
         largest = std::max(largest, launch.scratch);
   // Threads' parts a page apart, so that no line is shared.
   scratchStride = uint64_t(divideUp(largest, 4096)) * 4096;
-  auto memory = PageMemory::allocate(scratchStride * uint64_t(pool.size()));
+  uint64_t scratchBytes = scratchStride * uint64_t(pool.size());
+  passRows = rowsThatFit(program, scratchBytes);
+  auto memory = PageMemory::allocate(scratchBytes);
   if (!memory)
     return memory.error();
   scratch = std::move(*memory);

@@ -21,6 +21,10 @@ struct TaskGrid {
 /// panel block, so that with ThreadPool::run a thread has the same panels every time. Decides speed, never results.
 TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads);
 
+/// Rows of a pass: as many, in steps of 256 up to 2,048, as 48 MB hold the buffers of, should all rows be selected, beside the
+/// threads' scratch; at least 256. Weights are read once a pass, so the more the better.
+int64_t rowsThatFit(const PlanProgram &program, uint64_t scratchBytes);
+
 /// `threads` 0: one per available core.
 std::unique_ptr<Device> makeCpuDevice(const std::string &target, int threads);
 
