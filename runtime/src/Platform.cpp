@@ -229,6 +229,14 @@ Expected<PageMemory> PageMemory::allocate(uint64_t bytes) {
   return PageMemory(static_cast<uint8_t *>(address), size);
 }
 
+void forgetFilePages(const uint8_t *data, uint64_t bytes) {
+  uint64_t begin = roundUp(reinterpret_cast<uintptr_t>(data), pageBytes);
+  uint64_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / pageBytes * pageBytes;
+  // Advice only: what is read again comes from the file again.
+  if (begin < end)
+    ::madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
 PageMemory::PageMemory(PageMemory &&other) noexcept
     : address(std::exchange(other.address, nullptr)), bytes(std::exchange(other.bytes, 0)) {}
 

@@ -31,6 +31,9 @@ private:
   uint64_t bytes;
 };
 
+/// Takes whole pages within a part of a mapped file out of the process's memory, until somebody reads them again.
+void forgetFilePages(const uint8_t *data, uint64_t bytes);
+
 /// Code copied to memory of its own: writable while copied, then executable, never both. Move-only.
 class ExecutableMemory {
 public:

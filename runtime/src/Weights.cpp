@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace sm1rt {
 
@@ -15,10 +16,21 @@ namespace sm1rt {
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + SM1_TENSOR_ALIGNMENT - 1) / SM1_TENSOR_ALIGNMENT * SM1_TENSOR_ALIGNMENT; }
 
+/// From so many bytes on, weights are better off in memory of their own, where pages are huge whatever the file system does: a
+/// decode step of the 130M configuration is some 7 % faster, for 0.1 s a quarter of a gigabyte when the model is opened.
+static constexpr uint64_t bytesWorthCopying = 2 << 20;
+/// What one thread copies at a time. The file's pages leave memory in such parts, too, so that no weight is there twice.
+static constexpr uint64_t copyBytes = 4 << 20;
+
+static uint64_t packedBytes(const Plan &plan) {
+  uint64_t bytes = 0;
+  for (const PlanWeight &weight : plan.weights)
+    bytes += uint64_t(weight.copies()) * *byteCount(weight.type);
+  return bytes;
+}
+
 /// The package's own bytes where the device can use them in place; null where they have to be copied.
 static uint8_t *inPlace(const Package &package, Device &device, size_t weight, int64_t layer) {
-  if (package.plan.weightsExternal)
-    return nullptr;
   const uint8_t *data = package.weightData(weight, layer);
   auto buffer = device.borrow(data, *byteCount(package.plan.weights[weight].type));
   return buffer && reinterpret_cast<uintptr_t>(data) % SM1_TENSOR_ALIGNMENT == 0 ? buffer->address : nullptr;
@@ -27,11 +39,12 @@ static uint8_t *inPlace(const Package &package, Device &device, size_t weight, i
 /// Fills `addresses`, and `memory` for everything that cannot stay where it is.
 Expected<void> Weights::allocate(const Package &package, Device &device) {
   uint64_t needed = 0;
+  bool copies = package.plan.weightsExternal || packedBytes(package.plan) >= bytesWorthCopying;
   for (size_t i = 0; i < package.plan.weights.size(); ++i) {
     const PlanWeight &weight = package.plan.weights[i];
     addresses.emplace_back();
     for (int64_t layer = 0; layer < weight.copies(); ++layer) {
-      addresses.back().push_back(inPlace(package, device, i, layer));
+      addresses.back().push_back(copies ? nullptr : inPlace(package, device, i, layer));
       needed += addresses.back().back() ? 0 : aligned(*byteCount(weight.type));
     }
   }
@@ -102,6 +115,36 @@ Expected<void> Weights::packCheckpoint(const Package &package, const std::string
   return {};
 }
 
+/// Weights that do not stay in the package: by all cores where the host reaches the memory, else one after the other.
+Expected<void> Weights::copyPackage(const Package &package, Device &device) {
+  std::vector<StridedCopy> parts;
+  for (size_t i = 0; i < addresses.size(); ++i)
+    for (size_t layer = 0; layer < addresses[i].size(); ++layer) {
+      const uint8_t *data = package.weightData(i, int64_t(layer));
+      uint64_t bytes = addresses[i][layer] == data ? 0 : *byteCount(package.plan.weights[i].type);
+      for (uint64_t offset = 0; offset < bytes; offset += copyBytes) {
+        uint64_t width = std::min(copyBytes, bytes - offset);
+        parts.push_back({addresses[i][layer] + offset, width, data + offset, width, width, 1});
+      }
+    }
+  uint8_t *host = device.hostAddress(*memory);
+  if (host)
+    threadedFor(0)(int64_t(parts.size()), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const StridedCopy &part = parts[size_t(i)];
+        std::memcpy(host + (part.to - memory->address), part.from, part.width);
+        forgetFilePages(part.from, part.width);
+      }
+    });
+  for (size_t i = 0; i < parts.size() && !host; ++i)
+    if (auto copied = device.upload(parts[i]); !copied)
+      return copied;
+  // Reading a page brings in its neighbours.
+  for (const StridedCopy &part : parts)
+    forgetFilePages(part.from, part.width);
+  return {};
+}
+
 Expected<Weights> Weights::bind(const Package &package, const std::string &params, Device &device) {
   const Plan &plan = package.plan;
   bool needsCheckpoint = plan.weightsExternal && !plan.params.empty();
@@ -112,20 +155,11 @@ Expected<Weights> Weights::bind(const Package &package, const std::string &param
   Weights weights;
   if (auto allocated = weights.allocate(package, device); !allocated)
     return allocated.error();
-  if (needsCheckpoint) {
-    if (auto packed = weights.packCheckpoint(package, params, device); !packed)
-      return packed.error();
-    return weights;
-  }
-  for (size_t i = 0; i < plan.weights.size() && !plan.weightsExternal; ++i)
-    for (size_t layer = 0; layer < weights.addresses[i].size(); ++layer) {
-      uint64_t bytes = *byteCount(plan.weights[i].type);
-      const uint8_t *data = package.weightData(i, int64_t(layer));
-      if (weights.addresses[i][layer] == data)
-        continue;
-      if (auto copied = device.upload({weights.addresses[i][layer], bytes, data, bytes, bytes, 1}); !copied)
-        return copied.error();
-    }
+  auto filled = needsCheckpoint        ? weights.packCheckpoint(package, params, device)
+                : plan.weightsExternal ? Expected<void>()
+                                       : weights.copyPackage(package, device);
+  if (!filled)
+    return filled.error();
   return weights;
 }
 

@@ -1,4 +1,4 @@
-// A model's packed weights in device memory: taken from the package as they are, or packed from a checkpoint.
+// A model's packed weights in device memory: copied or taken from the package as they are, or packed from a checkpoint.
 #ifndef SM1RT_SRC_WEIGHTS_H
 #define SM1RT_SRC_WEIGHTS_H
 
@@ -30,6 +30,7 @@ private:
   Expected<void> packTensor(const Plan &plan, const Checkpoint &checkpoint, size_t param, int64_t layer, Device &device,
                             const ParallelFor &parallel);
   Expected<void> packCheckpoint(const Package &package, const std::string &params, Device &device);
+  Expected<void> copyPackage(const Package &package, Device &device);
 
   std::vector<std::vector<uint8_t *>> addresses; // [weight][layer]
   std::unique_ptr<DeviceBuffer> memory;          // all that had to be copied or packed
