@@ -80,6 +80,12 @@ Expected<std::string> Model::fingerprint() const {
   return guarded([&] { return impl->fingerprint(); });
 }
 
+void ModelImpl::timeLaunches(std::function<void(const LaunchTime &)> take) {
+  std::lock_guard<std::mutex> lock(mutex);
+  takeLaunchTime = std::move(take);
+}
+void Model::timeLaunches(std::function<void(const LaunchTime &)> take) { impl->timeLaunches(std::move(take)); }
+
 Sequence Model::newSequence() const {
   std::lock_guard<std::mutex> lock(impl->mutex);
   auto memory = impl->device->allocate(impl->layout.bytes);

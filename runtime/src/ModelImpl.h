@@ -51,6 +51,7 @@ public:
   Expected<void> generate(const std::vector<Piece> &prompts, const Generation &generation);
   /// Hash of description, params, states and weights; the same for every device and target. Computed when first asked for.
   Expected<std::string> fingerprint();
+  void timeLaunches(std::function<void(const LaunchTime &)> take);
   int64_t rowsPerPass() const { return options.rowsPerPass ? options.rowsPerPass : device->rowsPerPass(); }
 
   const Package package;
@@ -74,6 +75,7 @@ private:
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
   Expected<void> compute(RunContext &context);
   Expected<void> launchAll(RunContext &context);
+  bool watchesLaunches() const { return options.trace || takeLaunchTime; }
   Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop);
   Expected<void> downloadOutputs(RunContext &context, Outputs &outputs);
   Expected<void> preparePending(RunContext &context);
@@ -91,6 +93,7 @@ private:
   uint64_t runs = 0;
   std::vector<std::unique_ptr<DeviceBuffer>> spareStates; // for runs of several passes
   std::optional<std::string> knownFingerprint;
+  std::function<void(const LaunchTime &)> takeLaunchTime; // empty: nobody asks
 };
 
 } // namespace sm1rt

@@ -289,14 +289,18 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
   auto tasks = device->launch(call);
   if (!tasks)
     return tasks.error();
-  if (!options.trace)
+  if (!watchesLaunches())
     return {};
   if (auto finished = device->synchronize(); !finished)
     return finished;
-  double elapsedUs = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (takeLaunchTime)
+    takeLaunchTime({context.entry, &launch, rows, size.segments, seconds});
+  if (!options.trace)
+    return {};
   options.trace(fmt::format("entry={} layer={} kernel={} device={} rows={} panels={} tasks={} us={:.1f}", context.entry,
                             inLoop ? std::to_string(layer) : "-", program.kernels[launch.kernel].name, device->shortName(), rows,
-                            launch.panels, *tasks, elapsedUs));
+                            launch.panels, *tasks, seconds * 1e6));
   return {};
 }
 
@@ -310,7 +314,7 @@ Expected<void> ModelImpl::launchAll(RunContext &context) {
 }
 
 /// Everything between the uploads and the downloads of a pass. Steps come again and again, with the same launches while the batch
-/// is as large as before; a trace wants to see each launch.
+/// is as large as before; who watches launches wants to see each.
 Expected<void> ModelImpl::compute(RunContext &context) {
   auto work = [&]() -> Expected<void> {
     if (auto moved = device->move(workspace.gather); !moved)
@@ -320,7 +324,7 @@ Expected<void> ModelImpl::compute(RunContext &context) {
     return device->move(workspace.scatter);
   };
   const PassSize &size = context.size;
-  if (context.entry != "step" || options.trace)
+  if (context.entry != "step" || watchesLaunches())
     return work();
   return device->replay({size.rows, size.segments, size.selected}, work);
 }

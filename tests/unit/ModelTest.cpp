@@ -274,6 +274,34 @@ TEST_F(ModelTest, TracesEveryLaunch) {
   EXPECT_NE(lines[3].find("layer=1 kernel=scan"), std::string::npos) << lines[3];
 }
 
+// Asked for and no longer asked for between runs of one model.
+TEST_F(ModelTest, TimesEveryLaunch) {
+  Model model = open();
+  std::vector<int32_t> tokens = randomTokens(9);
+  Sequence a = model.newSequence(), b = model.newSequence();
+  const PlanProgram &program = model.plan().programs.find(model.target())->second;
+  std::vector<std::string> kernels;
+  int64_t rows = 0, segments = 0;
+  double seconds = 0;
+  model.timeLaunches([&](const LaunchTime &time) {
+    EXPECT_EQ(time.entry, "prefill");
+    kernels.push_back(program.kernels[time.launch->kernel].name);
+    rows = std::max(rows, time.rows);
+    segments = std::max(segments, time.segments);
+    seconds += time.seconds;
+  });
+  ASSERT_OK(model.run("prefill", {piece(a, tokens), piece(b, tokens, 0, 3)}));
+  ASSERT_EQ(kernels.size(), 5u);
+  EXPECT_EQ(kernels.front(), "embed");
+  EXPECT_EQ(kernels[3], "scan");
+  EXPECT_EQ(rows, 12);
+  EXPECT_EQ(segments, 2);
+  EXPECT_GT(seconds, 0);
+  model.timeLaunches(nullptr);
+  ASSERT_OK(model.run("prefill", {piece(a, tokens)}));
+  EXPECT_EQ(kernels.size(), 5u);
+}
+
 TEST_F(ModelTest, GenericCall) {
   Model model = open();
   std::vector<int32_t> tokens = randomTokens(12);

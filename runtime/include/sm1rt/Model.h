@@ -16,6 +16,7 @@
 namespace sm1rt {
 
 struct Plan;     // Plan.h: the package's plan, parsed and checked
+struct PlanLaunch;
 class ModelImpl; // src/Model.cpp
 class SequenceImpl;
 
@@ -93,6 +94,15 @@ struct Piece {
 /// piece, piece after piece; for "selected": the selected rows, piece after piece.
 using Outputs = std::vector<std::vector<float>>;
 
+/// What one launch of a run took.
+struct LaunchTime {
+  std::string_view entry;   ///< valid during the run
+  const PlanLaunch *launch; ///< of the model's plan; one of a loop comes once a layer
+  int64_t rows;             ///< of the launch's row space
+  int64_t segments;         ///< pieces in its pass
+  double seconds;           ///< until its last task has finished
+};
+
 class Model {
 public:
   static Expected<Model> open(const std::string &package, const OpenOptions &options);
@@ -122,6 +132,10 @@ public:
   /// last (or that, too, when `take` ended it without `last` or `end`), as its position says. For models of tokens in, logits for
   /// selected rows out. After an error sequences may have moved on.
   Expected<void> generate(const std::vector<Piece> &prompts, const Generation &generation);
+
+  /// From now on `take` is called after each launch of a run, in order and on the thread that runs; an empty one ends it. Every
+  /// launch is then waited for, which costs a GPU much and a CPU next to nothing. `take` must not use the model.
+  void timeLaunches(std::function<void(const LaunchTime &)> take);
 
 private:
   explicit Model(std::unique_ptr<ModelImpl> impl);
