@@ -1,32 +1,50 @@
-// What this machine can do at best, measured in this process: reading memory and multiplying.
+// What this machine can do at best, measured in this process in turns with the model: moving memory and multiplying.
 #ifndef SM1_BENCH_CEILINGS_H
 #define SM1_BENCH_CEILINGS_H
 
-#include "sm1rt/Error.h"
+#include "Memory.h"
+#include "Peaks.h"
+#include "Samples.h"
 
-#include "Platform.h"
-
-#include <functional>
+#include <optional>
 #include <vector>
 
-/// Measures with as many threads as the model uses. Reading goes over memory that is larger than the caches, in eight streams a
-/// thread, because one stream alone loses a third. Multiplying is fused multiply-adds on registers, on 16 lanes where the CPU has
-/// AVX-512 and `wide` is set, else 8.
+/// One figure of the machine with so many threads: bytes a second of a mix of streams, or operations a second of a peak.
+struct Ceiling {
+  int threads;
+  std::optional<StreamMix> mix; ///< of memory
+  std::optional<Peak> peak;     ///< of arithmetic
+  Samples perSecond;
+
+  std::string name() const { return mix ? (mix->writes ? "read:write " : "") + mix->name() : peakName(*peak); }
+};
+
 class Ceilings {
 public:
-  static sm1rt::Expected<Ceilings> create(int threads, bool wide);
+  /// `weightBytes` are those of the model. Memory is measured over as many, or over 512 MB where that is so little that a cache
+  /// could hold it; `threads` are the most that will be asked for.
+  static sm1rt::Expected<Ceilings> create(double weightBytes, int threads);
 
-  /// Bytes a second of one pass over the memory.
-  double readBandwidth();
-  /// Floating-point operations a second; a multiply-add counts as two.
-  double multiplyPeak() const;
+  /// Index of a ceiling, which is measured from then on.
+  size_t memory(StreamMix mix, int threads);
+  size_t arithmetic(Peak peak, int threads);
+
+  /// Measures each once; figures count only when `keep`.
+  void measure(bool keep);
+
+  const std::vector<Ceiling> &all() const { return ceilings; }
+  uint64_t memoryBytes() const { return memoryCeiling.size(); }
+  bool hugePages() const { return memoryCeiling.hugePages(); }
 
 private:
-  Ceilings(int threads, bool wide, sm1rt::PageMemory memory) : threads(threads), wide(wide), memory(std::move(memory)) {}
+  explicit Ceilings(MemoryCeiling memory) : memoryCeiling(std::move(memory)) {}
+  size_t add(Ceiling ceiling);
 
-  int threads;
-  bool wide;
-  sm1rt::PageMemory memory;
+  MemoryCeiling memoryCeiling;
+  std::vector<Ceiling> ceilings;
 };
+
+/// Bytes of the largest cache that the system tells of; 0 when it does not.
+double lastLevelCacheBytes();
 
 #endif // SM1_BENCH_CEILINGS_H

@@ -1,4 +1,4 @@
-// Prints measurements. Fractions are of the medians.
+// Measurements as JSON. Numbers are in seconds, bytes and operations; what there is none of is null.
 #include "Report.h"
 
 #include <fmt/format.h>
@@ -6,99 +6,122 @@
 
 using Json = nlohmann::ordered_json;
 
-namespace {
-/// A row's figures per token and as parts of the ceilings.
-struct Figures {
-  double tokenSeconds, bytesPerToken, flopsPerToken;
-  double bandwidth, bandwidthFraction, flopRate, flopFraction;
-};
-} // namespace
-
-static Figures figuresOf(const Row &row, const Measurement &measurement) {
-  double seconds = row.seconds.median();
+static Figures figures(const Samples &samples, double bytes, double flops, const CeilingsOfRow &ceilings,
+                       const Measurement &measurement) {
   Figures figures;
-  figures.tokenSeconds = seconds / row.tokens;
-  figures.bytesPerToken = row.work.weightBytes / row.tokens;
-  figures.flopsPerToken = row.work.flops / row.tokens;
-  figures.bandwidth = row.work.weightBytes / seconds;
-  bool ceilings = !measurement.readBandwidth.values.empty();
-  figures.bandwidthFraction = ceilings ? figures.bandwidth / measurement.readBandwidth.median() : 0;
-  figures.flopRate = row.work.flops / seconds;
-  figures.flopFraction = ceilings ? figures.flopRate / measurement.multiplyPeak.median() : 0;
+  figures.seconds = samples.median();
+  figures.bytesPerSecond = bytes / figures.seconds;
+  figures.flopsPerSecond = flops / figures.seconds;
+  auto part = [&](double rate, std::optional<size_t> ceiling) -> std::optional<double> {
+    if (!ceiling || rate == 0)
+      return std::nullopt;
+    return rate / measurement.ceilings[*ceiling].perSecond.median();
+  };
+  figures.memoryFraction = part(figures.bytesPerSecond, ceilings.memory);
+  figures.arithmeticFraction = part(figures.flopsPerSecond, ceilings.arithmetic);
   return figures;
 }
 
-static void printRow(const Row &row, const Measurement &measurement) {
-  Figures figures = figuresOf(row, measurement);
-  auto micros = [&](double seconds) { return seconds / row.tokens * 1e6; };
-  fmt::print("{:<8} batch {}, time {}: {:.1f} us/token (least {:.1f}, most {:.1f}), {:.0f} tokens/s\n", row.name, row.batch,
-             row.time, figures.tokenSeconds * 1e6, micros(row.seconds.least()), micros(row.seconds.most()),
-             1 / figures.tokenSeconds);
-  auto share = [&](double fraction, const char *ceiling) {
-    return measurement.readBandwidth.values.empty() ? std::string()
-                                                    : fmt::format(" = {:.1f} % of the {} ceiling", 100 * fraction, ceiling);
-  };
-  fmt::print("         weights {:.3f} MB/token, {:.2f} GB/s{}\n", figures.bytesPerToken / 1e6, figures.bandwidth / 1e9,
-             share(figures.bandwidthFraction, "read"));
-  fmt::print("         {:.2f} MFLOP/token, {:.1f} GFLOP/s{}\n", figures.flopsPerToken / 1e6, figures.flopRate / 1e9,
-             share(figures.flopFraction, "multiply"));
+Figures figuresOf(const Row &row, const Measurement &measurement) {
+  return figures(row.seconds, row.memoryBytes(), row.work.flops, row.ceilings, measurement);
 }
 
-static void printCeiling(const char *name, const Samples &samples, const char *unit) {
-  fmt::print("{:<8} {:.1f} {} (least {:.1f}, most {:.1f})\n", name, samples.median() / 1e9, unit, samples.least() / 1e9,
-             samples.most() / 1e9);
+Figures figuresOf(const KernelRow &kernel, const Measurement &measurement) {
+  return figures(kernel.seconds, kernel.work.bytes(), kernel.work.flops, kernel.ceilings, measurement);
 }
 
-void printText(const Measurement &measurement) {
-  fmt::print("{} on {}, {} repetitions, medians\n", measurement.model, measurement.device, measurement.repetitions);
-  for (const Row &row : measurement.rows)
-    printRow(row, measurement);
-  if (measurement.readBandwidth.values.empty())
-    return;
-  printCeiling("read", measurement.readBandwidth, "GB/s from memory");
-  printCeiling("multiply", measurement.multiplyPeak, "GFLOP/s f32 multiply-add");
-  // A share above 100 % is no error then: the weights never leave the cache.
-  constexpr double cacheBytes = 100e6;
-  if (measurement.packedWeightBytes < cacheBytes)
-    fmt::print("note: {:.0f} MB of weights may stay in the cache, which reads faster than memory\n",
-               measurement.packedWeightBytes / 1e6);
-}
+static Json orNull(std::optional<double> value) { return value ? Json(*value) : Json(); }
 
 static Json toJson(const Samples &samples) {
-  if (samples.values.empty())
-    return nullptr;
-  return {{"median", samples.median()}, {"least", samples.least()}, {"most", samples.most()}, {"all", samples.values}};
+  return {{"median", samples.median()},
+          {"least", samples.least()},
+          {"quarter", samples.quantile(0.25)},
+          {"three_quarters", samples.quantile(0.75)},
+          {"p90", samples.quantile(0.9)},
+          {"most", samples.most()},
+          {"all", samples.values}};
+}
+
+static Json toJson(const Work &work) {
+  return {{"weight_bytes", work.weightBytes},
+          {"read_bytes", work.readBytes},
+          {"written_bytes", work.writtenBytes},
+          {"flops", work.flops}};
+}
+
+/// What rows and kernels have in common.
+static void addFigures(Json &json, const Figures &figures, const CeilingsOfRow &ceilings, const Measurement &measurement) {
+  auto name = [&](std::optional<size_t> ceiling) { return ceiling ? Json(measurement.ceilings[*ceiling].name()) : Json(); };
+  json["bytes_per_second"] = figures.bytesPerSecond;
+  json["memory_ceiling"] = name(ceilings.memory);
+  json["fraction_of_memory_ceiling"] = orNull(figures.memoryFraction);
+  json["flops_per_second"] = figures.flopsPerSecond;
+  json["arithmetic_ceiling"] = name(ceilings.arithmetic);
+  json["fraction_of_arithmetic_ceiling"] = orNull(figures.arithmeticFraction);
+}
+
+static Json toJson(const KernelRow &kernel, const Measurement &measurement) {
+  Json json = {{"entry", kernel.entry},
+               {"kernel", kernel.name},
+               {"launches", kernel.launches},
+               {"seconds", toJson(kernel.seconds)},
+               {"seconds_per_launch", kernel.seconds.median() / double(kernel.launches)},
+               {"work", toJson(kernel.work)},
+               {"predicted_seconds", orNull(kernel.predictedSeconds)}};
+  addFigures(json, figuresOf(kernel, measurement), kernel.ceilings, measurement);
+  return json;
 }
 
 static Json toJson(const Row &row, const Measurement &measurement) {
+  const RunShape &shape = row.shape;
   Figures figures = figuresOf(row, measurement);
-  bool ceilings = !measurement.readBandwidth.values.empty();
-  return {{"name", row.name},
-          {"batch", row.batch},
-          {"time", row.time},
-          {"tokens", row.tokens},
-          {"seconds", toJson(row.seconds)},
-          {"seconds_per_token", figures.tokenSeconds},
-          {"tokens_per_second", 1 / figures.tokenSeconds},
-          {"weight_bytes_per_token", figures.bytesPerToken},
-          {"flops_per_token", figures.flopsPerToken},
-          {"bytes_per_second", figures.bandwidth},
-          {"fraction_of_read_ceiling", ceilings ? Json(figures.bandwidthFraction) : Json()},
-          {"flops_per_second", figures.flopRate},
-          {"fraction_of_multiply_ceiling", ceilings ? Json(figures.flopFraction) : Json()}};
+  Json json = {{"name", shape.name()},
+               {"variant", row.variant},
+               {"batch", shape.batch},
+               {"time", shape.time},
+               {"steps", shape.decoded()},
+               {"context", shape.context},
+               {"tokens", shape.tokens()},
+               {"seconds", toJson(row.seconds)},
+               {"seconds_per_token", figures.seconds / shape.tokens()},
+               {"tokens_per_second", shape.tokens() / figures.seconds},
+               {"work", toJson(row.work)}};
+  addFigures(json, figures, row.ceilings, measurement);
+  if (row.residentBytes > 0)
+    json["resident_bytes"] = row.residentBytes;
+  json["kernels"] = Json::array();
+  for (const KernelRow &kernel : row.kernels)
+    json["kernels"].push_back(toJson(kernel, measurement));
+  return json;
+}
+
+static Json toJson(const Variant &variant) {
+  return {{"device", variant.device},   {"target", variant.target},   {"threads", variant.threads},
+          {"weights", variant.storage}, {"compute", variant.compute}, {"packed_weight_bytes", variant.packedWeightBytes}};
+}
+
+static Json toJson(const Ceiling &ceiling) {
+  return {{"name", ceiling.name()},
+          {"threads", ceiling.threads},
+          {"unit", ceiling.mix ? "bytes per second" : "operations per second"},
+          {"per_second", toJson(ceiling.perSecond)}};
 }
 
 void printJson(const Measurement &measurement) {
-  Json rows = Json::array();
+  Json variants = Json::array(), rows = Json::array(), ceilings = Json::array();
+  for (const Variant &variant : measurement.variants)
+    variants.push_back(toJson(variant));
   for (const Row &row : measurement.rows)
     rows.push_back(toJson(row, measurement));
+  for (const Ceiling &ceiling : measurement.ceilings)
+    ceilings.push_back(toJson(ceiling));
   Json report = {{"model", measurement.model},
-                 {"device", measurement.device},
-                 {"threads", measurement.threads},
                  {"repetitions", measurement.repetitions},
-                 {"packed_weight_bytes", measurement.packedWeightBytes},
+                 {"variants", variants},
                  {"rows", rows},
-                 {"read_ceiling_bytes_per_second", toJson(measurement.readBandwidth)},
-                 {"multiply_ceiling_flops_per_second", toJson(measurement.multiplyPeak)}};
+                 {"ceilings", ceilings},
+                 {"ceiling_bytes", measurement.ceilingBytes},
+                 {"huge_pages", measurement.hugePages},
+                 {"last_level_cache_bytes", lastLevelCacheBytes()}};
   fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
 }

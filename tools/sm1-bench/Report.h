@@ -2,8 +2,17 @@
 #ifndef SM1_BENCH_REPORT_H
 #define SM1_BENCH_REPORT_H
 
-#include "Rows.h"
+#include "Measurement.h"
 
+/// A row's figures as rates and as parts of its ceilings, of medians.
+struct Figures {
+  double seconds, bytesPerSecond, flopsPerSecond;
+  std::optional<double> memoryFraction, arithmeticFraction; ///< nothing where there is no ceiling
+};
+Figures figuresOf(const Row &row, const Measurement &measurement);
+Figures figuresOf(const KernelRow &kernel, const Measurement &measurement);
+
+/// Tables of at most 120 columns.
 void printText(const Measurement &measurement);
 /// One JSON object.
 void printJson(const Measurement &measurement);

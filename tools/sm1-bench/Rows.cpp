@@ -1,185 +1,268 @@
-// Times runs of a model and the ceilings in turns.
+// Opens the model in every way that was asked for and takes the rows and the ceilings in turns.
 #include "Rows.h"
 
+#include "Context.h"
+#include "Kernels.h"
 #include "Progress.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
-#include <optional>
+#include <memory>
+#include <set>
 
 using namespace sm1rt;
 
-using Clock = std::chrono::steady_clock;
-
-double Samples::median() const {
-  std::vector<double> sorted = values;
-  std::sort(sorted.begin(), sorted.end());
-  size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-double Samples::least() const { return *std::min_element(values.begin(), values.end()); }
-double Samples::most() const { return *std::max_element(values.begin(), values.end()); }
-
 namespace {
 
-/// Runs a model on tokens of no meaning.
-class Runner {
-public:
-  Runner(Model &model, int64_t vocabulary, int64_t batch, int64_t time) : model(model), batch(batch), time(time) {
-    for (int64_t sequence = 0; sequence < batch; ++sequence)
-      sequences.push_back(model.newSequence());
-    // Steps far apart in the vocabulary, so that look-ups do not stay on one page.
-    for (int64_t index = 0; index < batch * time; ++index)
-      tokens.push_back(int32_t(index * 7919 % vocabulary));
-  }
+/// The model as one target with one number of threads.
+struct OpenVariant {
+  OpenVariant(Model opened, int threads);
 
-  /// Seconds for `time` single tokens of every sequence, one after the other, each the likeliest of the logits before it.
-  Expected<double> decode() {
-    std::vector<int64_t> made(sequences.size());
-    Generation generation;
-    generation.choose = [&](size_t sequence) {
-      TokenChoice choice;
-      choice.greedy = true;
-      choice.last = made[sequence] + 1 == time;
-      return choice;
-    };
-    generation.take = [&](size_t sequence, int32_t) -> Expected<bool> { return ++made[sequence] < time; };
-    return timed([&] { return model.generate(piecesAt(0, 1), generation); });
-  }
+  const PlanProgram &program() const { return model.plan().programs.find(model.target())->second; }
+  bool onCpu() const { return program().capability == 0; }
 
-  /// Seconds for `time` tokens of every sequence at once, logits of the last.
-  Expected<double> prefill() {
-    return timed([&]() -> Expected<void> {
-      Expected<Outputs> outputs = model.run("prefill", piecesAt(0, time));
-      return outputs ? Expected<void>() : outputs.error();
-    });
-  }
-
-private:
-  Expected<double> timed(const std::function<Expected<void>()> &body) {
-    for (Sequence &sequence : sequences)
-      sequence.reset();
-    Clock::time_point start = Clock::now();
-    if (Expected<void> run = body(); !run)
-      return run.error();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
-
-  std::vector<Piece> piecesAt(int64_t begin, int64_t count) {
-    std::vector<Piece> pieces;
-    for (size_t sequence = 0; sequence < sequences.size(); ++sequence) {
-      Piece piece;
-      piece.sequence = &sequences[sequence];
-      piece.tokens = &tokens[sequence * size_t(time) + size_t(begin)];
-      piece.count = count;
-      piece.selected = {count - 1};
-      pieces.push_back(std::move(piece));
-    }
-    return pieces;
-  }
-
-  Model &model;
-  int64_t batch, time;
-  std::vector<Sequence> sequences;
-  std::vector<int32_t> tokens;
+  Model model;
+  WorkCounter work;
+  Variant facts;
 };
 
-/// A row with the run that fills it.
+/// A row with the runs that fill it.
 struct TimedRow {
   Row row;
   std::unique_ptr<Runner> runner;
+  std::unique_ptr<KernelTimer> kernels; ///< null: only the row
+};
 
-  Expected<double> run() { return row.name == "decode" ? runner->decode() : runner->prefill(); }
+/// All of a benchmark while it runs.
+class Bench {
+public:
+  Bench(const CommonOptions &common, const RowOptions &options) : common(common), options(options) {}
+
+  Expected<Measurement> run();
+
+private:
+  Expected<void> openVariants();
+  Expected<void> checkKernelNames(const PlanProgram &program) const;
+  Expected<void> addRows(size_t variant);
+  Expected<void> makeCeilings();
+  Expected<void> repeat(bool keep);
+  std::optional<size_t> memoryCeiling(size_t variant, double readBytes, double writtenBytes);
+  std::optional<size_t> arithmeticCeiling(size_t variant, double flops);
+  void chooseCeilings();
+  KernelRow finished(const TimedRow &timed, size_t kernel) const;
+  Measurement finish();
+
+  const CommonOptions &common;
+  const RowOptions &options;
+  std::vector<std::unique_ptr<OpenVariant>> variants;
+  std::vector<TimedRow> rows;
+  std::optional<Ceilings> ceilings; // of the CPU, when it is what runs
 };
 
 } // namespace
 
-static Work scaled(Work work, double times) { return {work.weightBytes * times, work.flops * times}; }
-
-static TimedRow decodeRow(Model &model, const TokenModel &ports, const PlanProgram &program, const RowOptions &options) {
-  Work step = workOf(model.plan(), program, "step", options.batch, options.batch);
-  Row row{"decode",
-          options.batch,
-          options.decodeTime,
-          double(options.batch * options.decodeTime),
-          scaled(step, double(options.decodeTime)),
-          {}};
-  return {row, std::make_unique<Runner>(model, ports.vocabulary, options.batch, options.decodeTime)};
+/// Bytes of the weights that a program reads; the package may hold others for other targets.
+static double packedBytes(const Plan &plan, const PlanProgram &program) {
+  std::set<size_t> read;
+  for (auto &[entry, steps] : program.entries)
+    for (const PlanStep &step : steps)
+      for (const PlanLaunch &launch : step.body)
+        for (const PlanArg &arg : launch.args)
+          if (arg.kind == PlanArg::Kind::Weight)
+            read.insert(arg.index);
+  double bytes = 0;
+  for (size_t index : read)
+    bytes += double(plan.weights[index].copies()) * double(byteCount(plan.weights[index].type).value_or(0));
+  return bytes;
 }
 
-/// A long prefill is cut into passes, and every pass reads the weights again.
-static TimedRow prefillRow(Model &model, const TokenModel &ports, const PlanProgram &program, const RowOptions &options) {
-  int64_t rows = options.batch * options.prefillTime, perPass = model.rowsPerPass();
-  int64_t passes = model.plan().wholeSequence ? 1 : (rows + perPass - 1) / perPass;
-  Work work = workOf(model.plan(), program, "prefill", rows, options.batch);
-  work.weightBytes = workOf(model.plan(), program, "prefill", rows / passes, options.batch).weightBytes * double(passes);
-  Row row{"prefill", options.batch, options.prefillTime, double(rows), work, {}};
-  return {row, std::make_unique<Runner>(model, ports.vocabulary, options.batch, options.prefillTime)};
+OpenVariant::OpenVariant(Model opened, int threads) : model(std::move(opened)), work(model.plan(), program()) {
+  const Plan &plan = model.plan();
+  facts = {model.deviceName(), model.target(), plan.storage, program().compute, threads, packedBytes(plan, program())};
 }
 
-/// One turn of everything; its figures are kept only when `keep`.
-static Expected<void> repeatOnce(std::vector<TimedRow> &rows, Ceilings *ceilings, Measurement &measurement, bool keep) {
-  for (TimedRow &timed : rows) {
-    Expected<double> seconds = timed.run();
-    if (!seconds)
-      return seconds.error();
-    if (keep)
-      timed.row.seconds.values.push_back(*seconds);
-  }
-  if (!ceilings)
-    return {};
-  double bandwidth = ceilings->readBandwidth(), peak = ceilings->multiplyPeak();
-  if (keep) {
-    measurement.readBandwidth.values.push_back(bandwidth);
-    measurement.multiplyPeak.values.push_back(peak);
+//===-- Before the clock ----------------------------------------------------------------------------------------------------===//
+
+Expected<void> Bench::openVariants() {
+  for (const std::string &isa : options.isas)
+    for (int threads : options.threads) {
+      CommonOptions own = common;
+      own.isa = isa;
+      own.threads = threads;
+      Expected<Model> model = openModel(own);
+      if (!model)
+        return model.error();
+      variants.push_back(std::make_unique<OpenVariant>(std::move(*model), threads ? threads : availableCores()));
+      if (Expected<void> there = checkKernelNames(variants.back()->program()); !there)
+        return there;
+    }
+  return {};
+}
+
+/// A part of a name that no kernel has would leave the tables empty.
+Expected<void> Bench::checkKernelNames(const PlanProgram &program) const {
+  std::vector<std::string> names;
+  for (const PlanKernel &kernel : program.kernels)
+    names.push_back(kernel.name);
+  for (const std::string &part : options.kernelNames)
+    if (std::none_of(names.begin(), names.end(), [&](auto &name) { return name.find(part) != std::string::npos; }))
+      return Error{fmt::format("{}: no kernel has '{}' in its name; there are {}", common.model, part, fmt::join(names, ", "))};
+  return {};
+}
+
+/// Contexts are read once, in order of their length, each going on from the one before.
+Expected<void> Bench::addRows(size_t variant) {
+  Model &model = variants[variant]->model;
+  ContextReader reader(model);
+  for (const RunShape &shape : options.shapes) {
+    TimedRow timed;
+    timed.row.shape = shape;
+    timed.row.variant = variant;
+    if (shape.context > 0)
+      if (Expected<void> read = reader.readTo(shape.context); !read)
+        return read.error().in(common.model);
+    timed.row.residentBytes = shape.context > 0 ? residentBytes() : 0;
+    timed.runner = std::make_unique<Runner>(model, shape, &reader.sequence());
+    const WorkCounter &work = variants[variant]->work;
+    if (shape.prompt() > 0)
+      timed.row.work.add(work.ofRun("prefill", shape.batch, shape.prompt(), model.rowsPerPass()));
+    timed.row.work.add(work.ofPass("step", shape.batch, shape.batch, shape.batch), double(shape.decoded()));
+    if (options.kernels)
+      timed.kernels = std::make_unique<KernelTimer>(model, work, options.kernelNames);
+    rows.push_back(std::move(timed));
   }
   return {};
 }
 
-static double packedBytes(const Plan &plan) {
-  double bytes = 0;
-  for (const PlanWeight &weight : plan.weights)
-    bytes += double(weight.copies()) * double(byteCount(weight.type).value_or(0));
-  return bytes;
+/// Ceilings are those of CPUs: of a GPU's rows there are only times.
+Expected<void> Bench::makeCeilings() {
+  double weightBytes = 0;
+  int threads = 0;
+  for (const auto &variant : variants) {
+    if (!variant->onCpu())
+      continue;
+    weightBytes = std::max(weightBytes, variant->facts.packedWeightBytes);
+    threads = std::max(threads, variant->facts.threads);
+  }
+  if (threads == 0)
+    return {};
+  if (!cpuFeatures().v3)
+    return Error{cpuName() + ": has no AVX2, the ceilings cannot be measured"};
+  Expected<Ceilings> made = Ceilings::create(weightBytes, threads);
+  if (!made)
+    return made.error();
+  ceilings.emplace(std::move(*made));
+  return {};
 }
 
-Expected<Measurement> measure(const CommonOptions &common, const RowOptions &options) {
-  Expected<Model> model = openModel(common);
-  if (!model)
-    return model.error();
-  Expected<TokenModel> ports = tokenModelOf(model->plan(), common.model);
-  if (!ports)
-    return ports.error();
+//===-- Turns ---------------------------------------------------------------------------------------------------------------===//
+
+std::optional<size_t> Bench::memoryCeiling(size_t variant, double readBytes, double writtenBytes) {
+  if (!ceilings || !variants[variant]->onCpu())
+    return std::nullopt;
+  return ceilings->memory(nearestMix(readBytes, writtenBytes), variants[variant]->facts.threads);
+}
+
+std::optional<size_t> Bench::arithmeticCeiling(size_t variant, double flops) {
+  if (!ceilings || !variants[variant]->onCpu() || flops == 0)
+    return std::nullopt;
+  const Variant &facts = variants[variant]->facts;
+  std::optional<Peak> peak = peakOf(facts.target, facts.compute);
+  if (!peak || !peakAvailable(*peak))
+    return std::nullopt;
+  return ceilings->arithmetic(*peak, facts.threads);
+}
+
+/// Asks for each ceiling that a row needs; what kernels there are is known after their first run.
+void Bench::chooseCeilings() {
+  for (TimedRow &timed : rows) {
+    size_t variant = timed.row.variant;
+    const Work &work = timed.row.work;
+    bool weights = work.weightBytes > 0;
+    timed.row.ceilings = {memoryCeiling(variant, weights ? work.weightBytes : work.readBytes, weights ? 0 : work.writtenBytes),
+                          arithmeticCeiling(variant, work.flops)};
+    if (!timed.kernels)
+      continue;
+    timed.row.kernels = timed.kernels->rows();
+    for (KernelRow &kernel : timed.row.kernels)
+      kernel.ceilings = {memoryCeiling(variant, kernel.work.weightBytes + kernel.work.readBytes, kernel.work.writtenBytes),
+                         arithmeticCeiling(variant, kernel.work.flops)};
+  }
+}
+
+/// One turn of everything; its figures are kept only when `keep`.
+Expected<void> Bench::repeat(bool keep) {
+  for (TimedRow &timed : rows) {
+    Expected<double> seconds = timed.runner->run();
+    if (!seconds)
+      return seconds.error();
+    if (keep)
+      timed.row.seconds.values.push_back(*seconds);
+    if (!timed.kernels)
+      continue;
+    auto again = [&]() -> Expected<void> {
+      Expected<double> run = timed.runner->run();
+      return run ? Expected<void>() : run.error();
+    };
+    if (Expected<void> done = timed.kernels->timeRun(again, keep); !done)
+      return done;
+  }
+  if (!keep)
+    chooseCeilings();
+  if (ceilings)
+    ceilings->measure(keep);
+  return {};
+}
+
+//===-- After the clock -----------------------------------------------------------------------------------------------------===//
+
+KernelRow Bench::finished(const TimedRow &timed, size_t kernel) const {
+  KernelRow row = timed.kernels->rows()[kernel];
+  row.ceilings = timed.row.kernels[kernel].ceilings;
+  auto rate = [&](std::optional<size_t> ceiling) { return ceiling ? ceilings->all()[*ceiling].perSecond.median() : 0; };
+  MachineRates rates{rate(row.ceilings.memory), rate(row.ceilings.arithmetic), variants[timed.row.variant]->facts.threads};
+  row.predictedSeconds = timed.kernels->predict(kernel, rates);
+  return row;
+}
+
+Measurement Bench::finish() {
   Measurement measurement;
   measurement.model = common.model;
-  measurement.device = model->deviceName();
-  measurement.threads = common.threads ? common.threads : availableCores();
   measurement.repetitions = options.repetitions;
-  measurement.packedWeightBytes = packedBytes(model->plan());
-  const PlanProgram &program = model->plan().programs.find(model->target())->second;
-  std::optional<Ceilings> ceilings; // of the CPU, when it is what runs
-  if (program.capability == 0) {
-    Expected<Ceilings> created = Ceilings::create(measurement.threads, model->target() != "x86-64-v3");
-    if (!created)
-      return created.error();
-    ceilings.emplace(std::move(*created));
+  for (const auto &variant : variants)
+    measurement.variants.push_back(variant->facts);
+  for (TimedRow &timed : rows) {
+    Row row = timed.row;
+    for (size_t kernel = 0; kernel < row.kernels.size(); ++kernel)
+      row.kernels[kernel] = finished(timed, kernel);
+    measurement.rows.push_back(std::move(row));
   }
-  std::vector<TimedRow> rows;
-  if (options.decode)
-    rows.push_back(decodeRow(*model, *ports, program, options));
-  if (options.prefill)
-    rows.push_back(prefillRow(*model, *ports, program, options));
+  if (ceilings) {
+    measurement.ceilings = ceilings->all();
+    measurement.ceilingBytes = double(ceilings->memoryBytes());
+    measurement.hugePages = ceilings->hugePages();
+  }
+  return measurement;
+}
+
+Expected<Measurement> Bench::run() {
+  if (Expected<void> opened = openVariants(); !opened)
+    return opened.error();
+  for (size_t variant = 0; variant < variants.size(); ++variant)
+    if (Expected<void> added = addRows(variant); !added)
+      return added.error();
+  if (Expected<void> made = makeCeilings(); !made)
+    return made.error();
   Progress progress("measuring", options.repetitions + 1, "repetitions");
   for (int repetition = 0; repetition <= options.repetitions; ++repetition) {
     // The first turn warms caches, pages and clocks.
-    if (Expected<void> done = repeatOnce(rows, ceilings ? &*ceilings : nullptr, measurement, repetition > 0); !done)
+    if (Expected<void> done = repeat(repetition > 0); !done)
       return done.error().in(common.model);
     progress.update(repetition + 1);
   }
-  for (TimedRow &timed : rows)
-    measurement.rows.push_back(std::move(timed.row));
-  return measurement;
+  return finish();
 }
+
+Expected<Measurement> measure(const CommonOptions &common, const RowOptions &options) { return Bench(common, options).run(); }

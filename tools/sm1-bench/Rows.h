@@ -2,45 +2,18 @@
 #ifndef SM1_BENCH_ROWS_H
 #define SM1_BENCH_ROWS_H
 
-#include "Ceilings.h"
+#include "Measurement.h"
 #include "OpenModel.h"
-#include "Work.h"
 
-#include <memory>
 #include <string>
 #include <vector>
 
-/// Figures of equal kind, one per repetition.
-struct Samples {
-  std::vector<double> values;
-
-  double median() const;
-  double least() const;
-  double most() const;
-};
-
-/// What one kind of run took, per run of `tokens` tokens.
-struct Row {
-  std::string name; ///< "decode", "prefill"
-  int64_t batch, time;
-  double tokens; ///< of one timed run
-  Work work;     ///< of one timed run
-  Samples seconds;
-};
-
-struct Measurement {
-  std::string model, device;
-  int threads = 0;
-  int repetitions = 0;
-  double packedWeightBytes = 0;
-  std::vector<Row> rows;
-  Samples readBandwidth, multiplyPeak; ///< of the CPU; empty when another device runs the model
-};
-
 struct RowOptions {
-  bool decode = false, prefill = false;
-  int64_t batch = 1;
-  int64_t decodeTime = 32, prefillTime = 512;
+  std::vector<std::string> isas = {""}; ///< targets of the package; "": the best
+  std::vector<int> threads = {0};       ///< 0: one per core
+  std::vector<RunShape> shapes;         ///< each runs on every target with every number of threads
+  bool kernels = false;
+  std::vector<std::string> kernelNames; ///< parts of names; none: every kernel
   int repetitions = 7;
 };
 

@@ -1,17 +1,52 @@
-// How much work a run is, read from a package's plan.
+// How much work a launch is, read from a package's plan.
 #ifndef SM1_BENCH_WORK_H
 #define SM1_BENCH_WORK_H
 
 #include "sm1rt/Plan.h"
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
 struct Work {
-  double weightBytes = 0; ///< weights read, each once in a pass; of a table that tokens look up, only the rows looked up
-  double flops = 0;       ///< of projections, a multiply-add counting two; all else is small beside them
+  double weightBytes = 0;  ///< weights read, each once a launch; of a table that tokens look up, only the rows looked up
+  double readBytes = 0;    ///< arrays and states that a launch reads
+  double writtenBytes = 0; ///< arrays and states that it writes
+  double flops = 0;        ///< of projections, a multiply-add counting two; all else is small beside them
+
+  double bytes() const { return weightBytes + readBytes + writtenBytes; }
+  void add(const Work &other, double times = 1);
 };
 
-/// Work of one pass over the layers with `rows` rows, of which `selected` have their outputs computed.
-Work workOf(const sm1rt::Plan &plan, const sm1rt::PlanProgram &program, const std::string &entry, int64_t rows, int64_t selected);
+/// Counts work launch by launch. A weight in a launch that looks nothing up and whose tensor is a matrix is multiplied with every
+/// row. The plan does not say which arrays a launch writes: its last one, and those just before it that nothing has written yet.
+/// An array written anew in the place of an old one may so count as read, in the sum of bytes nothing is missing.
+class WorkCounter {
+public:
+  WorkCounter(const sm1rt::Plan &plan, const sm1rt::PlanProgram &program);
+
+  /// One launch over `rows` rows of `segments` sequences.
+  Work ofLaunch(const sm1rt::PlanLaunch &launch, int64_t rows, int64_t segments) const;
+  /// One pass over the layers with `rows` rows of `segments` sequences, of which `selected` have their outputs computed.
+  Work ofPass(const std::string &entry, int64_t rows, int64_t selected, int64_t segments) const;
+  /// A run of `batch` sequences of `time` rows each, outputs of the last ones, in passes of at most `rowsPerPass` rows: each pass
+  /// reads the weights again.
+  Work ofRun(const std::string &entry, int64_t batch, int64_t time, int64_t rowsPerPass) const;
+
+  const std::string &entryOf(const sm1rt::PlanLaunch &launch) const { return facts.at(&launch).entry; }
+
+private:
+  /// What the plan says of a launch once the launches around it are known.
+  struct Facts {
+    std::string entry;
+    std::vector<bool> writes; // of each arg, whether it is a buffer that the launch writes
+  };
+  void findWrites(const std::string &entry, const std::vector<sm1rt::PlanStep> &steps);
+
+  const sm1rt::Plan &plan;
+  const sm1rt::PlanProgram &program;
+  std::map<const sm1rt::PlanLaunch *, Facts> facts;
+};
 
 #endif // SM1_BENCH_WORK_H

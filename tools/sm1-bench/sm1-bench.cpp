@@ -1,5 +1,9 @@
 // sm1-bench: how fast a model runs here, as a fraction of what this machine can do at best.
+#include "Curves.h"
 #include "Report.h"
+#include "Rows.h"
+
+#include "Platform.h"
 
 #include <algorithm>
 #include <string_view>
@@ -10,59 +14,168 @@ namespace {
 struct BenchOptions {
   CommonOptions common;
   RowOptions rows;
-  int64_t time = 0; ///< 0: each row's own
+  std::vector<int64_t> batches, times; ///< empty: the command's own
+  int64_t steps = 0;                   ///< 0: the command's own
   bool json = false;
+  std::string svg; ///< of curves; empty: none
+};
+
+/// A word of the command line, and what it measures.
+struct Subject {
+  const char *name, *text;
+  std::vector<RunKind> kinds;
+  std::vector<std::string> kernels; ///< with rows of these kernels; "": of all
+  Plot (*plot)(const Measurement &);
 };
 } // namespace
 
-static Expected<void> bench(BenchOptions options) {
-  if (options.time)
-    options.rows.decodeTime = options.rows.prefillTime = options.time;
+constexpr int64_t decodeSteps = 32, promptTime = 512;
+
+static const std::vector<Subject> &subjects() {
+  using Kind = RunKind;
+  static const std::vector<Subject> all = {
+      {"decode", "One token at a time", {Kind::Decode}, {}, nullptr},
+      {"prefill", "Many tokens at once", {Kind::Prefill}, {}, nullptr},
+      {"end-to-end", "A prompt at once, then one token at a time", {Kind::EndToEnd}, {}, nullptr},
+      {"all", "These three; what runs when no row is named", {Kind::Decode, Kind::Prefill, Kind::EndToEnd}, {}, nullptr},
+      {"kernels", "Each launch of decode and prefill", {Kind::Decode, Kind::Prefill}, {""}, nullptr},
+      {"scan", "Kernels with 'scan' in their name", {Kind::Decode, Kind::Prefill}, {"scan"}, nullptr},
+      {"conv", "Kernels with 'conv' in their name", {Kind::Decode, Kind::Prefill}, {"conv"}, nullptr},
+      {"context", "Latency of a step after 1K to 256K tokens, each of them read", {Kind::Decode}, {}, contextPlot},
+      {"batch", "Throughput of decode with 1 to 64 sequences", {Kind::Decode}, {}, batchPlot}};
+  return all;
+}
+
+//===-- From options to rows ------------------------------------------------------------------------------------------------===//
+
+static std::vector<int64_t> orElse(const std::vector<int64_t> &given, std::vector<int64_t> own) {
+  return given.empty() ? own : given;
+}
+
+/// Steps after contexts, the shortest first, as each goes on from the one before.
+static std::vector<RunShape> contextShapes(const BenchOptions &options) {
+  std::vector<int64_t> contexts = orElse(options.times, {1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18});
+  std::sort(contexts.begin(), contexts.end());
+  std::vector<RunShape> shapes;
+  for (int64_t context : contexts)
+    for (int64_t batch : orElse(options.batches, {1}))
+      shapes.push_back({RunKind::Decode, batch, options.steps ? options.steps : decodeSteps, 0, context});
+  return shapes;
+}
+
+static std::vector<RunShape> shapesOf(const Subject &subject, const BenchOptions &options) {
+  if (subject.plot == contextPlot)
+    return contextShapes(options);
+  std::vector<int64_t> batches = orElse(options.batches, {1});
+  if (subject.plot == batchPlot)
+    batches = orElse(options.batches, {1, 2, 4, 8, 16, 32, 64});
+  std::vector<RunShape> shapes;
+  for (RunKind kind : subject.kinds)
+    for (int64_t batch : batches)
+      for (int64_t time : orElse(options.times, {kind == RunKind::Decode ? decodeSteps : promptTime}))
+        shapes.push_back({kind, batch, time, kind == RunKind::EndToEnd ? (options.steps ? options.steps : decodeSteps) : 0, 0});
+  return shapes;
+}
+
+static Expected<void> bench(const Subject &subject, BenchOptions options) {
+  if (!options.svg.empty())
+    if (Expected<void> writable = checkWritable(options.svg); !writable)
+      return writable;
+  options.rows.shapes = shapesOf(subject, options);
+  options.rows.kernels |= !subject.kernels.empty();
+  if (!subject.kernels.empty() && !subject.kernels.front().empty())
+    options.rows.kernelNames = subject.kernels;
   Expected<Measurement> measurement = measure(options.common, options.rows);
   if (!measurement)
     return measurement.error();
   options.json ? printJson(*measurement) : printText(*measurement);
-  return {};
+  return options.svg.empty() ? Expected<void>() : writeFile(options.svg, drawPlot(subject.plot(*measurement)));
 }
 
-static Command addBench(CLI::App &tool, const char *name, const char *text, bool decode, bool prefill) {
-  auto options = std::make_shared<BenchOptions>();
-  options->rows.decode = decode;
-  options->rows.prefill = prefill;
-  CLI::App *app = tool.add_subcommand(name, text);
-  addCommonOptions(*app, options->common);
-  app->add_flag("--json", options->json, "a JSON object instead of text");
-  app->add_option("--batch", options->rows.batch, "sequences side by side")
+//===-- Command line --------------------------------------------------------------------------------------------------------===//
+
+/// Lists, in the place of the single values that other programs take.
+static void addListOptions(CLI::App &app, BenchOptions &options) {
+  std::string group = app.get_option("--isa")->get_group();
+  app.remove_option(app.get_option("--isa"));
+  app.remove_option(app.get_option("--threads"));
+  app.add_option("--isa", options.rows.isas, "targets to take from the package, e.g. x86-64-v3,x86-64-v4; default: the best")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("TARGET,...")
+      ->group(group);
+  app.add_option("--threads", options.rows.threads, "worker threads; default: one per core")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N,...")
+      ->group(group);
+  app.add_option("--batch", options.batches, "sequences side by side")
+      ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(int64_t(1), int64_t(65536)))
-      ->capture_default_str()
-      ->type_name("N");
-  app->add_option("--time", options->time, "tokens of each sequence in one repetition; default: decode 32, prefill 512")
+      ->type_name("N,...");
+}
+
+static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &options) {
+  bool context = subject.plot == contextPlot;
+  const char *timeText = context ? "tokens that a sequence has read before"
+                                 : "tokens of each sequence in one repetition; default: decode 32, prompts 512";
+  app.add_option("--time", options.times, timeText)
+      ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
-      ->type_name("N");
-  app->add_option("--repeat", options->rows.repetitions, "repetitions, after one that does not count")
+      ->type_name("N,...");
+  bool steps = context || std::count(subject.kinds.begin(), subject.kinds.end(), RunKind::EndToEnd) != 0;
+  if (steps)
+    app.add_option("--steps", options.steps, "tokens one at a time after that; default: 32")
+        ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+        ->type_name("N");
+  app.add_option("--repeat", options.rows.repetitions, "repetitions, after one that does not count")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str()
       ->type_name("N");
-  return {app, [options] { return bench(*options); }};
+  app.add_option("--rows-per-pass", options.common.rowsPerPass,
+                 "rows that go over the layers at once; default: what suits the device")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+      ->type_name("N");
+  if (subject.kernels.empty() && !subject.plot)
+    app.add_flag("--kernels", options.rows.kernels, "a row for each kernel, too, timed inside runs of their own");
+  if (subject.plot)
+    app.add_option("--svg", options.svg, "draws the curve to a file")->type_name("FILE");
+  app.add_flag("--json", options.json, "a JSON object instead of tables");
+}
+
+static Command addSubject(CLI::App &tool, const Subject &subject) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App *app = tool.add_subcommand(subject.name, subject.text);
+  addCommonOptions(*app, options->common);
+  addListOptions(*app, *options);
+  addRowOptions(*app, subject, *options);
+  return {app, [options, &subject] { return bench(subject, *options); }};
+}
+
+static bool namesSubject(std::string_view word) {
+  return word == "-h" || word == "--help" ||
+         std::any_of(subjects().begin(), subjects().end(), [&](const Subject &subject) { return word == subject.name; });
 }
 
 int main(int argc, char **argv) {
-  CLI::App tool("Times a model, and in the same run what the machine can read and multiply at best.", "sm1-bench");
+  CLI::App tool("Times a model, and in the same run what the machine can read, write and multiply at best.", "sm1-bench");
   tool.require_subcommand(1);
   tool.footer("Examples:\n"
-              "  sm1-bench model.sm1pkg                                  both rows\n"
-              "  sm1-bench decode checkpoints/chorales --threads=2       one token at a time\n"
-              "  sm1-bench prefill model.sm1pkg --time=2048 --json       a long prompt");
-  std::vector<Command> commands = {addBench(tool, "decode", "One token at a time", true, false),
-                                   addBench(tool, "prefill", "Many tokens at once", false, true),
-                                   addBench(tool, "all", "Both; what runs when no row is named", true, true)};
+              "  sm1-bench model.sm1pkg                                          decode, prefill, both\n"
+              "  sm1-bench decode model.sm1pkg --threads=1,2 --batch=1,8         one token at a time\n"
+              "  sm1-bench prefill model.sm1pkg --time=2048 --kernels --json     a long prompt, and each kernel in it\n"
+              "  sm1-bench scan scan.sm1pkg --time=4096 --rows-per-pass=4096     one kernel, its arrays beyond the caches\n"
+              "  sm1-bench context model.sm1pkg --svg=context.svg                is a step as fast after 256K tokens?");
+  std::vector<Command> commands;
+  for (const Subject &subject : subjects())
+    commands.push_back(addSubject(tool, subject));
   // The row may be left out: sm1-bench MODEL.
   std::vector<char *> arguments(argv, argv + argc);
   char all[] = "all";
-  auto isKnown = [](std::string_view word) {
-    return word == "decode" || word == "prefill" || word == "all" || word == "-h" || word == "--help";
-  };
-  if (argc > 1 && std::none_of(arguments.begin() + 1, arguments.end(), isKnown))
+  if (argc > 1 && std::none_of(arguments.begin() + 1, arguments.end(), namesSubject))
     arguments.insert(arguments.begin() + 1, all);
   return runTool(tool, commands, int(arguments.size()), arguments.data());
 }

@@ -15,6 +15,7 @@ static OpenOptions openOptionsFrom(const CommonOptions &options) {
   open.device = options.device;
   open.isa = options.isa;
   open.threads = options.threads;
+  open.rowsPerPass = options.rowsPerPass;
   open.replace = options.replace;
   open.trustReplacements = options.trust;
   if (options.trace)

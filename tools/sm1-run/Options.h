@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct CommonOptions {
   std::string weights; ///< empty: the checkpoint's dtype, or what the package has
   std::string compute; ///< empty: f32, or what the package has
   int threads = 0;     ///< 0: one per core
+  int64_t rowsPerPass = 0; ///< 0: what suits the device
   bool trace = false;
   std::vector<std::string> replace; ///< KERNEL=FILE.cu[:FUNCTION]
   bool trust = false;               ///< replacements are not checked

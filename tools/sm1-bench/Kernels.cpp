@@ -1,0 +1,83 @@
+// Launches come one by one; what they mean is worked out after the run, so that the clock of none of them sees it.
+#include "Kernels.h"
+
+#include <algorithm>
+
+using namespace sm1rt;
+
+KernelTimer::KernelTimer(Model &model, const WorkCounter &work, std::vector<std::string> names)
+    : model(model), work(work), names(std::move(names)) {}
+
+Expected<void> KernelTimer::timeRun(const std::function<Expected<void>()> &run, bool keep) {
+  std::vector<LaunchTime> times;
+  model.timeLaunches([&](const LaunchTime &time) { times.push_back(time); });
+  Expected<void> done = run();
+  model.timeLaunches(nullptr);
+  if (!done)
+    return done;
+  take(times);
+  for (Kernel &kernel : kernels)
+    if (keep)
+      kernel.row.seconds.values.push_back(kernel.seconds);
+  return {};
+}
+
+bool KernelTimer::isWanted(const std::string &name) const {
+  return names.empty() ||
+         std::any_of(names.begin(), names.end(), [&](const std::string &part) { return name.find(part) != std::string::npos; });
+}
+
+void KernelTimer::take(const std::vector<LaunchTime> &times) {
+  for (Kernel &kernel : kernels) {
+    kernel.shapes.clear();
+    kernel.seconds = 0;
+  }
+  for (const LaunchTime &time : times)
+    if (Kernel *kernel = kernelOf(*time.launch)) {
+      kernel->seconds += time.seconds;
+      ++kernel->shapes[{time.launch, time.rows, time.segments}];
+    }
+  for (Kernel &kernel : kernels) {
+    kernel.row.launches = 0;
+    kernel.row.work = {};
+    for (auto &[shape, count] : kernel.shapes) {
+      auto [launch, rows, segments] = shape;
+      kernel.row.launches += count;
+      kernel.row.work.add(work.ofLaunch(*launch, rows, segments), double(count));
+    }
+  }
+}
+
+/// The kernel's place in the list, made when it is new; nullptr for one that is not wanted.
+KernelTimer::Kernel *KernelTimer::kernelOf(const PlanLaunch &launch) {
+  const PlanProgram &program = model.plan().programs.find(model.target())->second;
+  const std::string &name = program.kernels[launch.kernel].name, &entry = work.entryOf(launch);
+  if (!isWanted(name))
+    return nullptr;
+  for (Kernel &kernel : kernels)
+    if (kernel.row.name == name && kernel.row.entry == entry)
+      return &kernel;
+  kernels.emplace_back();
+  kernels.back().row.name = name;
+  kernels.back().row.entry = entry;
+  return &kernels.back();
+}
+
+std::vector<KernelRow> KernelTimer::rows() const {
+  std::vector<KernelRow> rows;
+  for (const Kernel &kernel : kernels)
+    rows.push_back(kernel.row);
+  return rows;
+}
+
+std::optional<double> KernelTimer::predict(size_t index, const MachineRates &rates) const {
+  double total = 0;
+  for (auto &[shape, count] : kernels[index].shapes) {
+    auto [launch, rows, segments] = shape;
+    std::optional<double> seconds = predictedSeconds(*launch, rows, segments, rates);
+    if (!seconds)
+      return std::nullopt;
+    total += *seconds * double(count);
+  }
+  return total;
+}
