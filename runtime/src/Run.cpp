@@ -285,7 +285,7 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
       args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
   }
   DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest};
-  auto begin = options.trace ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  auto begin = watchesLaunches() ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   auto tasks = device->launch(call);
   if (!tasks)
     return tasks.error();

@@ -6,7 +6,7 @@ import numpy as np
 
 # BF16 has no numpy type: it is read into float32, exactly, and written from uint16 bit patterns.
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
-TYPES.update({"I64": np.int64, "I32": np.int32, "U8": np.uint8})
+TYPES.update({"I64": np.int64, "I32": np.int32, "U8": np.uint8, "I8": np.int8})
 NAMES = {np.dtype(numpy_type): name for name, numpy_type in TYPES.items()}
 
 

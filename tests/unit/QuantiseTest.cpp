@@ -2,6 +2,7 @@
 #include "TestFiles.h"
 #include "sm1rt/Packing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -50,13 +51,39 @@ TEST(QuantiseTest, EightBitsByHand) {
   EXPECT_EQ(packed<float>(type, rows.data(), {PackingStep::scales(8, 0, F32)}), (std::vector<float>{1, 2, 0}));
 }
 
-// Groups of four, the last one of two; each with its own scale.
+// Groups of four, the last one of two; each with its own scale, which is negative where the extreme weight is positive.
 TEST(QuantiseTest, FourBitsByHand) {
-  std::vector<float> row{7, -7, 1.5f, 0, 0.875f, 0.0625f, -0.125f, 0.1875f, 14, -3};
+  std::vector<float> row{-8, 7, 2, 0, 1, -0.875f, 0.125f, 0, 16, -4};
   TensorType type{F32, {1, 10}};
   EXPECT_EQ(packed<int8_t>(type, row.data(), {PackingStep::quantise(4, 4, F16)}),
-            (std::vector<int8_t>{7, -7, 2, 0, 7, 0, -1, 2, 7, -2}));
-  EXPECT_EQ(asFloats(packed<uint16_t>(type, row.data(), {PackingStep::scales(4, 4, F16)})), (std::vector<float>{1, 0.125f, 2}));
+            (std::vector<int8_t>{-8, 7, 2, 0, -8, 7, -1, 0, -8, 2}));
+  EXPECT_EQ(asFloats(packed<uint16_t>(type, row.data(), {PackingStep::scales(4, 4, F16)})), (std::vector<float>{1, -0.125f, -2}));
+}
+
+// Of all candidates, computed in double, none is better.
+TEST(QuantiseTest, FourBitsOfLeastError) {
+  constexpr size_t group = 32, groups = 500;
+  std::vector<float> source = normals(groups * group);
+  TensorType type{F32, {1, int64_t(source.size())}};
+  std::vector<float> scales = packed<float>(type, source.data(), {PackingStep::scales(4, group, F32)});
+  for (size_t g = 0; g < groups; ++g) {
+    const float *weights = source.data() + g * group;
+    double extreme = *std::max_element(weights, weights + group, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    auto errorOf = [&](double scale) {
+      double sum = 0;
+      for (size_t k = 0; k < group; ++k)
+        sum += std::pow(weights[k] - scale * std::min(7.0, std::max(-8.0, std::nearbyint(weights[k] / scale))), 2);
+      return sum;
+    };
+    double least = 1e30;
+    bool candidate = false;
+    for (double divisor = 6.5; divisor <= 10.25; divisor += 0.25) {
+      least = std::min(least, errorOf(-extreme / divisor));
+      candidate |= scales[g] == float(-extreme / divisor);
+    }
+    EXPECT_TRUE(candidate) << g;
+    EXPECT_LE(errorOf(scales[g]), least * 1.0001) << g;
+  }
 }
 
 // The integers belong to the scale as it is stored: 1/3 as F16 is a little less than 1/3.
@@ -71,7 +98,7 @@ TEST(QuantiseTest, ScalesAreRoundedFirst) {
       ASSERT_EQ(scales.size(), 64 * groups);
       for (size_t i = 0; i < source.size(); ++i) {
         float scale = scales[i / 100 * groups + (group == 32 ? i % 100 / 32 : 0)];
-        ASSERT_GT(scale, 0.0f);
+        ASSERT_NE(scale, 0.0f);
         ASSERT_EQ(float(integers[i]), std::min(limit, std::max(-limit - (bits == 4), std::nearbyint(source[i] / scale)))) << i;
       }
     }

@@ -54,8 +54,10 @@
  *
  *             A weight w is stored as the integer q = w / s, rounded to nearest even, with -127 <= q <= 127 for 8 bits, -8 <= q <= 7 for 4.
  *             The scale s belongs to `group` consecutive columns of one row, the last group of a row may be shorter; group 0: to the whole
- *             row. s is the largest magnitude of its weights over 127 (8 bits) or 7 (4 bits), rounded to the type that it is stored as
- *             before any q is computed; where it is 0, so is q. All arithmetic is f32 rounded to nearest: the same bits everywhere.
+ *             row. It is rounded to the type that it is stored as before any q is computed; where it is 0, so is q. With m the weight of
+ *             largest magnitude (the first of equals), s is |m| / 127 for 8 bits; for 4 bits that of -m/6.5, -m/6.75 ... -m/10.25, so
+ *             often a negative number, for which the squares of w - q s, added up in order, are least (the first of equals). All
+ *             arithmetic is f32 rounded to nearest: the same bits everywhere.
  *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU)
  *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>" and of each "cubin/<target>"; detects
  *                                        accidents, not malice

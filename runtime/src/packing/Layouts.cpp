@@ -78,8 +78,10 @@ void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, in
 /// Bytes [at, at+4) of a row of `bytes`, zeros where it ends or is none.
 static uint32_t wordOf(const uint8_t *row, int64_t bytes, int64_t at) {
   uint32_t word = 0;
-  if (row && at < bytes)
-    std::memcpy(&word, row + at, size_t(std::min<int64_t>(4, bytes - at)));
+  if (row && at + 4 <= bytes)
+    std::memcpy(&word, row + at, 4);
+  else if (row && at < bytes)
+    std::memcpy(&word, row + at, size_t(bytes - at));
   return word;
 }
 

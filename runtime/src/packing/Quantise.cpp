@@ -20,29 +20,57 @@ struct Range {
 
 Range rangeOf(const PackingStep &step) { return step.bits == 8 ? Range{-127, 127} : Range{-8, 7}; }
 
-/// `scale` as it is stored.
-float stored(float scale, DType type) {
-  uint32_t bits;
-  convertElements(DType::F32, &scale, type, &bits, 1);
-  convertElements(type, &bits, DType::F32, &scale, 1);
-  return scale;
+/// The integer of a weight, as f32; some integer where the scale is 0.
+inline float rounded(float weight, float scale, Range range) {
+  // Adding and taking away 3 * 2^22 leaves a multiple of 1, nearest even: the f32 adder does the rounding.
+  constexpr float integers = 12582912;
+  return std::min(range.high, std::max(range.low, weight / scale)) + integers - integers;
+}
+
+/// Rounds scales to what they are stored as.
+void store(float *scales, uint64_t count, DType type) {
+  uint32_t bits[16];
+  convertElements(DType::F32, scales, type, bits, count);
+  convertElements(type, bits, DType::F32, scales, count);
+}
+
+/// Of -m/6.5, -m/6.75 ... -m/10.25, with m the weight of greatest magnitude, the scale whose integers are off by the least sum of
+/// squares. The sign of m goes to the side that has one integer more.
+float searchScale(const float *weights, int64_t count, float extreme, const PackingStep &step) {
+  constexpr int tries = 16;
+  float scales[tries], errors[tries] = {};
+  for (int i = 0; i < tries; ++i)
+    scales[i] = -extreme / (6.5f + 0.25f * float(i));
+  store(scales, tries, step.to);
+  for (int64_t k = 0; k < count; ++k)
+    for (int i = 0; i < tries; ++i) {
+      float difference = weights[k] - rounded(weights[k], scales[i], rangeOf(step)) * scales[i];
+      errors[i] += difference * difference;
+    }
+  float best = scales[0], least = INFINITY;
+  for (int i = 0; i < tries; ++i)
+    if (errors[i] < least) { // never where a scale is infinite: its error is NaN
+      best = scales[i];
+      least = errors[i];
+    }
+  return best + 0.0f; // which makes 0 of -0
 }
 
 /// Scale of `count` weights that share one.
 float scaleOf(const float *weights, int64_t count, const PackingStep &step) {
-  float largest = 0;
+  float extreme = 0;
   for (int64_t k = 0; k < count; ++k)
-    largest = std::max(largest, std::fabs(weights[k]));
-  return stored(largest / rangeOf(step).high, step.to);
+    extreme = std::fabs(weights[k]) > std::fabs(extreme) ? weights[k] : extreme;
+  if (step.bits == 4)
+    return searchScale(weights, count, extreme, step);
+  float scale = std::fabs(extreme) / rangeOf(step).high;
+  store(&scale, 1, step.to);
+  return scale;
 }
 
-void roundWeights(const float *weights, int64_t count, float scale, Range range, int8_t *out) {
-  // Adding and taking away 3 * 2^22 leaves a multiple of 1, nearest even: the f32 adder does the rounding.
-  constexpr float integers = 12582912;
-  for (int64_t k = 0; k < count; ++k) {
-    float ratio = std::min(range.high, std::max(range.low, weights[k] / scale));
-    out[k] = int8_t(ratio + integers - integers);
-  }
+void roundWeights(const float *weights, int64_t count, float scale, const PackingStep &step, uint8_t *out) {
+  for (int64_t k = 0; k < count; ++k)
+    out[k] = uint8_t(scale == 0 ? 0 : int8_t(rounded(weights[k], scale, rangeOf(step))));
 }
 
 } // namespace
@@ -63,11 +91,8 @@ Expected<void> quantise(const TensorType &from, const uint8_t *data, const Packi
         float scale = scales[size_t(g)] = scaleOf(first, count, step);
         if (!std::isfinite(scale))
           finite = false;
-        auto *integers = reinterpret_cast<int8_t *>(out) + row * columns + g * group;
-        if (step.kind == PackingStep::Kind::Quantise && scale == 0)
-          std::fill(integers, integers + count, int8_t(0));
-        else if (step.kind == PackingStep::Kind::Quantise)
-          roundWeights(first, count, scale, rangeOf(step), integers);
+        if (step.kind == PackingStep::Kind::Quantise)
+          roundWeights(first, count, scale, step, out + row * columns + g * group);
       }
       if (step.kind == PackingStep::Kind::Scales)
         convertElements(DType::F32, scales.data(), step.to, out + uint64_t(row * groups) * dtypeBytes(step.to), uint64_t(groups));
