@@ -141,6 +141,18 @@ int64_t JsonCursor::integer(int64_t least, int64_t most) const {
   return least;
 }
 
+double JsonCursor::number(double least, double most) const {
+  if (!value->is_number()) {
+    fail("must be a number");
+    return least;
+  }
+  double number = value->get<double>();
+  if (number >= least && number <= most)
+    return number;
+  fail(fmt::format("{} is outside {} to {}", value->dump(), least, most));
+  return least;
+}
+
 bool JsonCursor::boolean() const {
   if (!value->is_boolean())
     fail("must be true or false");

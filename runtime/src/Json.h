@@ -32,6 +32,8 @@ public:
   /// Length of an array of at most `limit` elements.
   size_t arraySize(size_t limit = 1 << 16) const;
   int64_t integer(int64_t least, int64_t most) const;
+  /// A finite number, whole or not.
+  double number(double least, double most) const;
   bool boolean() const;
   std::string string() const;
   /// A string with at least one character.

@@ -508,6 +508,13 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
                                   launch.panelSplit, blocks, gridLimit));
 }
 
+static KernelCost readCost(const JsonCursor &at) {
+  KernelCost cost;
+  for (const KernelCostField &field : kernelCostFields())
+    cost.*field.count = at[field.key].number(field.least, kernelCostLimit);
+  return cost;
+}
+
 PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &program, int64_t layers) {
   PlanLaunch launch;
   launch.kernel = readIndex(at["kernel"], program.kernels, "kernel");
@@ -515,6 +522,8 @@ PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &progr
     readGrid(at, launch);
   else
     readTasks(at, launch);
+  if (at.has("cost"))
+    launch.cost = readCost(at["cost"]);
   JsonCursor args = at["args"];
   for (size_t i = 0, count = args.arraySize(argsLimit); i < count && !at.failed(); ++i)
     launch.args.push_back(readArg(args[i], program, layers, launch.rows));

@@ -59,6 +59,39 @@ TEST(PlanTest, RefusesBrokenText) {
   EXPECT_ERROR(parsePlan("{\"a\":1,\"a\":2}", "x.sm1pkg", {}), "key 'a' appears twice");
 }
 
+json toyCost() {
+  json cost;
+  for (const KernelCostField &field : kernelCostFields())
+    cost[field.key] = 2.5;
+  return cost;
+}
+
+TEST(PlanTest, ReadsCosts) {
+  json plan = toyPlan(true);
+  scan(plan)["cost"] = toyCost();
+  auto parsed = parse(plan);
+  ASSERT_OK(parsed);
+  const std::vector<PlanStep> &steps = parsed->programs.at("x86-64-v3").entries.at("prefill");
+  ASSERT_TRUE(steps[2].body[0].cost);
+  EXPECT_EQ(steps[2].body[0].cost->f32Products, 2.5);
+  EXPECT_EQ(steps[2].body[0].cost->singleRowPanels, 2.5);
+  EXPECT_FALSE(steps[0].body[0].cost) << "a package without costs has none";
+}
+
+TEST(PlanTest, RefusesCosts) {
+  for (const KernelCostField &field : kernelCostFields())
+    for (const json &value : {json(-1), json(2e15), json("1"), json(nullptr), json(true), json::array()}) {
+      json plan = toyPlan(true);
+      scan(plan)["cost"] = toyCost();
+      scan(plan)["cost"][field.key] = value;
+      auto parsed = parse(plan);
+      EXPECT_FALSE(parsed) << field.key << " = " << value;
+    }
+  EXPECT_REFUSED("cost: key 'row_tile' is missing", (scan(plan)["cost"] = toyCost(), scan(plan)["cost"].erase("row_tile")));
+  EXPECT_REFUSED("cost.panel_tile: 0 is outside 1 to", (scan(plan)["cost"] = toyCost(), scan(plan)["cost"]["panel_tile"] = 0));
+  EXPECT_REFUSED("cost: must be an object", scan(plan)["cost"] = 7);
+}
+
 // Each key in turn is taken away, and each value in turn replaced by values of other types and sizes: never a crash, and without
 // the key always an error. Replacements may be harmless (names), so only removal is held to an answer.
 TEST(PlanTest, SurvivesEveryDamage) {

@@ -74,7 +74,7 @@
  *
  * A step is a launch or a loop over layers (loops do not nest):
  *
- *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, scratch}
+ *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, scratch, cost}
  *   {loop: layers, body: [launch]}
  *   arg: {buffer: n} | {weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states with layers > 0 are
  *   those of the current layer.
@@ -83,6 +83,20 @@
  * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split
  * (0: never cut) except the last. Every task may use `scratch` bytes, 64-byte aligned, uninitialised. A launch starts after all
  * tasks of the one before it have finished.
+ *
+ * cost is optional and decides nothing: what a launch does, for predictions (sm1rt/packing/Cost.h). An object of finite numbers, none
+ * negative and none above 1e15, all of them there:
+ *
+ *   weight_bytes                                   once, however many rows there are
+ *   read_bytes, write_bytes                        of each row
+ *   state_bytes                                    of each segment, reads plus writes
+ *   f32_products, bf16_products, int8_products     multiply-adds of each row in projections, by what is multiplied
+ *   unpack_ops                                     operations that make a loaded weight an operand
+ *   vector_ops, chain_steps                        of each row: f32 operations of elements, and multiply-adds of vectors that wait for
+ *                                                  the one before
+ *   prologue_ops, prologue_steps                   the same of what is computed on the way into projections, by every task again
+ *   projections                                    that share a loop; 0: none
+ *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
  *
  * A program of a GPU target has the same keys, with these differences:
  *

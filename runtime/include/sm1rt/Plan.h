@@ -6,6 +6,7 @@
 #include "sm1rt/Error.h"
 #include "sm1rt/Packing.h"
 #include "sm1rt/packing/Checkpoint.h"
+#include "sm1rt/packing/Cost.h"
 
 #include <cstdint>
 #include <map>
@@ -84,6 +85,9 @@ struct PlanLaunch {
   int64_t threads = 0;   ///< per block; GPU
   int64_t shared = 0;    ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0; ///< GPU; 0: time is not cut
+  std::optional<KernelCost> cost;
+
+  LaunchCuts cuts() const { return {rowSplit, panels, panelSplit}; }
 };
 
 /// A single launch (layers 0, one in body) or a loop over layers.

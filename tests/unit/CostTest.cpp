@@ -1,0 +1,144 @@
+// Predictions against arithmetic done by hand, and the ways in which a prediction must follow its counts.
+#include "sm1rt/packing/Cost.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+using namespace sm1rt;
+
+namespace {
+
+/// One thread of 1 GHz, so that microseconds are thousands of cycles; 10 GB/s from memory.
+CpuRates slowMachine() {
+  CpuRates rates;
+  rates.core = coreOf("x86-64-v4");
+  rates.hertz = 1e9;
+  rates.readBandwidth = 10e9;
+  rates.writeBandwidth = 5e9;
+  rates.sharedBandwidth = 8e9;
+  rates.sharedBytes = 32 << 20;
+  rates.launchSeconds = 0;
+  return rates;
+}
+
+/// A projection of 64 panels by 1024 k in f32: 4 MiB.
+KernelCost projection() {
+  KernelCost cost;
+  cost.weightBytes = 4 << 20;
+  cost.f32Products = 1 << 20;
+  cost.readBytes = cost.writeBytes = 4096;
+  cost.projections = 1;
+  cost.rowTile = 8, cost.panelTile = 2, cost.singleRowPanels = 4;
+  return cost;
+}
+
+constexpr LaunchCuts cuts{128, 64, 4};
+constexpr double manyWeights = 1e9, noWeights = 0;
+
+TEST(CostTest, OneRowIsAsFastAsMemory) {
+  Prediction one = predict(projection(), cuts, slowMachine(), {1, 1, manyWeights});
+  double weights = (4 << 20) / (10e9 * streamFraction(4));
+  EXPECT_NEAR(one.memory, weights, 0.01 * weights);
+  EXPECT_EQ(one.seconds, one.memory);
+  EXPECT_STREQ(one.bound(), "memory");
+}
+
+TEST(CostTest, WeightsThatStayInTheCacheComeFromThere) {
+  Prediction one = predict(projection(), cuts, slowMachine(), {1, 1, noWeights});
+  EXPECT_NEAR(one.memory, (4 << 20) / 8e9, 0.01 * one.memory);
+}
+
+// 256 rows in tiles of 8 x 2: 16 multiply-adds on two ports take 8 cycles, with what loads add.
+TEST(CostTest, ManyRowsAreAsFastAsTheCore) {
+  KernelCost cost = projection();
+  Prediction many = predict(cost, cuts, slowMachine(), {256, 1, manyWeights});
+  double least = 256.0 * (1 << 20) / 32 * 1e-9;
+  EXPECT_GT(many.products, least);
+  EXPECT_LT(many.products, 1.2 * least);
+  EXPECT_STREQ(many.bound(), "products");
+  // Rows by themselves have four chains, of which each waits four cycles.
+  cost.rowTile = 1;
+  EXPECT_GT(predict(cost, cuts, slowMachine(), {256, 1, manyWeights}).products, 1.9 * least);
+}
+
+TEST(CostTest, ThreadsShareWhatCanBeCut) {
+  CpuRates rates = slowMachine();
+  Prediction one = predict(projection(), cuts, rates, {256, 1, manyWeights});
+  rates.threads = 2;
+  Prediction two = predict(projection(), cuts, rates, {256, 1, manyWeights});
+  EXPECT_NEAR(two.products, one.products / 2, 0.01 * one.products);
+  // Eleven blocks of panels keep at most eleven threads busy.
+  rates.threads = 16;
+  LaunchCuts few{0, 44, 4};
+  Prediction sixteen = predict(projection(), few, rates, {256, 1, manyWeights});
+  rates.threads = 11;
+  EXPECT_EQ(sixteen.products, predict(projection(), few, rates, {256, 1, manyWeights}).products);
+  // A kernel of whole rows with one row is one task.
+  KernelCost norm;
+  norm.vectorOps = 4096;
+  EXPECT_EQ(predict(norm, {8, 64, 0}, rates, {1, 1, 0}).elementwise,
+            predict(norm, {8, 64, 0}, slowMachine(), {1, 1, 0}).elementwise);
+}
+
+TEST(CostTest, ChainsWaitAndProloguesAreRepeated) {
+  KernelCost norm;
+  norm.vectorOps = 1600, norm.chainSteps = 100; // 50 cycles of instructions, 400 of waiting
+  LaunchCuts whole{8, 64, 0};
+  EXPECT_NEAR(predict(norm, whole, slowMachine(), {1, 1, 0}).elementwise, 400e-9, 1e-9);
+  KernelCost early;
+  early.prologueSteps = 100;
+  CpuRates rates = slowMachine();
+  rates.threads = 2;
+  // Eight tasks of panels for two threads: each of the eight computes it, four one after the other.
+  EXPECT_NEAR(predict(early, cuts, rates, {1, 1, 0}).elementwise, 4 * 400e-9, 1e-9);
+}
+
+TEST(CostTest, NarrowProductsHaveTheirOwnRate) {
+  KernelCost cost = projection();
+  std::swap(cost.f32Products, cost.bf16Products);
+  CpuRates rates = slowMachine();
+  double asF32 = predict(cost, cuts, rates, {256, 1, noWeights}).products;
+  EXPECT_EQ(asF32, predict(projection(), cuts, rates, {256, 1, noWeights}).products);
+  rates.core.bf16PerCycle = 512;
+  EXPECT_NEAR(predict(cost, cuts, rates, {256, 1, noWeights}).products, 256.0 * (1 << 20) / 256 * 1e-9, 1e-9);
+}
+
+// More work of any kind never takes less time.
+TEST(CostTest, NoCountMakesALaunchFaster) {
+  for (const KernelCostField &field : kernelCostFields()) {
+    if (field.least > 0 || field.count == &KernelCost::projections)
+      continue; // says how, not how much
+    for (double rows : {1.0, 7.0, 256.0}) {
+      KernelCost cost = projection();
+      double before = predict(cost, cuts, slowMachine(), {rows, rows, manyWeights}).seconds;
+      cost.*field.count = 2 * cost.*field.count + 1e6;
+      EXPECT_GE(predict(cost, cuts, slowMachine(), {rows, rows, manyWeights}).seconds, before) << field.key << ", rows " << rows;
+    }
+  }
+}
+
+// A plan comes from a file: whatever its counts are, a prediction is a number.
+TEST(CostTest, ExtremesStayFinite) {
+  for (double count : {0.0, 1.0, kernelCostLimit})
+    for (double rows : {0.0, 1.0, 1e12}) {
+      KernelCost cost;
+      for (const KernelCostField &field : kernelCostFields())
+        cost.*field.count = std::max(count, field.least);
+      double seconds = predict(cost, {0, 1, 0}, slowMachine(), {rows, rows, count}).seconds;
+      EXPECT_TRUE(std::isfinite(seconds) && seconds >= 0) << count << ", rows " << rows;
+    }
+}
+
+TEST(CostTest, MeasuredRatesGiveBackWhatWasMeasured) {
+  CpuRates rates = measuredRates(coreOf("x86-64-v3"), 2, {20e9, 150e9, 600e9});
+  EXPECT_EQ(rates.readBandwidth, 20e9);
+  EXPECT_DOUBLE_EQ(2 * rates.core.lanes * rates.core.fmaPorts * rates.hertz * rates.threads, 150e9);
+  EXPECT_DOUBLE_EQ(2 * rates.core.bf16PerCycle * rates.hertz * rates.threads, 600e9);
+  EXPECT_EQ(rates.core.int8PerCycle, 0);
+  EXPECT_EQ(coreOf("x86-64-v3").lanes, 8);
+  EXPECT_EQ(coreOf("x86-64-v4-amx").lanes, 16);
+}
+
+} // namespace
