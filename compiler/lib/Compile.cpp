@@ -8,6 +8,7 @@
 #include "Driver/Description.h"
 #include "Driver/Diagnostics.h"
 #include "sm1c/Codegen.h"
+#include "sm1c/Cost.h"
 #include "sm1c/Cuda.h"
 #include "sm1c/Package.h"
 #include "sm1c/Stages.h"
@@ -44,7 +45,8 @@ std::vector<std::string> sm1::emitNames() {
   std::vector<std::string> names;
   for (Stage stage : allStages)
     names.push_back(stageName(stage).str());
-  names.insert(llvm::find(names, stageName(Stage::Target)), "cuda"); // made of scheduled kernels
+  for (const char *text : {"cost", "cuda"}) // made of scheduled kernels
+    names.insert(llvm::find(names, stageName(Stage::Target)), text);
   names.insert(names.end(), {"llvm", "asm", "ptx"});
   return names;
 }
@@ -72,6 +74,7 @@ struct TargetJob {
 
   const Target *target;
   std::vector<std::pair<Entry, OwningOpRef<ModuleOp>>> modules; ///< at Stage::Target
+  KernelCosts costs;                                            ///< of a CPU's kernels
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> ir;
@@ -100,6 +103,7 @@ private:
   bool writePackage();
   bool writeText();
 
+  bool keepCosts(TargetJob &job, ModuleOp scheduled);
   bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
   /// The compute of programs for CPUs or GPUs.
   std::string computeOf(bool gpu) const;
@@ -202,6 +206,7 @@ bool Compilation::keepStage(StringRef name, const std::string &label, const std:
       {"fused", {"20-fused", ".mlir"}},
       {"scheduled", {"30-scheduled", ".mlir"}},
       {"target", {"40-target", ".mlir"}},
+      {"cost", {"35-cost", ".txt"}},
       {"cuda", {"35", ".cu"}},
       {"llvm", {"50", ".ll"}},
       {"asm", {"60", ".s"}},
@@ -326,6 +331,14 @@ bool Compilation::reachFused(Variant &variant) {
   return true;
 }
 
+/// Counts the kernels of a CPU; those of a GPU are not modelled.
+bool Compilation::keepCosts(TargetJob &job, ModuleOp scheduled) {
+  if (job.target->isGpu() || endsBefore("cost"))
+    return true;
+  job.costs = costsOf(scheduled);
+  return keepStage("cost", labelOf(job.target, Entry::Both), costTable(scheduled, *job.target));
+}
+
 bool Compilation::reachTarget(TargetJob &job) {
   CudaText cuda(description.name, description.text);
   bool printsCuda = job.target->isGpu() && (wants("cuda") || !request.dumpStages.empty()) && !endsBefore("cuda");
@@ -335,6 +348,8 @@ bool Compilation::reachTarget(TargetJob &job) {
     job.modules.emplace_back(variant.entry, variant.module->clone());
     for (Stage stage : {Stage::Scheduled, Stage::Target}) {
       if (!endsBefore(stageName(stage)) && !runStage(*job.modules.back().second, stage, variant.entry, job.target))
+        return false;
+      if (stage == Stage::Scheduled && !keepCosts(job, *job.modules.back().second))
         return false;
       if (stage == Stage::Scheduled && printsCuda)
         cuda.add(*job.modules.back().second, variant.entry);
@@ -446,7 +461,7 @@ bool Compilation::writePackage() {
   for (TargetJob &job : jobs) {
     SmallVector<EntryModel> models;
     for (auto &[entry, module] : job.modules)
-      models.push_back({entry, *module->getOps<ModelOp>().begin()});
+      models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
     if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code)))
       return false;
     code.push_back({job.target, std::move(job.code)});

@@ -8,6 +8,7 @@
 
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Codegen.h"
+#include "sm1c/Cost.h"
 #include "sm1c/Stages.h"
 #include "sm1c/Target.h"
 
@@ -80,6 +81,7 @@ struct PackedWeight {
 struct EntryModel {
   Entry entry;
   ModelOp model;
+  const KernelCosts *costs; ///< of its kernels, as far as they are known
 };
 
 class PlanBuilder {

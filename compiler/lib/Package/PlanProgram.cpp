@@ -107,8 +107,8 @@ private:
 /// Lists the launches of one model.
 class PlanBuilder::EntryBuilder {
 public:
-  EntryBuilder(ProgramBuilder &program, ModelOp model, const BufferAssignment &assignment, ArrayRef<int64_t> places)
-      : plan(program.plan), code(program.code), model(model), assignment(assignment), places(places) {}
+  EntryBuilder(ProgramBuilder &program, const EntryModel &entry, const BufferAssignment &assignment, ArrayRef<int64_t> places)
+      : plan(program.plan), code(program.code), model(entry.model), costs(*entry.costs), assignment(assignment), places(places) {}
   FailureOr<json::Array> run();
 
 private:
@@ -122,6 +122,7 @@ private:
   PlanBuilder &plan;
   const FlatCode &code;
   ModelOp model;
+  const KernelCosts &costs;
   const BufferAssignment &assignment;
   ArrayRef<int64_t> places;
   /// Block arguments that are states, and results of dispatches that become states.
@@ -181,6 +182,13 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::argument(DispatchOp dispatch,
   return json::Object{{isResult ? "state_out" : "state_in", state->second}};
 }
 
+static json::Object costJson(const sm1rt::KernelCost &cost) {
+  json::Object counts;
+  for (const sm1rt::KernelCostField &field : sm1rt::kernelCostFields())
+    counts[field.key] = cost.*field.count;
+  return counts;
+}
+
 FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   auto kernel = kernelIndex(dispatch);
   if (failed(kernel))
@@ -208,6 +216,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     rowSplit = dispatch.getScheduleAttr().getRowSplit();
     panelSplit = dispatch.getScheduleAttr().getPanelSplit();
   }
+  if (auto cost = costs.find(dispatch.getCallee()); cost != costs.end())
+    launch["cost"] = costJson(cost->second);
   launch["row_split"] = rowSplit;
   launch["panel_split"] = panelSplit;
   return launch;
@@ -309,7 +319,7 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> mo
     auto places = place(entry.model, *assignment);
     if (failed(places) || failed(checkResultRows(entry.model, *assignment)))
       return failure();
-    auto list = EntryBuilder(*this, entry.model, *assignment, *places).run();
+    auto list = EntryBuilder(*this, entry, *assignment, *places).run();
     if (failed(list))
       return failure();
     // On a CPU a step is a prefill of one row per sequence: the same launches.

@@ -1,0 +1,172 @@
+//===- CountKernel.cpp - counts of a kernel's work, from its body ------------------------------------------------===//
+//
+// Follows what KernelToCpu makes of a kernel: what is computed on the way into projections runs once for every task that needs it,
+// what is the same for every row runs once and counts nothing.
+
+#include "../Lowering/TileEvaluator.h"
+#include "../Transforms/KernelMerge.h"
+#include "sm1c/Cost.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace sm1;
+using sm1rt::KernelCost;
+
+//===----------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------===//
+
+/// Issue slots that a division or square root of a vector takes from two ports: 16 cycles of AVX-512 on Intel, 10 on Zen 4.
+static constexpr double divisionOps = 16;
+/// Instructions of expandExp and expandLog1p; tests/unit/CostTest.cpp compares.
+static constexpr double expOps = 23, log1pOps = 37 + divisionOps;
+/// Functions that upstream expands: polynomials of this order.
+static constexpr double otherMathOps = 25;
+/// Adding the halves of 16 partial sums, a square root and two divisions, one after the other, in latencies of a multiply-add.
+static constexpr double normReductionSteps = 18;
+
+double sm1::laneOpsOf(Operation *op) {
+  return TypeSwitch<Operation *, double>(op)
+      .Case<arith::DivFOp, math::SqrtOp, arith::DivSIOp, arith::DivUIOp>([](auto) { return divisionOps; })
+      .Case<math::ExpOp>([](auto) { return expOps; })
+      .Case<math::Log1pOp>([](auto) { return log1pOps; })
+      .Case<math::FmaOp, math::AbsFOp, math::RoundEvenOp, math::FloorOp, math::CeilOp, math::TruncOp, math::CopySignOp>(
+          [](auto) { return 1.0; })
+      .Case<arith::BitcastOp, arith::ConstantOp>([](auto) { return 0.0; })
+      .Case<arith::ExtFOp>([](auto) { return 2.0; })
+      .Default([](Operation *other) { return isa<math::MathDialect>(other->getDialect()) ? otherMathOps : 1.0; });
+}
+
+/// Operations and chains of one evaluation for a row: the body's, or those of a prologue.
+struct Phase {
+  double ops = 0, steps = 0;
+};
+
+static double stepsOfScan(ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm ? 2 : 1; }
+
+static void countOp(Operation *op, int64_t panelsAtOnce, Phase &phase) {
+  if (isa<EmbeddingOp, SplitOp, SelectRowsOp, LinearOp>(op))
+    return;
+  double stride = strideOf(channels(op->getResult(0).getType()));
+  if (isa<RmsNormOp>(op)) {
+    // Squares are summed in one chain per lane, then every value is scaled twice.
+    phase.ops += 3 * stride;
+    phase.steps += stride / panelWidth + normReductionSteps;
+  } else if (auto conv = dyn_cast<Conv1dOp>(op)) {
+    phase.ops += stride * cast<RankedTensorType>(conv.getWeight().getType()).getDimSize(2);
+  } else if (auto scan = dyn_cast<ScanOp>(op)) {
+    phase.ops += stride * (scan.getForm() == ScanForm::ClosedForm ? 5 + divisionOps : 1);
+    phase.steps += stepsOfScan(scan) * stride / panelWidth / panelsAtOnce;
+  } else {
+    phase.ops += stride * laneOpsOf(op);
+  }
+}
+
+/// Operations that differ from row to row and that `roots` need; projections are taken as given, what they multiply is not
+/// followed.
+static llvm::SetVector<Operation *> reachedFrom(ValueRange roots) {
+  llvm::SetVector<Operation *> reached;
+  SmallVector<Value> pending(roots.begin(), roots.end());
+  while (!pending.empty()) {
+    Operation *op = pending.pop_back_val().getDefiningOp();
+    if (op && !isRowInvariant(op) && reached.insert(op) && !isa<LinearOp>(op))
+      llvm::append_range(pending, op->getOperands());
+  }
+  return reached;
+}
+
+static void countElementwise(KernelOp kernel, int64_t panelsAtOnce, KernelCost &cost) {
+  Phase body, prologue;
+  for (Operation *op : reachedFrom(kernel.yielded()))
+    countOp(op, panelsAtOnce, body);
+  llvm::SetVector<Value> multiplied;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>())
+    multiplied.insert(linear.getX());
+  for (Value x : multiplied)
+    for (Operation *op : reachedFrom(x))
+      countOp(op, panelsAtOnce, prologue);
+  cost.vectorOps = body.ops, cost.chainSteps = body.steps;
+  cost.prologueOps = prologue.ops, cost.prologueSteps = prologue.steps;
+}
+
+//===----------------------------------------------------------------------===//
+// Projections
+//===----------------------------------------------------------------------===//
+
+/// Instructions between a vector of weights in memory and f32 operands: a bf16 is widened and shifted, an f16 converted.
+static double unpackOpsOf(Type weight) { return weight.isBF16() ? 2 : weight.isF16() ? 1 : 0; }
+
+static void countProjections(KernelOp kernel, KernelCost &cost) {
+  llvm::MapVector<Value, unsigned> sharing;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
+    auto weight = cast<RankedTensorType>(linear.getWeight().getType());
+    double products = double(weight.getDimSize(0)) * double(weight.getDimSize(1));
+    bool narrow = weight.getElementType().isBF16() && getElementTypeOrSelf(linear.getX().getType()).isBF16();
+    (narrow ? cost.bf16Products : cost.f32Products) += products;
+    cost.unpackOps = std::max(cost.unpackOps, unpackOpsOf(weight.getElementType()));
+    cost.projections = std::max<double>(cost.projections, ++sharing[linear.getX()]);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// Bytes of one row, segment or parameter: all of the buffer but its first dimension where that is dynamic.
+static double bytesOf(MemRefType buffer) {
+  double elements = 1;
+  for (int64_t size : buffer.getShape())
+    elements *= ShapedType::isDynamic(size) ? 1 : size;
+  return elements * buffer.getElementTypeBitWidth() / 8;
+}
+
+/// Adds what the kernel reads through one of its arguments.
+static void countInput(BlockArgument argument, Value operand, KernelCost &cost) {
+  auto param = operand.getDefiningOp<ParamOp>();
+  double bytes = bytesOf(bufferType(argument.getType(), param ? param.getLayout().value_or("panels") : ""));
+  switch (classify(argument.getType())) {
+  case TensorClass::State:
+    cost.stateBytes += bytes;
+    return;
+  case TensorClass::Param: {
+    auto isLookup = [](Operation *user) { return isa<EmbeddingOp>(user); };
+    if (llvm::all_of(argument.getUsers(), isLookup))
+      cost.readBytes += bytes / double(cast<RankedTensorType>(argument.getType()).getDimSize(0));
+    else
+      cost.weightBytes += bytes;
+    return;
+  }
+  default:
+    cost.readBytes += bytes;
+  }
+}
+
+static void countMemory(KernelOp kernel, KernelCost &cost) {
+  for (auto [argument, operand] : llvm::zip(kernel.getBlock().getArguments(), kernel.getInputs()))
+    countInput(argument, operand, cost);
+  for (Type type : kernel.getResultTypes())
+    (classify(type) == TensorClass::State ? cost.stateBytes : cost.writeBytes) += bytesOf(bufferType(type, ""));
+}
+
+KernelCost sm1::costOf(KernelOp kernel) {
+  KernelCost cost;
+  if (ScheduleAttr schedule = kernel.getScheduleAttr()) {
+    cost.rowTile = schedule.getRowTile();
+    cost.panelTile = schedule.getPanelTile();
+    cost.singleRowPanels = schedule.getSingleRowPanels();
+  }
+  countProjections(kernel, cost);
+  countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), cost);
+  countMemory(kernel, cost);
+  return cost;
+}
+
+KernelCosts sm1::costsOf(ModuleOp module) {
+  KernelCosts costs;
+  module.walk([&](KernelOp kernel) { costs[kernel.getKernelName()] = costOf(kernel); });
+  return costs;
+}

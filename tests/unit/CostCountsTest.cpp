@@ -1,0 +1,240 @@
+// Counts of kernels against numbers worked out by hand, and the tiles that follow from facts about cores.
+#include "sm1c/Cost.h"
+
+#include "sm1c/Lowering/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+#include <gtest/gtest.h>
+
+using namespace mlir;
+using namespace sm1;
+using sm1rt::coreOf;
+using sm1rt::KernelCost;
+
+namespace {
+
+class CostCountsTest : public testing::Test {
+protected:
+  CostCountsTest() {
+    DialectRegistry registry;
+    registerAllDialects(registry);
+    registry.insert<Sm1Dialect>();
+    context.appendDialectRegistry(registry);
+  }
+
+  OwningOpRef<ModuleOp> parse(const std::string &text) {
+    auto module = parseSourceString<ModuleOp>(text, &context);
+    EXPECT_TRUE(module);
+    return module;
+  }
+  /// Counts of the only kernel of a model with the input x, 40 channels in three panels, and the state s.
+  KernelCost count(const std::string &params, const std::string &kernel) {
+    auto module = parse("sm1.model @m(%x: tensor<?x?x40xf32> {sm1.name = \"x\"}, %s: tensor<?x40xf32> {sm1.state = \"s\"}) -> "
+                        "(tensor<?x?x40xf32> {sm1.name = \"y\"}, tensor<?x40xf32> {sm1.state = \"s\"}) {" +
+                        params + kernel + "}");
+    KernelCost cost;
+    module->walk([&](KernelOp op) { cost = costOf(op); });
+    return cost;
+  }
+
+  MLIRContext context;
+};
+
+// y = x W^T with W [40, 40] in bf16, three panels of 16 rows: 48 * 40 weights of 2 bytes.
+TEST_F(CostCountsTest, Projection) {
+  KernelCost cost = count(R"(%w = sm1.param "w" {layout = "panels"} : tensor<40x40xbf16>)", R"(
+    %y = sm1.kernel "k" (%a = %x : tensor<?x?x40xf32>, %b = %w : tensor<40x40xbf16>)
+        schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 64, panel_split = 4> -> tensor<?x?x40xf32> {
+      %0 = sm1.linear %a, %b : tensor<?x?x40xf32>, tensor<40x40xbf16>
+      sm1.yield %0 : tensor<?x?x40xf32>
+    }
+    sm1.return %y, %s : tensor<?x?x40xf32>, tensor<?x40xf32>)");
+  EXPECT_EQ(cost.f32Products, 40 * 40);
+  EXPECT_EQ(cost.bf16Products, 0);
+  EXPECT_EQ(cost.weightBytes, 48 * 40 * 2);
+  EXPECT_EQ(cost.readBytes, 48 * 4);
+  EXPECT_EQ(cost.writeBytes, 48 * 4);
+  EXPECT_EQ(cost.unpackOps, 2);
+  EXPECT_EQ(cost.vectorOps + cost.prologueOps + cost.chainSteps + cost.stateBytes, 0);
+  EXPECT_EQ(cost.projections, 1);
+  EXPECT_EQ(cost.rowTile, 8);
+  EXPECT_EQ(cost.panelTile, 2);
+  EXPECT_EQ(cost.singleRowPanels, 4);
+}
+
+// A norm on the way into two projections is a prologue; their gate is the body's. What is the same for every row is free.
+TEST_F(CostCountsTest, PrologueAndBody) {
+  KernelCost cost = count(R"(%w = sm1.param "w" : tensor<40x40xf32>
+                             %v = sm1.param "v" : tensor<40x40xf32>
+                             %n = sm1.param "n" {layout = "channels"} : tensor<40xf32>)",
+                          R"(
+    %y = sm1.kernel "k" (%a = %x : tensor<?x?x40xf32>, %b = %w : tensor<40x40xf32>, %c = %v : tensor<40x40xf32>, %d = %n : tensor<40xf32>)
+        -> tensor<?x?x40xf32> {
+      %0 = sm1.rms_norm %a, %d eps 1.0e-6 : tensor<?x?x40xf32>
+      %1 = sm1.linear %0, %b : tensor<?x?x40xf32>, tensor<40x40xf32>
+      %2 = sm1.linear %0, %c : tensor<?x?x40xf32>, tensor<40x40xf32>
+      %3 = math.exp %d : tensor<40xf32>
+      %4 = sm1.broadcast %3 : tensor<40xf32> to tensor<?x?x40xf32>
+      %5 = arith.mulf %1, %4 : tensor<?x?x40xf32>
+      %6 = arith.mulf %5, %2 : tensor<?x?x40xf32>
+      sm1.yield %6 : tensor<?x?x40xf32>
+    }
+    sm1.return %y, %s : tensor<?x?x40xf32>, tensor<?x40xf32>)");
+  EXPECT_EQ(cost.f32Products, 2 * 40 * 40);
+  EXPECT_EQ(cost.projections, 2);
+  EXPECT_EQ(cost.weightBytes, 2 * 48 * 40 * 4 + 48 * 4);
+  EXPECT_EQ(cost.vectorOps, 2 * 48);
+  EXPECT_EQ(cost.prologueOps, 3 * 48);
+  EXPECT_GT(cost.prologueSteps, 3);
+  EXPECT_EQ(cost.chainSteps, 0);
+  EXPECT_EQ(cost.readBytes, 48 * 4);
+}
+
+// A state is read and written once for each segment.
+TEST_F(CostCountsTest, ScanAndStates) {
+  KernelCost cost = count("", R"(
+    %y, %l = sm1.kernel "k" (%a = %x : tensor<?x?x40xf32>, %b = %s : tensor<?x40xf32>) -> (tensor<?x?x40xf32>, tensor<?x40xf32>) {
+      %h, %last = sm1.scan %a, %a init %b : tensor<?x?x40xf32>
+      %e = math.exp %h : tensor<?x?x40xf32>
+      sm1.yield %e, %last : tensor<?x?x40xf32>, tensor<?x40xf32>
+    }
+    sm1.return %y, %l : tensor<?x?x40xf32>, tensor<?x40xf32>)");
+  EXPECT_EQ(cost.stateBytes, 2 * 48 * 4);
+  EXPECT_EQ(cost.weightBytes, 0);
+  EXPECT_EQ(cost.chainSteps, 3);
+  math::ExpOp exp;
+  OpBuilder builder(&context);
+  context.loadDialect<math::MathDialect, arith::ArithDialect>();
+  auto one = arith::ConstantOp::create(builder, builder.getUnknownLoc(), builder.getF32FloatAttr(1));
+  exp = math::ExpOp::create(builder, builder.getUnknownLoc(), one);
+  EXPECT_EQ(cost.vectorOps, 48 * (1 + laneOpsOf(exp)));
+  exp.erase();
+  one.erase();
+}
+
+// A row of a table is looked up, the rest of it is not read.
+TEST_F(CostCountsTest, LookUp) {
+  auto module = parse(R"(sm1.model @m(%t: tensor<?x?xi32> {sm1.name = "t"}) -> (tensor<?x?x40xf32> {sm1.name = "y"}) {
+    %w = sm1.param "w" {layout = "rows"} : tensor<99x40xf32>
+    %y = sm1.kernel "k" (%a = %t : tensor<?x?xi32>, %b = %w : tensor<99x40xf32>) -> tensor<?x?x40xf32> {
+      %0 = sm1.embedding %a, %b : tensor<?x?xi32>, tensor<99x40xf32>
+      sm1.yield %0 : tensor<?x?x40xf32>
+    }
+    sm1.return %y : tensor<?x?x40xf32>
+  })");
+  KernelCost cost = costsOf(*module).lookup("k");
+  EXPECT_EQ(cost.weightBytes, 0);
+  EXPECT_EQ(cost.readBytes, 4 + 48 * 4);
+  EXPECT_EQ(cost.writeBytes, 48 * 4);
+}
+
+/// Operations that the expansion of one function has on a vector, constants and changes of type left out. A comparison whose only
+/// use is a choice of one of what it compares is one instruction with it.
+template <typename Op> double expandedOps(MLIRContext &context, double division) {
+  context.loadDialect<math::MathDialect, arith::ArithDialect, func::FuncDialect>();
+  OpBuilder builder(&context);
+  Location loc = builder.getUnknownLoc();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(builder, loc);
+  builder.setInsertionPointToEnd(module->getBody());
+  auto type = VectorType::get({16}, builder.getF32Type());
+  auto function = func::FuncOp::create(builder, loc, "f", builder.getFunctionType({type}, {type}));
+  builder.setInsertionPointToEnd(function.addEntryBlock());
+  Value result = Op::create(builder, loc, function.getArgument(0));
+  func::ReturnOp::create(builder, loc, result);
+  PassManager passes(&context);
+  passes.addPass(createExpandMath());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  EXPECT_TRUE(succeeded(passes.run(*module)));
+  double ops = 0;
+  function.walk([&](Operation *op) {
+    if (isa<arith::ConstantOp, arith::BitcastOp, func::FuncOp, func::ReturnOp>(op))
+      return;
+    ops += isa<arith::DivFOp>(op) ? division : 1;
+    auto select = dyn_cast<arith::SelectOp>(op);
+    auto compare = select ? select.getCondition().template getDefiningOp<arith::CmpFOp>() : nullptr;
+    if (compare && llvm::is_contained(compare->getOperands(), select.getTrueValue()) &&
+        llvm::is_contained(compare->getOperands(), select.getFalseValue()))
+      --ops;
+  });
+  return ops;
+}
+
+template <typename Op> double countedOps(MLIRContext &context) {
+  context.loadDialect<math::MathDialect, arith::ArithDialect>();
+  OpBuilder builder(&context);
+  auto one = arith::ConstantOp::create(builder, builder.getUnknownLoc(), builder.getF32FloatAttr(1));
+  auto two = Op::create(builder, builder.getUnknownLoc(), one);
+  double ops = laneOpsOf(two);
+  two.erase();
+  one.erase();
+  return ops;
+}
+
+// Whoever changes an expansion changes its weight in CountKernel.cpp with it.
+TEST_F(CostCountsTest, WeightsAreThoseOfTheExpansions) {
+  double division = countedOps<math::SqrtOp>(context);
+  double exp = expandedOps<math::ExpOp>(context, division), log1p = expandedOps<math::Log1pOp>(context, division);
+  EXPECT_NEAR(countedOps<math::ExpOp>(context), exp, 0.15 * exp);
+  EXPECT_NEAR(countedOps<math::Log1pOp>(context), log1p, 0.15 * log1p);
+}
+
+//===----------------------------------------------------------------------===//
+// Choices
+//===----------------------------------------------------------------------===//
+
+TileShape chosen(const char *target, int64_t projections, int64_t rows = 256, int64_t panels = 88) {
+  TileProblem problem;
+  problem.projections = projections, problem.rows = rows, problem.panels = panels;
+  return chooseTile(coreOf(target), problem);
+}
+
+TEST(ChooseTileTest, FirstOfTheCheapest) {
+  EXPECT_EQ(pickBest(std::vector<int>{3, -2, 1, 2, -1}, [](int value) { return value * value; }), 1);
+}
+
+// Sums fill the registers that operands leave; rows that a pass or a batch has in multiples are worth more than one row more.
+TEST(ChooseTileTest, FillsTheRegisters) {
+  EXPECT_EQ(chosen("x86-64-v4", 1), (TileShape{8, 3}));
+  EXPECT_EQ(chosen("x86-64-v4", 3), (TileShape{8, 1}));
+  EXPECT_EQ(chosen("x86-64-v3", 1), (TileShape{6, 1}));
+}
+
+TEST(ChooseTileTest, CandidatesFit) {
+  for (const char *target : {"x86-64-v3", "x86-64-v4"})
+    for (int64_t projections : {1, 2, 3, 5}) {
+      TileProblem problem;
+      problem.projections = projections;
+      for (TileShape shape : candidateTiles(coreOf(target), problem)) {
+        double vectors = double(shape.panels * projections) * coreOf(target).registersPerPanel();
+        EXPECT_LE(double(shape.rows) * vectors + std::min(vectors, double(shape.rows)) + 1, coreOf(target).registers);
+      }
+      TileShape shape = chooseTile(coreOf(target), problem);
+      EXPECT_GE(double(shape.rows * shape.panels * projections) * coreOf(target).registersPerPanel(), 8)
+          << "fewer chains than latency times ports";
+    }
+}
+
+TEST(ChooseTileTest, SixteenProjectionsFitNoTile) {
+  TileProblem problem;
+  problem.projections = 16;
+  EXPECT_EQ(candidateTiles(coreOf("x86-64-v3"), problem), (std::vector<TileShape>{{1, 1}}));
+}
+
+// One stream of weights loses a third of the bandwidth; prefetching the next group doubles the streams.
+TEST(ChooseTileTest, EnoughStreams) {
+  TileProblem problem;
+  sm1rt::CoreFacts core = coreOf("x86-64-v4");
+  EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, /*ahead=*/false), 8);
+  EXPECT_EQ(chooseSingleRowPanels(core, problem, 3, false), 9);
+  problem.projections = 3;
+  EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, false), 3);
+}
+
+} // namespace
