@@ -59,29 +59,39 @@ __device__ inline float fma(float a, float b, float c) { return __fmaf_rn(a, b, 
 __device__ inline float abs(float x) { return fabsf(x); }
 __device__ inline float sqrt(float x) { return __fsqrt_rn(x); }
 
-/// 2^n for -126 <= n <= 127.
-__device__ inline float powerOfTwo(int n) { return __int_as_float((n + 127) << 23); }
-
 /// At most 1 ulp off; overflows to infinity, underflows over the denormals to 0, keeps NaN.
 __device__ inline float exp(float x) {
-  x = x > 90.0f ? 90.0f : x;
+  x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
-  const float n = rintf(__fmul_rn(x, 1.44269504f));
-  float r = fma(n, -0.693359375f, x);
-  r = fma(n, 2.12194440e-4f, r);
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  p = fma(p, r, 5.0000001201e-1f);
-  const float y = __fadd_rn(fma(p, __fmul_rn(r, r), r), 1.0f);
-  const int whole = __float2int_rz(n), half = whole >> 1; // 2^n itself may leave the range of normal numbers
-  return __fmul_rn(__fmul_rn(y, powerOfTwo(half)), powerOfTwo(whole - half));
+  const float large = 12583038.0f; // so large a number has no fraction: its last bits are the integer n + 126
+  const float shifted = fma(x, 1.44269504f, large), n = __fsub_rn(shifted, large);
+  float r = fma(n, -0.693147182f, x);
+  r = fma(n, 1.90465421e-9f, r);
+  float y = 2 * 1.3840398751e-3f; // twice exp(r), because 2^128 is no number but 2^127 is
+  y = fma(y, r, 2 * 8.3693489432e-3f);
+  y = fma(y, r, 2 * 4.1668083519e-2f);
+  y = fma(y, r, 2 * 1.6666515172e-1f);
+  y = fma(y, r, 2 * 4.9999994040e-1f);
+  y = fma(y, r, 2.0f);
+  y = fma(y, r, 2.0f);
+  const int whole = __float_as_int(shifted) << 23, half = (__float_as_int(shifted) >> 1) << 23;
+  y = __fmul_rn(y, __int_as_float(half + (64 << 23))); // 2^(n - 1) itself may leave the range of normal numbers
+  return __fmul_rn(y, __int_as_float(whole - half + (63 << 23)));
 }
 
 /// At most 1.5 ulp off; -inf at -1, NaN below, inf at inf.
 __device__ inline float log1p(float x) {
+  if (x >= 0.0f && x <= 1.0f) {
+    float p = 5.3654224612e-3f;
+    p = fma(p, x, -3.0068300664e-2f);
+    p = fma(p, x, 7.9208828509e-2f);
+    p = fma(p, x, -1.3754187524e-1f);
+    p = fma(p, x, 1.9153848290e-1f);
+    p = fma(p, x, -2.4857217073e-1f);
+    p = fma(p, x, 3.3321329951e-1f);
+    p = fma(p, x, -4.9999648333e-1f);
+    return fma(__fmul_rn(x, x), p, x);
+  }
   const float u = __fadd_rn(1.0f, x), lost = __fsub_rn(x, __fsub_rn(u, 1.0f));
   // In units of the exponent, so that the mantissa is in [sqrt(1/2), sqrt(2)).
   const int k = ((__float_as_int(u) + (0x3f800000 - 0x3f3504f3)) >> 23) - 127;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""exp and log1p as sm1c writes them, against float64, in units in the last place of f32, and at the values where they end.
+"""exp and log1p as sm1c writes them, against float64, in units in the last place of f32, and at the values where they end; and the
+shorter forms that it takes where their users cannot tell, which have the same bits.
 
   math_functions.py --bin DIR --work DIR [--device NAME]
 
@@ -13,10 +14,33 @@ from harness import Report, device_parser, programs_of
 
 SPEC = """
 sm1.model @functions(%x: tensor<?x?x16xf32> {sm1.name = "x"})
-    -> (tensor<?x?x16xf32> {sm1.name = "exp"}, tensor<?x?x16xf32> {sm1.name = "log1p"}) {
+    -> (tensor<?x?x16xf32> {sm1.name = "exp"}, tensor<?x?x16xf32> {sm1.name = "log1p"}, tensor<?x?x16xf32> {sm1.name = "sigmoid"},
+        tensor<?x?x16xf32> {sm1.name = "decay"}, tensor<?x?x16xf32> {sm1.name = "softplus"}) {
   %e = math.exp %x : tensor<?x?x16xf32>
   %l = math.log1p %x : tensor<?x?x16xf32>
-  sm1.return %e, %l : tensor<?x?x16xf32>, tensor<?x?x16xf32>
+
+  // Whether an exp is tiny is nothing to these sums and maxima; of two the argument is negative, and log1p has one in [0, 1].
+  %one_f = arith.constant 1.0 : f32
+  %one = sm1.broadcast %one_f : f32 to tensor<?x?x16xf32>
+  %zero_f = arith.constant 0.0 : f32
+  %zero = sm1.broadcast %zero_f : f32 to tensor<?x?x16xf32>
+  %least_f = arith.constant 1.0e-6 : f32
+  %least = sm1.broadcast %least_f : f32 to tensor<?x?x16xf32>
+  %x_neg = arith.negf %x : tensor<?x?x16xf32>
+  %x_exp = math.exp %x_neg : tensor<?x?x16xf32>
+  %den = arith.addf %one, %x_exp : tensor<?x?x16xf32>
+  %sigmoid = arith.divf %one, %den : tensor<?x?x16xf32>
+  %abs = math.absf %x : tensor<?x?x16xf32>
+  %abs_neg = arith.negf %abs : tensor<?x?x16xf32>
+  %decay_exp = math.exp %abs_neg : tensor<?x?x16xf32>
+  %decay = arith.maximumf %decay_exp, %least : tensor<?x?x16xf32>
+  %soft_exp = math.exp %abs_neg : tensor<?x?x16xf32>
+  %soft_log = math.log1p %soft_exp : tensor<?x?x16xf32>
+  %pos = arith.maximumf %x, %zero : tensor<?x?x16xf32>
+  %sum = arith.addf %pos, %soft_log : tensor<?x?x16xf32>
+  %softplus = arith.maximumf %sum, %least : tensor<?x?x16xf32>
+  sm1.return %e, %l, %sigmoid, %decay, %softplus : tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>,
+      tensor<?x?x16xf32>
 }
 """
 INF, NAN = np.inf, np.nan
@@ -38,7 +62,17 @@ def run(programs, package, values, options):
     padded = np.zeros(-(-len(values) // 16) * 16, np.float32)
     padded[: len(values)] = values
     got = programs.call(package, "prefill", {"x": padded.reshape(1, -1, 16)}, *options)
-    return {name: got[name].reshape(-1)[: len(values)] for name in ULPS}
+    return {name: value.reshape(-1)[: len(values)] for name, value in got.items()}
+
+
+def composed(programs, package, x, options):
+    """sigmoid, decay and softplus from exp and log1p on their own, every operation rounded to f32."""
+    one, least = np.float32(1), np.float32(1e-6)
+    with np.errstate(all="ignore"):
+        small = run(programs, package, -np.abs(x), options)["exp"]
+        log = run(programs, package, small, options)["log1p"]
+        return {"sigmoid": one / (one + run(programs, package, -x, options)["exp"]), "decay": np.maximum(small, least),
+                "softplus": np.maximum(np.maximum(x, np.float32(0)) + log, least)}
 
 
 def worst_ulps(got, exact):
@@ -69,8 +103,10 @@ def main():
         for name, at, value in ENDS:
             is_right = np.array_equal(run(programs, package, [at], options)[name], np.array([value], np.float32), equal_nan=True)
             report.check(is_right, f"{name}({at}) on {variant} is not {value}")
+        for name, value in composed(programs, package, x, options).items():
+            report.check(np.array_equal(got[name], value, equal_nan=True), f"{name} {variant}: other bits than of its parts")
         # What a machine writes for no number is its own affair.
-        for name in ULPS:
+        for name in got:
             report.check(np.array_equal(got[name], first[name], equal_nan=True), f"{name} {variant}: other bits than on the CPU")
     return report.finish()
 

@@ -43,6 +43,11 @@ def ExpandMath : Pass<"sm1-expand-math"> {
   let description = [{
     The functions that models use most are written here, with their error stated at the code and tested against float64; the rest is left
     to upstream's approximations. The same operations on every target, so the same bits.
+
+    Where what surrounds an exp or log1p makes some of its operations needless, they are left out: an argument that cannot be positive does
+    not overflow, a result that a sum or maximum swallows where it is tiny needs no denormals (1 + exp(x), max(exp(x), 1e-6)), and log1p of
+    an exp that is at most 1 needs no reduction of its range. None of this changes a bit of what is made of the results, so nobody else,
+    CUDA C++ with the whole formulas for one, has to know. Neighbouring operations of one kind are computed step by step side by side.
     Expects:  math on vectors or scalars of f32.
     Leaves:   no math.exp, math.log1p, math.tanh.
     Numerics: at most 1 ulp for exp, 1.5 ulp for log1p.
