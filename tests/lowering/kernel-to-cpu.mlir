@@ -84,14 +84,12 @@ sm1.model @m(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm
 
 !s = tensor<?x?x20xf32>
 
-// A scan takes h from init in the first row of its segment and from scratch after that; last is stored in the segment's last row.
+// A scan takes h from init in the first row of its segment and from scratch after that; last is stored in the segment's last row. Rows
+// are outside, and what the next row needs is fetched.
 // CHECK-LABEL: func.func @recurrence
 // CHECK-SAME: (%[[A:[a-z0-9]+]]: memref<?x32xf32>, %[[B:[a-z0-9]+]]: memref<?x32xf32>, %[[H0:[a-z0-9]+]]: memref<?x32xf32>, %[[H:[a-z0-9]+]]: memref<?x32xf32>, %[[LAST:[a-z0-9]+]]: memref<?x32xf32>, %[[ROWSEGMENT:[a-z0-9]+]]: memref<?xi32>, %[[SEGMENTSTART:[a-z0-9]+]]: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
-// CHECK: scf.for %[[PANEL:.*]] = %[[PANELBEGIN]] to %[[PANELEND]] step %c1
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[ROWEND]] step %c1
-// CHECK: %[[OWN:.*]] = arith.subi %[[PANEL]], %[[PANELBEGIN]]
-// CHECK: %[[PLACE:.*]] = arith.muli %[[OWN]], %c16
-// CHECK: %[[CARRIED:.*]] = vector.load %[[SCRATCH]][%[[PLACE]]]
+// CHECK: scf.for %[[PANEL:.*]] = %[[PANELBEGIN]] to %[[PANELEND]] step %c1
 // CHECK: %[[I:.*]] = memref.load %[[ROWSEGMENT]][%[[ROW]]]
 // CHECK: %[[SEGMENT:.*]] = arith.index_cast %[[I]]
 // CHECK: %[[I:.*]] = memref.load %[[SEGMENTSTART]][%[[SEGMENT]]]
@@ -102,15 +100,22 @@ sm1.model @m(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm
 // CHECK: %[[ISSTART:.*]] = arith.cmpi eq, %[[ROW]], %[[START]]
 // CHECK: %[[AFTER:.*]] = arith.addi %[[ROW]], %c1
 // CHECK: %[[ISLAST:.*]] = arith.cmpi eq, %[[AFTER]], %[[END]]
+// CHECK: %[[BEFORE:.*]] = scf.if %[[ISSTART]]
 // CHECK: %[[INIT:.*]] = vector.load %[[H0]][%[[SEGMENT]],
+// CHECK-NEXT: scf.yield %[[INIT]]
+// CHECK: %[[OWN:.*]] = arith.subi %[[PANEL]], %[[PANELBEGIN]]
+// CHECK: %[[PLACE:.*]] = arith.muli %[[OWN]], %c16
+// CHECK: %[[CARRIED:.*]] = vector.load %[[SCRATCH]][%[[PLACE]]]
+// CHECK-NEXT: scf.yield %[[CARRIED]]
+// CHECK: memref.prefetch %[[A]][%[[AFTER]], %{{.*}}], read, locality<2>, data
 // CHECK: %[[DECAY:.*]] = vector.load %[[A]][%[[ROW]],
 // CHECK: %[[INPUT:.*]] = vector.load %[[B]][%[[ROW]],
-// CHECK: %[[BEFORE:.*]] = arith.select %[[ISSTART]], %[[INIT]], %[[CARRIED]]
 // CHECK: %[[NOW:.*]] = vector.fma %[[DECAY]], %[[BEFORE]], %[[INPUT]]
 // CHECK: scf.if %[[ISLAST]] {
 // CHECK-NEXT: vector.store %[[NOW]], %[[LAST]][%[[SEGMENT]],
-// CHECK: vector.store %[[NOW]], %[[SCRATCH]][%[[PLACE]]]
-// CHECK: vector.store %[[NOW]], %[[H]][%[[ROW]],
+// CHECK: vector.store %[[NOW]], %[[SCRATCH]][
+// CHECK: memref.prefetch %[[H]][%{{.*}}], write, locality<2>, data
+// CHECK-NEXT: vector.store %[[NOW]], %[[H]][%[[ROW]],
 // CHECK: return
 // Two panels carry 16 f32 each.
 // CHECK: sm1.dispatch @recurrence({{.*}}) panels 2 scratch 128
@@ -132,15 +137,17 @@ sm1.model @m(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h: tensor<?x20xf
 // CHECK-LABEL: func.func @closed
 // CHECK-DAG: %[[ONE:.*]] = arith.constant dense<1.000000e+00>
 // CHECK-DAG: %[[FLOOR:.*]] = arith.constant dense<9.99999997E-7>
+// CHECK-DAG: %[[ZERO:.*]] = arith.constant dense<0.000000e+00>
+// CHECK: %[[ISSTART:.*]] = arith.cmpi eq
+// CHECK: %[[BEFORE:.*]]:2 = scf.if %[[ISSTART]]
+// CHECK-NEXT: scf.yield %[[ONE]], %[[ZERO]]
 // CHECK: %[[PRODUCT:.*]] = vector.load %[[SCRATCH:.*]][%{{.*}}] : memref<?xf32>
 // CHECK: %[[SUM:.*]] = vector.load %[[SCRATCH]][%{{.*}}] : memref<?xf32>
-// CHECK: %[[ISSTART:.*]] = arith.cmpi eq
-// CHECK: arith.select %[[ISSTART]], %[[ONE]], %[[PRODUCT]]
-// CHECK: %[[L:.*]] = arith.mulf
+// CHECK-NEXT: scf.yield %[[PRODUCT]], %[[SUM]]
+// CHECK: %[[L:.*]] = arith.mulf %[[BEFORE]]#0,
 // CHECK: %[[D:.*]] = arith.maximumf %[[L]], %[[FLOOR]]
 // CHECK: arith.divf %{{.*}}, %[[D]]
-// CHECK: arith.select %[[ISSTART]], %{{.*}}, %[[SUM]]
-// CHECK: arith.addf
+// CHECK: arith.addf %[[BEFORE]]#1,
 // CHECK: arith.mulf %[[L]]
 // CHECK: sm1.dispatch @closed({{.*}}) panels 1 scratch 128
 sm1.model @m(%a: tensor<?x?x8xf32> {sm1.name = "a"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
@@ -160,32 +167,38 @@ sm1.model @m(%a: tensor<?x?x8xf32> {sm1.name = "a"}) -> (tensor<?x?x8xf32> {sm1.
 !s = tensor<?x?x20xf32>
 !t = tensor<?x20x2xf32>
 
-// A convolution of three taps: earlier rows come from the run or, before the segment's start, from the taps it came with. Weights and
-// taps have their channels last. The newest two rows are stored in the segment's last row.
+// A convolution of three taps: earlier rows come from the run or, before the segment's start, from the taps it came with; one question
+// answers for all of them where all are in the run. Weights and taps have their channels last. The newest two rows are stored in the
+// segment's last row.
 // CHECK-LABEL: func.func @convolution
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[W:[a-z0-9]+]]: memref<3x32xf32>, %[[BIAS:[a-z0-9]+]]: memref<32xf32>, %[[TAPS:[a-z0-9]+]]: memref<?x2x32xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>, %[[LAST:[a-z0-9]+]]: memref<?x2x32xf32>,
 // CHECK: %[[ISLAST:.*]] = arith.cmpi eq
 // CHECK: %[[R0:.*]] = arith.subi %[[ROW:.*]], %c2
 // CHECK: %[[INSIDE:.*]] = arith.cmpi sge, %[[R0]], %[[START:.*]] : index
-// CHECK: %[[V0:.*]] = scf.if %[[INSIDE]]
+// CHECK: %[[V:.*]]:2 = scf.if %[[INSIDE]]
+// CHECK: vector.load %[[X]][%[[R0]],
+// CHECK: %[[R1:.*]] = arith.subi %[[ROW]], %c1
+// CHECK: vector.load %[[X]][%[[R1]],
+// CHECK: } else {
+// CHECK: %[[OLD0:.*]] = scf.if %[[INSIDE]]
 // CHECK: vector.load %[[X]][%[[R0]],
 // CHECK: } else {
 // CHECK: %[[AGE:.*]] = arith.subi %[[R0]], %[[START]]
 // CHECK: %[[TAP:.*]] = arith.addi %[[AGE]], %c2
 // CHECK: vector.load %[[TAPS]][%{{.*}}, %[[TAP]],
-// CHECK: %[[R1:.*]] = arith.subi %[[ROW]], %c1
-// CHECK: %[[V1:.*]] = scf.if
+// CHECK: %[[OLD1:.*]] = scf.if
+// CHECK: scf.yield %[[OLD0]], %[[OLD1]]
 // CHECK: %[[V2:.*]] = vector.load %[[X]][%[[ROW]],
 // CHECK: %[[S:.*]] = vector.load %[[BIAS]]
 // CHECK: %[[W0:.*]] = vector.load %[[W]][%c0,
-// CHECK: %[[S0:.*]] = vector.fma %[[W0]], %[[V0]], %[[S]]
+// CHECK: %[[S0:.*]] = vector.fma %[[W0]], %[[V]]#0, %[[S]]
 // CHECK: %[[W1:.*]] = vector.load %[[W]][%c1,
-// CHECK: %[[S1:.*]] = vector.fma %[[W1]], %[[V1]], %[[S0]]
+// CHECK: %[[S1:.*]] = vector.fma %[[W1]], %[[V]]#1, %[[S0]]
 // CHECK: %[[W2:.*]] = vector.load %[[W]][%c2,
 // CHECK: %[[S2:.*]] = vector.fma %[[W2]], %[[V2]], %[[S1]]
 // CHECK: scf.if %[[ISLAST]] {
-// CHECK-NEXT: vector.store %[[V1]], %[[LAST]][%{{.*}}, %c0,
-// CHECK-NEXT: vector.store %[[V2]], %[[LAST]][%{{.*}}, %c1,
+// CHECK-NEXT: vector.store %[[V]]#1, %[[LAST]][%{{.*}}, %c0,
+// CHECK: vector.store %[[V2]], %[[LAST]][%{{.*}}, %c1,
 // CHECK: vector.store %[[S2]], %[[Y]][%[[ROW]],
 sm1.model @m(%x: !s {sm1.name = "x"}, %t: !t {sm1.state = "c"}) -> (!s {sm1.name = "y"}, !t {sm1.state = "c"}) {
   %w = sm1.param "w" {layout = "channels"} : tensor<20x1x3xf32>
@@ -338,4 +351,71 @@ sm1.model @m(%t: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x15xf32> {
     sm1.yield %k : tensor<?x?x15xf32>
   }
   sm1.return %y : tensor<?x?x15xf32>
+}
+
+// -----
+
+!s = tensor<?x?x100xf32>
+!p = tensor<100xf32>
+
+// What is computed from parameters alone is computed once per panel of the task, and waits in scratch for the loop over rows.
+// CHECK-LABEL: func.func @invariant
+// CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x112xf32>, %[[P:[a-z0-9]+]]: memref<112xf32>, %[[Y:[a-z0-9]+]]: memref<?x112xf32>,
+// CHECK: scf.for %{{.*}} = %[[PANELBEGIN:.*]] to %[[PANELEND:.*]] step %c1
+// CHECK: vector.load %[[P]]
+// CHECK: %[[E:.*]] = math.exp
+// CHECK: vector.store %[[E]], %[[SCRATCH:.*]][
+// CHECK: scf.for %[[ROW:.*]] =
+// CHECK: scf.for %{{.*}} = %[[PANELBEGIN]] to %{{.*}} step %c4
+// CHECK-NOT: math.exp
+// CHECK-COUNT-4: vector.load %[[SCRATCH]]
+// CHECK-NOT: math.exp
+// CHECK-COUNT-4: vector.store %{{.*}}, %[[Y]]
+// CHECK: scf.for %{{.*}} = %{{.*}} to %[[PANELEND]] step %c1
+// CHECK: sm1.dispatch @invariant({{.*}}) panels 7 scratch 448
+sm1.model @m(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %p = sm1.param "p" {layout = "channels"} : !p
+  %r = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "invariant" (%x0 = %x : !s, %p0 = %p : !p)
+        schedule<row_tile = 1, panel_tile = 4, single_row_panels = 4, row_split = 16, panel_split = 4> -> !s {
+      %e = math.exp %p0 : !p
+      %b = sm1.broadcast %e : !p to !s
+      %m = arith.mulf %x0, %b : !s
+      sm1.yield %m : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x150xf32>
+
+// A row is walked four panels at a time, squares still added panel by panel; what fills no four panels comes last, with its padding.
+// CHECK-LABEL: func.func @groups
+// CHECK: %[[WHOLE:.*]] = scf.for %{{.*}} = %c0 to %c8 step %c4 iter_args(%[[SUM:.*]] =
+// CHECK-NOT: vector.create_mask
+// CHECK: %[[S0:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[SUM]]
+// CHECK: %[[S1:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[S0]]
+// CHECK: %[[S2:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[S1]]
+// CHECK: %[[S3:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[S2]]
+// CHECK-NEXT: scf.yield %[[S3]]
+// CHECK: scf.for %{{.*}} = %c8 to %c10 step %c1 iter_args(%{{.*}} = %[[WHOLE]])
+// CHECK: vector.create_mask
+// CHECK: math.sqrt
+// CHECK: scf.for %{{.*}} = %c0 to %c8 step %c4
+// CHECK-COUNT-4: vector.store
+// CHECK: scf.for %{{.*}} = %c8 to %c10 step %c1
+sm1.model @m(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %n = sm1.param "n" {layout = "channels"} : tensor<150xf32>
+  %r = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "groups" (%x0 = %x : !s, %n0 = %n : tensor<150xf32>)
+        schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 8, panel_split = 0> -> !s {
+      %p = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+      sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %r : !s
 }

@@ -1,7 +1,8 @@
 //===- KernelToCpu.cpp - kernels to functions over vectors and loops ---------------------------------------------===//
 //
-// Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, for all others; and in
-// front of projections, if something is computed on the way into them, a pass that fills scratch rows.
+// Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, panels outside, for those with
+// projections, and rows outside for all others; and in front of projections, if something is computed on the way into them, a pass that
+// fills scratch rows.
 
 #include "../Transforms/KernelMerge.h"
 #include "MatrixTiles.h"
@@ -53,14 +54,19 @@ private:
   void buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value row, Value panel);
   void buildPart(const Part &part);
   void buildRowsOf(const Part &part, Value panel, int64_t panels);
+  void buildStreams();
+  void buildInvariants();
   void buildTile(Tile tile);
-  /// Evaluates `ops` for all panels of one row, and calls `done` for each panel with everything known. A norm among them takes two walks
-  /// over the row; `beforeNorm` is called in the first, with what its input needs known.
+  /// Evaluates `ops` for all panels of one row, and calls `done` for each group of panels with everything known. A norm among them takes
+  /// two walks over the row; `beforeNorm` is called in the first, with what its input needs known.
   void buildRow(ArrayRef<Operation *> ops, Value row, int64_t width, RowBody beforeNorm, RowBody done);
+  Value buildSquares(ArrayRef<Operation *> earlier, RmsNormOp norm, Value row, int64_t width, RowBody beforeNorm);
+  Value walkRow(int64_t width, Value carried, llvm::function_ref<Value(Value panel, int64_t panels, Value carried)> body);
   Value inverseRms(RmsNormOp norm, Value squares);
   void storeResults(TileEvaluator &evaluator);
 
   Value constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
+  Value indexOf(ScratchRegion region, Value panel, int64_t n);
   void loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body);
 
   OpBuilder &builder;
@@ -69,6 +75,8 @@ private:
   KernelBuffers buffers;
   SmallVector<Operation *> mainOps;
   SmallVector<Value> prologues;
+  /// What is computed from parameters alone, by panel of the task; loops over rows read it.
+  SmallVector<std::pair<Value, ScratchRegion>> invariants;
   ScratchRegion normRow, quantisedRow, matrixSums;
   int64_t scratchFloats = 0;
 };
@@ -108,8 +116,10 @@ func::FuncOp KernelFunction::build() {
     buildPrologue(x);
   if (contentsOf(kernel).hasRowNorm)
     buildWholeRows();
-  else
+  else if (contentsOf(kernel).linears)
     buildTiles();
+  else
+    buildStreams();
   func::ReturnOp::create(builder, loc);
   return function;
 }
@@ -152,6 +162,12 @@ void KernelFunction::planPrologue(Value x) {
   prologues.push_back(x);
 }
 
+/// Where panel `panel` + n of the kernel is in a region with 16 floats a panel.
+Value KernelFunction::indexOf(ScratchRegion region, Value panel, int64_t n) {
+  Value start = arith::MulIOp::create(builder, loc, panel, constant(panelWidth));
+  return arith::AddIOp::create(builder, loc, start, constant(region.offset + n * panelWidth));
+}
+
 void KernelFunction::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
   scf::ForOp::create(builder, loc, begin, end, constant(step), ValueRange(), [&](OpBuilder &, Location, Value index, ValueRange) {
     body(index);
@@ -187,46 +203,74 @@ Value KernelFunction::inverseRms(RmsNormOp norm, Value squares) {
   return arith::DivFOp::create(builder, loc, number(1), root);
 }
 
+/// Panels of a row that are evaluated at once: independent operations hide the latency of exp and division.
+static constexpr int64_t rowPanels = 4;
+
+/// Calls `body` for all panels of a row in order, whole groups first; gives and returns what is carried, which may be nothing.
+Value KernelFunction::walkRow(int64_t width, Value carried, llvm::function_ref<Value(Value, int64_t, Value)> body) {
+  auto walk = [&](int64_t begin, int64_t end, int64_t step) {
+    auto loop = scf::ForOp::create(builder, loc, constant(begin), constant(end), constant(step),
+                                   carried ? ValueRange(carried) : ValueRange(), [&](OpBuilder &, Location, Value panel, ValueRange sum) {
+                                     Value next = body(panel, step, carried ? sum[0] : Value());
+                                     scf::YieldOp::create(builder, loc, next ? ValueRange(next) : ValueRange());
+                                   });
+    carried = carried ? loop.getResult(0) : Value();
+  };
+  int64_t panels = strideOf(width) / panelWidth, grouped = width / panelWidth / rowPanels * rowPanels;
+  if (grouped)
+    walk(0, grouped, rowPanels);
+  if (grouped < panels)
+    walk(grouped, panels, 1);
+  return carried;
+}
+
+/// Puts what `norm` is taken of into scratch; returns the sums of squares of channels j, j + 16, ... for each j, in order.
+Value KernelFunction::buildSquares(ArrayRef<Operation *> earlier, RmsNormOp norm, Value row, int64_t width, RowBody beforeNorm) {
+  auto vectorType = VectorType::get({panelWidth}, builder.getF32Type());
+  Value zero = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorType, 0.0f));
+  return walkRow(width, zero, [&](Value panel, int64_t panels, Value sum) {
+    TileEvaluator evaluator(builder, kernel, buffers, {row, panel, 1, panels});
+    evaluator.evaluate(earlier);
+    beforeNorm(evaluator);
+    for (int64_t n = 0; n < panels; ++n) {
+      Value x = evaluator.at(norm.getX(), 0, n);
+      vector::StoreOp::create(builder, loc, x, buffers.scratch, indexOf(normRow, panel, n));
+      if (width % panelWidth && panels == 1) { // what lies in a row's padding must not count
+        Value left = arith::SubIOp::create(builder, loc, constant(width), evaluator.firstColumn());
+        Value mask = vector::CreateMaskOp::create(builder, loc, VectorType::get({panelWidth}, builder.getI1Type()), left);
+        x = arith::SelectOp::create(builder, loc, mask, x, zero);
+      }
+      sum = vector::FMAOp::create(builder, loc, x, x, sum);
+    }
+    return sum;
+  });
+}
+
 void KernelFunction::buildRow(ArrayRef<Operation *> ops, Value row, int64_t width, RowBody beforeNorm, RowBody done) {
   RmsNormOp norm = normIn(ops);
-  Value end = constant(strideOf(width) / panelWidth);
   SmallVector<Operation *> later(ops);
+  auto vectorType = VectorType::get({panelWidth}, builder.getF32Type());
   Value inverse;
   if (norm) {
     SmallVector<Operation *> earlier = sliceOf(kernel, norm.getX());
     llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
-    auto zero = DenseElementsAttr::get(VectorType::get({panelWidth}, builder.getF32Type()), 0.0f);
-    auto squares = scf::ForOp::create(
-        builder, loc, constant(0), end, constant(1), ValueRange{arith::ConstantOp::create(builder, loc, zero)},
-        [&](OpBuilder &, Location, Value panel, ValueRange carried) {
-          TileEvaluator evaluator(builder, kernel, buffers, {row, panel});
-          evaluator.evaluate(earlier);
-          beforeNorm(evaluator);
-          Value x = evaluator.at(norm.getX(), 0, 0), column = arith::MulIOp::create(builder, loc, panel, constant(panelWidth));
-          Value place = arith::AddIOp::create(builder, loc, column, constant(normRow.offset));
-          vector::StoreOp::create(builder, loc, x, buffers.scratch, place);
-          if (width % panelWidth) { // what lies in a row's padding must not count
-            Value left = arith::SubIOp::create(builder, loc, constant(width), column);
-            Value mask = vector::CreateMaskOp::create(builder, loc, VectorType::get({panelWidth}, builder.getI1Type()), left);
-            x = arith::SelectOp::create(builder, loc, mask, x, arith::ConstantOp::create(builder, loc, zero));
-          }
-          Value sum = vector::FMAOp::create(builder, loc, x, x, carried[0]);
-          scf::YieldOp::create(builder, loc, sum);
-        });
-    Value scale = inverseRms(norm, squares.getResult(0));
-    inverse = vector::BroadcastOp::create(builder, loc, cast<VectorType>(zero.getType()), scale);
+    Value squares = buildSquares(earlier, norm, row, width, beforeNorm);
+    inverse = vector::BroadcastOp::create(builder, loc, vectorType, inverseRms(norm, squares));
   }
-  loop(constant(0), end, 1, [&](Value panel) {
-    TileEvaluator evaluator(builder, kernel, buffers, {row, panel});
+  walkRow(width, Value(), [&](Value panel, int64_t panels, Value) {
+    TileEvaluator evaluator(builder, kernel, buffers, {row, panel, 1, panels});
     if (norm) {
-      Value column = arith::MulIOp::create(builder, loc, panel, constant(panelWidth));
-      Value place = arith::AddIOp::create(builder, loc, column, constant(normRow.offset));
-      Value x = vector::LoadOp::create(builder, loc, cast<VectorType>(inverse.getType()), buffers.scratch, place);
-      Value scaled = arith::MulFOp::create(builder, loc, x, inverse);
-      evaluator.define(norm, {arith::MulFOp::create(builder, loc, scaled, evaluator.at(norm.getWeight(), 0, 0))});
+      SmallVector<Value> normed;
+      for (int64_t n = 0; n < panels; ++n) {
+        Value x = vector::LoadOp::create(builder, loc, vectorType, buffers.scratch, indexOf(normRow, panel, n));
+        Value scaled = arith::MulFOp::create(builder, loc, x, inverse);
+        normed.push_back(arith::MulFOp::create(builder, loc, scaled, evaluator.at(norm.getWeight(), 0, n)));
+      }
+      evaluator.define(norm, std::move(normed));
     }
     evaluator.evaluate(later);
     done(evaluator);
+    return Value();
   });
 }
 
@@ -240,7 +284,10 @@ void KernelFunction::buildPrologue(Value x) {
                                         constant(region.offset));
     Value floats = quantises ? constant(quantisedRow.offset) : start;
     buildRow(sliceOf(kernel, x), row, width, [](TileEvaluator &) {}, [&](TileEvaluator &evaluator) {
-      storePrologue(builder, loc, evaluator.at(x, 0, 0), buffers.scratch, floats, evaluator.firstColumn(), region.words);
+      for (int64_t n = 0; n < evaluator.panels(); ++n) {
+        Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
+        storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
+      }
     });
     if (quantises)
       quantiseRow(builder, loc, buffers.scratch, floats, start, width, region);
@@ -354,8 +401,60 @@ void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) 
 
 void KernelFunction::buildTile(Tile tile) {
   TileEvaluator evaluator(builder, kernel, buffers, tile);
+  for (auto [value, region] : invariants) {
+    SmallVector<Value> vectors;
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vectors.push_back(vector::LoadOp::create(builder, loc, VectorType::get({panelWidth}, getElementTypeOrSelf(value)),
+                                               buffers.scratch, indexOf(region, tile.panel, n)));
+    evaluator.define(value, std::move(vectors));
+  }
   evaluator.evaluate(mainOps);
   storeResults(evaluator);
+}
+
+//===----------------------------------------------------------------------===//
+// Streams
+//===----------------------------------------------------------------------===//
+
+/// Computes what is the same for every row but takes arithmetic, such as the exp of a parameter, for all panels of the task.
+void KernelFunction::buildInvariants() {
+  for (Operation *op : mainOps)
+    for (Value operand : op->getOperands()) {
+      while (auto broadcast = operand.getDefiningOp<BroadcastOp>())
+        operand = broadcast.getValue();
+      Operation *source = operand.getDefiningOp();
+      if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() && isa<RankedTensorType>(operand.getType()) &&
+          !llvm::is_contained(llvm::make_first_range(invariants), operand))
+        invariants.push_back({operand, reserve(strideOf(widthOf(kernel)), 1)});
+    }
+  if (!invariants.empty())
+    loop(buffers.panelBegin, buffers.panelEnd, 1, [&](Value panel) {
+      TileEvaluator evaluator(builder, kernel, buffers, {buffers.rowBegin, panel});
+      for (auto [value, region] : invariants)
+        vector::StoreOp::create(builder, loc, evaluator.at(value, 0, 0), buffers.scratch, indexOf(region, panel, 0));
+    });
+}
+
+/// Rows outside, so that memory is read in the order it has; what a scan carries waits in scratch, which the first cache holds.
+void KernelFunction::buildStreams() {
+  buildInvariants();
+  int64_t rowTile = kernel.getScheduleAttr().getRowTile(), panelTile = kernel.getScheduleAttr().getPanelTile();
+  Value wholePanels = wholeEnd(builder, loc, buffers.panelBegin, buffers.panelEnd, constant(panelTile));
+  auto walk = [&](Value begin, Value end, int64_t rows) {
+    // A task may have a part of each row only, and what it reads next then is in other pages: the hardware does not foresee it.
+    auto tile = [&](Value row, Value panel, int64_t panels) {
+      buildTile({row, panel, rows, panels, panelWidth, /*rowEnd=*/{}, /*fetchedAhead=*/rows});
+    };
+    loop(begin, end, rows, [&](Value row) {
+      loop(buffers.panelBegin, wholePanels, panelTile, [&](Value panel) { tile(row, panel, panelTile); });
+      if (panelTile > 1)
+        loop(wholePanels, buffers.panelEnd, 1, [&](Value panel) { tile(row, panel, 1); });
+    });
+  };
+  Value wholeRows = wholeEnd(builder, loc, buffers.rowBegin, buffers.rowEnd, constant(rowTile));
+  walk(buffers.rowBegin, wholeRows, rowTile);
+  if (rowTile > 1)
+    walk(wholeRows, buffers.rowEnd, 1);
 }
 
 //===----------------------------------------------------------------------===//

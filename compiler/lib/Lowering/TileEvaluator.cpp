@@ -154,6 +154,7 @@ void TileEvaluator::store(Value value, Value buffer) {
   for (int64_t m = 0; m < tile.rows; ++m)
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value vector = at(value, m, n);
+      fetchAhead(buffer, m, column(n), /*isWrite=*/true);
       auto storeOne = [&] {
         vector::StoreOp::create(builder, loc, vector, buffer, ValueRange{row(m), column(n)}, /*nontemporal=*/false,
                                 alignmentOf(getElementTypeOrSelf(vector)));
@@ -203,6 +204,18 @@ Value TileEvaluator::column(int64_t n) {
 Value TileEvaluator::loadVector(Value buffer, ValueRange indices) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
   return vector::LoadOp::create(builder, loc, vectorOf(element), buffer, indices, /*nontemporal=*/false, alignmentOf(element));
+}
+
+Value TileEvaluator::loadOfRow(Value buffer, int64_t m, Value column) {
+  fetchAhead(buffer, m, column, /*isWrite=*/false);
+  return loadVector(buffer, {row(m), column});
+}
+
+void TileEvaluator::fetchAhead(Value buffer, int64_t m, Value column, bool isWrite) {
+  if (!tile.fetchedAhead)
+    return;
+  Value later = add(row(m), constant(tile.fetchedAhead)); // behind the last row, an address that nobody reads
+  memref::PrefetchOp::create(builder, loc, buffer, ValueRange{later, column}, isWrite, /*localityHint=*/2, /*isDataCache=*/true);
 }
 
 Value TileEvaluator::loadIndex(Value buffer, Value position) {
@@ -261,7 +274,7 @@ void TileEvaluator::loadArgument(Value argument) {
   else
     for (int64_t m = 0; m < tile.rows; ++m)
       for (int64_t n = 0; n < tile.panels; ++n)
-        vectors.push_back(loadVector(buffer, {row(m), column(n)}));
+        vectors.push_back(loadOfRow(buffer, m, column(n)));
   define(argument, std::move(vectors));
 }
 
@@ -347,40 +360,68 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
   SmallVector<Value> vectors;
   for (int64_t m = 0; m < tile.rows; ++m) {
     RowPosition position = positionOf(m);
-    for (int64_t n = 0; n < tile.panels; ++n) {
-      SmallVector<Value> window;
-      for (int64_t j = 0; j + 1 < taken; ++j) {
-        if (buffers.oneRowPerSegment) {
-          window.push_back(loadVector(taps, {position.segment, constant(j), column(n)}));
-          continue;
-        }
-        // Row t-K+1+j of the sequence is in this run, or one of the taps that it came with.
-        Value wanted = arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j));
-        Value inside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, wanted, position.start);
-        auto choice = scf::IfOp::create(
-            builder, loc, inside,
-            [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, loadVector(x, {wanted, column(n)})); },
-            [&](OpBuilder &b, Location l) {
-              Value age = arith::SubIOp::create(builder, loc, wanted, position.start);
-              scf::YieldOp::create(b, l, loadVector(taps, {position.segment, add(age, constant(taken - 1)), column(n)}));
-            });
-        window.push_back(choice.getResult(0));
-      }
+    SmallVector<Value> window = rowsBefore(position, x, taps, taken);
+    for (int64_t n = 0; n < tile.panels; ++n)
       window.push_back(loadVector(x, {position.row, column(n)}));
+    for (int64_t n = 0; n < tile.panels; ++n) {
       Value sum = at(op.getBias(), m, n);
-      for (int64_t j = 0; j < taken; ++j)
-        sum = vector::FMAOp::create(builder, loc, widen(loadVector(weight, {constant(j), column(n)})), window[j], sum);
+      for (int64_t j = 0; j < taken; ++j) {
+        Value tap = widen(loadVector(weight, {constant(j), column(n)}));
+        sum = vector::FMAOp::create(builder, loc, tap, window[j * tile.panels + n], sum);
+      }
       vectors.push_back(sum);
-      if (!lasts.empty())
-        when(position.isLast, [&] {
-          for (Value last : lasts)
-            for (int64_t j = 0; j + 1 < taken; ++j)
-              vector::StoreOp::create(builder, loc, window[j + 1], last, ValueRange{position.segment, constant(j), column(n)},
-                                      /*nontemporal=*/false, alignmentOf(builder.getF32Type()));
-        });
     }
+    if (!lasts.empty())
+      when(position.isLast, [&] {
+        for (Value last : lasts)
+          for (int64_t j = 0; j + 1 < taken; ++j)
+            for (int64_t n = 0; n < tile.panels; ++n)
+              vector::StoreOp::create(builder, loc, window[(j + 1) * tile.panels + n], last,
+                                      ValueRange{position.segment, constant(j), column(n)}, /*nontemporal=*/false,
+                                      alignmentOf(builder.getF32Type()));
+      });
   }
   define(op.getResult(), std::move(vectors));
+}
+
+/// The `taken` - 1 rows of the sequence before the one at `position`, oldest first, all panels of each: from this run, or the taps that
+/// it came with.
+SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value x, Value taps, int64_t taken) {
+  auto collect = [&](llvm::function_ref<Value(int64_t, int64_t)> load) {
+    SmallVector<Value> rows;
+    for (int64_t j = 0; j + 1 < taken; ++j)
+      for (int64_t n = 0; n < tile.panels; ++n)
+        rows.push_back(load(j, n));
+    return rows;
+  };
+  auto fromTaps = [&](Value index, int64_t n) { return loadVector(taps, {position.segment, index, column(n)}); };
+  if (buffers.oneRowPerSegment || taken == 1)
+    return collect([&](int64_t j, int64_t n) { return fromTaps(constant(j), n); });
+  auto rowBefore = [&](int64_t j) -> Value { return arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j)); };
+  auto isInside = [&](Value row) -> Value {
+    return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, row, position.start);
+  };
+  auto choose = [&](Value condition, llvm::function_ref<SmallVector<Value>()> yes, llvm::function_ref<SmallVector<Value>()> no) {
+    auto choice = scf::IfOp::create(
+        builder, loc, condition, [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, yes()); },
+        [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, no()); });
+    return SmallVector<Value>(choice.getResults());
+  };
+  // Nearly all rows have all of them in this run: one branch that a processor foresees.
+  return choose(
+      isInside(rowBefore(0)),
+      [&] { return collect([&](int64_t j, int64_t n) { return loadVector(x, {rowBefore(j), column(n)}); }); },
+      [&] {
+        return collect([&](int64_t j, int64_t n) {
+          Value wanted = rowBefore(j);
+          return choose(
+              isInside(wanted), [&] { return SmallVector<Value>{loadVector(x, {wanted, column(n)})}; },
+              [&] {
+                Value age = arith::SubIOp::create(builder, loc, wanted, position.start);
+                return SmallVector<Value>{fromTaps(add(age, constant(taken - 1)), n)};
+              })[0];
+        });
+      });
 }
 
 /// One step of every row's own segment, from its state to its next; both forms agree on it but for the closed form's quotient.
@@ -415,44 +456,66 @@ void TileEvaluator::evaluateScan(ScanOp op) {
     Value start = arith::MulIOp::create(builder, loc, panel, constant(carry.stride));
     return add(start, constant(carry.offset + part * panelWidth));
   };
-  // carried[n]: h, or the closed form's running product and running sum.
-  SmallVector<SmallVector<Value, 2>> carried(tile.panels);
+  // What the row before left, by panel: h, or the closed form's running product and running sum. At a segment's start it is `first`.
+  auto first = [&](int64_t part, Value h0) { return closedForm ? splat(part == 0 ? 1 : 0) : h0; };
+  auto initial = [&](const RowPosition &position, int64_t n) {
+    return init ? loadVector(init, {position.segment, column(n)}) : splat(0);
+  };
   int64_t parts = closedForm ? 2 : 1;
-  for (int64_t n = 0; n < tile.panels; ++n)
-    for (int64_t part = 0; part < parts; ++part)
-      carried[n].push_back(loadVector(buffers.scratch, carryIndex(n, part)));
+  SmallVector<RowPosition> positions;
+  for (int64_t m = 0; m < tile.rows; ++m)
+    positions.push_back(positionOf(m));
+  // A branch that a processor foresees, so that no row but a first one reads the state that its sequence came with.
+  auto entry = scf::IfOp::create(
+      builder, loc, positions[0].isStart,
+      [&](OpBuilder &b, Location l) {
+        SmallVector<Value> values;
+        for (int64_t n = 0; n < tile.panels; ++n)
+          for (int64_t part = 0; part < parts; ++part)
+            values.push_back(first(part, closedForm ? Value() : initial(positions[0], n)));
+        scf::YieldOp::create(b, l, values);
+      },
+      [&](OpBuilder &b, Location l) {
+        SmallVector<Value> values;
+        for (int64_t n = 0; n < tile.panels; ++n)
+          for (int64_t part = 0; part < parts; ++part)
+            values.push_back(loadVector(buffers.scratch, carryIndex(n, part)));
+        scf::YieldOp::create(b, l, values);
+      });
+  SmallVector<Value> carried(entry.getResults());
 
   SmallVector<Value> vectors;
-  for (int64_t m = 0; m < tile.rows; ++m) {
-    RowPosition position = positionOf(m);
+  for (int64_t m = 0; m < tile.rows; ++m)
     for (int64_t n = 0; n < tile.panels; ++n) {
-      Value h0 = init ? loadVector(init, {position.segment, column(n)}) : splat(0);
-      Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n);
-      auto atStart = [&](Value first, Value later) -> Value {
-        return arith::SelectOp::create(builder, loc, position.isStart, first, later);
+      Value h0 = closedForm || m > 0 ? initial(positions[m], n) : Value();
+      auto before = [&](int64_t part) -> Value {
+        Value later = carried[n * parts + part];
+        return m > 0 ? arith::SelectOp::create(builder, loc, positions[m].isStart, first(part, h0), later) : later;
       };
-      Value h;
+      Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n), h;
       if (closedForm) {
-        Value product = arith::MulFOp::create(builder, loc, atStart(splat(1), carried[n][0]), decay);
+        Value product = arith::MulFOp::create(builder, loc, before(0), decay);
         Value divisor = arith::MaximumFOp::create(builder, loc, product, splat(1e-6f));
         Value quotient = arith::DivFOp::create(builder, loc, input, divisor);
-        Value sum = arith::AddFOp::create(builder, loc, atStart(splat(0), carried[n][1]), quotient);
+        Value sum = arith::AddFOp::create(builder, loc, before(1), quotient);
         h = arith::MulFOp::create(builder, loc, product, arith::AddFOp::create(builder, loc, h0, sum));
-        carried[n] = {product, sum};
+        carried[n * parts] = product;
+        carried[n * parts + 1] = sum;
       } else {
-        h = vector::FMAOp::create(builder, loc, decay, atStart(h0, carried[n][0]), input);
-        carried[n] = {h};
+        h = vector::FMAOp::create(builder, loc, decay, before(0), input);
+        carried[n] = h;
       }
       vectors.push_back(h);
-      if (!lasts.empty())
-        when(position.isLast, [&] {
-          for (Value last : lasts)
-            vector::StoreOp::create(builder, loc, h, last, ValueRange{position.segment, column(n)});
-        });
     }
-  }
+  if (!lasts.empty())
+    for (int64_t m = 0; m < tile.rows; ++m)
+      when(positions[m].isLast, [&] {
+        for (Value last : lasts)
+          for (int64_t n = 0; n < tile.panels; ++n)
+            vector::StoreOp::create(builder, loc, vectors[m * tile.panels + n], last, ValueRange{positions[m].segment, column(n)});
+      });
   for (int64_t n = 0; n < tile.panels; ++n)
     for (int64_t part = 0; part < parts; ++part)
-      vector::StoreOp::create(builder, loc, carried[n][part], buffers.scratch, carryIndex(n, part));
+      vector::StoreOp::create(builder, loc, carried[n * parts + part], buffers.scratch, carryIndex(n, part));
   define(op.getH(), std::move(vectors));
 }

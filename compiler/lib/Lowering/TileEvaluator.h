@@ -65,6 +65,8 @@ struct Tile {
   int64_t lanes = panelWidth; ///< channels of a panel; below 16 vectors lie on multiples of their size
   /// Where given: rows from there on are computed as the row before it and not stored.
   mlir::Value rowEnd = {};
+  /// Where not 0: the lines of streams so many rows further on are fetched into the second cache.
+  int64_t fetchedAhead = 0;
 };
 
 class TileEvaluator {
@@ -80,6 +82,8 @@ public:
   /// Gives `value`, one vector per row and panel, rows outermost.
   void define(mlir::Value value, llvm::SmallVector<mlir::Value> vectors) { values[value] = std::move(vectors); }
   bool isDefined(mlir::Value value) const { return values.contains(value); }
+
+  int64_t panels() const { return tile.panels; }
 
   /// First channel of the tile.
   mlir::Value firstColumn() { return column(0); }
@@ -117,8 +121,12 @@ private:
   void loadArgument(mlir::Value argument);
 
   llvm::MaybeAlign alignmentOf(mlir::Type element);
+  /// The vector of a [rows, stride] buffer at `column` in row `m` of the tile.
+  mlir::Value loadOfRow(mlir::Value buffer, int64_t m, mlir::Value column);
+  void fetchAhead(mlir::Value buffer, int64_t m, mlir::Value column, bool isWrite);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
   RowPosition positionOf(int64_t m);
+  llvm::SmallVector<mlir::Value> rowsBefore(const RowPosition &position, mlir::Value x, mlir::Value taps, int64_t taken);
   /// Buffers of the kernel's results that yield `value`.
   llvm::SmallVector<mlir::Value> resultBuffers(mlir::Value value);
   /// Runs `body` where `condition` holds.
