@@ -33,6 +33,7 @@ SM1 = {442: 37, 704: 24, 1408: 48, 2816: 96, 4224: 144, 1920: 40}
 RESIZED = {
     "scan": lambda text: re.sub(r"x48xf32", "x20xf32", text),
     "sm1-layer": narrow,
+    "selective-scan": lambda text: re.sub(r"x1408xf32|<1408xf32", lambda size: size[0].replace("1408", "20"), text),
     "min-gru": lambda text: resized(text, NARROW),
     "sm1": lambda text: re.sub(r"sm1.layers 10\b", "sm1.layers 2", re.sub(
         r"(?<=[<x])\d+(?=x)", lambda size: str(SM1.get(int(size[0]), int(size[0]))), text)).replace("tensor<?x10x", "tensor<?x2x"),
@@ -75,7 +76,7 @@ def main():
         model = printed(programs, text, source.stem)
         file = random_params(programs, model, source.stem, 7)
         for arithmetic, options in ARITHMETICS.items():
-            if source.stem == "scan" and "stored" in arithmetic:
+            if source.stem in ("scan", "selective-scan") and "stored" in arithmetic:
                 continue  # it has no matrices
             name = f"{source.stem}, {arithmetic}"
             package = programs.compile(text, "kernels", f"--params={file}", *options)
