@@ -329,14 +329,15 @@ static Value wholeEnd(OpBuilder &builder, Location loc, Value begin, Value end, 
   return arith::SubIOp::create(builder, loc, end, rest);
 }
 
-/// Blocks as large as the schedule says, then of 16 rows.
+/// Blocks as large as the schedule says, then of 16 rows and of 8, which a batch of 8 fills.
 KernelFunction::Part KernelFunction::buildMatrixBlocks() {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   Value panelEnd = wholeEnd(builder, loc, buffers.panelBegin, buffers.panelEnd, constant(schedule.getMatrixPanels()));
   Part part{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, panelEnd};
   part.rowBegin = buildMatrixBlocks(part, schedule.getMatrixRows());
-  if (schedule.getMatrixRows() > tileRows)
-    part.rowBegin = buildMatrixBlocks(part, tileRows);
+  for (int64_t rows : {tileRows, tileRows / 2})
+    if (schedule.getMatrixRows() > rows)
+      part.rowBegin = buildMatrixBlocks(part, rows);
   return {buffers.rowBegin, part.rowBegin, buffers.panelBegin, panelEnd};
 }
 

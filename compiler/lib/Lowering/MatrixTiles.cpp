@@ -48,8 +48,8 @@ int64_t MatrixTiles::wordsOf(KernelOp kernel) {
 }
 
 MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset)
-    : builder(builder), loc(kernel.getLoc()), kernel(kernel), buffers(buffers), scratch(scratchOffset),
-      rowTiles(rows / tileRows), panels(kernel.getScheduleAttr().getMatrixPanels()) {
+    : builder(builder), loc(kernel.getLoc()), kernel(kernel), buffers(buffers), rows(rows), scratch(scratchOffset),
+      rowTiles(llvm::divideCeil(rows, tileRows)), panels(kernel.getScheduleAttr().getMatrixPanels()) {
   int64_t place = scratch + configWords;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
     auto known = llvm::find_if(groups, [&](Group &group) { return group.linears.front().getX() == linear.getX(); });
@@ -83,17 +83,21 @@ static Value toPointer(OpBuilder &builder, Location loc, Value address) {
   return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), integer);
 }
 
-void MatrixTiles::load(int64_t number, Value address, int64_t pitch) {
+void MatrixTiles::load(int64_t number, Value address, int64_t pitch, int64_t ahead) {
   Value stride = arith::ConstantIntOp::create(builder, loc, pitch, 64);
   call("llvm.x86.tileloadd64", {tile(number), toPointer(builder, loc, address), stride});
+  if (!ahead)
+    return;
+  for (int64_t row = 0; row < tileRows; ++row)
+    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(address, constant(row * pitch + ahead))), /*rw=*/0, /*hint=*/3, /*cache=*/1);
 }
 
-/// Palette 1, all eight registers 16 rows of 64 bytes.
+/// Palette 1: rows of 64 bytes, 16 of them in each register, but for the rows and sums of a smaller block.
 void MatrixTiles::configure() {
   uint8_t bytes[64] = {1};
   for (int64_t number = 0; number < 8; ++number) {
     bytes[16 + 2 * number] = tileRowBytes;
-    bytes[48 + number] = tileRows;
+    bytes[48 + number] = number == weightTile ? tileRows : std::min(rows, tileRows);
   }
   SmallVector<int32_t> words(configWords);
   std::memcpy(words.data(), bytes, sizeof(bytes));
@@ -122,14 +126,15 @@ void MatrixTiles::multiply(Group &group, Value row, Value panel, Value step) {
   auto [input, pitch] = inputOf(group, row);
   int64_t count = int64_t(group.linears.size()) * panels, loaded = -1;
   for (int64_t r = 0; r < rowTiles; ++r) {
-    load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch);
+    load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch, 0);
     for (int64_t i = 0; i < count; ++i) {
       int64_t column = r % 2 ? count - 1 - i : i;
       if (column != loaded) {
         Value matrix = buffers.inputs.lookup(group.linears[column / panels].getWeight());
         int64_t panelBytes = 4 * panelWidth * cast<MemRefType>(matrix.getType()).getDimSize(1);
         Value place = add(times(add(panel, constant(column % panels)), panelBytes), times(step, tileRows * tileRowBytes));
-        load(weightTile, addressOf(matrix, place), tileRowBytes);
+        // Weights pass by once for a few rows, so those of the next panels are asked for; many rows find them in the cache.
+        load(weightTile, addressOf(matrix, place), tileRowBytes, rows < tileRows ? panels * panelBytes : 0);
         loaded = column;
       }
       call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps", {tile(column * rowTiles + r), tile(rowTile), tile(weightTile)});

@@ -19,7 +19,7 @@ const char *whyNotMatrixTiles(KernelOp kernel);
 
 class MatrixTiles {
 public:
-  /// Blocks of `rows` rows, a multiple of 16 up to the schedule's. `scratchOffset`: where wordsOf(kernel) words of scratch begin; a
+  /// Blocks of `rows` rows: a multiple of 16 up to the schedule's, or fewer than 16. `scratchOffset`: where wordsOf(kernel) words of scratch begin; a
   /// multiple of 16.
   MatrixTiles(mlir::OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset);
 
@@ -52,13 +52,14 @@ private:
   std::pair<mlir::Value, int64_t> inputOf(Group &group, mlir::Value row);
   void call(llvm::StringRef intrinsic, mlir::ValueRange arguments);
   mlir::Value tile(int64_t number);
-  void load(int64_t number, mlir::Value address, int64_t pitch);
+  /// Loads a tile register. With `ahead`, the 16 rows so many bytes behind it are prefetched.
+  void load(int64_t number, mlir::Value address, int64_t pitch, int64_t ahead);
 
   mlir::OpBuilder &builder;
   mlir::Location loc;
   KernelOp kernel;
   const KernelBuffers &buffers;
-  int64_t scratch, rowTiles, panels;
+  int64_t rows, scratch, rowTiles, panels;
   llvm::SmallVector<Group> groups;
 };
 
