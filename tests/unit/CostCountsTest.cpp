@@ -213,7 +213,7 @@ TEST(ChooseTileTest, CandidatesFit) {
       problem.projections = projections;
       for (TileShape shape : candidateTiles(coreOf(target), problem)) {
         double vectors = double(shape.panels * projections) * coreOf(target).registersPerPanel();
-        EXPECT_LE(double(shape.rows) * vectors + std::min(vectors, double(shape.rows)) + 1, coreOf(target).registers);
+        EXPECT_LE(double(shape.rows) * vectors + std::min(vectors, double(shape.rows)) + 2, coreOf(target).registers);
       }
       TileShape shape = chooseTile(coreOf(target), problem);
       EXPECT_GE(double(shape.rows * shape.panels * projections) * coreOf(target).registersPerPanel(), 8)
@@ -233,6 +233,7 @@ TEST(ChooseTileTest, EnoughStreams) {
   sm1rt::CoreFacts core = coreOf("x86-64-v4");
   EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, /*ahead=*/false), 8);
   EXPECT_EQ(chooseSingleRowPanels(core, problem, 3, false), 9);
+  EXPECT_EQ(chooseSingleRowPanels(core, problem, 2, true), 4);
   problem.projections = 3;
   EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, false), 3);
 }

@@ -41,7 +41,8 @@ TEST(CostTest, OneRowIsAsFastAsMemory) {
   Prediction one = predict(projection(), cuts, slowMachine(), {1, 1, manyWeights});
   double weights = (4 << 20) / (10e9 * streamFraction(4));
   EXPECT_NEAR(one.memory, weights, 0.01 * weights);
-  EXPECT_EQ(one.seconds, one.memory);
+  EXPECT_GT(one.seconds, one.memory) << "arithmetic is not hidden completely";
+  EXPECT_LT(one.seconds, 1.2 * one.memory);
   EXPECT_STREQ(one.bound(), "memory");
 }
 
@@ -91,8 +92,9 @@ TEST(CostTest, ChainsWaitAndProloguesAreRepeated) {
   early.prologueSteps = 100;
   CpuRates rates = slowMachine();
   rates.threads = 2;
-  // Eight tasks of panels for two threads: each of the eight computes it, four one after the other.
-  EXPECT_NEAR(predict(early, cuts, rates, {1, 1, 0}).elementwise, 4 * 400e-9, 1e-9);
+  // Two blocks of panels for two threads: both compute it. Of 64 rows there are eight blocks, four for each thread.
+  EXPECT_NEAR(predict(early, cuts, rates, {1, 1, 0}).elementwise, 400e-9, 1e-9);
+  EXPECT_NEAR(predict(early, cuts, rates, {64, 1, 0}).elementwise, 4 * 64 * 400e-9, 1e-6);
 }
 
 TEST(CostTest, NarrowProductsHaveTheirOwnRate) {

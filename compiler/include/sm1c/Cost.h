@@ -65,8 +65,8 @@ std::vector<TileShape> candidateTiles(const sm1rt::CoreFacts &core, const TilePr
 /// The candidate that covers the problem in the fewest predicted cycles.
 TileShape chooseTile(const sm1rt::CoreFacts &core, const TileProblem &problem);
 
-/// Panels that one row reads together: the fewest, a multiple of `panelTile`, with which memory is within 1 % of what any number of
-/// streams that fits the registers gets. `ahead` counts streams that are prefetched for the next group.
+/// Panels that one row reads together: the fewest, a multiple of `panelTile`, that make eight streams, or as many as fit the registers.
+/// `ahead`: the next group is prefetched, which makes twice as many.
 int64_t chooseSingleRowPanels(const sm1rt::CoreFacts &core, const TileProblem &problem, int64_t panelTile, bool ahead);
 
 //===----------------------------------------------------------------------===//

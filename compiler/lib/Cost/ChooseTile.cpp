@@ -29,14 +29,15 @@ TileShape sm1::chooseTile(const CoreFacts &core, const TileProblem &problem) {
   });
 }
 
+/// More streams than this gain nothing where it was measured.
+static constexpr int64_t enoughStreams = 8;
+
 int64_t sm1::chooseSingleRowPanels(const CoreFacts &core, const TileProblem &problem, int64_t panelTile, bool ahead) {
-  auto fraction = [&](int64_t panels) { return sm1rt::streamFraction(double(panels * problem.projections * (ahead ? 2 : 1))); };
-  int64_t most = panelTile;
-  while (most + panelTile <= problem.panels && most * problem.projections < 8 &&
-         tileRegisters(core, workOf(problem, {1, most + panelTile})) <= core.registers)
-    most += panelTile;
+  auto fits = [&](int64_t panels) {
+    return panels <= problem.panels && tileRegisters(core, workOf(problem, {1, panels})) <= core.registers;
+  };
   int64_t panels = panelTile;
-  while (panels < most && fraction(panels) < 0.99 * fraction(most))
+  while (panels * problem.projections * (ahead ? 2 : 1) < enoughStreams && fits(panels + panelTile))
     panels += panelTile;
   return panels;
 }

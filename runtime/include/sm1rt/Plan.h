@@ -74,20 +74,17 @@ struct PlanArg {
   size_t index = 0;
 };
 
-struct PlanLaunch {
+struct PlanLaunch : LaunchCuts {
   static constexpr size_t argsLimit = 256;
 
   size_t kernel = 0;
   std::vector<PlanArg> args;
   RowSpace rows = RowSpace::All;
-  int64_t rowSplit = 0, panels = 1, panelSplit = 0;
   int64_t scratch = 0;   ///< bytes per task; CPU
   int64_t threads = 0;   ///< per block; GPU
   int64_t shared = 0;    ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0; ///< GPU; 0: time is not cut
   std::optional<KernelCost> cost;
-
-  LaunchCuts cuts() const { return {rowSplit, panels, panelSplit}; }
 };
 
 /// A single launch (layers 0, one in body) or a loop over layers.

@@ -13,32 +13,7 @@
 
 namespace sm1rt {
 
-//===-- Partition -----------------------------------------------------------------------------------------------------------===//
-
-/// Launches of many rows: enough tasks per thread that a thread that was held up leaves little behind, few enough that taking them
-/// costs nothing.
-static constexpr int64_t tasksPerThread = 4;
-/// Up to so many rows, a launch is a pass over its weights, as fast as memory: one piece of them per thread, read in one go.
-static constexpr int64_t fewRows = 16;
-
-static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
-
-TaskGrid partition(const PlanLaunch &launch, int64_t rows, int threads) {
-  int64_t wanted = threads == 1 ? 1 : rows <= fewRows ? threads : tasksPerThread * threads;
-  int64_t rowBlocks = launch.rowSplit ? divideUp(rows, launch.rowSplit) : 1;
-  TaskGrid grid;
-  grid.panelUnit = launch.panelSplit ? launch.panelSplit : launch.panels;
-  grid.panelUnits = divideUp(launch.panels, grid.panelUnit);
-  // Many rows make tasks enough: then panels stay together, and a task reads its rows once.
-  int64_t panelsWanted = rows <= fewRows ? wanted : divideUp(wanted, rowBlocks);
-  grid.panelBlocks = std::clamp<int64_t>(panelsWanted, 1, grid.panelUnits);
-  grid.blockRows = launch.rowSplit ? std::min(launch.rowSplit, rows) : rows;
-  // Few rows and few panels: row blocks below the limit.
-  if (launch.rowSplit && rowBlocks * grid.panelBlocks < wanted)
-    grid.blockRows = std::min(grid.blockRows, divideUp(rows, divideUp(wanted, grid.panelBlocks)));
-  grid.rowBlocks = divideUp(rows, grid.blockRows);
-  return grid;
-}
+//===-- Passes --------------------------------------------------------------------------------------------------------------===//
 
 /// Leaves room for states, tables, code and the ends of huge pages in the 64 MB that a model may take above its weights.
 static constexpr uint64_t workspaceBytes = 48 << 20;
@@ -192,7 +167,7 @@ Expected<void> CpuDevice::load(const Package &package, const std::string &target
       for (const PlanLaunch &launch : step.body)
         largest = std::max(largest, launch.scratch);
   // Threads' parts a page apart, so that no line is shared.
-  scratchStride = uint64_t(divideUp(largest, 4096)) * 4096;
+  scratchStride = uint64_t(largest + 4095) / 4096 * 4096;
   uint64_t scratchBytes = scratchStride * uint64_t(pool.size());
   passRows = rowsThatFit(program, scratchBytes);
   auto memory = PageMemory::allocate(scratchBytes);

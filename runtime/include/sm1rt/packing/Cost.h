@@ -1,12 +1,14 @@
 // The cost model: how long a kernel takes on a CPU, from counts of its work and facts about a core. The compiler counts and chooses
 // schedules by it; the bench prints its answer beside the clock's. Plain numbers, no IR and no plan.
 //
-// A launch is as fast as the slower of two things that overlap: memory, which all threads share, and the cores, where arithmetic,
-// loads and waiting for results are added up by vector instructions. Starting the threads and waiting for them comes on top.
+// A launch takes as long as the slower of two things that overlap for the most part: memory, which all threads share, and the
+// cores, where arithmetic, loads and waiting for results are added up by vector instructions. Starting the threads and waiting for
+// them comes on top.
 #ifndef SM1RT_PACKING_COST_H
 #define SM1RT_PACKING_COST_H
 
 #include "sm1rt/PackageFormat.h"
+#include "sm1rt/packing/Tasks.h"
 
 #include <cstdint>
 #include <string_view>
@@ -48,11 +50,6 @@ const std::vector<KernelCostField> &kernelCostFields();
 /// Above every count of a kernel that fits a machine; keeps what is computed from counts finite.
 inline constexpr double kernelCostLimit = 1e15;
 
-/// How a launch may be cut, as in a plan.
-struct LaunchCuts {
-  int64_t rowSplit = 0, panels = 1, panelSplit = 0;
-};
-
 //===-- What a machine does -------------------------------------------------------------------------------------------------===//
 
 /// One core at one level of its instruction set. Rates are per cycle, of vector instructions of `lanes` f32.
@@ -80,7 +77,7 @@ struct CpuRates {
   double writeBandwidth = 6e9;   ///< bytes to memory, all threads; a line is read before it is written
   double sharedBandwidth = 20e9; ///< bytes from the cache that cores share, each thread
   double sharedBytes = 32 << 20; ///< of that cache
-  double launchSeconds = 1.5e-6; ///< to start all threads and to wait for the last
+  double launchSeconds = 1.5e-6; ///< of several tasks: to start all threads and to wait for the last
 };
 
 /// A typical machine of a target: what the compiler predicts for when nobody has measured. Cores of 2.8 GHz, 12 GB a second from
@@ -132,7 +129,8 @@ struct TileWork {
   double unpackOps = 0;   ///< as in KernelCost
 };
 
-/// Registers that the loop needs: sums, one step's weights or rows, whichever are fewer, and one of the others.
+/// Registers that the loop needs: sums, one step's weights or rows, whichever are fewer, one of the others, and one to spare,
+/// without which compilers spill.
 double tileRegisters(const CoreFacts &core, const TileWork &tile);
 /// Cycles of one step of k, operands in the core's own cache.
 double tileCycles(const CoreFacts &core, const TileWork &tile);
