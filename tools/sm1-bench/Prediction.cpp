@@ -1,4 +1,15 @@
-// Plans carry no costs yet, so nothing is predicted.
+// Hands what was measured to the cost model of the packing library.
 #include "Prediction.h"
 
-std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &, int64_t, int64_t, const MachineRates &) { return std::nullopt; }
+#include "sm1rt/packing/Cost.h"
+
+using namespace sm1rt;
+
+std::optional<double> predictedSeconds(const PlanLaunch &launch, int64_t rows, int64_t segments, const MachineRates &machine) {
+  if (!launch.cost || machine.bytesPerSecond <= 0 || machine.f32PerSecond <= 0)
+    return std::nullopt;
+  CpuRates rates = measuredRates(
+      coreOf(machine.target), machine.threads,
+      {machine.bytesPerSecond, machine.f32PerSecond, machine.bf16PerSecond, machine.int8PerSecond, machine.cacheBytes});
+  return predict(*launch.cost, launch, rates, {double(rows), double(segments), machine.passBytes}).seconds;
+}

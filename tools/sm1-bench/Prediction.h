@@ -6,14 +6,20 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
-/// Medians of the ceilings of a kernel; 0 where one is not known.
+/// A program on this machine: medians of its ceilings, 0 where one was not measured.
 struct MachineRates {
-  double bytesPerSecond, operationsPerSecond;
+  std::string target;
   int threads;
+  double bytesPerSecond;                             ///< reading
+  double f32PerSecond, bf16PerSecond, int8PerSecond; ///< operations; a multiply-add is two
+  double cacheBytes;                                 ///< of the largest cache
+  double passBytes;                                  ///< weights of a pass
 };
 
-/// Seconds of a launch over `rows` rows of `segments` sequences; nothing where the plan gives it no cost.
-std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &launch, int64_t rows, int64_t segments, const MachineRates &rates);
+/// Seconds of a launch over `rows` rows of `segments` sequences; nothing where the plan gives it no cost, or where reading or
+/// multiplying in f32 was not measured.
+std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &launch, int64_t rows, int64_t segments, const MachineRates &machine);
 
 #endif // SM1_BENCH_PREDICTION_H

@@ -26,6 +26,10 @@ struct OpenVariant {
   Model model;
   WorkCounter work;
   Variant facts;
+  /// Ceilings that predictions are made from: reading, and multiplying in each arithmetic.
+  struct {
+    std::optional<size_t> read, f32, bf16, int8;
+  } machine;
 };
 
 /// A row with the runs that fill it.
@@ -49,8 +53,11 @@ private:
   Expected<void> makeCeilings();
   Expected<void> repeat(bool keep);
   std::optional<size_t> memoryCeiling(size_t variant, double readBytes, double writtenBytes);
-  std::optional<size_t> arithmeticCeiling(size_t variant, double flops);
+  std::optional<size_t> arithmeticCeiling(size_t variant, std::string_view compute);
+  std::optional<size_t> workCeiling(size_t variant, double flops);
   void chooseCeilings();
+  void chooseMachineCeilings(size_t variant);
+  MachineRates machineRates(const OpenVariant &variant) const;
   KernelRow finished(const TimedRow &timed, size_t kernel) const;
   Measurement finish();
 
@@ -165,14 +172,29 @@ std::optional<size_t> Bench::memoryCeiling(size_t variant, double readBytes, dou
   return ceilings->memory(nearestMix(readBytes, writtenBytes), variants[variant]->facts.threads);
 }
 
-std::optional<size_t> Bench::arithmeticCeiling(size_t variant, double flops) {
-  if (!ceilings || !variants[variant]->onCpu() || flops == 0)
+std::optional<size_t> Bench::arithmeticCeiling(size_t variant, std::string_view compute) {
+  if (!ceilings || !variants[variant]->onCpu())
     return std::nullopt;
   const Variant &facts = variants[variant]->facts;
-  std::optional<Peak> peak = peakOf(facts.target, facts.compute);
+  std::optional<Peak> peak = peakOf(facts.target, compute);
   if (!peak || !peakAvailable(*peak))
     return std::nullopt;
   return ceilings->arithmetic(*peak, facts.threads);
+}
+
+/// Of what a program multiplies with; nothing for what multiplies nothing.
+std::optional<size_t> Bench::workCeiling(size_t variant, double flops) {
+  return flops > 0 ? arithmeticCeiling(variant, variants[variant]->facts.compute) : std::nullopt;
+}
+
+/// Multiplying in f32 also tells how fast everything elementwise can be.
+void Bench::chooseMachineCeilings(size_t variant) {
+  OpenVariant &open = *variants[variant];
+  open.machine = {memoryCeiling(variant, 1, 0), arithmeticCeiling(variant, "f32"), std::nullopt, std::nullopt};
+  if (open.facts.compute == "bf16")
+    open.machine.bf16 = arithmeticCeiling(variant, "bf16");
+  if (open.facts.compute == "int8")
+    open.machine.int8 = arithmeticCeiling(variant, "int8");
 }
 
 /// Asks for each ceiling that a row needs; what kernels there are is known after their first run.
@@ -182,13 +204,14 @@ void Bench::chooseCeilings() {
     const Work &work = timed.row.work;
     bool weights = work.weightBytes > 0;
     timed.row.ceilings = {memoryCeiling(variant, weights ? work.weightBytes : work.readBytes, weights ? 0 : work.writtenBytes),
-                          arithmeticCeiling(variant, work.flops)};
+                          workCeiling(variant, work.flops)};
     if (!timed.kernels)
       continue;
+    chooseMachineCeilings(variant);
     timed.row.kernels = timed.kernels->rows();
     for (KernelRow &kernel : timed.row.kernels)
       kernel.ceilings = {memoryCeiling(variant, kernel.work.weightBytes + kernel.work.readBytes, kernel.work.writtenBytes),
-                         arithmeticCeiling(variant, kernel.work.flops)};
+                         workCeiling(variant, kernel.work.flops)};
   }
 }
 
@@ -218,12 +241,17 @@ Expected<void> Bench::repeat(bool keep) {
 
 //===-- After the clock -----------------------------------------------------------------------------------------------------===//
 
+MachineRates Bench::machineRates(const OpenVariant &variant) const {
+  auto rate = [&](std::optional<size_t> ceiling) { return ceiling ? ceilings->all()[*ceiling].perSecond.median() : 0; };
+  const auto &machine = variant.machine;
+  return {variant.facts.target, variant.facts.threads, rate(machine.read),    rate(machine.f32),
+          rate(machine.bf16),   rate(machine.int8),    lastLevelCacheBytes(), variant.facts.packedWeightBytes};
+}
+
 KernelRow Bench::finished(const TimedRow &timed, size_t kernel) const {
   KernelRow row = timed.kernels->rows()[kernel];
   row.ceilings = timed.row.kernels[kernel].ceilings;
-  auto rate = [&](std::optional<size_t> ceiling) { return ceiling ? ceilings->all()[*ceiling].perSecond.median() : 0; };
-  MachineRates rates{rate(row.ceilings.memory), rate(row.ceilings.arithmetic), variants[timed.row.variant]->facts.threads};
-  row.predictedSeconds = timed.kernels->predict(kernel, rates);
+  row.predictedSeconds = timed.kernels->predict(kernel, machineRates(*variants[timed.row.variant]));
   return row;
 }
 
