@@ -58,7 +58,7 @@ func.func @linear_of_dynamic_channels(%x: tensor<?x?x?xf32>, %w: tensor<8x8xf32>
 // -----
 
 func.func @linear_by_a_vector(%x: tensor<?x?x8xf32>, %w: tensor<8xf32>) {
-  // expected-error @+1 {{expected a static matrix of f32, bf16 or f16, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{expected a static matrix of f32, bf16, f16, i8 or i4, got 'tensor<8xf32>'}}
   %0 = sm1.linear %x, %w : tensor<?x?x8xf32>, tensor<8xf32>
   return
 }
@@ -82,7 +82,7 @@ func.func @embedding_of_floats(%x: tensor<?x?xf32>, %w: tensor<8x8xf32>) {
 // -----
 
 func.func @empty_param() {
-  // expected-error @+1 {{static tensor of f32, bf16 or f16, not empty and of at most 2^40 elements, but got 'tensor<0x8xf32>'}}
+  // expected-error @+1 {{static tensor of f32, bf16, f16, i8 or i4, not empty and of at most 2^40 elements, but got 'tensor<0x8xf32>'}}
   %0 = sm1.param "w" : tensor<0x8xf32>
   return
 }
@@ -90,7 +90,7 @@ func.func @empty_param() {
 // -----
 
 func.func @huge_param() {
-  // expected-error @+1 {{static tensor of f32, bf16 or f16, not empty and of at most 2^40 elements, but got}}
+  // expected-error @+1 {{static tensor of f32, bf16, f16, i8 or i4, not empty and of at most 2^40 elements, but got}}
   %0 = sm1.param "w" : tensor<9223372036854775807x9223372036854775807xf32>
   return
 }

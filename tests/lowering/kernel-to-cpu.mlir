@@ -2,8 +2,9 @@
 
 !s = tensor<?x?x20xf32>
 
-// Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile.
-// Sums are chains of fused multiply-adds. The projection of another x has a loop of its own. Rows that fill no tile come last.
+// Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile, and
+// the same row of the next panel is prefetched. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has
+// a loop of its own. Rows that fill no tile come last.
 // CHECK-LABEL: func.func @projections
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[Z:[a-z0-9]+]]: memref<?x32xf32>, %[[A:[a-z0-9]+]]: memref<2x20x16xf32>, %[[B:[a-z0-9]+]]: memref<2x20x16xbf16>, %[[C:[a-z0-9]+]]: memref<2x20x16xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>,
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index) {
@@ -13,21 +14,30 @@
 // CHECK: %[[WHOLE:.*]] = arith.subi %[[ROWEND]], %[[REST]]
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[WHOLE]] step %c2
 // CHECK: scf.for %[[P:.*]] = %[[PANEL]] to
-// CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c1 iter_args(%[[S0:.*]] = %[[ZERO:[a-z0-9_]+]], %[[S1:.*]] = %[[ZERO]], %[[S2:.*]] = %[[ZERO]], %[[S3:.*]] = %[[ZERO]])
+// CHECK: %[[SUMS:.*]]:4 = scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%[[S0:.*]] = %[[ZERO:[a-z0-9_]+]], %[[S1:.*]] = %[[ZERO]], %[[S2:.*]] = %[[ZERO]], %[[S3:.*]] = %[[ZERO]])
 // CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW]], %[[K]]]
 // CHECK-NEXT: %[[X0:.*]] = vector.broadcast %[[V]]
 // CHECK-NEXT: %[[ROW1:.*]] = arith.addi %[[ROW]], %c1
 // CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW1]], %[[K]]]
 // CHECK-NEXT: %[[X1:.*]] = vector.broadcast %[[V]]
+// CHECK-NEXT: %[[P1:.*]] = arith.addi %[[P]], %c1
+// CHECK-NEXT: memref.prefetch %[[A]][%[[P1]], %[[K]], %c0], read
 // CHECK-NEXT: %[[WA:.*]] = vector.load %[[A]][%[[P]], %[[K]], %c0]
 // CHECK-NEXT: %[[R0:.*]] = vector.fma %[[X0]], %[[WA]], %[[S0]]
 // CHECK-NEXT: %[[R1:.*]] = vector.fma %[[X1]], %[[WA]], %[[S1]]
+// CHECK-NEXT: memref.prefetch %[[B]][%[[P1]], %[[K]], %c0], read
 // CHECK-NEXT: %[[NARROW:.*]] = vector.load %[[B]][%[[P]], %[[K]], %c0]
 // CHECK-NEXT: %[[WB:.*]] = arith.extf %[[NARROW]]
 // CHECK-NEXT: %[[R2:.*]] = vector.fma %[[X0]], %[[WB]], %[[S2]]
 // CHECK-NEXT: %[[R3:.*]] = vector.fma %[[X1]], %[[WB]], %[[S3]]
-// CHECK-NEXT: scf.yield %[[R0]], %[[R1]], %[[R2]], %[[R3]]
-// CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c1 iter_args(%{{.*}} = %[[ZERO]], %{{.*}} = %[[ZERO]])
+// CHECK-NEXT: %[[K1:.*]] = arith.addi %[[K]], %c1
+// CHECK-NEXT: memref.load %[[X]][%[[ROW]], %[[K1]]]
+// CHECK: vector.fma %{{.*}}, %{{.*}}, %[[R0]]
+// CHECK-NEXT: vector.fma %{{.*}}, %{{.*}}, %[[R1]]
+// CHECK-COUNT-8: vector.fma
+// CHECK: scf.yield
+// CHECK: arith.addf %[[SUMS]]#0, %[[ZERO]]
+// CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%{{.*}} = %[[ZERO]], %{{.*}} = %[[ZERO]])
 // CHECK-NEXT: memref.load %[[Z]]
 // CHECK-COUNT-2: vector.store %{{.*}}, %[[Y]]
 // CHECK: scf.for %[[ROW:.*]] = %[[WHOLE]] to %[[ROWEND]] step %c1
@@ -59,13 +69,15 @@ sm1.model @model_of_projections(%x: !s {sm1.name = "x"}, %z: !s {sm1.name = "z"}
 
 // A long sum is made of blocks of 64 k, each from zero, added up in order.
 // CHECK-LABEL: func.func @long_sum
-// CHECK: %[[TOTALS:.*]] = scf.for %[[BEGIN:.*]] = %c0 to %c100 step %c64 iter_args(%[[TOTAL:.*]] = %[[ZERO:[a-z0-9_]+]])
-// CHECK: %[[STOP:.*]] = arith.addi %[[BEGIN]], %c64
-// CHECK: %[[END:.*]] = arith.minui %[[STOP]], %c100
-// CHECK: %[[SUM:.*]] = scf.for %{{.*}} = %[[BEGIN]] to %[[END]] step %c1 iter_args(%{{.*}} = %[[ZERO]])
-// CHECK: vector.fma
-// CHECK: %[[NEXT:.*]] = arith.addf %[[TOTAL]], %[[SUM]]
-// CHECK-NEXT: scf.yield %[[NEXT]]
+// CHECK: %[[FIRST:.*]] = scf.for %[[K:.*]] = %c0 to %c64 step %c32 iter_args(%[[SUM:.*]] = %[[ZERO:[a-z0-9_]+]])
+// CHECK: vector.fma %{{.*}}, %{{.*}}, %[[SUM]]
+// CHECK-COUNT-31: vector.fma
+// CHECK-NEXT: scf.yield
+// CHECK: %[[TOTAL:.*]] = arith.addf %[[FIRST]], %[[ZERO]]
+// CHECK: %[[SECOND:.*]] = scf.for %[[I:.*]] = %c0 to %c36 step %c4 iter_args(%{{.*}} = %[[ZERO]])
+// CHECK-NEXT: arith.addi %[[I]], %c64
+// CHECK-COUNT-4: vector.fma
+// CHECK: %[[TOTALS:.*]] = arith.addf %[[TOTAL]], %[[SECOND]]
 // CHECK: vector.store %[[TOTALS]],
 sm1.model @m(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "panels"} : tensor<8x100xf32>
@@ -279,7 +291,7 @@ sm1.model @m(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // CHECK-NEXT: vector.store %[[WIDE]], %[[SCRATCH]][%[[PLACE]]]
 // CHECK: scf.for %[[PANEL:.*]] = %[[PANELBEGIN]] to %[[PANELEND]]
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[ROWEND]]
-// CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c1 iter_args
+// CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args
 // CHECK-NOT: %[[X]]
 // CHECK: memref.load %[[SCRATCH]]
 // CHECK: vector.load %[[A]]

@@ -8,8 +8,8 @@
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=f16" 2>&1 | FileCheck %s --check-prefix=COMPUTE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f16 compute=bf16" 2>&1 | FileCheck %s --check-prefix=MIXED
 
-// TYPE: error: storage must be f32, bf16 or f16 and compute f32 or bf16, got 'f64' and 'f32'
-// COMPUTE: error: storage must be f32, bf16 or f16 and compute f32 or bf16, got 'bf16' and 'f16'
+// TYPE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'f64' and 'f32'
+// COMPUTE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'bf16' and 'f16'
 // MIXED: error: compute=bf16 multiplies bf16 by bf16, got storage=f16; store matrices as bf16 too
 
 // Matrices are stored; what projections multiply is rounded once, where it is made, however many projections read it.

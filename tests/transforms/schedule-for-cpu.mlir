@@ -12,8 +12,8 @@ sm1.model @tiles(%x: tensor<?x?x704xf32> {sm1.name = "x"}) -> (tensor<?x?x64xf32
   %a = sm1.param "a" : tensor<64x704xf32>
   %b = sm1.param "b" : tensor<64x704xf32>
   %c = sm1.param "c" : tensor<64x704xf32>
-  // V4: sm1.kernel "one" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 4> ->
-  // V3: sm1.kernel "one" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 90, panel_split = 4> ->
+  // V4: sm1.kernel "one" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "one" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 90, panel_split = 2> ->
   %one = sm1.kernel "one" (%x0 = %x : tensor<?x?x704xf32>, %a0 = %a : tensor<64x704xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %a0 : tensor<?x?x704xf32>, tensor<64x704xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
@@ -26,8 +26,8 @@ sm1.model @tiles(%x: tensor<?x?x704xf32> {sm1.name = "x"}) -> (tensor<?x?x64xf32
     %2 = arith.mulf %0, %1 : tensor<?x?x64xf32>
     sm1.yield %2 : tensor<?x?x64xf32>
   }
-  // V4: sm1.kernel "three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 1, row_split = 128, panel_split = 1> ->
-  // V3: sm1.kernel "three" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 1, row_split = 92, panel_split = 1> ->
+  // V4: sm1.kernel "three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "three" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 2, row_split = 92, panel_split = 2> ->
   %three = sm1.kernel "three" (%x0 = %x : tensor<?x?x704xf32>, %a0 = %a : tensor<64x704xf32>, %b0 = %b : tensor<64x704xf32>, %c0 = %c : tensor<64x704xf32>)
       -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %a0 : tensor<?x?x704xf32>, tensor<64x704xf32>
