@@ -199,6 +199,69 @@ func.func @param_c3() {
 
 // -----
 
+func.func @param_c4_integers() {
+  // expected-error @+1 {{param_c4: integers need `quantised`, got 'tensor<8x40xi8>'}}
+  %0 = sm1.param "w" : tensor<8x40xi8>
+  return
+}
+
+// -----
+
+func.func @param_c4_bits() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x40xi8>'}}
+  %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x40xi8>
+  return
+}
+
+// -----
+
+func.func @param_c4_columns() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x20xi4>'}}
+  %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x20xi4>
+  return
+}
+
+// -----
+
+func.func @param_c4_groups() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x1xf16>'}}
+  %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x1xf16>
+  return
+}
+
+// -----
+
+func.func @param_c4_scales() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x2xbf16>'}}
+  %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x2xbf16>
+  return
+}
+
+// -----
+
+func.func @param_c4_vector() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8xf32>'}}
+  %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{bits must be 8 or 4, group not negative and columns at least 1, got 2, 0 and 8}}
+func.func private @quantised_bits() attributes {q = #sm1.quantised<bits = 2, group = 0, columns = 8>}
+
+// -----
+
+// expected-error @+1 {{bits must be 8 or 4, group not negative and columns at least 1, got 8, -1 and 8}}
+func.func private @quantised_group() attributes {q = #sm1.quantised<bits = 8, group = -1, columns = 8>}
+
+// -----
+
+// expected-error @+1 {{bits must be 8 or 4, group not negative and columns at least 1, got 8, 0 and 0}}
+func.func private @quantised_columns() attributes {q = #sm1.quantised<bits = 8, group = 0, columns = 0>}
+
+// -----
+
 func.func @layers_c1_count(%x: tensor<?x?x8xf32>) {
   // expected-error @+1 {{layers_c1: the count must be 1 to 4096, got 5000}}
   %0 = sm1.layers 5000 carry(%c = %x : tensor<?x?x8xf32>) {
@@ -286,6 +349,38 @@ func.func @linear_c1_generic(%x: tensor<?x?x8xf32>, %w: tensor<16x9xf32>) {
   // expected-error @+2 {{linear_c1: weight must have 8 columns}}
   // expected-error @+1 {{failed to infer returned types}}
   %0 = "sm1.linear"(%x, %w) : (tensor<?x?x8xf32>, tensor<16x9xf32>) -> tensor<?x?x16xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c2_no_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xi8>) {
+  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xi8>'}}
+  %0 = sm1.linear %x, %w : tensor<?x?x8xf32>, tensor<16x8xi8>
+  return
+}
+
+// -----
+
+func.func @linear_c2_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xbf16>, %s: tensor<16x1xf32>) {
+  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xbf16>'}}
+  %0 = sm1.linear %x, %w scales %s : tensor<?x?x8xf32>, tensor<16x8xbf16>, tensor<16x1xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c2_int8(%x: tensor<?x?x8xf32>, %w: tensor<16x8xf32>) {
+  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xf32>'}}
+  %0 = sm1.linear %x, %w int8 : tensor<?x?x8xf32>, tensor<16x8xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c2_rows(%x: tensor<?x?x8xf32>, %w: tensor<16x8xi8>, %s: tensor<8x1xf32>) {
+  // expected-error @+1 {{linear_c2: scales must be [16, groups], got 'tensor<8x1xf32>'}}
+  %0 = sm1.linear %x, %w scales %s : tensor<?x?x8xf32>, tensor<16x8xi8>, tensor<8x1xf32>
   return
 }
 
@@ -481,3 +576,23 @@ func.func private @schedule_panels() attributes {s = #sm1.schedule<row_tile = 1,
 
 // expected-error @+1 {{row_split and panel_split must not be negative, got -1, 0}}
 func.func private @schedule_split() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = -1, panel_split = 0>}
+
+// -----
+
+// expected-error @+1 {{matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got 24 and 2}}
+func.func private @schedule_matrix_rows() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, matrix_rows = 24, matrix_panels = 2>}
+
+// -----
+
+// expected-error @+1 {{matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got 16 and 0}}
+func.func private @schedule_matrix_panels() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, matrix_rows = 16, matrix_panels = 0>}
+
+// -----
+
+// expected-error @+1 {{matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got 0 and 2}}
+func.func private @schedule_matrix_no_rows() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, matrix_rows = 0, matrix_panels = 2>}
+
+// -----
+
+// expected-error @+1 {{matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got -16 and 2}}
+func.func private @schedule_matrix_negative() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, matrix_rows = -16, matrix_panels = 2>}

@@ -50,8 +50,35 @@ func.func @params() {
   %1 = sm1.param "ssm.conv1d.bias" {layout = "channels"} : tensor<16xf32>
   // CHECK: %D = sm1.param "D" : tensor<16xf16>
   %2 = sm1.param "D" : tensor<16xf16>
+  // CHECK: sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "quads"} : tensor<16x40xi8>
+  %3 = sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "quads"} : tensor<16x40xi8>
+  // CHECK: sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "scales"} : tensor<16x1xf32>
+  %4 = sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "scales"} : tensor<16x1xf32>
+  // CHECK: sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x40xi4>
+  %5 = sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x40xi4>
+  // CHECK: sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x2xf16>
+  %6 = sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x2xf16>
   return
 }
+
+// CHECK-LABEL: func.func @quantised
+func.func @quantised(%x: tensor<?x?x40xf32>, %w: tensor<16x40xi8>, %s: tensor<16x1xf32>, %v: tensor<16x40xi4>, %t: tensor<16x2xf16>) {
+  // CHECK: sm1.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<?x?x40xf32>, tensor<16x40xi8>, tensor<16x1xf32>
+  %0 = sm1.linear %x, %w scales %s : tensor<?x?x40xf32>, tensor<16x40xi8>, tensor<16x1xf32>
+  // CHECK: sm1.linear %{{.*}}, %{{.*}} scales %{{.*}} int8 : tensor<?x?x40xf32>, tensor<16x40xi4>, tensor<16x2xf16>
+  %1 = sm1.linear %x, %v scales %t int8 : tensor<?x?x40xf32>, tensor<16x40xi4>, tensor<16x2xf16>
+  return
+}
+
+// What a schedule does not use it does not print.
+// CHECK: @fma() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2>}
+func.func private @fma() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = fma>}
+// CHECK: @dot() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, products = dot>}
+func.func private @dot() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = dot>}
+// CHECK: @tiles() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, matrix_rows = 48, matrix_panels = 2>}
+func.func private @tiles() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, matrix_rows = 48, matrix_panels = 2>}
+// CHECK: @both() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 1>}
+func.func private @both() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 1>}
 
 // CHECK-LABEL: func.func @operators
 func.func @operators(%x: tensor<?x?x16xf32>, %w: tensor<32x16xbf16>, %g: tensor<16xf32>, %k: tensor<16x1x4xf32>, %t: tensor<?x16x3xf32>) {

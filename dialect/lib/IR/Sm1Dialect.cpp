@@ -11,6 +11,31 @@ using namespace sm1;
 #include "sm1/IR/Sm1Dialect.cpp.inc"
 #include "sm1/IR/Sm1Enums.cpp.inc"
 
+/// `, products = dot` and `, matrix_rows = 48, matrix_panels = 2`, each only where it is not the default.
+static ParseResult parseProducts(AsmParser &parser, Products &products, int64_t &matrixRows, int64_t &matrixPanels) {
+  products = Products::Fma;
+  matrixRows = matrixPanels = 0;
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  if (succeeded(parser.parseOptionalKeyword("products"))) {
+    FailureOr<Products> parsed = parser.parseEqual() ? FailureOr<Products>() : FieldParser<Products>::parse(parser);
+    if (failed(parsed))
+      return failure();
+    products = *parsed;
+    if (failed(parser.parseOptionalComma()))
+      return success();
+  }
+  return failure(parser.parseKeyword("matrix_rows") || parser.parseEqual() || parser.parseInteger(matrixRows) || parser.parseComma() ||
+                 parser.parseKeyword("matrix_panels") || parser.parseEqual() || parser.parseInteger(matrixPanels));
+}
+
+static void printProducts(AsmPrinter &printer, Products products, int64_t matrixRows, int64_t matrixPanels) {
+  if (products != Products::Fma)
+    printer << ", products = " << stringifyProducts(products);
+  if (matrixRows || matrixPanels)
+    printer << ", matrix_rows = " << matrixRows << ", matrix_panels = " << matrixPanels;
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "sm1/IR/Sm1Attrs.cpp.inc"
 

@@ -66,8 +66,7 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
                         DefaultValuedParameter<"int64_t", "0">:$matrixRows, DefaultValuedParameter<"int64_t", "0">:$matrixPanels);
   let assemblyFormat = [{
     `<` `row_tile` `=` $rowTile `,` `panel_tile` `=` $panelTile `,` `single_row_panels` `=` $singleRowPanels `,`
-    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit (`,` `products` `=` $products^)?
-    (`,` `matrix_rows` `=` $matrixRows^ `,` `matrix_panels` `=` $matrixPanels)? `>`
+    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit `` custom<Products>($products, $matrixRows, $matrixPanels) `` `>`
   }];
   let builders = [AttrBuilder<(ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
                                    "int64_t":$panelSplit), [{
