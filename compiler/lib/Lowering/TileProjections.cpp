@@ -46,6 +46,7 @@ private:
   void step(const Position &position, SmallVectorImpl<Value> &chains);
   void multiply(const Position &position, size_t l, int64_t n, ArrayRef<SmallVector<Value>> xs, SmallVectorImpl<Value> &chains);
   SmallVector<Value> sumBlock(Value block, int64_t valid);
+  Value scaleOf(size_t l, int64_t n, Value block);
   void endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals);
   Value product(Value x, Value weight, Value sum);
 
@@ -149,12 +150,20 @@ SmallVector<Value> ProjectionSums::sumBlock(Value block, int64_t valid) {
   return chains;
 }
 
+/// The scales of a group for panel n; those of a matrix with one group are a vector.
+Value ProjectionSums::scaleOf(size_t l, int64_t n, Value block) {
+  Value scales = buffers.inputs.lookup(linears[l].getScales());
+  if (cast<MemRefType>(scales.getType()).getRank() == 1)
+    return at.widen(at.loadVector(scales, at.column(n)));
+  return at.widen(at.loadVector(scales, {add(tile.panel, at.constant(n)), block, at.constant(0)}));
+}
+
 void ProjectionSums::endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals) {
   for (size_t l = 0; l < linears.size(); ++l)
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value scale;
       if (isGrouped())
-        scale = at.widen(at.loadVector(buffers.inputs.lookup(linears[l].getScales()), {add(tile.panel, at.constant(n)), block, at.constant(0)}));
+        scale = scaleOf(l, n, block);
       for (int64_t m = 0; m < tile.rows; ++m) {
         size_t i = index(l, m, n);
         Value sum = chains[i * form.chains()];
