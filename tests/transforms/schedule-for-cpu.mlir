@@ -1,3 +1,5 @@
+// RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4-amx -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,AMX
+// RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4-bf16 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,BF16
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v3 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-cpu=target=x86-64-v2 2>&1 | FileCheck %s --check-prefix=TARGET
@@ -72,6 +74,92 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   sm1.return %e, %h, %r : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
+}
+
+// -----
+
+// What each target multiplies bf16 and integers with, and how their matrices lie. A sum of bf16 by fused multiply-adds takes two
+// registers. Six tile registers make the sums of 48 rows by 2 panels, or of 32 rows by 1 panel of three projections; they want rows of whole
+// 64 bytes.
+// CHECK-LABEL: sm1.model @narrow
+// CHECK: sm1.param "a" {layout = "pairs"} : tensor<64x64xbf16>
+// CHECK: sm1.param "b" quantised <bits = 8, group = 0, columns = 64> {layout = "quads"} : tensor<64x64xi8>
+// CHECK: sm1.param "b" quantised <bits = 8, group = 0, columns = 64> {layout = "scales"} : tensor<64x1xf32>
+// CHECK: sm1.param "c" quantised <bits = 4, group = 32, columns = 64> {layout = "nibbles"} : tensor<64x64xi4>
+// CHECK: sm1.param "c" quantised <bits = 4, group = 32, columns = 64> {layout = "scales"} : tensor<64x2xf16>
+sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32> {sm1.name = "z"})
+    -> (tensor<?x?x64xf32> {sm1.name = "y0"}, tensor<?x?x64xf32> {sm1.name = "y1"}, tensor<?x?x64xf32> {sm1.name = "y2"},
+        tensor<?x?x64xf32> {sm1.name = "y3"}, tensor<?x?x64xf32> {sm1.name = "y4"}, tensor<?x?x64xf32> {sm1.name = "y5"},
+        tensor<?x?x64xf32> {sm1.name = "y6"}) {
+  %a = sm1.param "a" : tensor<64x64xbf16>
+  %b = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x64xi8>
+  %bs = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x1xf32>
+  %c = sm1.param "c" quantised <bits = 4, group = 32, columns = 64> : tensor<64x64xi4>
+  %cs = sm1.param "c" quantised <bits = 4, group = 32, columns = 64> : tensor<64x2xf16>
+  %d = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x40xi8>
+  %ds = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x1xf32>
+  // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 4, row_split = 240, panel_split = 2, matrix_rows = 48, matrix_panels = 2> ->
+  // BF16: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 3, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y0 = sm1.kernel "bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
+    %r = arith.truncf %x0 : tensor<?x?x64xf32> to tensor<?x?x64xbf16>
+    %0 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 1> ->
+  // BF16: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 1, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2> ->
+  %y1 = sm1.kernel "bf16_three" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
+    %r = arith.truncf %x0 : tensor<?x?x64xf32> to tensor<?x?x64xbf16>
+    %1 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
+    %2 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
+    %3 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
+    %0 = math.fma %1, %2, %3 : tensor<?x?x64xf32>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // BF16: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y2 = sm1.kernel "stored_bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %a0 : tensor<?x?x64xf32>, tensor<64x64xbf16>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // BF16: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y3 = sm1.kernel "stored_int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %b0 scales %s0 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, products = dot, matrix_rows = 48, matrix_panels = 2> ->
+  // BF16: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y4 = sm1.kernel "int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %b0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y5 = sm1.kernel "int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // BF16: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2> ->
+  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2> ->
+  %y6 = sm1.kernel "int8_rest" (%x0 = %z : tensor<?x?x40xf32>, %d0 = %d : tensor<64x40xi8>, %s0 = %ds : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  sm1.return %y0, %y1, %y2, %y3, %y4, %y5, %y6 : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
 }
 
 // -----

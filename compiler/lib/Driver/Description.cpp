@@ -25,8 +25,9 @@ static constexpr int64_t maxDescriptionBytes = 64 << 20;
 // Words
 //===----------------------------------------------------------------------===//
 
-static Error checkChoice(StringRef option, StringRef value, ArrayRef<StringRef> choices) {
-  if (is_contained(choices, value))
+/// An empty value stands for a default, where there is one.
+static Error checkChoice(StringRef option, StringRef value, ArrayRef<StringRef> choices, bool hasDefault = false) {
+  if (is_contained(choices, value) || (hasDefault && value.empty()))
     return Error::success();
   return createStringError("--" + option + "=" + value + ": must be one of " + join(choices, ", "));
 }
@@ -35,13 +36,13 @@ Error sm1::checkChoices(const CompileRequest &request) {
   std::vector<std::string> emits = emitNames(), passes = fusionPassNames();
   SmallVector<StringRef> emitChoices(emits.begin(), emits.end()), passChoices(passes.begin(), passes.end());
   passChoices.push_back("all");
-  if (Error error = checkChoice("weights", request.weights, {"", "f32", "bf16", "f16", "int8", "int4"}))
+  if (Error error = checkChoice("weights", request.weights, {"f32", "bf16", "f16", "int8", "int4"}, /*hasDefault=*/true))
     return error;
-  if (Error error = checkChoice("compute", request.compute, {"", "f32", "bf16", "int8"}))
+  if (Error error = checkChoice("compute", request.compute, {"f32", "bf16", "int8"}, /*hasDefault=*/true))
     return error;
   if (Error error = checkChoice("form", request.form, {"exact", "closed_form"}))
     return error;
-  if (Error error = checkChoice("weights-in", request.weightsIn, {"", "package", "external"}))
+  if (Error error = checkChoice("weights-in", request.weightsIn, {"package", "external"}, /*hasDefault=*/true))
     return error;
   for (const std::string &pass : request.disabledPasses)
     if (Error error = checkChoice("no-fuse", pass, passChoices))
