@@ -11,14 +11,18 @@ NAMES = ("cpu", "emulated", "cuda")
 SCHEDULES = ("warps", "warps-reversed", "shuffled:1", "threads")  # the order in which the emulator lets threads go on
 
 AVX2 = {"avx2", "fma", "f16c"}
-AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+DOTS = AVX512 | {"avx512_bf16", "avx512_vnni"}
+TILES = DOTS | {"amx_tile", "amx_bf16", "amx_int8"}
+WIDE = {"x86-64-v3": AVX2, "x86-64-v4": AVX512}
+NARROW = {**WIDE, "x86-64-v4-bf16": DOTS, "x86-64-v4-amx": TILES}
 
 
-def machine_isas():
-    """Targets of a default package that this machine executes."""
+def machine_isas(compute="f32"):
+    """Targets of a default package that this machine executes; those for bf16 and bytes are in packages that multiply such."""
     with open("/proc/cpuinfo") as file:
         flags = set(next((line for line in file if line.startswith("flags")), "").split())
-    return [isa for isa, needs in (("x86-64-v3", AVX2), ("x86-64-v4", AVX2 | AVX512)) if needs <= flags]
+    return [isa for isa, needs in (WIDE if compute == "f32" else NARROW).items() if needs <= flags]
 
 
 def missing_gpu(target):
@@ -63,13 +67,21 @@ class Device:
             return ["--target=native"]
         return [f"--target={self.host},{self.target}" if for_host else f"--target={self.target}"]
 
-    def variants(self, few=False):
-        """Options of sm1-run, NAME=VALUE among them for the environment, that must not change a bit. `few`: the most different ones."""
+    def variants(self, few=False, isas=None):
+        """Options of sm1-run, NAME=VALUE among them for the environment, that must not change a bit. `few`: the most different ones;
+        `isas`: instruction sets of a CPU, those of a package for --compute=f32 by default."""
         if self.is_emulated:
             return [[f"SM1_EMULATOR_SCHEDULE={schedule}"] for schedule in (SCHEDULES[:1] + SCHEDULES[-1:] if few else SCHEDULES)]
         if self.is_gpu:
             return [[]]
-        return [[f"--isa={isa}", f"--threads={threads}"] for isa in machine_isas() for threads in ((2,) if few else (2, 1))]
+        return [[f"--isa={isa}", f"--threads={threads}"] for isa in isas or machine_isas() for threads in ((2,) if few else (2, 1))]
+
+    def orders(self, compute, few=False):
+        """Variants in groups that have the same bits. Dot products of bf16 add in an order of their own."""
+        isas = machine_isas(compute)
+        dots = [isa for isa in isas if compute == "bf16" and isa == "x86-64-v4-bf16"]
+        groups = [[isa for isa in isas if isa not in dots], dots]
+        return [self.variants(few, group) for group in groups if group] if not self.is_gpu else [self.variants(few)]
 
     def skip_reason(self):
         """What a CPU cannot show here."""

@@ -5,8 +5,10 @@
 
 --checkpoint names a trained one with matrices in BF16; random weights come as F32 and as BF16. A reference that rounds otherwise, or
 not at all, has to be outside the bound of f32: so a package that rounds otherwise would be seen. With --compute=bf16 a GPU sums in
-one order in a step and in another where there are many rows, each within the bound; all else has the same bits in every mode.
+one order in a step and in another where there are many rows, and a CPU in one order with dot products and in another without; each is
+within the bound, and all else has the same bits in every mode and every instruction set.
 """
+import itertools
 import pathlib
 import re
 import sys
@@ -43,10 +45,10 @@ def check_arithmetic(programs, report, package, weights, compute, name):
     report.check(found == [(weights, compute)], f"{name}: inspect says {found}, expected weights {weights}, compute {compute}")
 
 
-def run_all(programs, report, package, given, name, modes=("prefill", "step", "chunked:7")):
-    """The outputs, the same bits in every mode and in every variant of the device."""
+def run_all(programs, report, package, given, name, modes=("prefill", "step", "chunked:7"), compute="f32", order=0):
+    """The outputs, the same bits in every mode and in every variant of the device that sums in this order."""
     first = None
-    for options in programs.device.variants(few=True):
+    for options in programs.device.orders(compute, few=True)[order]:
         for mode in modes:
             got = programs.logits(package, given, f"--mode={mode}", *options)
             first = first or {output: got[output] for output in OUTPUTS}
@@ -85,9 +87,10 @@ def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance,
     name = f"{name}, --weights=bf16 --compute=bf16"
     package = programs.compile(checkpoint, "compute", "--weights=bf16", "--compute=bf16")
     check_arithmetic(programs, report, package, "bf16", "bf16", name)
-    for modes in (("prefill", "chunked:7"), ("step",)) if programs.device.is_gpu else (("prefill", "step", "chunked:7"),):
-        got = run_all(programs, report, package, given, name, modes)
-        print(f"{name}, {modes[0]}: largest relative error {report.close(got, expected, name, tolerance):.2e}")
+    parts = (("prefill", "chunked:7"), ("step",)) if programs.device.is_gpu else (("prefill", "step", "chunked:7"),)
+    for modes, order in itertools.product(parts, range(len(programs.device.orders("bf16")))):
+        got = run_all(programs, report, package, given, name, modes, "bf16", order)
+        print(f"{name}, {modes[0]}, order {order}: largest relative error {report.close(got, expected, name, tolerance):.2e}")
         least = min(reference.errors(got, expected).values())
         report.check(least > TOLERANCE, f"{name}: within {least:.2e} of f32, so nothing was rounded")
 
@@ -123,7 +126,11 @@ def check_refusals(programs, report):
         (["--compute=bf16", "--weights=f32"], ["bf16", "f32"]),
         (["--compute=bf16", "--weights=f16"], ["bf16", "f16"]),
         (["--compute=bf16"], ["bf16", "f32"]),  # the default of an F32 checkpoint
-        (["--weights=int8"], ["int8", "bf16"]),
+        (["--compute=bf16", "--weights=int8"], ["bf16", "int8"]),
+        (["--compute=int8", "--weights=bf16"], ["int8", "bf16"]),
+        (["--compute=int8"], ["int8", "f32"]),
+        (["--weights=int8", "--target=native,sm_120"], ["int8", "sm_120"]),
+        (["--weights=int3"], ["int3", "int4"]),
         (["--compute=f16"], ["f16", "bf16"]),
     ]
     for options, words in cases:
