@@ -101,6 +101,16 @@ def check_model(programs, report, checkpoint, weights, compute):
     print(f"{name}: largest relative error {worst:.2e}; wrong models from {least[nearest]:.2e} ({nearest})", flush=True)
 
 
+def check_bound_later(programs, report, checkpoint):
+    """The runtime makes the integers that the compiler makes."""
+    given = {"tokens": random_tokens(44, 16, 1, 20)}
+    for weights in ("int8", "int4"):
+        held, bound = (programs.compile(checkpoint, f"{weights}-{place}", f"--weights={weights}", f"--target={machine_isas()[-1]}",
+                                        f"--weights-in={place}") for place in ("package", "external"))
+        got = programs.logits(bound, given, f"--params={checkpoint}")
+        report.same_bits(got, programs.logits(held, given), f"--weights={weights} bound by sm1-run")
+
+
 def check_loss(programs, report, checkpoint, bf16_package):
     """Scores of pieces that the model makes."""
     kept = programs.work / "samples.json"
@@ -129,6 +139,7 @@ def main():
         for checkpoint in (a.model, make_checkpoint(programs.work / "odd", **ODD)):
             for weights, compute in FORMS:
                 check_model(programs, report, checkpoint, weights, compute)
+        check_bound_later(programs, report, a.model)
     if a.checkpoint:
         check_loss(programs, report, a.checkpoint, a.bf16)
     elif programs.device.skip_reason():

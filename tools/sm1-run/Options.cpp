@@ -15,10 +15,12 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
       ->check(CLI::IsMember({"exact", "closed_form"}))
       ->type_name("FORM")
       ->group(group);
-  app.add_option("--weights", options.weights, "how matrices are stored; default: as in the checkpoint")
+  app.add_option("--weights", options.weights, "how matrices are stored: f32, bf16, f16, int8, int4; default: as in the checkpoint")
       ->type_name("DTYPE")
       ->group(group);
-  app.add_option("--compute", options.compute, "what projections multiply; default: f32")->type_name("DTYPE")->group(group);
+  app.add_option("--compute", options.compute, "what projections multiply: f32, bf16, int8; default: f32")
+      ->type_name("DTYPE")
+      ->group(group);
   app.add_option("--device", options.device,
                  "auto, cpu, cuda or cuda:N; never another than asked for; auto: a GPU if it can, else the CPU")
       ->type_name("DEVICE")

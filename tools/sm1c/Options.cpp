@@ -15,6 +15,8 @@ static constexpr char examples[] = R"(Examples:
       the description that config.json stands for, ready to be edited and compiled
   sm1c layer.mlir -o layer.sm1pkg --weights-in=external
       kernels and plan only; weights are named when it runs: sm1-run ... --params=layer.safetensors
+  sm1c checkpoints/chorales -o chorales.sm1pkg --weights=int8 --compute=int8
+      a quarter of the bytes of f32, multiplied as bytes; for CPUs
   sm1c layer.mlir --emit=fused --remarks
       which operations became one kernel, and why others did not
   sm1c layer.mlir --emit=asm --target=x86-64-v3
@@ -33,13 +35,17 @@ static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string 
   app.add_option("MODEL", request.model, "a description FILE.mlir, or a checkpoint directory with config.json")->required();
   app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
   app.add_option("--target", request.targets,
-                 "targets in the package: native (every level of this machine's architecture) or some of " +
+                 "targets in the package: native (every level of this machine's architecture that makes a difference) or some of " +
                      joined(sm1::targetNames()))
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--params", request.params, "checkpoint directory or .safetensors file (default: MODEL, if it is a directory)");
-  app.add_option("--weights", request.weights, "storage of matrices: f32, bf16, f16 (default: as in the checkpoint)");
-  app.add_option("--compute", request.compute, "what projections multiply: f32, bf16 (default: f32 on CPUs; on GPUs bf16 where matrices are stored so)");
+  app.add_option("--weights", request.weights,
+                 "storage of matrices: f32, bf16, f16; on CPUs also int8 (a scale for each row), int4 (a scale for 32 columns) (default: as in "
+                 "the checkpoint)");
+  app.add_option("--compute", request.compute,
+                 "what projections multiply: f32; bf16, where matrices are stored so; int8, where they are int8 or int4 (default: f32 on "
+                 "CPUs; on GPUs bf16 where matrices are stored so)");
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");

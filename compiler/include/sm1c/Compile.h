@@ -16,12 +16,15 @@ struct CompileRequest {
   std::string model;
   /// Where the package goes, or the text of `emit`; empty with `emit`: standard output.
   std::string output;
-  /// Names of the target table; "native": every level of this machine's architecture. Empty: native and sm_120 for a package, sm_120 for
-  /// `emit` = "ptx" or "cuda", native for every other text.
+  /// Names of the target table; "native": every level of this machine's architecture, those for bf16 and bytes where `compute` multiplies
+  /// such. Empty: native and sm_120 for a package, native where matrices are quantised; sm_120 for `emit` = "ptx" or "cuda", native for
+  /// every other text.
   std::vector<std::string> targets;
-  /// "f32", "bf16", "f16"; empty: as the checkpoint stores its matrices, f32 without one.
+  /// "f32", "bf16", "f16", and for CPUs "int8" (a scale for each row) and "int4" (one for 32 columns); empty: as the checkpoint stores its
+  /// matrices, f32 without one. Tables that tokens look up are bf16 beside quantised matrices.
   std::string weights;
-  /// "f32", "bf16"; empty: f32 on CPUs, and on GPUs bf16 where matrices are stored as bf16, else f32.
+  /// "f32"; "bf16" where matrices are stored as bf16; "int8" where they are quantised. Empty: f32 on CPUs, and on GPUs bf16 where matrices
+  /// are stored as bf16, else f32.
   std::string compute;
   /// "exact", "closed_form".
   std::string form = "exact";
