@@ -13,7 +13,8 @@ from harness import Programs, Report, parser
 import tensors
 
 BYTES = {"f32": 4, "i32": 4, "bf16": 2, "f16": 2, "i8": 1, "u8": 1}
-STORAGES = ("f32", "bf16", "f16")
+MATRIX_STEPS = ("panels", "pairs", "quads", "nibbles")
+STORAGES = ("f32", "bf16", "f16", "int8", "int4")
 
 
 def plan_of(package):
@@ -34,7 +35,7 @@ def matrix_products(plan, weight):
     for step in weight["steps"]:
         if step["op"] == "rows":
             shape = [step["end"] - step["begin"], *shape[1:]]
-        if step["op"] == "panels":
+        if step["op"] in MATRIX_STEPS and "scales" not in [other["op"] for other in weight["steps"]]:
             return math.prod(shape)
     return 0
 

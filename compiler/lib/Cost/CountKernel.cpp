@@ -22,8 +22,9 @@ using sm1rt::KernelCost;
 
 /// Issue slots that a division or square root of a vector takes from two ports: 16 cycles of AVX-512 on Intel, 10 on Zen 4.
 static constexpr double divisionOps = 16;
-/// Instructions of expandExp and expandLog1p; tests/unit/CostTest.cpp compares.
-static constexpr double expOps = 23, log1pOps = 37 + divisionOps;
+/// Instructions of exp and log1p where models have them: exp(x) + 1, and log1p of an exp that is at most 1, whose expansions are
+/// shorter than that of any argument. tests/unit/CostCountsTest.cpp compares.
+static constexpr double expOps = 14, log1pOps = 9;
 /// Functions that upstream expands: polynomials of this order.
 static constexpr double otherMathOps = 25;
 /// Adding the halves of 16 partial sums, a square root and two divisions, one after the other, in latencies of a multiply-add.
@@ -97,17 +98,28 @@ static void countElementwise(KernelOp kernel, int64_t panelsAtOnce, KernelCost &
 // Projections
 //===----------------------------------------------------------------------===//
 
-/// Instructions between a vector of weights in memory and f32 operands: a bf16 is widened and shifted, an f16 converted.
-static double unpackOpsOf(Type weight) { return weight.isBF16() ? 2 : weight.isF16() ? 1 : 0; }
+/// Instructions between weights in memory and a vector of f32 operands: a pair of bf16 takes a shift and a mask, an f16 a
+/// conversion; an integer is cut out of its word with two shifts and converted.
+static double unpackOpsOf(Type weight) { return weight.isBF16() || weight.isF16() ? 1 : weight.isInteger() ? 3 : 0; }
+
+/// What `linear` multiplies, and how its operands come to it.
+static void countProducts(LinearOp linear, KernelCost &cost) {
+  auto weight = cast<RankedTensorType>(linear.getWeight().getType());
+  Type element = weight.getElementType();
+  double products = double(weight.getDimSize(0)) * double(weight.getDimSize(1));
+  if (linear.getInt8())
+    cost.int8Products += products;
+  else if (element.isBF16() && getElementTypeOrSelf(linear.getX().getType()).isBF16())
+    cost.bf16Products += products;
+  else
+    cost.f32Products += products;
+  cost.unpackOps = std::max(cost.unpackOps, linear.getInt8() ? 0 : unpackOpsOf(element));
+}
 
 static void countProjections(KernelOp kernel, KernelCost &cost) {
   llvm::MapVector<Value, unsigned> sharing;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
-    auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-    double products = double(weight.getDimSize(0)) * double(weight.getDimSize(1));
-    bool narrow = weight.getElementType().isBF16() && getElementTypeOrSelf(linear.getX().getType()).isBF16();
-    (narrow ? cost.bf16Products : cost.f32Products) += products;
-    cost.unpackOps = std::max(cost.unpackOps, unpackOpsOf(weight.getElementType()));
+    countProducts(linear, cost);
     cost.projections = std::max<double>(cost.projections, ++sharing[linear.getX()]);
   }
 }

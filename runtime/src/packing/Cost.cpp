@@ -51,7 +51,7 @@ CpuRates measuredRates(const CoreFacts &core, int threads, const MeasuredPeaks &
     rates.sharedBytes = peaks.sharedCacheBytes;
   rates.readBandwidth = peaks.readBytes;
   rates.writeBandwidth = 0.5 * peaks.readBytes; // a line is read before it is written
-  rates.sharedBandwidth = 8 * rates.hertz;
+  rates.sharedBandwidth = std::max(8 * rates.hertz, peaks.readBytes / rates.threads);
   if (rates.threads == 1)
     rates.launchSeconds = aloneSeconds;
   return rates;
