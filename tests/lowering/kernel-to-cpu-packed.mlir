@@ -310,9 +310,9 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !x = tensor<?x?x64xf32>
 !y = tensor<?x?x40xf32>
 
-// Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows, each with sums that go to scratch and from there through the rest of
-// the body, four rows at once. Rows are walked there and back, so that the second panel is loaded once for both. What is left comes after:
-// the remaining panels of those rows, then the remaining rows.
+// Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows and of 8, each with sums that go to scratch and from there through
+// the rest of the body, four rows at once. Rows are walked there and back, so that the second panel is loaded once for both. For 8 rows the
+// next panels are prefetched. What is left comes after: the remaining panels of those rows, then the remaining rows.
 // CHECK-LABEL: func.func @matrix
 // CHECK-SAME: (%{{[a-z0-9]+}}: memref<?x64xf32>, %[[A:[a-z0-9]+]]: memref<3x32x16xi32>, %[[Y:[a-z0-9]+]]: memref<?x48xf32>,
 // CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
@@ -349,10 +349,17 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: scf.for %{{.*}} = %[[ROWS]] to %[[MORE]] step %c16
 // CHECK-COUNT-2: "llvm.x86.tilestored64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilerelease"
+// CHECK: %[[REST:.*]] = arith.remui %{{.*}}, %c8
+// CHECK-NEXT: %[[LAST:.*]] = arith.subi %[[ROWEND]], %[[REST]]
+// CHECK: scf.for %{{.*}} = %[[MORE]] to %[[LAST]] step %c8
+// CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
+// CHECK-COUNT-16: llvm.intr.prefetch
+// CHECK: "llvm.x86.tdpbf16ps"
+// CHECK: llvm.call_intrinsic "llvm.x86.tilerelease"
 // CHECK: scf.for %[[SECOND:.*]] = %c0 to %c2 step %c1
 // CHECK-NEXT: %[[FIRST:.*]] = arith.cmpi eq, %[[SECOND]], %c0
-// CHECK-NEXT: arith.select %[[FIRST]], %[[ROWBEGIN]], %[[MORE]]
-// CHECK-NEXT: arith.select %[[FIRST]], %[[MORE]], %[[ROWEND]]
+// CHECK-NEXT: arith.select %[[FIRST]], %[[ROWBEGIN]], %[[LAST]]
+// CHECK-NEXT: arith.select %[[FIRST]], %[[LAST]], %[[ROWEND]]
 // CHECK-NEXT: %[[FROM:.*]] = arith.select %[[FIRST]], %[[PANELS]], %[[PANELBEGIN]]
 // CHECK-NEXT: scf.for %{{.*}} = %[[FROM]] to %[[PANELEND]]
 // CHECK: vector.fma
