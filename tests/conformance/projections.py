@@ -18,7 +18,7 @@ import tensors
 WIDTHS = (1, 43, 64, 320)
 OUTPUTS = {"a": WIDTHS, "b": (43, 320), "c": (43, 64)}  # x by one matrix, by a second one, and x * x by a third
 CHANNELS = 37  # three panels, the last with 5 channels
-SHAPE = (2, 35)  # 70 rows: a block of 48 in tile registers, one of 16, and 6 more
+SHAPE = (2, 37)  # 74 rows: a block of 48 in tile registers, one of 16, one of 8, and 2 more
 FORMS = [("f32", "f32"), ("bf16", "f32"), ("bf16", "bf16")]
 FORMS += [(weights, compute) for weights in ("int8", "int4") for compute in ("f32", "int8")]
 
