@@ -133,6 +133,7 @@ def check_refusals(programs, report):
         (["--weights=int3"], ["int3", "int4"]),
         (["--compute=f16"], ["f16", "bf16"]),
     ]
+    package.unlink(missing_ok=True)  # of an earlier run
     for options, words in cases:
         done = programs.run(programs.sm1c, checkpoint, "-o", package, *options)
         clear = "error: " in done.stderr and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)

@@ -1,8 +1,8 @@
 //===- KernelToCpu.cpp - kernels to functions over vectors and loops ---------------------------------------------===//
 //
-// Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, panels outside, for those with
-// projections, and rows outside for all others; and in front of projections, if something is computed on the way into them, a pass that
-// fills scratch rows.
+// Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, panels outside, for
+// those with projections, and rows outside for all others; and in front of projections, if something is computed on the way into
+// them, a pass that fills scratch rows.
 
 #include "../Transforms/KernelMerge.h"
 #include "MatrixTiles.h"
@@ -57,8 +57,8 @@ private:
   void buildStreams();
   void buildInvariants();
   void buildTile(Tile tile);
-  /// Evaluates `ops` for all panels of one row, and calls `done` for each group of panels with everything known. A norm among them takes
-  /// two walks over the row; `beforeNorm` is called in the first, with what its input needs known.
+  /// Evaluates `ops` for all panels of one row, and calls `done` for each group of panels with everything known. A norm among them
+  /// takes two walks over the row; `beforeNorm` is called in the first, with what its input needs known.
   void buildRow(ArrayRef<Operation *> ops, Value row, int64_t width, RowBody beforeNorm, RowBody done);
   Value buildSquares(ArrayRef<Operation *> earlier, RmsNormOp norm, Value row, int64_t width, RowBody beforeNorm);
   Value walkRow(int64_t width, Value carried, llvm::function_ref<Value(Value panel, int64_t panels, Value carried)> body);
@@ -107,8 +107,8 @@ func::FuncOp KernelFunction::build() {
   }
   for (size_t result = 0; result < kernel.getNumResults(); ++result)
     buffers.results.push_back(entry->getArgument(next++));
-  for (Value *field : {&buffers.rowSegment, &buffers.segmentStart, &buffers.selected, &buffers.scratch, &buffers.rowBegin, &buffers.rowEnd,
-                       &buffers.panelBegin, &buffers.panelEnd})
+  for (Value *field : {&buffers.rowSegment, &buffers.segmentStart, &buffers.selected, &buffers.scratch, &buffers.rowBegin,
+                       &buffers.rowEnd, &buffers.panelBegin, &buffers.panelEnd})
     *field = entry->getArgument(next++);
 
   planScratch();
@@ -209,11 +209,12 @@ static constexpr int64_t rowPanels = 4;
 /// Calls `body` for all panels of a row in order, whole groups first; gives and returns what is carried, which may be nothing.
 Value KernelFunction::walkRow(int64_t width, Value carried, llvm::function_ref<Value(Value, int64_t, Value)> body) {
   auto walk = [&](int64_t begin, int64_t end, int64_t step) {
-    auto loop = scf::ForOp::create(builder, loc, constant(begin), constant(end), constant(step),
-                                   carried ? ValueRange(carried) : ValueRange(), [&](OpBuilder &, Location, Value panel, ValueRange sum) {
-                                     Value next = body(panel, step, carried ? sum[0] : Value());
-                                     scf::YieldOp::create(builder, loc, next ? ValueRange(next) : ValueRange());
-                                   });
+    auto loop =
+        scf::ForOp::create(builder, loc, constant(begin), constant(end), constant(step),
+                           carried ? ValueRange(carried) : ValueRange(), [&](OpBuilder &, Location, Value panel, ValueRange sum) {
+                             Value next = body(panel, step, carried ? sum[0] : Value());
+                             scf::YieldOp::create(builder, loc, next ? ValueRange(next) : ValueRange());
+                           });
     carried = carried ? loop.getResult(0) : Value();
   };
   int64_t panels = strideOf(width) / panelWidth, grouped = width / panelWidth / rowPanels * rowPanels;
@@ -283,12 +284,14 @@ void KernelFunction::buildPrologue(Value x) {
     Value start = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, taskRow, constant(region.stride)),
                                         constant(region.offset));
     Value floats = quantises ? constant(quantisedRow.offset) : start;
-    buildRow(sliceOf(kernel, x), row, width, [](TileEvaluator &) {}, [&](TileEvaluator &evaluator) {
-      for (int64_t n = 0; n < evaluator.panels(); ++n) {
-        Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
-        storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
-      }
-    });
+    buildRow(
+        sliceOf(kernel, x), row, width, [](TileEvaluator &) {},
+        [&](TileEvaluator &evaluator) {
+          for (int64_t n = 0; n < evaluator.panels(); ++n) {
+            Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
+            storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
+          }
+        });
     if (quantises)
       quantiseRow(builder, loc, buffers.scratch, floats, start, width, region);
   });
@@ -318,7 +321,8 @@ void KernelFunction::buildTiles() {
   loop(constant(0), constant(2), 1, [&](Value second) {
     Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, second, constant(0));
     auto choose = [&](Value first, Value other) -> Value { return arith::SelectOp::create(builder, loc, isFirst, first, other); };
-    buildPart({choose(all.rowBegin, done.rowEnd), choose(done.rowEnd, all.rowEnd), choose(done.panelEnd, all.panelBegin), all.panelEnd});
+    buildPart(
+        {choose(all.rowBegin, done.rowEnd), choose(done.rowEnd, all.rowEnd), choose(done.panelEnd, all.panelBegin), all.panelEnd});
   });
 }
 
@@ -350,9 +354,8 @@ Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
   builder.setInsertionPointToStart(branch.thenBlock());
   MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
   tiles.configure();
-  loop(part.panelBegin, part.panelEnd, panels, [&](Value panel) {
-    loop(part.rowBegin, end, rows, [&](Value row) { buildMatrixBlock(tiles, rows, row, panel); });
-  });
+  loop(part.panelBegin, part.panelEnd, panels,
+       [&](Value panel) { loop(part.rowBegin, end, rows, [&](Value row) { buildMatrixBlock(tiles, rows, row, panel); }); });
   tiles.release();
   return end;
 }
@@ -371,8 +374,8 @@ void KernelFunction::buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value ro
   });
 }
 
-/// Groups of panels outside, so that a group of weights is read from memory once for all rows of the task. What is left of the panels
-/// goes in groups of half as many, and so on, down to what divides every task.
+/// Groups of panels outside, so that a group of weights is read from memory once for all rows of the task. What is left of the
+/// panels goes in groups of half as many, and so on, down to what divides every task.
 void KernelFunction::buildPart(const Part &part) {
   int64_t panels = strideOf(widthOf(kernel)) / panelWidth, split = kernel.getScheduleAttr().getPanelSplit();
   Value begin = part.panelBegin;
@@ -424,8 +427,8 @@ void KernelFunction::buildInvariants() {
       while (auto broadcast = operand.getDefiningOp<BroadcastOp>())
         operand = broadcast.getValue();
       Operation *source = operand.getDefiningOp();
-      if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() && isa<RankedTensorType>(operand.getType()) &&
-          !llvm::is_contained(llvm::make_first_range(invariants), operand))
+      if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() &&
+          isa<RankedTensorType>(operand.getType()) && !llvm::is_contained(llvm::make_first_range(invariants), operand))
         invariants.push_back({operand, reserve(strideOf(widthOf(kernel)), 1)});
     }
   if (!invariants.empty())
@@ -505,8 +508,9 @@ struct KernelToCpu : sm1::impl::KernelToCpuBase<KernelToCpu> {
   void dispatch(OpBuilder &builder, KernelOp kernel, int64_t scratchBytes) {
     builder.setInsertionPoint(kernel);
     int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
-    auto dispatch = DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
-                                       kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes);
+    auto dispatch =
+        DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
+                           kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

@@ -30,7 +30,8 @@ const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   llvm::SmallDenseMap<Value, int64_t> tilesOf;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
     ProductForm form = formOf(linear, kernel);
-    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs, int8 = form.int8 && form.dot && form.weights == ProductForm::Weights::Quads;
+    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs,
+         int8 = form.int8 && form.dot && form.weights == ProductForm::Weights::Quads;
     if (!bf16 && !int8)
       return "tile registers multiply bf16 pairs, and int8 quads with products = dot";
     if (channels(linear.getX().getType()) % stepWidth(form))
@@ -89,7 +90,8 @@ void MatrixTiles::load(int64_t number, Value address, int64_t pitch, int64_t ahe
   if (!ahead)
     return;
   for (int64_t row = 0; row < tileRows; ++row)
-    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(address, constant(row * pitch + ahead))), /*rw=*/0, /*hint=*/3, /*cache=*/1);
+    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(address, constant(row * pitch + ahead))), /*rw=*/0, /*hint=*/3,
+                           /*cache=*/1);
 }
 
 /// Palette 1: rows of 64 bytes, 16 of them in each register, but for the rows and sums of a smaller block.
@@ -101,9 +103,11 @@ void MatrixTiles::configure() {
   }
   SmallVector<int32_t> words(configWords);
   std::memcpy(words.data(), bytes, sizeof(bytes));
-  auto integers = VectorType::get({configWords}, builder.getI32Type()), floats = VectorType::get({configWords}, builder.getF32Type());
+  auto integers = VectorType::get({configWords}, builder.getI32Type()),
+       floats = VectorType::get({configWords}, builder.getF32Type());
   Value config = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(integers, ArrayRef<int32_t>(words)));
-  vector::StoreOp::create(builder, loc, arith::BitcastOp::create(builder, loc, floats, config), buffers.scratch, ValueRange{constant(scratch)});
+  vector::StoreOp::create(builder, loc, arith::BitcastOp::create(builder, loc, floats, config), buffers.scratch,
+                          ValueRange{constant(scratch)});
   call("llvm.x86.ldtilecfg", {toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * scratch)))});
 }
 
@@ -137,7 +141,8 @@ void MatrixTiles::multiply(Group &group, Value row, Value panel, Value step) {
         load(weightTile, addressOf(matrix, place), tileRowBytes, rows < tileRows ? panels * panelBytes : 0);
         loaded = column;
       }
-      call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps", {tile(column * rowTiles + r), tile(rowTile), tile(weightTile)});
+      call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
+           {tile(column * rowTiles + r), tile(rowTile), tile(weightTile)});
     }
   }
 }
@@ -147,10 +152,11 @@ void MatrixTiles::sumGroup(Group &group, Value row, Value panel) {
   for (int64_t number = 0; number < count; ++number)
     call("llvm.x86.tilezero", {tile(number)});
   int64_t steps = channels(group.linears.front().getX().getType()) / stepWidth(group.form);
-  scf::ForOp::create(builder, loc, constant(0), constant(steps), constant(1), ValueRange(), [&](OpBuilder &, Location, Value step, ValueRange) {
-    multiply(group, row, panel, step);
-    scf::YieldOp::create(builder, loc);
-  });
+  scf::ForOp::create(builder, loc, constant(0), constant(steps), constant(1), ValueRange(),
+                     [&](OpBuilder &, Location, Value step, ValueRange) {
+                       multiply(group, row, panel, step);
+                       scf::YieldOp::create(builder, loc);
+                     });
   for (int64_t number = 0; number < count; ++number) {
     Value address = toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * (group.place + number * tileWords))));
     Value stride = arith::ConstantIntOp::create(builder, loc, tileRowBytes, 64);

@@ -1,8 +1,8 @@
 //===- MatrixTiles.h - sums of projections in tile registers (AMX) -----------------------------------------------===//
 //
-// A tile register holds 16 rows of 64 bytes. Sums are made for a block of rows by panels and left in scratch, from where the rest of the
-// kernel reads them row by row. bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear states;
-// denormal operands and sums count as zero. int8: integers, exact in any order.
+// A tile register holds 16 rows of 64 bytes. Sums are made for a block of rows by panels and left in scratch, from where the rest
+// of the kernel reads them row by row. bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear
+// states; denormal operands and sums count as zero. int8: integers, exact in any order.
 
 #ifndef SM1C_LOWERING_MATRIXTILES_H
 #define SM1C_LOWERING_MATRIXTILES_H
@@ -19,8 +19,8 @@ const char *whyNotMatrixTiles(KernelOp kernel);
 
 class MatrixTiles {
 public:
-  /// Blocks of `rows` rows: a multiple of 16 up to the schedule's, or fewer than 16. `scratchOffset`: where wordsOf(kernel) words of scratch begin; a
-  /// multiple of 16.
+  /// Blocks of `rows` rows: a multiple of 16 up to the schedule's, or fewer than 16. `scratchOffset`: where wordsOf(kernel) words
+  /// of scratch begin; a multiple of 16.
   MatrixTiles(mlir::OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset);
 
   /// Words of scratch.

@@ -1,7 +1,7 @@
 //===- ProductForm.h - how the products of a projection are read, multiplied and summed --------------------------===//
 //
-// The order of a sum is part of the meaning of sm1.linear; this is where it is turned into loops. A projection walks k in steps, a vector
-// of weights each, in blocks of steps that are summed by themselves.
+// The order of a sum is part of the meaning of sm1.linear; this is where it is turned into loops. A projection walks k in steps, a
+// vector of weights each, in blocks of steps that are summed by themselves.
 
 #ifndef SM1C_LOWERING_PRODUCTFORM_H
 #define SM1C_LOWERING_PRODUCTFORM_H

@@ -49,8 +49,8 @@ public:
   ProjectionInput(mlir::OpBuilder &builder, mlir::Location loc, TileEvaluator &at, const KernelBuffers &buffers, mlir::Value x,
                   ProductForm form);
 
-  /// What the parts of a step at `k`, in the word `word` of the row, are multiplied with, for row m of the tile. Parts that begin at
-  /// `valid` or later are null; a dot product gets zeros for what is not valid.
+  /// What the parts of a step at `k`, in the word `word` of the row, are multiplied with, for row m of the tile. Parts that begin
+  /// at `valid` or later are null; a dot product gets zeros for what is not valid.
   llvm::SmallVector<mlir::Value> parts(int64_t m, mlir::Value k, mlir::Value word, int64_t valid);
 
   /// Of quantised rows: the scale (f32), the sum of all and of one group's integers (words), each in all lanes.
@@ -84,8 +84,8 @@ public:
       : builder(builder), loc(loc), at(at), buffers(buffers), linear(linear), form(form), w(builder, loc),
         x(builder, loc, at, buffers, linear.getX(), form) {}
 
-  /// `total` of row m and panel n of the tile: what is quantised is scaled, and freed of what integers were stored with. Sums of int8
-  /// may come as integers in words or, from a tile register, in the bits of floats.
+  /// `total` of row m and panel n of the tile: what is quantised is scaled, and freed of what integers were stored with. Sums of
+  /// int8 may come as integers in words or, from a tile register, in the bits of floats.
   mlir::Value finish(mlir::Value total, int64_t m, int64_t n);
 
 private:

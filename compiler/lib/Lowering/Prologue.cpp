@@ -51,7 +51,8 @@ namespace {
 /// Quantises one row.
 class RowQuantiser {
 public:
-  RowQuantiser(OpBuilder &builder, Location loc, Value scratch, Value floats, Value start, int64_t width, const PrologueRegion &region)
+  RowQuantiser(OpBuilder &builder, Location loc, Value scratch, Value floats, Value start, int64_t width,
+               const PrologueRegion &region)
       : builder(builder), loc(loc), scratch(scratch), floats(floats), start(start), width(width), region(region) {}
   void run();
 
@@ -65,7 +66,9 @@ private:
   Value largest();
   /// Stores the integers of a panel; their sum.
   Value quantise(Value panel, Value factor);
-  void storeTail(Value offset, Value word) { memref::StoreOp::create(builder, loc, word, scratch, ValueRange{add(add(start, constant(region.tail)), offset)}); }
+  void storeTail(Value offset, Value word) {
+    memref::StoreOp::create(builder, loc, word, scratch, ValueRange{add(add(start, constant(region.tail)), offset)});
+  }
   Value asFloat(Value word) { return arith::BitcastOp::create(builder, loc, builder.getF32Type(), word); }
 
   OpBuilder &builder;
@@ -92,7 +95,8 @@ Value RowQuantiser::largest() {
   auto loop = scf::ForOp::create(builder, loc, constant(0), constant(strideOf(width)), constant(panelWidth), ValueRange{least},
                                  [&](OpBuilder &, Location, Value column, ValueRange carried) {
                                    Value magnitude = math::AbsFOp::create(builder, loc, load(column));
-                                   scf::YieldOp::create(builder, loc, ValueRange{arith::MaximumFOp::create(builder, loc, carried[0], magnitude)});
+                                   scf::YieldOp::create(builder, loc,
+                                                        ValueRange{arith::MaximumFOp::create(builder, loc, carried[0], magnitude)});
                                  });
   return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXIMUMF, loop.getResult(0));
 }
@@ -100,7 +104,8 @@ Value RowQuantiser::largest() {
 Value RowQuantiser::quantise(Value panel, Value factor) {
   Value column = arith::MulIOp::create(builder, loc, panel, constant(panelWidth));
   Value scaled = arith::MulFOp::create(builder, loc, load(column), factor);
-  Value integers = arith::FPToSIOp::create(builder, loc, vectorOf(builder.getI32Type()), math::RoundEvenOp::create(builder, loc, scaled));
+  Value integers =
+      arith::FPToSIOp::create(builder, loc, vectorOf(builder.getI32Type()), math::RoundEvenOp::create(builder, loc, scaled));
   Value bytes = arith::TruncIOp::create(builder, loc, vectorOf(builder.getI8Type()), integers);
   Value words = vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / 4}, builder.getF32Type()), bytes);
   Value place = add(start, arith::MulIOp::create(builder, loc, panel, constant(panelWidth / 4)));
@@ -110,7 +115,8 @@ Value RowQuantiser::quantise(Value panel, Value factor) {
 
 void RowQuantiser::run() {
   Value most = largest();
-  Value factor = vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()), arith::DivFOp::create(builder, loc, number(127), most));
+  Value factor = vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()),
+                                             arith::DivFOp::create(builder, loc, number(127), most));
   storeTail(constant(0), arith::DivFOp::create(builder, loc, most, number(127)));
   Value zero = arith::ConstantIntOp::create(builder, loc, 0, 32);
   // Groups of 32 are two panels.

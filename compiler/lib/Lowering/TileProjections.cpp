@@ -1,12 +1,11 @@
 //===- TileProjections.cpp - the sums of projections on a tile of rows and panels --------------------------------===//
 //
-// Loops over k, in the order that sm1.linear states. Weights of the next panels are prefetched: a core that reads one panel at a time
-// leaves a third of the memory bandwidth unused, since the hardware's prefetcher follows each 4 KiB page by itself.
+// Loops over k, in the order that sm1.linear states. Weights of the next panels are prefetched: a core that reads one panel at a
+// time leaves a third of the memory bandwidth unused, since the hardware's prefetcher follows each 4 KiB page by itself.
 
 #include "ProjectionInput.h"
 #include "TileEvaluator.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"

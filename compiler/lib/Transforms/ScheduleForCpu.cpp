@@ -41,16 +41,16 @@ static bool suitsMatrixTiles(KernelOp kernel) {
 }
 
 /// Rows of a task stay in half of the core's cache while its panels pass by; a scan walks all rows itself.
-static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const Target &target, int64_t elementBytes, int64_t rowTile,
-                          int64_t most) {
+static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const Target &target, int64_t elementBytes,
+                          int64_t rowTile, int64_t most) {
   if (contents.scans)
     return 0;
   int64_t rows = std::clamp<int64_t>(target.l2Bytes / 2 / (depthOf(kernel) * elementBytes), rowTile, most);
   return rows / rowTile * rowTile;
 }
 
-/// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands. On 512 bits row
-/// tiles are powers of two, so that batches of 4 and 8 fill them.
+/// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands. On 512 bits
+/// row tiles are powers of two, so that batches of 4 and 8 fill them.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
   bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
