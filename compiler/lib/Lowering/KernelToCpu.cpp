@@ -394,13 +394,19 @@ void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) 
   int64_t rowTile = schedule.getRowTile(), panelTile = std::min(panels, schedule.getPanelTile());
   while (panels % panelTile)
     --panelTile;
-  Value whole = rowTile > 1 ? wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rowTile)) : part.rowBegin;
-  if (rowTile > 1)
-    loop(part.rowBegin, whole, rowTile, [&](Value row) {
+  Value begin = part.rowBegin;
+  // Half of a large tile, too: weights would pass by seven times for a batch of 7.
+  for (int64_t rows : {rowTile, rowTile >= 6 ? rowTile / 2 : 1}) {
+    if (rows == 1)
+      continue;
+    Value whole = wholeEnd(builder, loc, begin, part.rowEnd, constant(rows));
+    loop(begin, whole, rows, [&](Value row) {
       Value end = arith::AddIOp::create(builder, loc, panel, constant(panels));
-      loop(panel, end, panelTile, [&](Value first) { buildTile({row, first, rowTile, panelTile}); });
+      loop(panel, end, panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
     });
-  loop(whole, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
+    begin = whole;
+  }
+  loop(begin, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
 }
 
 void KernelFunction::buildTile(Tile tile) {
