@@ -74,6 +74,7 @@ template <class T, class Op> void atomic(Warp &warp, const Instruction &self, ui
     T old;
     std::memcpy(&old, memory, sizeof old);
     T value = Op::apply(old, fromSlot<T>(b[lane]), fromSlot<T>(c[lane]));
+    warp.block.changes += std::memcmp(memory, &value, sizeof value) != 0;
     std::memcpy(memory, &value, sizeof value);
     if (self.d != kNoSlot)
       warp.slot<T>(self.d)[lane] = toSlot<T>(old);

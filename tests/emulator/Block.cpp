@@ -1,28 +1,25 @@
-// A block: barriers, the order in which its warps run, cp.async landings, deadlock; and the grid of blocks.
+// A block: barriers, cp.async landings, deadlock.
 #include "Machine.h"
 
 #include "Cuda.h"
 
 #include <algorithm>
-#include <mutex>
-#include <numeric>
-#include <thread>
 
 namespace emulator {
 
 Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory)
-    : launch(launch), schedule(schedule), memory(memory), global(memory), threads(launch.block.x * launch.block.y * launch.block.z),
-      random(schedule.seed) {
-  unsigned count = (threads + 31) / 32;
-  shared.configure(launch.program->staticShared + launch.dynamicShared, count, schedule.racecheck);
-  for (unsigned i = 0; i < count; ++i)
+    : launch(launch), schedule(schedule), memory(memory), global(memory),
+      threads(launch.block.x * launch.block.y * launch.block.z) {
+  unsigned warpCount = (threads + 31) / 32;
+  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck);
+  for (unsigned i = 0; i < warpCount; ++i)
     warps.push_back(std::make_unique<Warp>(*this, i));
 }
 
 void Block::start(Dim3 at) {
   index = at;
   liveThreads = threads;
-  blocked = false;
+  changes = 0;
   shared.start();
   for (auto &warp : warps)
     warp->start();
@@ -31,23 +28,6 @@ void Block::start(Dim3 at) {
     for (auto *lanes : {&barrier.arrived, &barrier.waiting, &barrier.truth})
       lanes->assign(warps.size(), 0);
   }
-}
-
-bool Block::step() {
-  std::vector<unsigned> order(warps.size());
-  std::iota(order.begin(), order.end(), 0u);
-  if (schedule.order == Order::WarpsReversed)
-    std::reverse(order.begin(), order.end());
-  if (schedule.order == Order::Shuffled)
-    std::shuffle(order.begin(), order.end(), random);
-  bool progress = false;
-  for (unsigned i : order) {
-    progress |= warps[i]->run(schedule.order);
-    if (failed())
-      return false;
-  }
-  blocked = !progress && !done();
-  return progress && !done();
 }
 
 // ---- barriers ----
@@ -83,6 +63,7 @@ void Block::arriveTogether(Warp &warp, const Instruction &instruction, uint32_t 
   uint32_t waiting = barrier.waiting[warp.index];
   if (instruction.aligned && waiting && warp.pc[static_cast<unsigned>(__builtin_ctz(waiting))] != warp.pc[first])
     return warp.report(CUDA_ERROR_LAUNCH_FAILED, "lanes of one warp wait at different barriers", first);
+  ++changes;
   barrier.inUse = true;
   barrier.expected = expected;
   barrier.arrived[warp.index] |= lanes;
@@ -117,6 +98,7 @@ void Block::tryComplete(unsigned id) {
 
 void Block::release(unsigned id) {
   BarrierState &barrier = barriers[id];
+  ++changes;
   shared.barrier(barrier.arrived);
   unsigned total = 0, truths = 0;
   for (size_t w = 0; w < warps.size(); ++w) {
@@ -145,6 +127,7 @@ void Block::release(unsigned id) {
 
 void Block::threadsExited(unsigned count) {
   liveThreads -= count;
+  ++changes;
   for (unsigned id = 0; id < barriers.size() && liveThreads; ++id)
     tryComplete(id);
 }
@@ -183,74 +166,6 @@ bool Block::finishCopies(Warp &warp, unsigned lane, std::vector<AsyncCopy> &copi
   }
   copies.clear();
   return true;
-}
-
-// ---- grid ----
-
-namespace {
-
-Dim3 blockIndex(const Launch &launch, uint64_t i) {
-  return {uint32_t(i % launch.grid.x), uint32_t(i / launch.grid.x % launch.grid.y), uint32_t(i / launch.grid.x / launch.grid.y)};
-}
-
-Finding runBlock(Block &block) {
-  while (block.step())
-    ;
-  if (block.stuck())
-    block.reportDeadlock();
-  return block.finding;
-}
-
-/// All blocks at once: what a grid-wide barrier needs.
-Finding runResident(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, uint64_t count) {
-  std::vector<std::unique_ptr<Block>> blocks;
-  for (uint64_t i = 0; i < count; ++i) {
-    blocks.push_back(std::make_unique<Block>(launch, schedule, memory));
-    blocks.back()->start(blockIndex(launch, i));
-  }
-  for (bool more = true; more;) {
-    more = false;
-    for (auto &block : blocks) {
-      more |= !block->done() && block->step();
-      if (block->stuck())
-        block->reportDeadlock();
-      if (block->failed())
-        return block->finding;
-    }
-  }
-  return {};
-}
-
-} // namespace
-
-Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &memory) {
-  uint64_t count = uint64_t(launch.grid.x) * launch.grid.y * launch.grid.z;
-  if (launch.cooperative)
-    return runResident(launch, schedule, memory, count);
-  std::atomic<uint64_t> next{0};
-  std::atomic<bool> stop{false};
-  std::mutex mutex;
-  Finding first;
-  auto work = [&] {
-    Block block(launch, schedule, memory);
-    for (uint64_t i; !stop && (i = next++) < count;) {
-      block.start(blockIndex(launch, i));
-      Finding finding = runBlock(block);
-      if (!finding.error)
-        continue;
-      std::lock_guard<std::mutex> lock(mutex);
-      if (!first.error)
-        first = finding;
-      stop = true;
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (unsigned i = 1; i < schedule.hostThreads && i < count; ++i)
-    helpers.emplace_back(work);
-  work();
-  for (std::thread &helper : helpers)
-    helper.join();
-  return first;
 }
 
 } // namespace emulator

@@ -1,41 +1,9 @@
 // Each detector with a kernel that has the bug and one that has not.
-#include "EmulatorTest.h"
+#include "Findings.h"
 
 using namespace emulator;
 
 namespace {
-
-struct Outcome {
-  int error;
-  std::string message; // of stderr
-};
-
-/// Runs a kernel of three pointers to 4 KB each (zeros, written; written; never written) in one block.
-Outcome outcome(const std::string &body, const std::string &before = "", unsigned threads = 64, unsigned shared = 0) {
-  Gpu gpu;
-  CUdeviceptr in = gpu.upload(std::vector<uint32_t>(1024, 0)), out = gpu.upload(std::vector<uint32_t>(1024, 0)),
-              fresh = gpu.allocate(4096);
-  CUfunction function = gpu.function(kernel(3,
-                                            "shl.b32 %r2, %r1, 2; cvt.u64.u32 %rd4, %r2; add.s64 %rd5, %rd1, %rd4; add.s64 %rd6, "
-                                            "%rd2, %rd4; add.s64 %rd7, %rd3, %rd4;\n" +
-                                                body,
-                                            before));
-  testing::internal::CaptureStderr();
-  int error = gpu.run(function, 1, threads, {in, out, fresh}, shared);
-  return {error, testing::internal::GetCapturedStderr()};
-}
-
-void expectFinding(const std::string &body, int error, const std::string &message, const std::string &before = "") {
-  Outcome found = outcome(body, before);
-  EXPECT_EQ(found.error, error) << body;
-  EXPECT_NE(found.message.find(message), std::string::npos) << found.message;
-  EXPECT_NE(found.message.find(" in kernel k, block (0,0,0), thread ("), std::string::npos) << found.message;
-  EXPECT_NE(found.message.find(", PTX line "), std::string::npos) << found.message;
-}
-void expectClean(const std::string &body, const std::string &before = "") {
-  Outcome found = outcome(body, before);
-  EXPECT_EQ(found.error, 0) << body << "\n" << found.message;
-}
 
 const std::string kBuffer = ".shared .align 16 .b8 buffer[256];\n";
 const std::string kMine = "mov.u32 %r3, buffer; add.u32 %r3, %r3, %r2;\n";

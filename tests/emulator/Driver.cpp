@@ -51,6 +51,7 @@ void readSchedule(Schedule &schedule) {
   schedule.hostThreads = static_cast<unsigned>(number("SM1_EMULATOR_THREADS", 1));
   schedule.racecheck = number("SM1_EMULATOR_RACECHECK", 1) != 0;
   schedule.stepLimit = number("SM1_EMULATOR_STEPS", 1000000000);
+  schedule.pollLimit = number("SM1_EMULATOR_POLLS", 20000);
 }
 
 void readFailure(Settings &settings) {
@@ -91,6 +92,9 @@ void Driver::readSettings() {
     known |= entry.capability == settings.capability;
   if (!known)
     refuse("SM1_EMULATOR_CAPABILITY", text);
+  settings.multiprocessors = static_cast<unsigned>(number("SM1_EMULATOR_SMS", 0));
+  if (settings.multiprocessors > 1024)
+    refuse("SM1_EMULATOR_SMS", environment("SM1_EMULATOR_SMS"));
   settings.memory = number("SM1_EMULATOR_MEMORY", 16ull << 30);
   settings.initcheck = number("SM1_EMULATOR_INITCHECK", 0) != 0;
   settings.plant = environment("SM1_EMULATOR_PLANT");
@@ -100,11 +104,14 @@ void Driver::readSettings() {
   callCounts.clear();
 }
 
-const Chip &Driver::chip() const {
+Chip Driver::chip() const {
+  Chip chip = kChips[3];
   for (const Chip &entry : kChips)
     if (entry.capability == settings.capability)
-      return entry;
-  return kChips[3];
+      chip = entry;
+  if (settings.multiprocessors)
+    chip.multiprocessors = settings.multiprocessors;
+  return chip;
 }
 
 int Driver::enter(const char *function, bool needsContext) {

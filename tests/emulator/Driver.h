@@ -13,6 +13,7 @@ namespace emulator {
 /// What the environment asks for; read by cuInit and when the primary context is made.
 struct Settings {
   unsigned capability = 90;
+  unsigned multiprocessors = 0; // 0: as many as the chip has
   uint64_t memory = 16ull << 30;
   bool initcheck = false;
   std::string plant, countFile;
@@ -86,7 +87,7 @@ public:
 
   void makeContext();
   void dropContext();
-  const Chip &chip() const;
+  Chip chip() const;
   EmulatedStream *streamOf(EmulatedStream *stream) { return stream ? stream : &legacy; }
   bool isStream(EmulatedStream *stream) const { return !stream || streams.count(stream); }
 

@@ -156,7 +156,7 @@ int run(const Launch &launch) {
 }
 
 unsigned blocksPerMultiprocessor(const Driver &driver, const EmulatedFunction &function, unsigned threads, size_t shared) {
-  const Chip &chip = driver.chip();
+  const Chip chip = driver.chip();
   if (!threads || threads > 1024)
     return 0;
   size_t perBlock = shared + function.program->staticShared + 1024;

@@ -32,6 +32,12 @@ struct Schedule {
   unsigned hostThreads = 1;
   bool racecheck = true;
   uint64_t stepLimit = 0; // instructions of a warp before a kernel counts as hanging
+  uint64_t pollLimit = 0; // polls of every warp, nothing changing meanwhile, before it counts as deadlocked
+};
+
+/// How long a warp runs before others get a turn, in instructions.
+struct Turn {
+  int length, pollCost; // an atomic or a volatile load counts as pollCost: it may be part of a spin loop
 };
 
 /// The bug that ends a launch.
@@ -60,8 +66,9 @@ class Warp {
 public:
   Warp(Block &block, unsigned index);
   void start();
-  /// Runs until no lane can go on. True if anything was executed.
-  bool run(Order order);
+  /// Runs until no lane can go on or each has had a turn.
+  void run(Order order, Turn turn);
+  bool canRun() const { return runnable() != 0; }
 
   template <class T> SlotOf<T> *slot(uint32_t offset) { return reinterpret_cast<SlotOf<T> *>(registers.get() + offset); }
   uint32_t &predicate(uint32_t offset) { return *reinterpret_cast<uint32_t *>(registers.get() + offset); }
@@ -82,6 +89,7 @@ public:
   const unsigned index;
   uint32_t live = 0;
   uint64_t steps = 0;
+  uint64_t polls = 0; // since something changed
   std::array<uint32_t, 32> pc{};
   std::array<LaneState, 32> state{};
   std::array<uint32_t, 32> meetMask{};
@@ -100,7 +108,7 @@ private:
 
   std::unique_ptr<uint8_t[], void (*)(void *)> registers;
   std::vector<uint8_t> local;
-  int budget = 0;
+  int budget = 0, pollCost = 0;
 };
 
 struct BarrierState {
@@ -115,10 +123,8 @@ class Block {
 public:
   Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory);
   void start(Dim3 index);
-  /// Runs every warp as far as it can go, once. False when the block is done, stuck or has a finding.
-  bool step();
   bool done() const { return liveThreads == 0; }
-  bool stuck() const { return blocked; }
+  /// No lane can go on.
   void reportDeadlock();
 
   void arrive(Warp &warp, const Instruction &instruction, uint32_t lanes);
@@ -135,6 +141,7 @@ public:
   unsigned threads, liveThreads = 0;
   std::vector<std::unique_ptr<Warp>> warps;
   Finding finding;
+  uint64_t changes = 0;   // of memory and barriers: what a poll may wait for
   uint32_t faultPc = ~0u; // the instruction that a finding belongs to; ~0: the one the lane stands at
   bool failed() const { return finding.error != 0; }
 
@@ -145,8 +152,6 @@ private:
   void arriveTogether(Warp &warp, const Instruction &instruction, uint32_t lanes, unsigned id, unsigned expected);
   unsigned arrivals(const BarrierState &barrier) const;
   std::array<BarrierState, 16> barriers;
-  std::mt19937 random;
-  bool blocked = false;
 };
 
 /// Runs a whole grid; the finding that ended it, or error 0.

@@ -31,10 +31,13 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
     uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, AccessKind::Write);
     if (!to)
       return;
+    bool changed = false;
     for (unsigned i = 0; i < self.listCount; ++i) {
       T value = static_cast<T>(warp.slot<T>(slots[i])[lane]);
+      changed |= std::memcmp(to + i * sizeof(T), &value, sizeof value) != 0;
       std::memcpy(to + i * sizeof(T), &value, sizeof value);
     }
+    warp.block.changes += changed && self.space != Space::Local;
   }
 }
 
@@ -112,7 +115,7 @@ void decodeAccess(Builder &builder, const Statement &statement) {
                                : loadHandler<AccessKind::Read>(type);
   if (!instruction.run || type == Type::Pred)
     builder.fail("an access of this type is not known");
-  bool spins = statement.has("volatile") || statement.has("acquire") || statement.has("relaxed");
+  bool spins = isLoad && (statement.has("volatile") || statement.has("acquire") || statement.has("relaxed")); // it may be a poll
   instruction.flow = spins ? Flow::Yield : Flow::Checked;
   instruction.bytes = static_cast<uint8_t>(bytesOf(type) * count);
   builder.address(memory, instruction);
@@ -125,14 +128,24 @@ void decodeAccess(Builder &builder, const Statement &statement) {
   builder.emit(instruction);
 }
 
+/// Accesses happen in program order and at once.
+void decodeFence(Builder &builder, const Statement &statement) {
+  builder.allow(statement, "sc acq_rel acquire release cta cluster gpu sys proxy alias async async.global async.shared::cta global "
+                           "shared::cta mbarrier_init");
+}
+
 } // namespace
 
 void addMemoryDecoders(Decoders &decoders) {
   decoders["ld"] = decoders["ldu"] = decoders["st"] = decodeAccess;
-  auto nothing = [](Builder &, const Statement &) {};
-  for (const char *hint : {"prefetch", "prefetchu", "membar", "griddepcontrol", "fence", "discard", "applypriority", "pmevent"})
-    decoders[hint] = nothing;
+  for (const char *hint : {"prefetch", "prefetchu", "griddepcontrol", "discard", "applypriority", "pmevent"})
+    decoders[hint] = [](Builder &builder, const Statement &statement) {
+      builder.allow(statement, "global local L1 L2 L2::evict_last L2::evict_normal L2::128B wait launch_dependents mask");
+    };
+  decoders["fence"] = decodeFence;
+  decoders["membar"] = [](Builder &builder, const Statement &statement) { builder.allow(statement, "cta gl sys"); };
   decoders["createpolicy"] = [](Builder &builder, const Statement &statement) {
+    builder.allow(statement, "fractional range cvt L2 global L2::evict_last L2::evict_normal L2::evict_first L2::evict_unchanged");
     Instruction instruction;
     instruction.run = resize<uint64_t, uint64_t>;
     instruction.a = builder.constant(0, true);

@@ -11,9 +11,6 @@ namespace emulator {
 
 namespace {
 
-constexpr int kTurn = 1 << 22;      // instructions before other warps get a turn, should this one spin
-constexpr int kYieldCost = 1 << 16; // an atomic or a volatile load counts as so many: it may be part of a spin loop
-
 std::unique_ptr<uint8_t[], void (*)(void *)> allocateRegisters(size_t bytes) {
   bytes = (bytes + 4095) / 4096 * 4096;
   auto *memory = static_cast<uint8_t *>(std::aligned_alloc(4096, bytes));
@@ -115,7 +112,7 @@ void Warp::start() {
     copies[lane].open.clear();
     copies[lane].groups.clear();
   }
-  steps = 0;
+  steps = polls = 0;
   std::fill(local.begin(), local.end(), uint8_t(0xCD));
 }
 
@@ -126,18 +123,17 @@ uint32_t Warp::runnable() const {
   return mask;
 }
 
-bool Warp::run(Order order) {
-  bool any = false;
+void Warp::run(Order order, Turn turn) {
   uint32_t last = 0, tired = 0; // lanes that used up their turn may be waiting for others
-  budget = kTurn;
+  budget = turn.length;
+  pollCost = turn.pollCost;
   while (!block.failed()) {
     uint32_t candidates = runnable();
     if (!candidates)
       break;
-    any = true;
     if (budget <= 0) {
       tired |= last;
-      budget = kTurn;
+      budget = turn.length;
     }
     candidates &= ~tired;
     if (!candidates)
@@ -159,7 +155,6 @@ bool Warp::run(Order order) {
     last = group;
     runGroup(group, next);
   }
-  return any;
 }
 
 void Warp::setCounters(uint32_t mask, uint32_t value) {
@@ -190,7 +185,7 @@ void Warp::runGroup(uint32_t mask, uint32_t limit) {
         if (block.failed())
           return setCounters(active, at);
         if (instruction.flow == Flow::Yield)
-          budget -= kYieldCost;
+          budget -= pollCost, ++polls;
       }
       ++at;
     } else if (!control(instruction, mask, active, at))

@@ -1,0 +1,164 @@
+// Cooperative launches: blocks that exchange words through global memory.
+#include "Findings.h"
+
+using namespace emulator;
+
+namespace {
+
+const char *const kSchedules[] = {"warps", "warps-reversed", "shuffled:1", "shuffled:2", "threads"};
+
+int launchTogether(Gpu &gpu, CUfunction function, unsigned blocks, unsigned threads, std::vector<uint64_t> params) {
+  std::vector<void *> pointers;
+  for (uint64_t &param : params)
+    pointers.push_back(&param);
+  return gpu.call("cuLaunchCooperativeKernel", function, blocks, 1u, 1u, threads, 1u, 1u, 0u, gpu.stream, pointers.data());
+}
+
+class CooperativeTest : public testing::TestWithParam<const char *> {
+protected:
+  Environment environment{"SM1_EMULATOR_SCHEDULE", GetParam()};
+};
+class CooperativeFindingTest : public CooperativeTest {};
+std::string nameOf(const testing::TestParamInfo<const char *> &info) { return "Schedule" + std::to_string(info.index); }
+INSTANTIATE_TEST_SUITE_P(Schedules, CooperativeTest, testing::ValuesIn(kSchedules), nameOf);
+INSTANTIATE_TEST_SUITE_P(Findings, CooperativeFindingTest, testing::ValuesIn(kSchedules), nameOf);
+
+/// Each lane hands a word on to the next block, ten times round. A word is its value and, beside it, the number of its round; the
+/// block before writes it, %rd1 has 32 words for every block.
+const std::string kPassOn = forTarget(
+    "sm_90", "8.0",
+    kernel(1, "mov.u32 %r2, %ctaid.x; mov.u32 %r3, %nctaid.x; add.u32 %r4, %r2, 1; rem.u32 %r4, %r4, %r3;\n"
+              "shl.b32 %r5, %r2, 8; shl.b32 %r6, %r4, 8; shl.b32 %r7, %r1, 3; add.u32 %r5, %r5, %r7; add.u32 %r6, %r6, %r7;\n"
+              "cvt.u64.u32 %rd2, %r5; cvt.u64.u32 %rd3, %r6; add.s64 %rd2, %rd2, %rd1; add.s64 %rd3, %rd3, %rd1;\n"
+              "mov.u32 %r10, %r1; mov.u32 %r11, 1; setp.eq.u32 %p1, %r2, 0;\n"
+              "LOOP: @%p1 st.relaxed.gpu.global.v2.u32 [%rd3], {%r10, %r11};\n"
+              "POLL: ld.relaxed.gpu.global.v2.u32 {%r12, %r13}, [%rd2]; setp.ne.u32 %p2, %r13, %r11; @%p2 bra POLL;\n"
+              "add.u32 %r10, %r12, %r2; @!%p1 st.relaxed.gpu.global.v2.u32 [%rd3], {%r10, %r11};\n"
+              "add.u32 %r11, %r11, 1; setp.le.u32 %p3, %r11, 10; @%p3 bra LOOP;"));
+
+TEST_P(CooperativeTest, WordsPassFromBlockToBlock) {
+  for (uint32_t blocks : {4, 7, 36}) {
+    Environment chip("SM1_EMULATOR_SMS", std::to_string(blocks));
+    Gpu gpu;
+    CUdeviceptr words = gpu.upload(std::vector<uint32_t>(blocks * 64, 0));
+    ASSERT_EQ(launchTogether(gpu, gpu.function(kPassOn), blocks, 32, {words}), 0);
+    ASSERT_EQ(gpu.call("cuStreamSynchronize", gpu.stream), 0);
+    auto last = gpu.download<uint32_t>(words, 64); // what block 0 got
+    for (uint32_t lane = 0; lane < 32; ++lane) {
+      EXPECT_EQ(last[2 * lane], lane + 10 * (blocks * (blocks - 1) / 2));
+      EXPECT_EQ(last[2 * lane + 1], 10u);
+    }
+  }
+}
+
+TEST_P(CooperativeTest, SpinningWarpsStarveNobody) {
+  // Of each block three warps and half of the fourth spin on what the other half of the last block says.
+  Gpu gpu;
+  CUdeviceptr word = gpu.upload(std::vector<uint32_t>(2, 0));
+  CUfunction function = gpu.function(
+      kernel(1, "mov.u32 %r2, %ctaid.x; setp.lt.u32 %p1, %r1, 112; setp.ne.or.u32 %p1, %r2, 3, %p1; @%p1 bra SPIN;\n"
+                "mov.u32 %r3, 0; COUNT: add.u32 %r3, %r3, 1; setp.lt.u32 %p2, %r3, 100000; @%p2 bra COUNT;\n"
+                "red.release.gpu.global.add.u32 [%rd1], 1;\n"
+                "SPIN: ld.acquire.gpu.global.u32 %r4, [%rd1]; setp.ne.u32 %p3, %r4, 16; nanosleep.u32 20; @%p3 bra SPIN;"));
+  ASSERT_EQ(launchTogether(gpu, function, 4, 128, {word}), 0);
+  EXPECT_EQ(gpu.call("cuStreamSynchronize", gpu.stream), 0);
+}
+
+TEST_P(CooperativeTest, FormsOfAccessesAndFences) {
+  Gpu gpu;
+  CUdeviceptr words = gpu.upload(std::vector<uint32_t>{1, 2, 3, 4, 0, 0, 0, 0});
+  CUfunction function = gpu.function(forTarget(
+      "sm_90", "8.0",
+      kernel(1,
+             "prefetch.global.L2 [%rd1]; prefetch.global.L2::evict_last [%rd1];\n"
+             "createpolicy.fractional.L2::evict_last.b64 %rd2, 0.5;\n"
+             "elect.sync %r3|%p1, -1; redux.sync.add.u32 %r4, %r1, -1;\n"
+             "ld.relaxed.sys.global.v4.u32 {%r5, %r6, %r7, %r8}, [%rd1]; ld.acquire.cta.global.u32 %r9, [%rd1+4];\n"
+             "ld.global.nc.L1::no_allocate.L2::128B.v2.u32 {%r10, %r11}, [%rd1]; "
+             "ld.global.L1::no_allocate.L2::cache_hint.u32 %r12, [%rd1+8], %rd2; ld.volatile.global.u32 %r13, [%rd1+12];\n"
+             "fence.acq_rel.gpu; fence.sc.sys; fence.proxy.alias; fence.proxy.async; fence.proxy.async.global; membar.gl; "
+             "membar.sys; nanosleep.u32 10;\n"
+             "mov.u64 %rd3, %clock64; mov.u32 %r14, %clock; mov.u64 %rd4, %globaltimer;\n"
+             "add.u32 %r4, %r4, %r5; add.u32 %r4, %r4, %r8; add.u32 %r4, %r4, %r9; add.u32 %r4, %r4, %r10; add.u32 %r4, %r4, %r12; "
+             "add.u32 %r4, %r4, %r13;\n"
+             "@%p1 st.release.gpu.global.u32 [%rd1+16], %r4; @%p1 st.relaxed.cta.global.v2.u32 [%rd1+24], {%r5, %r6};\n"
+             "@%p1 atom.acq_rel.gpu.global.add.u32 %r15, [%rd1+20], 5; @%p1 red.release.sys.global.max.u32 [%rd1+20], 7;")));
+  ASSERT_EQ(launchTogether(gpu, function, 1, 32, {words}), 0);
+  EXPECT_EQ(gpu.download<uint32_t>(words, 8), (std::vector<uint32_t>{1, 2, 3, 4, 496 + 1 + 4 + 2 + 1 + 3 + 4, 7, 1, 2}));
+}
+
+TEST_P(CooperativeFindingTest, WaitingForNobodyIsADeadlock) {
+  Environment polls("SM1_EMULATOR_POLLS", "200");
+  Gpu gpu;
+  CUdeviceptr words = gpu.upload(std::vector<uint32_t>(64, 0));
+  // Two words are polled, the second is never written; meanwhile the other warp waits at a barrier.
+  CUfunction function = gpu.function(
+      kernel(1, "setp.ge.u32 %p1, %r1, 32; @%p1 bra BARRIER; st.relaxed.gpu.global.u32 [%rd1], 1;\n"
+                "POLL: ld.relaxed.gpu.global.u32 %r3, [%rd1]; ld.volatile.global.u32 %r4, [%rd1+4]; add.u32 %r3, %r3, %r4; "
+                "setp.ne.u32 %p2, %r3, 2; @%p2 bra POLL;\nBARRIER: bar.sync 0;"));
+  ASSERT_EQ(launchTogether(gpu, function, 3, 64, {words}), 0);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(gpu.call("cuStreamSynchronize", gpu.stream), CUDA_ERROR_LAUNCH_TIMEOUT);
+  std::string message = testing::internal::GetCapturedStderr();
+  EXPECT_NE(message.find("deadlock: nothing changes any more"), std::string::npos) << message;
+  EXPECT_NE(message.find("96 at PTX line 1"), std::string::npos) << message;
+}
+
+TEST_P(CooperativeFindingTest, ABlockThatIsStuckEndsTheLaunch) {
+  Gpu gpu;
+  CUdeviceptr word = gpu.upload(std::vector<uint32_t>(1, 0));
+  CUfunction function = gpu.function(kernel(1, "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 1; @%p1 bar.sync 2, 96;\nPOLL: "
+                                               "ld.relaxed.gpu.global.u32 %r3, [%rd1]; bra POLL;"));
+  ASSERT_EQ(launchTogether(gpu, function, 3, 64, {word}), 0);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(gpu.call("cuStreamSynchronize", gpu.stream), CUDA_ERROR_LAUNCH_FAILED);
+  std::string message = testing::internal::GetCapturedStderr();
+  EXPECT_NE(message.find("deadlock: 64 threads wait at barriers"), std::string::npos) << message;
+  EXPECT_NE(message.find("block (1,0,0)"), std::string::npos) << message;
+}
+
+TEST(CooperativeLaunchTest, AllBlocksHaveToFit) {
+  Environment chip("SM1_EMULATOR_SMS", "3");
+  Gpu gpu;
+  int value = 0;
+  EXPECT_EQ(gpu.call("cuDeviceGetAttribute", &value, 16, 0), 0);
+  EXPECT_EQ(value, 3);
+  EXPECT_EQ(gpu.call("cuDeviceGetAttribute", &value, 95, 0), 0);
+  EXPECT_EQ(value, 1);
+  CUfunction function = gpu.function(kernel(0, ""));
+  EXPECT_EQ(launchTogether(gpu, function, 6, 1024, {}), 0);
+  EXPECT_EQ(launchTogether(gpu, function, 7, 1024, {}), CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
+  EXPECT_EQ(gpu.launch(function, 7, 1024, {}), 0);
+  EXPECT_EQ(gpu.call("cuStreamSynchronize", gpu.stream), 0);
+}
+
+TEST(CooperativeLaunchTest, IsCaptured) {
+  Gpu gpu;
+  CUdeviceptr words = gpu.upload(std::vector<uint32_t>(5 * 64, 0));
+  CUfunction function = gpu.function(kPassOn);
+  CUgraph graph = nullptr;
+  CUgraphExec exec = nullptr;
+  ASSERT_EQ(gpu.call("cuStreamBeginCapture_v2", gpu.stream, 0), 0);
+  ASSERT_EQ(gpu.call("cuMemsetD8Async", words, static_cast<unsigned char>(0), size_t(5 * 256), gpu.stream), 0);
+  ASSERT_EQ(launchTogether(gpu, function, 5, 32, {words}), 0);
+  ASSERT_EQ(gpu.call("cuStreamEndCapture", gpu.stream, &graph), 0);
+  ASSERT_EQ(gpu.call("cuGraphInstantiateWithFlags", &exec, graph, 0ull), 0);
+  EXPECT_EQ(gpu.download<uint32_t>(words, 2)[1], 0u);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(gpu.call("cuGraphLaunch", exec, gpu.stream), 0);
+    EXPECT_EQ(gpu.download<uint32_t>(words, 2), (std::vector<uint32_t>{100, 10}));
+  }
+}
+
+TEST(CooperativeLaunchTest, BlocksKnowTheirMultiprocessor) {
+  Environment chip("SM1_EMULATOR_SMS", "4");
+  Gpu gpu;
+  CUdeviceptr out = gpu.allocate(32);
+  CUfunction function =
+      gpu.function(kernel(1, "mov.u32 %r2, %ctaid.x; mul.wide.u32 %rd2, %r2, 8; add.s64 %rd1, %rd1, %rd2; mov.u32 "
+                             "%r3, %smid; mov.u32 %r4, %nsmid; st.global.v2.u32 [%rd1], {%r3, %r4};"));
+  ASSERT_EQ(launchTogether(gpu, function, 4, 1, {out}), 0);
+  EXPECT_EQ(gpu.download<uint32_t>(out, 8), (std::vector<uint32_t>{0, 4, 1, 4, 2, 4, 3, 4}));
+}
+
+} // namespace
