@@ -41,16 +41,13 @@ void reportShared(Warp &warp, unsigned lane, SharedMemory::Verdict verdict, unsi
   std::string range = verb(kind) + " of " + std::to_string(bytes) + " bytes at shared offset " + std::to_string(offset);
   if (verdict == SharedMemory::Verdict::Unwritten)
     return warp.report(CUDA_ERROR_LAUNCH_FAILED, range + ", which nobody has written", lane);
-  if (verdict == SharedMemory::Verdict::InFlight) {
-    unsigned at = offset;
-    while (warp.block.shared.inFlightPc(at) == ~0u)
-      ++at;
-    return warp.report(CUDA_ERROR_LAUNCH_FAILED,
-                       range + " before the copy of " + place(program, warp.block.shared.inFlightPc(at)) + " was waited for", lane);
-  }
+  if (verdict == SharedMemory::Verdict::InFlight)
+    return warp.report(
+        CUDA_ERROR_LAUNCH_FAILED,
+        range + " before the copy of " + place(program, warp.block.shared.inFlightPc(offset, bytes)) + " was waited for", lane);
   warp.report(CUDA_ERROR_LAUNCH_FAILED,
               "race: " + range + " and the " + (race.earlierWrote ? "write" : "read") + " by thread " +
-                  std::to_string(race.thread) + " at " + place(program, race.pc) + " without a barrier between",
+                  std::to_string(race.earlier.thread()) + " at " + place(program, race.earlier.pc()) + " without a barrier between",
               lane);
 }
 

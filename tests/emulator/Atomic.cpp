@@ -66,6 +66,7 @@ template <class T, class Op> void atomic(Warp &warp, const Instruction &self, ui
   if (warp.block.schedule.hostThreads > 1)
     lock.lock();
   const auto *b = warp.slot<T>(self.b), *c = warp.slot<T>(self.c);
+  uint32_t asked = mask;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
     uint8_t *memory = warp.access(self, lane, warp.addressOf(self, lane), sizeof(T), AccessKind::Atomic);
@@ -79,6 +80,8 @@ template <class T, class Op> void atomic(Warp &warp, const Instruction &self, ui
     if (self.d != kNoSlot)
       warp.slot<T>(self.d)[lane] = toSlot<T>(old);
   }
+  warp.block.order.read(warp, self, asked);
+  warp.block.order.wrote(warp, self, asked);
 }
 
 template <class Op> Handler integer(Type type) {
@@ -141,6 +144,7 @@ void decodeAtomic(Builder &builder, const Statement &statement) {
   if (!instruction.run)
     builder.fail("no such atomic operation");
   instruction.flow = Flow::Yield;
+  instruction.bytes = static_cast<uint8_t>(bytesOf(type));
   instruction.space = statement.has("global")                                   ? Space::Global
                       : statement.has("shared") || statement.has("shared::cta") ? Space::Shared
                                                                                 : Space::Generic;

@@ -7,11 +7,11 @@
 
 namespace emulator {
 
-Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory)
-    : launch(launch), schedule(schedule), memory(memory), global(memory),
+Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number)
+    : launch(launch), schedule(schedule), memory(memory), order(order), global(memory),
       threads(launch.block.x * launch.block.y * launch.block.z) {
   unsigned warpCount = (threads + 31) / 32;
-  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck);
+  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number);
   for (unsigned i = 0; i < warpCount; ++i)
     warps.push_back(std::make_unique<Warp>(*this, i));
 }
@@ -25,6 +25,7 @@ void Block::start(Dim3 at) {
     warp->start();
   for (BarrierState &barrier : barriers) {
     barrier.inUse = false;
+    barrier.known.clear();
     for (auto *lanes : {&barrier.arrived, &barrier.waiting, &barrier.truth})
       lanes->assign(warps.size(), 0);
   }
@@ -72,6 +73,8 @@ void Block::arriveTogether(Warp &warp, const Instruction &instruction, uint32_t 
   bool waits = instruction.barrier != BarrierOp::Arrive;
   if (waits)
     barrier.waiting[warp.index] |= lanes;
+  else // it goes on and learns nothing
+    shared.publish(warp.index, lanes, warp.live, barrier.known);
   for (; lanes; lanes &= lanes - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(lanes));
     waits ? void(warp.state[lane] = LaneState::AtBarrier) : void(++warp.pc[lane]);
@@ -99,7 +102,8 @@ void Block::tryComplete(unsigned id) {
 void Block::release(unsigned id) {
   BarrierState &barrier = barriers[id];
   ++changes;
-  shared.barrier(barrier.arrived);
+  shared.barrier(barrier.waiting, barrier.known);
+  barrier.known.clear();
   unsigned total = 0, truths = 0;
   for (size_t w = 0; w < warps.size(); ++w) {
     total += static_cast<unsigned>(__builtin_popcount(barrier.waiting[w]));

@@ -161,4 +161,55 @@ TEST(CooperativeLaunchTest, BlocksKnowTheirMultiprocessor) {
   EXPECT_EQ(gpu.download<uint32_t>(out, 8), (std::vector<uint32_t>{0, 4, 1, 4, 2, 4, 3, 4}));
 }
 
+// ---- what orders accesses to shared memory ----
+
+/// Warp 0 of block 0 writes its words, says so in a word of global memory, block 1 says it on in another, and warp 1 of block 0,
+/// which waits for that by loads of the form `poll`, reads what warp 0 wrote.
+std::string aroundTheGrid(const std::string &poll) {
+  return kernel(
+      1,
+      "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 1; @%p1 bra RELAY; shl.b32 %r3, %r1, 2; mov.u32 %r4, buffer; setp.ge.u32 "
+      "%p1, %r1, 32; @%p1 bra READ;\n"
+      "add.u32 %r4, %r4, %r3; st.shared.u32 [%r4], %r1; bar.warp.sync -1; setp.eq.u32 %p2, %r1, 0; @%p2 "
+      "st.relaxed.gpu.global.u32 [%rd1], 1; bra END;\n"
+      "RELAY: ld.relaxed.gpu.global.u32 %r5, [%rd1]; setp.eq.u32 %p2, %r5, 0; @%p2 bra RELAY; st.relaxed.gpu.global.u32 "
+      "[%rd1+4], 1; bra END;\n"
+      "READ: " +
+          poll +
+          " %r5, [%rd1+4]; setp.eq.u32 %p2, %r5, 0; @%p2 bra READ; add.u32 %r4, %r4, %r3; ld.shared.u32 %r6, [%r4+-128];\nEND:",
+      ".shared .align 4 .b8 buffer[128];\n");
+}
+
+TEST_P(CooperativeFindingTest, WordsOrderWhatWasDoneBefore) {
+  for (const char *poll : {"ld.relaxed.gpu.global.u32", "ld.global.u32"}) {
+    Gpu gpu;
+    CUdeviceptr words = gpu.upload(std::vector<uint32_t>(2, 0));
+    ASSERT_EQ(launchTogether(gpu, gpu.function(aroundTheGrid(poll)), 2, 64, {words}), 0);
+    testing::internal::CaptureStderr();
+    int error = gpu.call("cuStreamSynchronize", gpu.stream);
+    std::string message = testing::internal::GetCapturedStderr();
+    bool strong = poll == std::string("ld.relaxed.gpu.global.u32");
+    EXPECT_EQ(error, strong ? 0 : CUDA_ERROR_LAUNCH_FAILED) << message;
+    EXPECT_EQ(message.find("race: read of 4 bytes") != std::string::npos, !strong) << message;
+  }
+}
+
+TEST_P(CooperativeFindingTest, ArrivingIsNotWaiting) {
+  std::string variables = ".shared .align 4 .b8 buffer[128];\n",
+              begin =
+                  "and.b32 %r3, %r1, 31; shl.b32 %r3, %r3, 2; mov.u32 %r4, buffer; add.u32 %r4, %r4, %r3; setp.ge.u32 %p1, %r1, "
+                  "32; @%p1 bra READ;\n",
+              read = "bra END;\nREAD: bar.sync 1, 64; ld.shared.u32 %r5, [%r4]; bar.arrive 2, 64;\nEND:";
+  auto run = [&](const std::string &writer) { return outcome(begin + writer + read, variables); };
+  std::string write = "st.shared.u32 [%r4], %r1;";
+  EXPECT_EQ(run(write + "bar.arrive 1, 64; bar.sync 2, 64;" + write).error, 0);
+  for (const std::string &writer :
+       {write + "bar.arrive 1, 64;" + write + "bar.sync 2, 64;", "bar.arrive 1, 64;" + write + "bar.sync 2, 64;"}) {
+    Outcome found = run(writer);
+    EXPECT_EQ(found.error, CUDA_ERROR_LAUNCH_FAILED) << writer;
+    EXPECT_TRUE(found.message.find("race: ") != std::string::npos || found.message.find("nobody has written") != std::string::npos)
+        << found.message;
+  }
+}
+
 } // namespace

@@ -29,7 +29,7 @@ public:
   Residents(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, uint64_t count)
       : launch(launch), schedule(schedule), random(schedule.seed) {
     for (uint64_t i = 0; i < count; ++i)
-      blocks.push_back(std::make_unique<Block>(launch, schedule, memory));
+      blocks.push_back(std::make_unique<Block>(launch, schedule, memory, order, static_cast<unsigned>(i)));
     for (auto &block : blocks)
       for (auto &warp : block->warps)
         turns.push_back(warp.get());
@@ -41,6 +41,7 @@ public:
   Finding run(uint64_t first) {
     for (size_t i = 0; i < blocks.size(); ++i)
       blocks[i]->start(blockIndex(launch, first + i));
+    order.start();
     lastChanges = 0;
     while (true) {
       round();
@@ -128,6 +129,7 @@ private:
   const Launch &launch;
   const Schedule &schedule;
   std::mt19937 random;
+  GlobalOrder order;
   std::vector<std::unique_ptr<Block>> blocks;
   std::vector<Warp *> turns;
   uint64_t lastChanges = 0;

@@ -3,6 +3,7 @@
 #define EMULATOR_MACHINE_H
 
 #include "DeviceMemory.h"
+#include "GlobalOrder.h"
 #include "Program.h"
 #include "SharedMemory.h"
 
@@ -117,11 +118,13 @@ struct BarrierState {
   std::vector<uint32_t> arrived; // lanes per warp, waiting or not
   std::vector<uint32_t> waiting; // lanes per warp
   std::vector<uint32_t> truth;   // lanes per warp whose bar.red predicate held
+  Clock known;                   // what those that do not wait make known
 };
 
 class Block {
 public:
-  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory);
+  /// Number `number` of the blocks that run at the same time.
+  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number);
   void start(Dim3 index);
   bool done() const { return liveThreads == 0; }
   /// No lane can go on.
@@ -135,6 +138,7 @@ public:
   const Launch &launch;
   const Schedule &schedule;
   DeviceMemory &memory;
+  GlobalOrder &order;
   GlobalAccess global;
   SharedMemory shared;
   Dim3 index;

@@ -12,7 +12,9 @@ template <class T> uint64_t extended(const uint8_t *from) {
   return toSlot<T>(value);
 }
 
+/// variant: strong (volatile, relaxed or more), which may order what threads do elsewhere.
 template <class T, AccessKind kind> void load(Warp &warp, const Instruction &self, uint32_t mask) {
+  uint32_t asked = mask;
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
@@ -22,9 +24,12 @@ template <class T, AccessKind kind> void load(Warp &warp, const Instruction &sel
     for (unsigned i = 0; i < self.listCount; ++i)
       warp.slot<T>(slots[i])[lane] = static_cast<SlotOf<T>>(extended<T>(from + i * sizeof(T)));
   }
+  if (self.variant)
+    warp.block.order.read(warp, self, asked);
 }
 
 template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask) {
+  uint32_t asked = mask;
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
@@ -39,6 +44,8 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
     }
     warp.block.changes += changed && self.space != Space::Local;
   }
+  if (self.variant)
+    warp.block.order.wrote(warp, self, asked);
 }
 
 Space spaceOfAccess(const Statement &statement) {
@@ -115,8 +122,9 @@ void decodeAccess(Builder &builder, const Statement &statement) {
                                : loadHandler<AccessKind::Read>(type);
   if (!instruction.run || type == Type::Pred)
     builder.fail("an access of this type is not known");
-  bool spins = isLoad && (statement.has("volatile") || statement.has("acquire") || statement.has("relaxed")); // it may be a poll
-  instruction.flow = spins ? Flow::Yield : Flow::Checked;
+  instruction.variant =
+      statement.has("volatile") || statement.has("acquire") || statement.has("release") || statement.has("relaxed");
+  instruction.flow = instruction.variant && isLoad ? Flow::Yield : Flow::Checked; // a load may be a poll
   instruction.bytes = static_cast<uint8_t>(bytesOf(type) * count);
   builder.address(memory, instruction);
   if (statement.planted)

@@ -6,22 +6,22 @@
 
 namespace emulator {
 
-void SharedMemory::configure(unsigned size, unsigned warpCount, bool check) {
+void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsigned block) {
   bytes = size;
+  firstAgent = block * warpCount;
   racecheck = check;
   memory.resize(size + 16);
   words.assign(size / 4 + 1, Cell());
-  splitBytes.assign(size + 4, Cell());
-  isSplit.assign(size / 4 + 1, 0);
-  inFlight.assign(size + 16, 0);
+  splitIndex.assign(size / 4 + 1, 0);
+  inFlight.assign(size / 4 + 5, 0);
   warps.assign(warpCount, WarpTime());
-  for (WarpTime &warp : warps)
-    warp.seen.assign(warpCount, 0);
 }
 
 void SharedMemory::start() {
   std::fill(memory.begin(), memory.end(), uint8_t(0xCD));
-  std::fill(isSplit.begin(), isSplit.end(), uint8_t(0));
+  std::fill(splitIndex.begin(), splitIndex.end(), 0u);
+  splitWords.clear();
+  freeSplits.clear();
   if (flights)
     std::fill(inFlight.begin(), inFlight.end(), 0u);
   flights = 0;
@@ -29,26 +29,33 @@ void SharedMemory::start() {
     base = std::max(base, warp.tick + 1);
   for (WarpTime &warp : warps) {
     warp.tick = base;
+    warp.accessed = false;
     warp.fullMeeting = 0;
     warp.pair.clear();
-    std::fill(warp.seen.begin(), warp.seen.end(), 0u);
+    warp.seen.clear();
+    warp.aloneMask = 0;
+    for (Clock &clock : warp.alone)
+      clock.clear();
   }
 }
 
+// ---- judging accesses ----
+
 bool SharedMemory::ordered(const Touch &earlier, unsigned thread) const {
-  unsigned mine = thread / 32, other = earlier.thread() / 32;
-  const WarpTime &time = warps[mine];
-  if (mine != other)
-    return earlier.tick <= time.seen[other];
-  if (earlier.tick <= time.fullMeeting || earlier.thread() == thread)
+  unsigned agent = agentOf(earlier.thread()), lane = thread % 32, other = earlier.thread() % 32;
+  const WarpTime &time = warps[thread / 32];
+  if (earlier.thread() == thread)
     return true;
-  return !time.pair.empty() && earlier.tick <= time.pair[(thread % 32) * 32 + earlier.thread() % 32];
+  if (agent == agentOfWarp(thread / 32) &&
+      (earlier.tick <= time.fullMeeting || (!time.pair.empty() && earlier.tick <= time.pair[lane * 32 + other])))
+    return true;
+  return time.seen.covers(agent, other, earlier.tick) || knowsAlone(time, lane, agent, other, earlier.tick);
 }
 
 bool SharedMemory::conflict(const Touch &earlier, bool wrote, unsigned thread, Race &race) const {
   if (earlier.tick < base || ordered(earlier, thread))
     return false;
-  race = {true, wrote, earlier.pc(), earlier.thread()};
+  race = {true, wrote, earlier};
   return true;
 }
 
@@ -56,7 +63,8 @@ SharedMemory::Verdict SharedMemory::judge(Cell &cell, AccessKind kind, unsigned 
   bool writes = kind == AccessKind::Write || kind == AccessKind::Atomic;
   if (kind != AccessKind::Write && cell.writer.tick < base)
     return Verdict::Unwritten;
-  Touch mine{warps[thread / 32].tick, pc << 10 | thread};
+  Touch mine = touchBy(thread, pc);
+  warps[thread / 32].accessed = true;
   if (racecheck) {
     bool bothAtomic = kind == AccessKind::Atomic && cell.atomicWriter;
     if (!bothAtomic && conflict(cell.writer, true, thread, race))
@@ -79,49 +87,87 @@ SharedMemory::Verdict SharedMemory::judge(Cell &cell, AccessKind kind, unsigned 
 }
 
 void SharedMemory::split(unsigned word) {
-  isSplit[word] = 1;
-  for (unsigned i = 0; i < 4; ++i)
-    splitBytes[word * 4 + i] = words[word];
+  if (freeSplits.empty()) {
+    splitWords.emplace_back();
+    freeSplits.push_back(static_cast<uint32_t>(splitWords.size()));
+  }
+  splitIndex[word] = freeSplits.back();
+  freeSplits.pop_back();
+  splitWords[splitIndex[word] - 1].fill(words[word]);
+}
+
+void SharedMemory::unsplit(unsigned word, const Cell &cell) {
+  words[word] = cell;
+  freeSplits.push_back(splitIndex[word]);
+  splitIndex[word] = 0;
 }
 
 SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, AccessKind kind, unsigned thread, uint32_t pc,
                                           Race &race) {
-  if (flights)
-    for (unsigned i = 0; i < size; ++i)
-      if (inFlight[offset + i])
-        return Verdict::InFlight;
+  if (flights && inFlightPc(offset, size) != ~0u)
+    return Verdict::InFlight;
   Verdict verdict = Verdict::Fine;
   for (unsigned at = offset, end = offset + size; at < end && verdict == Verdict::Fine;) {
     unsigned word = at / 4, step = std::min(end, word * 4 + 4) - at;
-    if (step < 4 && !isSplit[word])
+    if (step < 4 && !splitIndex[word])
       split(word);
-    if (!isSplit[word])
+    if (!splitIndex[word])
       verdict = judge(words[word], kind, thread, pc, race);
     else {
+      auto &cells = splitWords[splitIndex[word] - 1];
       for (unsigned i = 0; i < step && verdict == Verdict::Fine; ++i)
-        verdict = judge(splitBytes[at + i], kind, thread, pc, race);
-      if (step == 4 && kind == AccessKind::Write && verdict == Verdict::Fine) {
-        words[word] = splitBytes[at];
-        isSplit[word] = 0;
-      }
+        verdict = judge(cells[at % 4 + i], kind, thread, pc, race);
+      if (step == 4 && kind == AccessKind::Write && verdict == Verdict::Fine)
+        unsplit(word, Cell(cells[0]));
     }
     at += step;
   }
   return verdict;
 }
 
+// ---- copies ----
+
 void SharedMemory::setInFlight(unsigned offset, unsigned size, uint32_t pc, bool on) {
-  for (unsigned i = 0; i < size; ++i) {
-    flights += on && !inFlight[offset + i];
-    flights -= !on && inFlight[offset + i];
-    inFlight[offset + i] = on ? pc + 1 : 0;
+  for (unsigned word = offset / 4; word < (offset + size) / 4; ++word) {
+    flights += on && !inFlight[word];
+    flights -= !on && inFlight[word];
+    inFlight[word] = on ? pc + 1 : 0;
   }
+}
+
+uint32_t SharedMemory::inFlightPc(unsigned offset, unsigned size) const {
+  for (unsigned word = offset / 4; word <= (offset + size - 1) / 4; ++word)
+    if (inFlight[word])
+      return inFlight[word] - 1;
+  return ~0u;
+}
+
+// ---- what orders accesses ----
+
+/// What lanes of `mask` learned alone, all of them know once they have met.
+void SharedMemory::shareAlone(WarpTime &time, uint32_t mask, bool all) {
+  Clock known;
+  for (uint32_t rest = time.aloneMask & mask; rest; rest &= rest - 1)
+    known.join(time.alone[static_cast<unsigned>(__builtin_ctz(rest))]);
+  if (all) {
+    time.seen.join(known);
+    time.aloneMask = 0;
+    for (Clock &clock : time.alone)
+      clock.clear();
+    return;
+  }
+  for (uint32_t rest = mask; rest; rest &= rest - 1)
+    time.alone[static_cast<unsigned>(__builtin_ctz(rest))] = known;
+  time.aloneMask |= mask;
 }
 
 void SharedMemory::meet(unsigned warp, uint32_t mask, uint32_t live) {
   WarpTime &time = warps[warp];
-  uint32_t ended = time.tick++;
-  if ((mask & live) == live) {
+  uint32_t ended = time.next();
+  bool all = (mask & live) == live;
+  if (time.aloneMask & mask)
+    shareAlone(time, mask, all);
+  if (all) {
     time.fullMeeting = ended;
     return;
   }
@@ -133,19 +179,60 @@ void SharedMemory::meet(unsigned warp, uint32_t mask, uint32_t live) {
         time.pair[i * 32 + j] = ended;
 }
 
-void SharedMemory::barrier(const std::vector<uint32_t> &lanes) {
-  std::vector<uint32_t> joined(warps.size(), 0);
-  for (size_t w = 0; w < warps.size(); ++w)
+void SharedMemory::barrier(const std::vector<uint32_t> &lanes, const Clock &known) {
+  Clock joined = known;
+  for (unsigned w = 0; w < warps.size(); ++w)
     if (lanes[w]) {
-      joined[w] = std::max(joined[w], warps[w].tick);
-      for (size_t v = 0; v < warps.size(); ++v)
-        joined[v] = std::max(joined[v], warps[w].seen[v]);
+      if (warps[w].aloneMask & lanes[w])
+        shareAlone(warps[w], lanes[w], true);
+      joined.add(agentOfWarp(w), warps[w].tick);
+      joined.join(warps[w].seen);
     }
   for (size_t w = 0; w < warps.size(); ++w)
     if (lanes[w]) {
       warps[w].seen = joined;
-      warps[w].fullMeeting = warps[w].tick++;
+      warps[w].fullMeeting = warps[w].next();
     }
+}
+
+void SharedMemory::publish(unsigned warp, uint32_t mask, uint32_t live, Clock &known) {
+  WarpTime &time = warps[warp];
+  unsigned agent = agentOfWarp(warp);
+  known.join(time.seen);
+  for (uint32_t rest = mask & time.aloneMask; rest; rest &= rest - 1)
+    known.join(time.alone[static_cast<unsigned>(__builtin_ctz(rest))]);
+  bool nothingNew = !time.accessed && time.fullMeeting + 1 == time.tick;
+  uint32_t ended = time.next();
+  if (nothingNew) // then it is as if the lanes had met just now
+    time.fullMeeting = ended;
+  known.add(agent, (mask & live) == live ? ended : time.fullMeeting);
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(rest));
+    known.add(agent, lane, ended);
+    for (unsigned other = 0; other < 32 && !time.pair.empty(); ++other)
+      known.add(agent, other, time.pair[lane * 32 + other]);
+  }
+}
+
+void SharedMemory::learn(unsigned warp, uint32_t mask, uint32_t live, const Clock &known) {
+  WarpTime &time = warps[warp];
+  if ((mask & live) == live)
+    return time.seen.join(known);
+  if (time.alone.empty())
+    time.alone.resize(32);
+  for (uint32_t rest = mask; rest; rest &= rest - 1)
+    time.alone[static_cast<unsigned>(__builtin_ctz(rest))].join(known);
+  time.aloneMask |= mask;
+}
+
+bool SharedMemory::knows(unsigned warp, uint32_t mask, unsigned agent, unsigned lane, uint32_t tick) const {
+  const WarpTime &time = warps[warp];
+  if (time.seen.covers(agent, lane, tick))
+    return true;
+  for (; mask; mask &= mask - 1)
+    if (!knowsAlone(time, static_cast<unsigned>(__builtin_ctz(mask)), agent, lane, tick))
+      return false;
+  return true;
 }
 
 } // namespace emulator

@@ -238,6 +238,8 @@ void decodeBarrier(Builder &builder, const Statement &statement) {
   if (statement.operands.size() < 1 + 2u * reduces || count > 2)
     builder.fail("a barrier with " + std::to_string(statement.operands.size()) + " operands");
   instruction.a = builder.read(statement.operands[at], Type::U32);
+  if (statement.has("arrive") && count != 2)
+    builder.fail("an arrival at a barrier without the number of threads");
   if (count == 2)
     instruction.b = builder.read(statement.operands[at + 1], Type::U32);
   instruction.barrier = statement.has("arrive") ? BarrierOp::Arrive : BarrierOp::Sync;
