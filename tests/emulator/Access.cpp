@@ -45,6 +45,13 @@ void reportShared(Warp &warp, unsigned lane, SharedMemory::Verdict verdict, unsi
     return warp.report(
         CUDA_ERROR_LAUNCH_FAILED,
         range + " before the copy of " + place(program, warp.block.shared.inFlightPc(offset, bytes)) + " was waited for", lane);
+  if (verdict == SharedMemory::Verdict::IsMbarrier)
+    return warp.report(CUDA_ERROR_LAUNCH_FAILED, range + ", where an mbarrier lies", lane);
+  if (race.earlier.isCopy())
+    return warp.report(CUDA_ERROR_LAUNCH_FAILED,
+                       "race: " + range + " and the bulk copy of " + place(program, race.earlier.pc()) +
+                           ", whose mbarrier the thread has not waited for",
+                       lane);
   warp.report(CUDA_ERROR_LAUNCH_FAILED,
               "race: " + range + " and the " + (race.earlierWrote ? "write" : "read") + " by thread " +
                   std::to_string(race.earlier.thread()) + " at " + place(program, race.earlier.pc()) + " without a barrier between",

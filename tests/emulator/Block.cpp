@@ -7,11 +7,12 @@
 
 namespace emulator {
 
-Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number)
+Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number,
+             unsigned count)
     : launch(launch), schedule(schedule), memory(memory), order(order), global(memory),
-      threads(launch.block.x * launch.block.y * launch.block.z) {
+      threads(launch.block.x * launch.block.y * launch.block.z), random(schedule.seed + number) {
   unsigned warpCount = (threads + 31) / 32;
-  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number);
+  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number, count);
   for (unsigned i = 0; i < warpCount; ++i)
     warps.push_back(std::make_unique<Warp>(*this, i));
 }
@@ -20,6 +21,7 @@ void Block::start(Dim3 at) {
   index = at;
   liveThreads = threads;
   changes = 0;
+  mbarriers.start();
   shared.start();
   for (auto &warp : warps)
     warp->start();
@@ -132,6 +134,10 @@ void Block::release(unsigned id) {
 void Block::threadsExited(unsigned count) {
   liveThreads -= count;
   ++changes;
+  if (!liveThreads && !mbarriers.copies.empty()) {
+    faultPc = mbarriers.copies.front().pc;
+    return warps[0]->report(CUDA_ERROR_LAUNCH_FAILED, "the block ends while a bulk copy into its shared memory is under way", 0);
+  }
   for (unsigned id = 0; id < barriers.size() && liveThreads; ++id)
     tryComplete(id);
 }

@@ -25,6 +25,7 @@ const Decoders &decoders() {
     addWarpDecoders(all);
     addMatrixDecoders(all);
     addAsyncCopyDecoders(all);
+    addMbarrierDecoders(all);
     addControlDecoders(all);
     return all;
   }();

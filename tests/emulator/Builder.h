@@ -118,6 +118,7 @@ void addAtomicDecoders(Decoders &decoders);
 void addWarpDecoders(Decoders &decoders);
 void addMatrixDecoders(Decoders &decoders);
 void addAsyncCopyDecoders(Decoders &decoders);
+void addMbarrierDecoders(Decoders &decoders);
 void addControlDecoders(Decoders &decoders);
 
 // One opcode, several families: the decoders of add, mul and so on ask these in turn.
@@ -131,6 +132,10 @@ void decodeIntegerNeg(Builder &builder, const Statement &statement);
 void decodeIntegerAbs(Builder &builder, const Statement &statement);
 bool decodeHalf(Builder &builder, const Statement &statement);
 bool decodeClock(Builder &builder, const Statement &statement);
+void decodeBulkCopy(Builder &builder, const Statement &statement);
+
+/// Lets the copy engine see what the lanes know of initialised mbarriers (Mbarrier.cpp).
+void fenceForCopies(Warp &warp, const Instruction &instruction, uint32_t mask);
 
 } // namespace emulator
 

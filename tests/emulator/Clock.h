@@ -1,7 +1,8 @@
 // What is known to have happened before: per agent a tick, up to which all that the agent did is known.
 //
-// Agents are the warps of all blocks that run at the same time. A lane that speaks for itself alone makes known more of its own
-// accesses than of its neighbours': such ticks stand apart, lane by lane.
+// Agents are the warps of all blocks that run at the same time, then the mbarriers of the block, in whose name bulk copies write. A
+// lane that speaks for itself alone (an arrival at an mbarrier) makes known more of its own accesses than of its neighbours': such
+// ticks stand apart, lane by lane.
 #ifndef EMULATOR_CLOCK_H
 #define EMULATOR_CLOCK_H
 
@@ -38,6 +39,11 @@ public:
     }
     if (!lanes.empty())
       dropCovered();
+  }
+  /// Forgets agents from number `count` on.
+  void keepFirst(unsigned count) {
+    if (whole.size() > count)
+      whole.resize(count);
   }
   bool covers(unsigned agent, unsigned lane, uint32_t tick) const {
     if (tick <= tickOf(agent))

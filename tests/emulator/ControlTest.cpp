@@ -74,7 +74,7 @@ TEST(ControlTest, RefusesWhatItDoesNotKnow) {
                {"add.s32 %r2, %r1, %unknown;", "unknown name '%unknown' in line 14"},
                {"bra NOWHERE;", "no label 'NOWHERE' in line 14"},
                {"wgmma.fence.sync.aligned;", "unknown instruction 'wgmma'"},
-               {"cp.async.bulk.commit_group;", "only the cp.async of sm_80 is known"},
+               {"cp.async.bulk.commit_group;", "unknown modifier '.commit_group'"},
                {"add.s32 %r2 %r1;", "expected ',' before '%r1' in line 14"}};
   for (auto &test : cases) {
     Gpu gpu;

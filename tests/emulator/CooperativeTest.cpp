@@ -1,4 +1,4 @@
-// Cooperative launches: blocks that exchange words through global memory.
+// Cooperative launches: blocks that exchange words through global memory, and a ring of bulk copies between the warps of each.
 #include "Findings.h"
 
 using namespace emulator;
@@ -210,6 +210,110 @@ TEST_P(CooperativeFindingTest, ArrivingIsNotWaiting) {
     EXPECT_TRUE(found.message.find("race: ") != std::string::npos || found.message.find("nobody has written") != std::string::npos)
         << found.message;
   }
+}
+
+// ---- a ring of bulk copies ----
+
+/// What a ring may be left without.
+struct Ring {
+  enum { Empty, Full, Nothing } producerWaitsFor = Empty;
+  bool consumerWaits = true, meetsBeforeArriving = true;
+};
+
+/// Two warps add up the words that the third copies into two slots of 256 bytes, eight slots in all; a fourth waits for both at a
+/// named barrier and writes their sum. %rd1: the words, %rd2: 64 sums for each block.
+std::string ring(const Ring &form) {
+  std::string producer = "PRODUCER: and.b32 %r4, %r1, 31; setp.ne.u32 %p1, %r4, 0; @%p1 bra END; mov.u32 %r5, 0;\n"
+                         "REFILL: and.b32 %r6, %r5, 1; shl.b32 %r7, %r6, 3; mov.u32 %r8, full; add.u32 %r8, %r8, %r7; shl.b32 %r9, "
+                         "%r6, 8; mov.u32 %r10, slots; add.u32 %r10, %r10, %r9;\n";
+  // The slot was filled n times before: its (n-1)-th reading must be over, which for the first is the phase before phase 0.
+  if (form.producerWaitsFor != Ring::Nothing)
+    producer += "shr.u32 %r11, %r5, 1; add.u32 %r11, %r11, 1; and.b32 %r11, %r11, 1;\n"
+                "EMPTY: mbarrier.try_wait.parity.shared::cta.b64 %p2, [%r8" +
+                std::string(form.producerWaitsFor == Ring::Empty ? "+16" : "+0") + "], %r11; @!%p2 bra EMPTY;\n";
+  producer += "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r8], 256;\n"
+              "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r10], [%rd1], 256, [%r8];\n"
+              "add.s64 %rd1, %rd1, 256; add.u32 %r5, %r5, 1; setp.lt.u32 %p3, %r5, 8; @%p3 bra REFILL; bra END;\n";
+  std::string consumer =
+      "CONSUMER: mov.u32 %r5, 0; mov.u32 %r20, 0; and.b32 %r4, %r1, 31; setp.eq.u32 %p1, %r4, 0;\n"
+      "TAKE: and.b32 %r6, %r5, 1; shl.b32 %r7, %r6, 3; mov.u32 %r8, full; add.u32 %r8, %r8, %r7; shl.b32 %r9, %r6, "
+      "8; mov.u32 %r10, slots; add.u32 %r10, %r10, %r9; add.u32 %r10, %r10, %r2;\n"
+      "shr.u32 %r11, %r5, 1; and.b32 %r11, %r11, 1;\n";
+  if (form.consumerWaits)
+    consumer += "FULL: mbarrier.try_wait.parity.shared::cta.b64 %p2, [%r8], %r11; @!%p2 bra FULL;\n";
+  consumer += "ld.shared.u32 %r12, [%r10]; add.u32 %r20, %r20, %r12;\n";
+  if (form.meetsBeforeArriving)
+    consumer += "bar.warp.sync -1;\n";
+  consumer += "@%p1 mbarrier.arrive.shared::cta.b64 _, [%r8+16]; add.u32 %r5, %r5, 1; setp.lt.u32 %p3, %r5, 8; @%p3 bra TAKE;\n"
+              "mov.u32 %r10, sums; add.u32 %r10, %r10, %r2; st.shared.u32 [%r10], %r20; bar.arrive 1, 96; bra END;\n";
+  std::string writer =
+      "WRITER: bar.sync 1, 96; and.b32 %r4, %r1, 31; shl.b32 %r4, %r4, 2; mov.u32 %r10, sums; add.u32 %r10, %r10, %r4; "
+      "ld.shared.u32 %r5, [%r10]; ld.shared.u32 %r6, [%r10+128];\n"
+      "mov.u32 %r7, %ctaid.x; shl.b32 %r7, %r7, 8; add.u32 %r7, %r7, %r4; cvt.u64.u32 %rd3, %r7; add.s64 %rd2, %rd2, "
+      "%rd3; st.global.u32 [%rd2], %r5; st.global.u32 [%rd2+128], %r6;\nEND:";
+  return forTarget(
+      "sm_90", "8.0",
+      kernel(2,
+             "shl.b32 %r2, %r1, 2; setp.ne.u32 %p1, %r1, 0; @%p1 bra MADE;\n"
+             "mbarrier.init.shared.b64 [full], 1; mbarrier.init.shared.b64 [full+8], 1; mbarrier.init.shared.b64 "
+             "[full+16], 2; mbarrier.init.shared.b64 [full+24], 2; fence.proxy.async.shared::cta;\n"
+             "MADE: bar.sync 0; setp.ge.u32 %p1, %r1, 96; @%p1 bra WRITER; setp.ge.u32 %p1, %r1, 64; @%p1 bra PRODUCER; bra "
+             "CONSUMER;\n" +
+                 producer + consumer + writer,
+             ".shared .align 8 .b64 full[4];\n.shared .align 128 .b8 slots[512];\n.shared .align 4 .b8 sums[256];\n"));
+}
+
+/// The finding of a ring in four blocks, "" when every sum is right.
+std::string findingOf(const Ring &form) {
+  Gpu gpu;
+  std::vector<uint32_t> words(8 * 64);
+  for (uint32_t i = 0; i < words.size(); ++i)
+    words[i] = i * i;
+  CUdeviceptr in = gpu.upload(words), out = gpu.allocate(4 * 256);
+  EXPECT_EQ(launchTogether(gpu, gpu.function(ring(form)), 4, 128, {in, out}), 0);
+  testing::internal::CaptureStderr();
+  int error = gpu.call("cuStreamSynchronize", gpu.stream);
+  std::string message = testing::internal::GetCapturedStderr();
+  if (error)
+    return message;
+  auto sums = gpu.download<uint32_t>(out, 4 * 64);
+  for (uint32_t i = 0; i < sums.size(); ++i) {
+    uint32_t expected = 0;
+    for (uint32_t slot = 0; slot < 8; ++slot)
+      expected += (slot * 64 + i % 64) * (slot * 64 + i % 64);
+    EXPECT_EQ(sums[i], expected) << i;
+  }
+  return "";
+}
+
+TEST_P(CooperativeTest, Ring) { EXPECT_EQ(findingOf(Ring()), ""); }
+
+TEST_P(CooperativeFindingTest, RingThatRefillsAtOnce) {
+  Ring form;
+  form.producerWaitsFor = Ring::Nothing;
+  std::string message = findingOf(form); // of what is wrong the schedule chooses what comes first
+  EXPECT_TRUE(message.find("arrival of 1 at the mbarrier") != std::string::npos ||
+              message.find("before the copy of PTX line") != std::string::npos ||
+              message.find("race: write of 16 bytes") != std::string::npos)
+      << message;
+}
+
+TEST_P(CooperativeFindingTest, RingThatRefillsWhatIsStillRead) {
+  Ring form;
+  form.producerWaitsFor = Ring::Full; // the copy before has landed, but has everyone read it?
+  EXPECT_NE(findingOf(form).find("race: write of 16 bytes"), std::string::npos) << findingOf(form);
+}
+
+TEST_P(CooperativeFindingTest, RingThatReadsTooEarly) {
+  Ring form;
+  form.consumerWaits = false;
+  EXPECT_NE(findingOf(form).find("read of 4 bytes at shared offset"), std::string::npos) << findingOf(form);
+}
+
+TEST_P(CooperativeFindingTest, RingWhoseLaneSpeaksForItsWarp) {
+  Ring form;
+  form.meetsBeforeArriving = false;
+  EXPECT_NE(findingOf(form).find("race: write of 16 bytes"), std::string::npos) << findingOf(form);
 }
 
 } // namespace

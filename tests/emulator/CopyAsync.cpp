@@ -93,8 +93,10 @@ void decodeCopy(Builder &builder, const Statement &statement) {
 void decodeCp(Builder &builder, const Statement &statement) {
   Instruction instruction;
   instruction.flow = Flow::Checked;
-  if (statement.modifiers.empty() || statement.modifiers[0] != "async" || statement.has("bulk") || statement.has("mbarrier"))
-    builder.fail("only the cp.async of sm_80 is known");
+  if (statement.has("bulk"))
+    return decodeBulkCopy(builder, statement);
+  if (statement.modifiers.empty() || statement.modifiers[0] != "async" || statement.has("mbarrier"))
+    builder.fail("only the cp.async of sm_80 and cp.async.bulk are known");
   if (statement.has("commit_group")) {
     instruction.run = commit;
     return builder.emit(instruction);

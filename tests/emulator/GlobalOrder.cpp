@@ -31,6 +31,7 @@ void GlobalOrder::wrote(Warp &warp, const Instruction &instruction, uint32_t mas
       said->lane = static_cast<unsigned>(__builtin_ctz(mask));
       said->tick = shared.tickOf(warp.index);
       shared.publish(warp.index, mask, warp.live, said->known);
+      said->known.keepFirst(shared.agentsOfGrid()); // mbarriers of this block mean nothing elsewhere
     }
     words[word] = said;
   });

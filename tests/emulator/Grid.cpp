@@ -29,7 +29,8 @@ public:
   Residents(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, uint64_t count)
       : launch(launch), schedule(schedule), random(schedule.seed) {
     for (uint64_t i = 0; i < count; ++i)
-      blocks.push_back(std::make_unique<Block>(launch, schedule, memory, order, static_cast<unsigned>(i)));
+      blocks.push_back(
+          std::make_unique<Block>(launch, schedule, memory, order, static_cast<unsigned>(i), static_cast<unsigned>(count)));
     for (auto &block : blocks)
       for (auto &warp : block->warps)
         turns.push_back(warp.get());
@@ -67,8 +68,11 @@ private:
   }
 
   void round() {
-    if (schedule.order == Order::Shuffled)
+    if (schedule.order == Order::Shuffled) {
       std::shuffle(turns.begin(), turns.end(), random);
+      for (auto &block : blocks)
+        block->landSome();
+    }
     for (Warp *warp : turns) {
       warp->run(schedule.order, nextTurn());
       if (warp->block.failed())

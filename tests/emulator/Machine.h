@@ -4,8 +4,8 @@
 
 #include "DeviceMemory.h"
 #include "GlobalOrder.h"
+#include "Mbarrier.h"
 #include "Program.h"
-#include "SharedMemory.h"
 
 #include <atomic>
 #include <deque>
@@ -70,6 +70,8 @@ public:
   /// Runs until no lane can go on or each has had a turn.
   void run(Order order, Turn turn);
   bool canRun() const { return runnable() != 0; }
+  /// What the lanes wait for has not come: others shall run.
+  void endTurn() { budget = 0; }
 
   template <class T> SlotOf<T> *slot(uint32_t offset) { return reinterpret_cast<SlotOf<T> *>(registers.get() + offset); }
   uint32_t &predicate(uint32_t offset) { return *reinterpret_cast<uint32_t *>(registers.get() + offset); }
@@ -83,6 +85,8 @@ public:
   uint8_t *access(const Instruction &instruction, unsigned lane, uint64_t address, unsigned bytes, AccessKind kind);
   /// The same with the address space said.
   uint8_t *access(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind);
+  Mbarrier *mbarrierAt(const Instruction &instruction, unsigned lane, uint64_t address, AccessKind kind);
+  uint32_t lanesAtOneMbarrier(const Instruction &instruction, uint32_t mask, Mbarrier *&barrier);
   void report(int error, const std::string &what, unsigned lane);
   unsigned threadOf(unsigned lane) const { return index * 32 + lane; }
 
@@ -123,8 +127,8 @@ struct BarrierState {
 
 class Block {
 public:
-  /// Number `number` of the blocks that run at the same time.
-  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number);
+  /// Number `number` of `count` blocks that run at the same time.
+  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number, unsigned count);
   void start(Dim3 index);
   bool done() const { return liveThreads == 0; }
   /// No lane can go on.
@@ -135,12 +139,19 @@ public:
   /// False after a finding.
   bool finishCopies(Warp &warp, unsigned lane, std::vector<AsyncCopy> &copies);
 
+  void issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, uint64_t source, uint32_t bytes);
+  /// Somebody waits in vain: one of the copies that complete on `barrier` lands.
+  void landOneFor(Mbarrier &barrier);
+  /// Lets each copy under way land with a small probability.
+  void landSome();
+
   const Launch &launch;
   const Schedule &schedule;
   DeviceMemory &memory;
   GlobalOrder &order;
   GlobalAccess global;
   SharedMemory shared;
+  Mbarriers mbarriers;
   Dim3 index;
   unsigned threads, liveThreads = 0;
   std::vector<std::unique_ptr<Warp>> warps;
@@ -155,7 +166,9 @@ private:
   void release(unsigned id);
   void arriveTogether(Warp &warp, const Instruction &instruction, uint32_t lanes, unsigned id, unsigned expected);
   unsigned arrivals(const BarrierState &barrier) const;
+  void landBulkCopy(size_t number);
   std::array<BarrierState, 16> barriers;
+  std::mt19937 random;
 };
 
 /// Runs a whole grid; the finding that ended it, or error 0.

@@ -136,10 +136,15 @@ void decodeAccess(Builder &builder, const Statement &statement) {
   builder.emit(instruction);
 }
 
-/// Accesses happen in program order and at once.
+/// Accesses happen in program order and at once; only what the copy engine sees has to be told.
 void decodeFence(Builder &builder, const Statement &statement) {
   builder.allow(statement, "sc acq_rel acquire release cta cluster gpu sys proxy alias async async.global async.shared::cta global "
                            "shared::cta mbarrier_init");
+  if (!statement.has("async") && !statement.has("mbarrier_init"))
+    return;
+  Instruction instruction;
+  instruction.run = fenceForCopies;
+  builder.emit(instruction);
 }
 
 } // namespace

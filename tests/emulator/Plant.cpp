@@ -15,6 +15,8 @@ static const char *kindOf(const Statement &statement) {
     return "barrier";
   if (name == "cp" && statement.has("async") && (statement.has("wait_group") || statement.has("wait_all")))
     return "wait";
+  if (name == "mbarrier" && (statement.has("try_wait") || statement.has("test_wait")))
+    return "wait";
   bool copies = name == "cp" && statement.has("async") && statement.operands.size() > 2;
   bool elsewhere = statement.has("param") || statement.has("param::entry") || statement.has("param::func") ||
                    statement.has("local") || statement.has("const");

@@ -1,4 +1,4 @@
-// The shadow of shared memory: unwritten bytes, bytes of copies under way, races.
+// The shadow of shared memory: unwritten bytes, bytes of copies under way, mbarriers, races.
 #include "SharedMemory.h"
 
 #include <algorithm>
@@ -6,14 +6,16 @@
 
 namespace emulator {
 
-void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsigned block) {
+void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsigned block, unsigned blocks) {
   bytes = size;
   firstAgent = block * warpCount;
+  gridAgents = blocks * warpCount;
   racecheck = check;
   memory.resize(size + 16);
   words.assign(size / 4 + 1, Cell());
   splitIndex.assign(size / 4 + 1, 0);
   inFlight.assign(size / 4 + 5, 0);
+  isMbarrier.assign(size / 8 + 3, 0);
   warps.assign(warpCount, WarpTime());
 }
 
@@ -24,9 +26,14 @@ void SharedMemory::start() {
   freeSplits.clear();
   if (flights)
     std::fill(inFlight.begin(), inFlight.end(), 0u);
-  flights = 0;
+  if (mbarriers)
+    std::fill(isMbarrier.begin(), isMbarrier.end(), uint8_t(0));
+  flights = mbarriers = 0;
   for (const WarpTime &warp : warps)
     base = std::max(base, warp.tick + 1);
+  for (uint32_t tick : agentTicks)
+    base = std::max(base, tick + 1);
+  agentTicks.clear();
   for (WarpTime &warp : warps) {
     warp.tick = base;
     warp.accessed = false;
@@ -106,6 +113,10 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
                                           Race &race) {
   if (flights && inFlightPc(offset, size) != ~0u)
     return Verdict::InFlight;
+  if (mbarriers)
+    for (unsigned i = offset / 8; i <= (offset + size - 1) / 8; ++i)
+      if (isMbarrier[i])
+        return Verdict::IsMbarrier;
   Verdict verdict = Verdict::Fine;
   for (unsigned at = offset, end = offset + size; at < end && verdict == Verdict::Fine;) {
     unsigned word = at / 4, step = std::min(end, word * 4 + 4) - at;
@@ -125,6 +136,21 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
   return verdict;
 }
 
+SharedMemory::Verdict SharedMemory::touchMbarrier(unsigned offset, AccessKind kind, unsigned thread, uint32_t pc, Race &race) {
+  bool was = isMbarrier[offset / 8];
+  setMbarrier(offset, false);
+  Verdict verdict = touch(offset, 8, kind, thread, pc, race);
+  setMbarrier(offset, was);
+  return verdict;
+}
+
+void SharedMemory::setMbarrier(unsigned offset, bool on) {
+  uint8_t &mark = isMbarrier[offset / 8];
+  mbarriers += on && !mark;
+  mbarriers -= !on && mark;
+  mark = on;
+}
+
 // ---- copies ----
 
 void SharedMemory::setInFlight(unsigned offset, unsigned size, uint32_t pc, bool on) {
@@ -140,6 +166,23 @@ uint32_t SharedMemory::inFlightPc(unsigned offset, unsigned size) const {
     if (inFlight[word])
       return inFlight[word] - 1;
   return ~0u;
+}
+
+unsigned SharedMemory::addAgent() {
+  if (agentTicks.size() == kMaxAgents)
+    return 0;
+  agentTicks.push_back(base);
+  return kFirstAgent + static_cast<unsigned>(agentTicks.size()) - 1;
+}
+
+void SharedMemory::land(unsigned offset, unsigned size, unsigned agent, uint32_t pc, Clock &known) {
+  setInFlight(offset, size, pc, false);
+  uint32_t tick = agentTicks[agent - kFirstAgent]++;
+  for (unsigned word = offset / 4; word < (offset + size) / 4; ++word) {
+    words[word].writer = {tick, pc << 12 | agent};
+    words[word].atomicWriter = false;
+  }
+  known.add(agentOf(agent), tick);
 }
 
 // ---- what orders accesses ----

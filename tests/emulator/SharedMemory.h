@@ -1,9 +1,10 @@
 // The shared memory of a block with a shadow that knows who wrote and read each byte last.
 //
-// Time is counted per warp in ticks: every meeting of lanes, every barrier and every word said to others starts a new one. An
-// access of another thread is ordered before mine if it carries a tick of its warp that mine has seen the end of: through a barrier
-// or a word (`seen`, or `alone` for what a lane learned without its neighbours), or, for lanes of one warp, through a meeting that
-// both took part in. Ticks go on from block to block, so records older than the block mean 'never touched'.
+// Time is counted per warp in ticks: every meeting of lanes, every barrier, every arrival at an mbarrier and every word said to
+// others starts a new one. An access of another thread is ordered before mine if it carries a tick of its warp that mine has seen
+// the end of: through a barrier or a word (`seen`, or `alone` for what a lane learned without its neighbours), or, for lanes of one
+// warp, through a meeting that both took part in. Bulk copies write in the name of the mbarrier that they complete on. Ticks go on
+// from block to block, so records older than the block mean 'never touched'.
 #ifndef EMULATOR_SHARED_MEMORY_H
 #define EMULATOR_SHARED_MEMORY_H
 
@@ -14,12 +15,16 @@
 
 namespace emulator {
 
+/// Threads of a block are numbered below this, agents that are no warps from here on.
+constexpr unsigned kFirstAgent = 1024, kMaxAgents = 3072;
+
 /// Who touched a byte: tick of the warp, and thread and instruction packed.
 struct Touch {
   uint32_t tick = 0;
-  uint32_t who = 0; // pc << 10 | thread
-  unsigned thread() const { return who & 1023; }
-  uint32_t pc() const { return who >> 10; }
+  uint32_t who = 0; // pc << 12 | thread
+  unsigned thread() const { return who & 4095; }
+  uint32_t pc() const { return who >> 12; }
+  bool isCopy() const { return thread() >= kFirstAgent; }
 };
 
 /// A conflict between the current access and an earlier one.
@@ -30,24 +35,33 @@ struct Race {
 
 class SharedMemory {
 public:
-  /// The block is number `block` of those that run at the same time.
-  void configure(unsigned bytes, unsigned warps, bool racecheck, unsigned block);
+  /// The block is number `block` of `blocks` that run at the same time.
+  void configure(unsigned bytes, unsigned warps, bool racecheck, unsigned block = 0, unsigned blocks = 1);
   /// Poisons the memory and forgets everything.
   void start();
 
   unsigned size() const { return bytes; }
   uint8_t *data() { return memory.data(); }
 
-  enum class Verdict : uint8_t { Fine, Unwritten, InFlight, Conflict };
+  enum class Verdict : uint8_t { Fine, Unwritten, InFlight, Conflict, IsMbarrier };
   /// Notes the access, which lies within the memory, and judges it.
   Verdict touch(unsigned offset, unsigned size, AccessKind kind, unsigned thread, uint32_t pc, Race &race);
+  /// The same for an mbarrier object by one of its own instructions.
+  Verdict touchMbarrier(unsigned offset, AccessKind kind, unsigned thread, uint32_t pc, Race &race);
+  /// Plain accesses to these eight bytes are wrong from now on, or no longer.
+  void setMbarrier(unsigned offset, bool on);
 
   /// An asynchronous copy to these words is under way, or has landed.
   void setInFlight(unsigned offset, unsigned size, uint32_t pc, bool on);
   /// The instruction whose copy makes an access of `size` bytes wrong.
   uint32_t inFlightPc(unsigned offset, unsigned size) const;
 
-  Touch touchBy(unsigned thread, uint32_t pc) const { return {warps[thread / 32].tick, pc << 10 | thread}; }
+  /// A new agent that is no warp; its number counts as a thread's. 0 when there are too many.
+  unsigned addAgent();
+  /// A bulk copy has landed in the name of `agent`: its writes are added to `known`.
+  void land(unsigned offset, unsigned size, unsigned agent, uint32_t pc, Clock &known);
+
+  Touch touchBy(unsigned thread, uint32_t pc) const { return {warps[thread / 32].tick, pc << 12 | thread}; }
   /// Whether what `earlier` stands for happened before what `thread` does now.
   bool ordered(const Touch &earlier, unsigned thread) const;
 
@@ -63,6 +77,7 @@ public:
   /// Whether each of the lanes knows what a lane of an agent did up to `tick`.
   bool knows(unsigned warp, uint32_t mask, unsigned agent, unsigned lane, uint32_t tick) const;
   unsigned agentOfWarp(unsigned warp) const { return firstAgent + warp; }
+  unsigned agentsOfGrid() const { return gridAgents; }
   uint32_t tickOf(unsigned warp) const { return warps[warp].tick; }
 
 private:
@@ -87,14 +102,16 @@ private:
   bool knowsAlone(const WarpTime &time, unsigned lane, unsigned agent, unsigned other, uint32_t tick) const {
     return (time.aloneMask >> lane & 1) && time.alone[lane].covers(agent, other, tick);
   }
-  unsigned agentOf(unsigned thread) const { return agentOfWarp(thread / 32); }
+  unsigned agentOf(unsigned thread) const {
+    return thread < kFirstAgent ? agentOfWarp(thread / 32) : gridAgents + thread - kFirstAgent;
+  }
   bool conflict(const Touch &earlier, bool wrote, unsigned thread, Race &race) const;
   Verdict judge(Cell &cell, AccessKind kind, unsigned thread, uint32_t pc, Race &race);
   void split(unsigned word);
   void unsplit(unsigned word, const Cell &cell);
   void shareAlone(WarpTime &time, uint32_t mask, bool all);
 
-  unsigned bytes = 0, firstAgent = 0;
+  unsigned bytes = 0, firstAgent = 0, gridAgents = 0;
   bool racecheck = true;
   uint32_t base = 1; // first tick of this block
   std::vector<uint8_t> memory;
@@ -104,7 +121,10 @@ private:
   std::vector<uint32_t> freeSplits;
   std::vector<uint32_t> inFlight; // per word: pc + 1 of the copy
   unsigned flights = 0;
+  std::vector<uint8_t> isMbarrier; // per eight bytes
+  unsigned mbarriers = 0;
   std::vector<WarpTime> warps;
+  std::vector<uint32_t> agentTicks; // of agents that are no warps
 };
 
 } // namespace emulator
