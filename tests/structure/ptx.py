@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""ptx.py ROOT NVCC [--write]: the PTX that the runtime embeds is what nvcc makes of the CUDA C++ beside it; --write makes it so.
+"""ptx.py ROOT NVCC [--write]: PTX in this repository is what nvcc makes of the CUDA C++ beside it; --write makes it so.
 
-Users need no toolkit. The kernels are compiled for sm_75, the oldest chip that current toolkits know, without
-fused multiply-adds that the source does not ask for, and claim PTX 8.0, so that every driver since CUDA 12.0 reads them: ptxas checks
-that they use nothing newer. Skips without nvcc. Releases of nvcc choose registers differently, so another release than the one
+Users need no toolkit. The kernels that the runtime embeds are compiled for sm_75, the oldest chip that current toolkits know, a test of
+the emulator for sm_90; without fused multiply-adds that the source does not ask for. They claim PTX 8.0, so that every driver since CUDA
+12.0 reads them: ptxas checks that they use nothing newer. Skips without nvcc. Releases of nvcc choose registers differently, so another release than the one
 named in the file's first line only has to compile the source and assemble the file.
 """
 import os
@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 SKIP = 77
-EMBEDDED = ("sample", "states")
+SOURCES = {"kernels/sample.cu": "compute_75", "kernels/states.cu": "compute_75", "tests/emulator/persistent/ring.cu": "compute_90"}
 
 
 def output(*command):
@@ -29,11 +29,11 @@ def release_of(nvcc):
     return re.search(r"release ([\d.]+)", output(nvcc, "--version"))[1]
 
 
-def compiled(nvcc, source):
+def compiled(nvcc, source, arch):
     """PTX of one source: no comments, which name the machine's compiler, and no blank lines."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "out.ptx")
-        output(nvcc, "-ptx", "-arch=compute_75", "-O3", "-fmad=false", "-std=c++17", "-o", path, source)
+        output(nvcc, "-ptx", "-arch=" + arch, "-O3", "-fmad=false", "-std=c++17", "-o", path, source)
         text = re.sub(r"//.*", "", pathlib.Path(path).read_text())
     text = re.sub(r"\.version \d+\.\d+", ".version 8.0", text)
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
@@ -51,9 +51,9 @@ def main(root, nvcc, write):
         print("not run: there is no nvcc")
         return SKIP
     problems = 0
-    for name in EMBEDDED:
-        source = pathlib.Path(root, "kernels", name + ".cu")
-        path, text = source.with_suffix(".ptx"), compiled(nvcc, source)
+    for name, arch in SOURCES.items():
+        source = pathlib.Path(root, name)
+        path, text = source.with_suffix(".ptx"), compiled(nvcc, source, arch)
         if write:
             path.write_text(text)
         assembles(nvcc, path)
