@@ -23,18 +23,19 @@ std::string nameOf(const testing::TestParamInfo<const char *> &info) { return "S
 INSTANTIATE_TEST_SUITE_P(Schedules, CooperativeTest, testing::ValuesIn(kSchedules), nameOf);
 INSTANTIATE_TEST_SUITE_P(Findings, CooperativeFindingTest, testing::ValuesIn(kSchedules), nameOf);
 
-/// Each lane hands a word on to the next block, ten times round. A word is its value and, beside it, the number of its round; the
-/// block before writes it, %rd1 has 32 words for every block.
+/// Each lane hands a word on to the next block, ten times round. A word is a value and the number of its round, in 64 bits that are
+/// written at once; %rd1 has 32 words for every block.
 const std::string kPassOn = forTarget(
     "sm_90", "8.0",
-    kernel(1, "mov.u32 %r2, %ctaid.x; mov.u32 %r3, %nctaid.x; add.u32 %r4, %r2, 1; rem.u32 %r4, %r4, %r3;\n"
-              "shl.b32 %r5, %r2, 8; shl.b32 %r6, %r4, 8; shl.b32 %r7, %r1, 3; add.u32 %r5, %r5, %r7; add.u32 %r6, %r6, %r7;\n"
-              "cvt.u64.u32 %rd2, %r5; cvt.u64.u32 %rd3, %r6; add.s64 %rd2, %rd2, %rd1; add.s64 %rd3, %rd3, %rd1;\n"
-              "mov.u32 %r10, %r1; mov.u32 %r11, 1; setp.eq.u32 %p1, %r2, 0;\n"
-              "LOOP: @%p1 st.relaxed.gpu.global.v2.u32 [%rd3], {%r10, %r11};\n"
-              "POLL: ld.relaxed.gpu.global.v2.u32 {%r12, %r13}, [%rd2]; setp.ne.u32 %p2, %r13, %r11; @%p2 bra POLL;\n"
-              "add.u32 %r10, %r12, %r2; @!%p1 st.relaxed.gpu.global.v2.u32 [%rd3], {%r10, %r11};\n"
-              "add.u32 %r11, %r11, 1; setp.le.u32 %p3, %r11, 10; @%p3 bra LOOP;"));
+    kernel(1,
+           "mov.u32 %r2, %ctaid.x; mov.u32 %r3, %nctaid.x; add.u32 %r4, %r2, 1; rem.u32 %r4, %r4, %r3;\n"
+           "shl.b32 %r5, %r2, 8; shl.b32 %r6, %r4, 8; shl.b32 %r7, %r1, 3; add.u32 %r5, %r5, %r7; add.u32 %r6, %r6, %r7;\n"
+           "cvt.u64.u32 %rd2, %r5; cvt.u64.u32 %rd3, %r6; add.s64 %rd2, %rd2, %rd1; add.s64 %rd3, %rd3, %rd1;\n"
+           "mov.u32 %r10, %r1; mov.u32 %r11, 1; setp.eq.u32 %p1, %r2, 0;\n"
+           "LOOP: mov.b64 %rd4, {%r10, %r11}; @%p1 st.relaxed.gpu.global.b64 [%rd3], %rd4;\n"
+           "POLL: ld.relaxed.gpu.global.b64 %rd5, [%rd2]; mov.b64 {%r12, %r13}, %rd5; setp.ne.u32 %p2, %r13, %r11; @%p2 bra POLL;\n"
+           "add.u32 %r10, %r12, %r2; mov.b64 %rd4, {%r10, %r11}; @!%p1 st.relaxed.gpu.global.b64 [%rd3], %rd4;\n"
+           "add.u32 %r11, %r11, 1; setp.le.u32 %p3, %r11, 10; @%p3 bra LOOP;"));
 
 TEST_P(CooperativeTest, WordsPassFromBlockToBlock) {
   for (uint32_t blocks : {4, 7, 36}) {
@@ -210,6 +211,54 @@ TEST_P(CooperativeFindingTest, ArrivingIsNotWaiting) {
     EXPECT_TRUE(found.message.find("race: ") != std::string::npos || found.message.find("nobody has written") != std::string::npos)
         << found.message;
   }
+}
+
+// ---- stores that others see late ----
+
+/// Block 0 publishes a 7 and says so; block 1 hands it on when it hears of it. The last word is what block 1 got.
+uint32_t handedOn(const std::string &publish, const std::string &poll, unsigned seed) {
+  Environment schedule("SM1_EMULATOR_SCHEDULE", "shuffled:" + std::to_string(seed));
+  Gpu gpu;
+  CUdeviceptr words = gpu.upload(std::vector<uint32_t>(4, 0));
+  CUfunction function = gpu.function(
+      kernel(1, "mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r2, 1; mov.u32 %r3, 7; mov.u32 %r4, 1; @%p1 bra POLL;\n" + publish +
+                    "bra END;\nPOLL: " + poll + "setp.eq.u32 %p2, %r6, 0; @%p2 bra POLL; st.global.u32 [%rd1+8], %r5;\nEND:"));
+  EXPECT_EQ(launchTogether(gpu, function, 2, 1, {words}), 0);
+  return gpu.download<uint32_t>(words, 4)[2];
+}
+
+unsigned timesLost(const std::string &publish, const std::string &poll) {
+  unsigned lost = 0;
+  for (unsigned seed = 0; seed < 40; ++seed)
+    lost += handedOn(publish, poll, seed) != 7;
+  return lost;
+}
+
+TEST(LateStoresTest, AFlagNeedsAFence) {
+  std::string data = "st.global.u32 [%rd1], %r3;", flag = "st.relaxed.gpu.global.u32 [%rd1+4], %r4;",
+              poll = "ld.acquire.gpu.global.u32 %r6, [%rd1+4]; ld.global.u32 %r5, [%rd1];";
+  EXPECT_GT(timesLost(data + flag, poll), 0u);
+  EXPECT_EQ(timesLost(data + "fence.acq_rel.gpu;" + flag, poll), 0u);
+  EXPECT_EQ(timesLost(data + "membar.gl;" + flag, poll), 0u);
+  EXPECT_EQ(timesLost(data + "st.release.gpu.global.u32 [%rd1+4], %r4;", poll), 0u);
+  EXPECT_EQ(timesLost(data + "red.release.gpu.global.add.u32 [%rd1+4], %r4;", poll), 0u);
+}
+
+TEST(LateStoresTest, AVectorIsNoUnit) {
+  std::string pair = "st.relaxed.gpu.global.v2.u32 [%rd1], {%r3, %r4};",
+              one = "mov.b64 %rd2, {%r3, %r4}; st.relaxed.gpu.global.b64 [%rd1], %rd2;",
+              poll = "ld.relaxed.gpu.global.b64 %rd3, [%rd1]; mov.b64 {%r5, %r6}, %rd3;";
+  EXPECT_GT(timesLost(pair, poll), 0u);
+  EXPECT_EQ(timesLost(one, poll), 0u);
+}
+
+TEST(LateStoresTest, AThreadSeesItsOwn) {
+  for (const char *order :
+       {"st.global.u32 [%rd1+8], %r3; st.global.u32 [%rd1+8], %r4; ld.global.u32 %r5, [%rd1+8]; add.u32 %r5, %r5, 6;",
+        "st.global.u32 [%rd1+8], %r4; atom.global.add.u32 %r5, [%rd1+8], 5; ld.global.u32 %r5, [%rd1+8]; add.u32 "
+        "%r5, %r5, 1;"})
+    EXPECT_EQ(timesLost("st.relaxed.gpu.global.u32 [%rd1], %r4;", std::string(order) + "ld.relaxed.gpu.global.u32 %r6, [%rd1];"),
+              0u);
 }
 
 // ---- a ring of bulk copies ----

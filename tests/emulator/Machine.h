@@ -58,6 +58,12 @@ struct AsyncCopy {
   uint8_t bytes, sourceBytes;
   uint32_t pc;
 };
+/// A store to global memory that others do not see yet.
+struct LateStore {
+  uint8_t *to;
+  unsigned bytes;
+  uint64_t value;
+};
 struct AsyncCopies {
   std::vector<AsyncCopy> open;
   std::deque<std::vector<AsyncCopy>> groups;
@@ -88,6 +94,9 @@ public:
   Mbarrier *mbarrierAt(const Instruction &instruction, unsigned lane, uint64_t address, AccessKind kind);
   uint32_t lanesAtOneMbarrier(const Instruction &instruction, uint32_t mask, Mbarrier *&barrier);
   void report(int error, const std::string &what, unsigned lane);
+  /// Stores to global memory, now or later: see LateStores.cpp.
+  void storeLate(uint8_t *to, unsigned bytes, uint64_t value);
+  void landStores();
   unsigned threadOf(unsigned lane) const { return index * 32 + lane; }
 
   Block &block;
@@ -113,6 +122,7 @@ private:
 
   std::unique_ptr<uint8_t[], void (*)(void *)> registers;
   std::vector<uint8_t> local;
+  std::vector<LateStore> lateStores;
   int budget = 0, pollCost = 0;
 };
 
@@ -158,6 +168,7 @@ public:
   Finding finding;
   uint64_t changes = 0;   // of memory and barriers: what a poll may wait for
   uint32_t faultPc = ~0u; // the instruction that a finding belongs to; ~0: the one the lane stands at
+  uint32_t draw() { return static_cast<uint32_t>(random()); }
   bool failed() const { return finding.error != 0; }
 
 private:

@@ -1,5 +1,6 @@
 // ld and st, in every space and width; prefetches, fences and other hints, which do nothing here.
 #include "Lanes.h"
+#include "Windows.h"
 
 namespace emulator {
 
@@ -10,6 +11,16 @@ template <class T> uint64_t extended(const uint8_t *from) {
   T value;
   std::memcpy(&value, from, sizeof value);
   return toSlot<T>(value);
+}
+
+enum : uint8_t { kStrong = 1, kRelease = 2 };
+
+/// Whether others may see a store later.
+bool mayBeLate(Warp &warp, const Instruction &self, unsigned lane) {
+  if (!warp.block.launch.cooperative || warp.block.schedule.order != Order::Shuffled || self.variant & kRelease)
+    return false;
+  uint64_t address = warp.addressOf(self, lane);
+  return self.space == Space::Global || (self.space == Space::Generic && spaceOf(address, address) == Space::Global);
 }
 
 /// variant: strong (volatile, relaxed or more), which may order what threads do elsewhere.
@@ -30,17 +41,22 @@ template <class T, AccessKind kind> void load(Warp &warp, const Instruction &sel
 
 template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask) {
   uint32_t asked = mask;
+  if (self.variant & kRelease)
+    warp.landStores();
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
     uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, AccessKind::Write);
     if (!to)
       return;
-    bool changed = false;
+    bool changed = false, late = mayBeLate(warp, self, lane);
     for (unsigned i = 0; i < self.listCount; ++i) {
       T value = static_cast<T>(warp.slot<T>(slots[i])[lane]);
       changed |= std::memcmp(to + i * sizeof(T), &value, sizeof value) != 0;
-      std::memcpy(to + i * sizeof(T), &value, sizeof value);
+      if (late)
+        warp.storeLate(to + i * sizeof(T), sizeof value, value);
+      else
+        std::memcpy(to + i * sizeof(T), &value, sizeof value);
     }
     warp.block.changes += changed && self.space != Space::Local;
   }
@@ -122,8 +138,10 @@ void decodeAccess(Builder &builder, const Statement &statement) {
                                : loadHandler<AccessKind::Read>(type);
   if (!instruction.run || type == Type::Pred)
     builder.fail("an access of this type is not known");
-  instruction.variant =
-      statement.has("volatile") || statement.has("acquire") || statement.has("release") || statement.has("relaxed");
+  bool releases = statement.has("release"),
+       strong = releases || statement.has("volatile") || statement.has("acquire") || statement.has("relaxed");
+  instruction.variant = static_cast<uint8_t>((strong ? kStrong : 0) | (releases ? kRelease : 0));
+  instruction.isStore = !isLoad;
   instruction.flow = instruction.variant && isLoad ? Flow::Yield : Flow::Checked; // a load may be a poll
   instruction.bytes = static_cast<uint8_t>(bytesOf(type) * count);
   builder.address(memory, instruction);
@@ -136,14 +154,15 @@ void decodeAccess(Builder &builder, const Statement &statement) {
   builder.emit(instruction);
 }
 
-/// Accesses happen in program order and at once; only what the copy engine sees has to be told.
+void nothing(Warp &, const Instruction &, uint32_t) {}
+
+/// Late stores land before whatever is no store; beyond that only what the copy engine sees has to be told.
 void decodeFence(Builder &builder, const Statement &statement) {
   builder.allow(statement, "sc acq_rel acquire release cta cluster gpu sys proxy alias async async.global async.shared::cta global "
                            "shared::cta mbarrier_init");
-  if (!statement.has("async") && !statement.has("mbarrier_init"))
-    return;
   Instruction instruction;
-  instruction.run = fenceForCopies;
+  instruction.run = statement.has("async") || statement.has("mbarrier_init") ? fenceForCopies : nothing;
+  instruction.flow = Flow::Checked;
   builder.emit(instruction);
 }
 
@@ -156,7 +175,13 @@ void addMemoryDecoders(Decoders &decoders) {
       builder.allow(statement, "global local L1 L2 L2::evict_last L2::evict_normal L2::128B wait launch_dependents mask");
     };
   decoders["fence"] = decodeFence;
-  decoders["membar"] = [](Builder &builder, const Statement &statement) { builder.allow(statement, "cta gl sys"); };
+  decoders["membar"] = [](Builder &builder, const Statement &statement) {
+    builder.allow(statement, "cta gl sys");
+    Instruction instruction;
+    instruction.run = nothing;
+    instruction.flow = Flow::Checked;
+    builder.emit(instruction);
+  };
   decoders["createpolicy"] = [](Builder &builder, const Statement &statement) {
     builder.allow(statement, "fractional range cvt L2 global L2::evict_last L2::evict_normal L2::evict_first L2::evict_unchanged");
     Instruction instruction;

@@ -46,6 +46,7 @@ struct Instruction {
   BarrierOp barrier = BarrierOp::Sync;
   bool narrowAddress = false; // the address register has 32 bits
   bool aligned = true;
+  bool isStore = false;
   uint8_t bytes = 0;   // of one memory access, all elements together
   uint8_t variant = 0; // for the handler
   int64_t imm = 0;

@@ -113,6 +113,7 @@ void Warp::start() {
     copies[lane].groups.clear();
   }
   steps = polls = 0;
+  lateStores.clear();
   std::fill(local.begin(), local.end(), uint8_t(0xCD));
 }
 
@@ -181,6 +182,8 @@ void Warp::runGroup(uint32_t mask, uint32_t limit) {
     } else if (instruction.flow <= Flow::Yield) {
       if (active) {
         block.faultPc = at;
+        if (!lateStores.empty() && !instruction.isStore)
+          landStores();
         instruction.run(*this, instruction, active);
         if (block.failed())
           return setCounters(active, at);
@@ -200,6 +203,9 @@ void Warp::runGroup(uint32_t mask, uint32_t limit) {
 /// Control flow and meetings. False when the group is dissolved: every lane's counter is set.
 bool Warp::control(const Instruction &instruction, uint32_t &mask, uint32_t active, uint32_t &at) {
   block.faultPc = at;
+  bool jumps = instruction.flow >= Flow::Branch && instruction.flow <= Flow::Return;
+  if (!lateStores.empty() && !jumps)
+    landStores();
   switch (instruction.flow) {
   case Flow::Branch:
     if (active == mask) {

@@ -23,15 +23,17 @@ __device__ void wait(const unsigned long long *barrier, unsigned parity) {
                  : "memory");
   while (!over);
 }
-__device__ unsigned poll(const uint2 *word, unsigned tag) {
-  uint2 v;
+/// A word and its tag in 64 bits, which are read and written at once.
+__device__ unsigned poll(const unsigned long long *word, unsigned tag) {
+  unsigned long long v;
   do
-    asm volatile("ld.relaxed.gpu.global.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(word) : "memory");
-  while (v.y != tag);
-  return v.x;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(word) : "memory");
+  while (static_cast<unsigned>(v >> 32) != tag);
+  return static_cast<unsigned>(v);
 }
-__device__ void publish(uint2 *word, unsigned value, unsigned tag) {
-  asm volatile("st.relaxed.gpu.global.v2.u32 [%0], {%1, %2};" ::"l"(word), "r"(value), "r"(tag) : "memory");
+__device__ void publish(unsigned long long *word, unsigned value, unsigned tag) {
+  asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(word), "l"(static_cast<unsigned long long>(tag) << 32 | value)
+               : "memory");
 }
 
 /// The place in the ring: slot, and parity of the phase in which it is filled.
@@ -58,7 +60,7 @@ __device__ void produce(Shared &shared, const unsigned *weights, int layers) {
   }
 }
 
-__device__ void multiply(Shared &shared, const uint2 *words, int layers, unsigned base) {
+__device__ void multiply(Shared &shared, const unsigned long long *words, int layers, unsigned base) {
   unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   Place place;
 #pragma unroll 1
@@ -86,7 +88,7 @@ __device__ void multiply(Shared &shared, const uint2 *words, int layers, unsigne
   }
 }
 
-__device__ void addUp(Shared &shared, uint2 *words, unsigned *out, int layers, unsigned base) {
+__device__ void addUp(Shared &shared, unsigned long long *words, unsigned *out, int layers, unsigned base) {
   unsigned lane = threadIdx.x % 32, row = blockIdx.x * kRows + lane;
 #pragma unroll 1
   for (int l = 0; l < layers; ++l) {
@@ -102,7 +104,7 @@ __device__ void addUp(Shared &shared, uint2 *words, unsigned *out, int layers, u
 }
 
 extern "C" __global__ void __launch_bounds__((kMatrixWarps + 2) * 32, 1)
-    ring(const unsigned *weights, uint2 *words, unsigned *out, int layers, unsigned base) {
+    ring(const unsigned *weights, unsigned long long *words, unsigned *out, int layers, unsigned base) {
   extern __shared__ unsigned char memory[];
   Shared &shared = *reinterpret_cast<Shared *>(memory);
   if (threadIdx.x < kSlots) {
