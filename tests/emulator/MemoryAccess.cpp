@@ -23,13 +23,18 @@ bool mayBeLate(Warp &warp, const Instruction &self, unsigned lane) {
   return self.space == Space::Global || (self.space == Space::Generic && spaceOf(address, address) == Space::Global);
 }
 
+/// Strong accesses of one word of shared memory do not race with each other, whichever order they come in.
+AccessKind kindOf(const Instruction &self, AccessKind kind) {
+  return self.variant && self.space == Space::Shared ? AccessKind::Atomic : kind;
+}
+
 /// variant: strong (volatile, relaxed or more), which may order what threads do elsewhere.
 template <class T, AccessKind kind> void load(Warp &warp, const Instruction &self, uint32_t mask) {
   uint32_t asked = mask;
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
-    const uint8_t *from = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kind);
+    const uint8_t *from = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kindOf(self, kind));
     if (!from)
       return;
     for (unsigned i = 0; i < self.listCount; ++i)
@@ -46,7 +51,7 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
-    uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, AccessKind::Write);
+    uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kindOf(self, AccessKind::Write));
     if (!to)
       return;
     bool changed = false, late = mayBeLate(warp, self, lane);
