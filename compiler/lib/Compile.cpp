@@ -12,6 +12,7 @@
 #include "sm1c/Cuda.h"
 #include "sm1c/Package.h"
 #include "sm1c/Stages.h"
+#include "sm1c/Token.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/Parser/Parser.h"
@@ -96,6 +97,7 @@ private:
   bool parse();
   void listVariants();
   bool reachFused(Variant &variant);
+  void makeToken(ModuleOp precise);
   bool reachTarget(TargetJob &job);
   bool reachLlvmIr(TargetJob &job);
   void generateCode(TargetJob &job) const;
@@ -124,6 +126,7 @@ private:
   std::unique_ptr<DiagnosticLines> diagnostics;
   OwningOpRef<ModuleOp> module; ///< at Stage::Spec
   std::vector<Variant> variants;
+  std::unique_ptr<TokenKernel> token; ///< of GPUs; null: a step is not one launch
   std::unique_ptr<PlanBuilder> plan;
   std::vector<TargetJob> jobs;
   /// The text that was asked for, of all targets.
@@ -250,8 +253,8 @@ std::string Compilation::computeOf(bool gpu) const {
 bool Compilation::checkCompute() {
   bool quantised = description.storage == "int8" || description.storage == "int4";
   if (request.compute == "int8" && !quantised) {
-    report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " + description.storage +
-           "; add --weights=int8 or --weights=int4");
+    report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " +
+           description.storage + "; add --weights=int8 or --weights=int4");
     return false;
   }
   if (request.compute != "bf16" || description.storage == "bf16")
@@ -325,10 +328,21 @@ void Compilation::listVariants() {
 bool Compilation::reachFused(Variant &variant) {
   variant.module = module->clone();
   options.compute = variant.compute;
-  for (Stage stage : {Stage::Precise, Stage::Fused})
+  for (Stage stage : {Stage::Precise, Stage::Fused}) {
     if (!endsBefore(stageName(stage)) && !runStage(*variant.module, stage, variant.entry, nullptr))
       return false;
+    if (stage == Stage::Precise && variant.entry == Entry::Step && variant.compute == "bf16" && !endsBefore("cuda"))
+      makeToken(*variant.module);
+  }
   return true;
+}
+
+/// A step in one launch, from what is precise and not yet fused.
+void Compilation::makeToken(ModuleOp precise) {
+  std::string why;
+  token = makeTokenKernel(precise.clone(), description.name, description.text, why);
+  if (!token && request.remarks)
+    report("sm1c: remark: a step is one launch for each kernel: " + why);
 }
 
 /// Counts the kernels of a CPU; those of a GPU are not modelled.
@@ -356,7 +370,8 @@ bool Compilation::reachTarget(TargetJob &job) {
     }
   }
   return !printsCuda ||
-         keepStage("cuda", wants("cuda") ? "" : labelOf(job.target, Entry::Both), cuda.finish(request.model, job.target->name));
+         (keepStage("cuda", wants("cuda") ? "" : labelOf(job.target, Entry::Both), cuda.finish(request.model, job.target->name)) &&
+          (!token || dump(("35-" + job.target->name + "-token.cu").str(), token->text)));
 }
 
 /// Moves the functions of `from` behind those of `to`. What both have, shared memory and copies, must be the same in both.
@@ -464,7 +479,10 @@ bool Compilation::writePackage() {
       models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
     if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code)))
       return false;
-    code.push_back({job.target, std::move(job.code)});
+    bool hasToken = token && job.target->isGpu();
+    if (hasToken && failed(plan->addToken(*token, *job.target)))
+      return false;
+    code.push_back({job.target, std::move(job.code), hasToken ? token->text : ""});
   }
   if (!dump("70-package.txt", request.dumpStages.empty() ? "" : describePackage(*plan, code)))
     return false;

@@ -66,6 +66,12 @@ Expected<void> Device::replaceKernels(const Package &, const Weights &, const Op
                            options.replace.front(), shortName())};
 }
 
+Expected<void> Device::prepareTokens(const Package &, const Weights &) {
+  return Error{fmt::format("{}: computes a step kernel by kernel; only a GPU computes a whole token in one launch", shortName())};
+}
+
+Expected<void> Device::runTokens(const TokenRun &) { return Error{shortName() + ": computes no whole tokens"}; }
+
 Expected<OpenedDevice> openDevice(const Package &package, const OpenOptions &options) {
   std::optional<int> ordinal = cudaOrdinal(options.device);
   if (options.device != "auto" && options.device != "cpu" && !ordinal)

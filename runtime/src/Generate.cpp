@@ -22,6 +22,7 @@ struct ModelImpl::GenerationContext {
   std::vector<bool> alive;          ///< per prompt: it wants another token
   std::vector<bool> stopped;        ///< per prompt: the device has stopped it, no step changes its state any more
   std::unique_ptr<DeviceBuffer> choices, results;
+  std::unique_ptr<DeviceBuffer> aheadRoom; ///< choices and results of many tokens
   std::vector<uint8_t> choiceRows;
 
   std::vector<size_t> running() const {
@@ -59,6 +60,7 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
                             {},
                             {},
                             {},
+                            nullptr,
                             nullptr,
                             nullptr,
                             {}};
@@ -113,24 +115,30 @@ Expected<void> ModelImpl::takeTokens(GenerationContext &context, const std::vect
   if (!downloaded)
     return downloaded.error();
   uint64_t rowBytes = choiceRowBytes(context.count);
-  for (size_t row = 0; row < rows.size(); ++row) {
-    size_t piece = rows[row];
-    if (piece == nobody)
-      continue;
-    sm1sampling::Chosen result;
-    sm1sampling::Choice choice;
-    std::memcpy(&result, *downloaded + row * sizeof(result), sizeof(result));
-    std::memcpy(&choice, &context.choiceRows[row * rowBytes], sizeof(choice));
-    auto token = chosenToken(result);
-    if (!token)
-      return token.error().in(fmt::format("piece {}", piece));
-    context.lastTokens[piece] = *token;
-    context.stopped[piece] = (choice.flags & sm1sampling::stops) || *token == choice.end;
-    auto goesOn = context.generation.take(piece, *token);
-    if (!goesOn)
-      return goesOn.error();
-    context.alive[piece] = *goesOn && !context.stopped[piece];
-  }
+  for (size_t row = 0; row < rows.size(); ++row)
+    if (rows[row] != nobody)
+      if (auto taken =
+              takeToken(context, rows[row], &context.choiceRows[row * rowBytes], *downloaded + row * sizeof(sm1sampling::Chosen));
+          !taken)
+        return taken;
+  return {};
+}
+
+/// What was chosen for a piece, from the bytes of its choice and its result.
+Expected<void> ModelImpl::takeToken(GenerationContext &context, size_t piece, const uint8_t *choiceRow, const uint8_t *chosen) {
+  sm1sampling::Chosen result;
+  sm1sampling::Choice choice;
+  std::memcpy(&result, chosen, sizeof(result));
+  std::memcpy(&choice, choiceRow, sizeof(choice));
+  auto token = chosenToken(result);
+  if (!token)
+    return token.error().in(fmt::format("piece {}", piece));
+  context.lastTokens[piece] = *token;
+  context.stopped[piece] = (choice.flags & sm1sampling::stops) || *token == choice.end;
+  auto goesOn = context.generation.take(piece, *token);
+  if (!goesOn)
+    return goesOn.error();
+  context.alive[piece] = *goesOn && !context.stopped[piece];
   return {};
 }
 
@@ -219,6 +227,106 @@ Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
   }
 }
 
+//===-- Many tokens at a time -----------------------------------------------------------------------------------------------===//
+
+/// As many tokens as a caller waits for at once: 10 ms of an H200.
+static constexpr int64_t mostAhead = 128;
+
+/// Choices of the next tokens of all rows, token by token, as far as every piece foresees them or has ended; how many tokens that
+/// is.
+int64_t ModelImpl::foreseeTokens(const GenerationContext &context, const std::vector<size_t> &rows,
+                                 std::vector<uint8_t> &choiceRows) const {
+  choiceRows.clear();
+  std::vector<bool> ended(rows.size());
+  for (int64_t ahead = 0; ahead < mostAhead; ++ahead) {
+    size_t before = choiceRows.size();
+    bool anybody = false;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      auto choice = ended[row] ? std::nullopt : context.generation.foresee(rows[row], ahead);
+      if (!choice && !ended[row]) { // it depends on what comes before
+        choiceRows.resize(before);
+        return ahead;
+      }
+      anybody |= choice.has_value();
+      appendChoiceRow(choiceRows, choice ? &*choice : nullptr, context.count);
+      ended[row] = ended[row] || choice->last;
+    }
+    if (!anybody) {
+      choiceRows.resize(before);
+      return ahead;
+    }
+  }
+  return mostAhead;
+}
+
+/// Tokens of one launch, in order. A sequence that a choice has ended has not moved since.
+Expected<void> ModelImpl::takeAhead(GenerationContext &context, const std::vector<size_t> &rows, int64_t tokens,
+                                    const uint8_t *results) {
+  uint64_t rowBytes = choiceRowBytes(context.count);
+  for (int64_t token = 0; token < tokens; ++token) {
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (!context.alive[rows[row]])
+        continue;
+      ++lastContext->sequences[row]->position;
+      size_t place = size_t(token) * rows.size() + row;
+      if (auto taken =
+              takeToken(context, rows[row], &context.choiceRows[place * rowBytes], results + place * sizeof(sm1sampling::Chosen));
+          !taken)
+        return taken;
+    }
+    if (context.generation.stepped)
+      context.generation.stepped();
+  }
+  return {};
+}
+
+/// One launch that runs the last token of each piece, chooses the next, runs that, and so on, where all of them are foreseen; false
+/// where they are not, or where the device cannot.
+Expected<bool> ModelImpl::generateAhead(GenerationContext &context) {
+  std::vector<size_t> rows = context.running();
+  if (!context.generation.foresee || takeLaunchTime || !lastContext->wholeTokens || device->tokensAhead() < 2)
+    return false;
+  int64_t tokens = foreseeTokens(context, rows, context.choiceRows);
+  if (tokens < 2)
+    return false;
+  std::vector<Piece> pieces = lastTokenPieces(context.prompts, context.lastTokens, rows);
+  RunContext &run = beginRun("step", pieces);
+  if (auto sent = uploadTables(run, run.passes.front()); !sent)
+    return sent.error();
+  if (auto sent = uploadInputs(run, run.passes.front()); !sent)
+    return sent.error();
+  uint64_t bytes = context.choiceRows.size(), resultBytes = uint64_t(tokens) * rows.size() * sizeof(sm1sampling::Chosen);
+  if (!context.aheadRoom || context.aheadRoom->bytes < bytes + resultBytes) {
+    auto room = device->allocate(bytes + resultBytes);
+    if (!room)
+      return room.error().in("sampling");
+    context.aheadRoom = std::move(*room);
+  }
+  if (auto sent = device->upload({context.aheadRoom->address, bytes, context.choiceRows.data(), bytes, bytes, 1}); !sent)
+    return sent.error();
+  TokenRun work = tokenRun(run);
+  work.tokenCount = tokens;
+  work.choices = context.aheadRoom->address;
+  work.choiceBytes = int64_t(choiceRowBytes(context.count));
+  work.results = context.aheadRoom->address + bytes;
+  work.nextTokens = const_cast<int32_t *>(work.tokens);
+  work.ended = const_cast<uint64_t *>(work.sequences);
+  workspace.tablesChanged();
+  if (options.trace)
+    options.trace(
+        fmt::format("entry=step layer=- kernel=sm1_token device={} rows={} tokens={}", device->shortName(), rows.size(), tokens));
+  if (auto started = device->runTokens(work); !started)
+    return started.error();
+  if (auto asked = device->beginDownload(work.results, resultBytes); !asked)
+    return asked.error();
+  auto results = device->endDownload();
+  if (!results)
+    return results.error();
+  if (auto taken = takeAhead(context, rows, tokens, *results); !taken)
+    return taken.error();
+  return true;
+}
+
 Expected<void> ModelImpl::generate(const std::vector<Piece> &prompts, const Generation &generation) {
   std::lock_guard<std::mutex> lock(mutex);
   std::vector<Piece> pieces = prompts;
@@ -234,11 +342,18 @@ Expected<void> ModelImpl::generate(const std::vector<Piece> &prompts, const Gene
   auto context = startGeneration(prompts, generation);
   if (!context)
     return context.error();
+  // Whole tokens or kernel by kernel from beginning to end: a sequence does not notice when others leave.
+  lastContext->wholeTokens = int64_t(prompts.size()) <= device->tokenSequences();
   if (auto done = generateByRuns(*context, entry, pieces); !done)
     return done;
   if (generation.stepped)
     generation.stepped();
   for (std::vector<size_t> running = context->running(); !running.empty(); running = context->running()) {
+    auto done = generateAhead(*context);
+    if (!done)
+      return done.error();
+    if (*done)
+      continue;
     if (int64_t(running.size()) <= rowsPerPass()) {
       if (auto done = generateInPlace(*context); !done)
         return done;

@@ -35,7 +35,21 @@ Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, co
   model->weights = std::move(*weights);
   if (auto replaced = model->device->replaceKernels(model->package, model->weights, options); !replaced)
     return replaced.error();
+  if (auto ready = model->prepareStep(); !ready)
+    return ready.error();
   return model;
+}
+
+/// A step in one launch, where it is wanted and possible. Kernels of the user are part of the other way.
+Expected<void> ModelImpl::prepareStep() {
+  if (options.step != "auto" && options.step != "token" && options.step != "kernels")
+    return Error{fmt::format("step '{}' is none of auto, token, kernels", options.step)};
+  if (options.step == "kernels" || (options.step == "auto" && !options.replace.empty()))
+    return {};
+  if (!options.replace.empty())
+    return Error{"--step=token: runs none of the kernels that --replace names; drop one of the two"};
+  auto ready = device->prepareTokens(package, weights);
+  return options.step == "token" ? ready : Expected<void>();
 }
 
 static uint64_t hashText(const std::string &text, uint64_t seed) {

@@ -74,6 +74,10 @@ private:
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
   Expected<void> compute(RunContext &context);
+  Expected<void> prepareStep();
+  bool isTokenRun(const RunContext &context) const;
+  TokenRun tokenRun(const RunContext &context) const;
+  Expected<void> computeToken(RunContext &context);
   Expected<void> launchAll(RunContext &context);
   bool watchesLaunches() const { return options.trace || takeLaunchTime; }
   Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop);
@@ -84,6 +88,10 @@ private:
   Expected<GenerationContext> startGeneration(const std::vector<Piece> &prompts, const Generation &generation);
   Expected<void> generateByRuns(GenerationContext &context, std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> generateInPlace(GenerationContext &context);
+  int64_t foreseeTokens(const GenerationContext &context, const std::vector<size_t> &rows, std::vector<uint8_t> &choiceRows) const;
+  Expected<bool> generateAhead(GenerationContext &context);
+  Expected<void> takeAhead(GenerationContext &context, const std::vector<size_t> &rows, int64_t tokens, const uint8_t *results);
+  Expected<void> takeToken(GenerationContext &context, size_t piece, const uint8_t *choice, const uint8_t *result);
   Expected<void> startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed);
   Expected<void> takeTokens(GenerationContext &context, const std::vector<size_t> &rows);
 

@@ -10,7 +10,7 @@
 
 namespace sm1rt {
 
-static constexpr std::string_view kernelPrefix = "kernel/", cubinPrefix = "cubin/";
+static constexpr std::string_view kernelPrefix = "kernel/", cubinPrefix = "cubin/", tokenPrefix = "token/";
 
 /// A required entry of the file's metadata.
 static Expected<std::string> metadataValue(const SafetensorsFile &file, const char *key) {
@@ -52,8 +52,8 @@ static Expected<void> checkHashes(const Package &package) {
     const FileTensor &code = package.code(target);
     if (auto same = checkHash(package, code.name, code.data, code.bytes); !same)
       return same;
-    if (const FileTensor *cubin = package.cubin(target))
-      if (auto same = checkHash(package, cubin->name, cubin->data, cubin->bytes); !same)
+    for (const FileTensor *optional : {package.cubin(target), package.token(target)})
+      if (auto same = optional ? checkHash(package, optional->name, optional->data, optional->bytes) : Expected<void>(); !same)
         return same;
   }
   return {};
@@ -66,6 +66,12 @@ static Expected<void> checkGpuCode(const Package &package) {
     if (program.capability && (code.bytes == 0 || std::memchr(code.data, 0, code.bytes) != code.data + code.bytes - 1))
       return Error{fmt::format("{}: tensor '{}' is no PTX, which has one NUL byte, its last; build it again", package.file.path(),
                                code.name)};
+  }
+  for (auto &[target, program] : package.plan.programs) {
+    const FileTensor *text = program.token ? package.token(target) : nullptr;
+    if (program.token && (!text || text->type.dtype != DType::U8 || text->bytes == 0 || text->data[text->bytes - 1] != 0))
+      return Error{fmt::format("{}: tensor '{}{}' is missing or no text that ends with a NUL byte; build it again",
+                               package.file.path(), tokenPrefix, target)};
   }
   for (const FileTensor &tensor : package.file.tensors()) {
     if (tensor.name.compare(0, cubinPrefix.size(), cubinPrefix) != 0)
@@ -154,6 +160,10 @@ const FileTensor &Package::code(std::string_view target) const {
 
 const FileTensor *Package::cubin(std::string_view target) const {
   return file.find(std::string(cubinPrefix) + std::string(target));
+}
+
+const FileTensor *Package::token(std::string_view target) const {
+  return file.find(std::string(tokenPrefix) + std::string(target));
 }
 
 const uint8_t *Package::weightData(size_t weight, int64_t layer) const {

@@ -2,6 +2,7 @@
 #include "sm1rt/Plan.h"
 
 #include "Json.h"
+#include "PlanToken.h"
 
 #include <fmt/format.h>
 
@@ -437,6 +438,8 @@ PlanProgram PlanReader::readProgram(const JsonCursor &at, std::string_view targe
   }
   if (!at.failed() && program.entries.empty())
     entries.fail("no entry");
+  if (!at.failed() && at.has("token"))
+    program.token = readPlanToken(at["token"], plan, program);
   return program;
 }
 

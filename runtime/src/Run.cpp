@@ -203,6 +203,7 @@ Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece
   if (auto valid = checkPieces(entry, pieces); !valid)
     return valid.error();
   RunContext &context = beginRun(entry, pieces);
+  context.wholeTokens = true;
   Outputs outputs = makeOutputs(package.plan, pieces);
   auto take = [&](const Pass &) { return downloadOutputs(context, outputs); };
   context.takeResults = std::ref(take); // a reference needs no memory
@@ -313,9 +314,43 @@ Expected<void> ModelImpl::launchAll(RunContext &context) {
   return {};
 }
 
+/// True for a step that one launch computes; who times launches wants those of the kernels.
+bool ModelImpl::isTokenRun(const RunContext &context) const {
+  const PassSize &size = context.size;
+  return context.entry == "step" && context.wholeTokens && !takeLaunchTime && size.segments <= device->tokenSequences() &&
+         size.selected == size.segments;
+}
+
+/// A buffer of the only port of a kind.
+static size_t bufferOf(const std::vector<PlanPort> &ports, const std::vector<int> &buffers, PlanPort::Kind kind) {
+  auto port = std::find_if(ports.begin(), ports.end(), [&](const PlanPort &port) { return port.kind == kind; });
+  return size_t(buffers[size_t(port - ports.begin())]);
+}
+
+TokenRun ModelImpl::tokenRun(const RunContext &context) const {
+  size_t tokens = bufferOf(package.plan.inputs, program.inputs, PlanPort::Kind::Tokens);
+  size_t logits = bufferOf(package.plan.outputs, program.outputs, PlanPort::Kind::Rows);
+  TokenRun run;
+  run.sequences = workspace.scatter.sequences;
+  run.tokens = reinterpret_cast<const int32_t *>(workspace.buffers[tokens]->address);
+  run.logits = reinterpret_cast<float *>(workspace.buffers[logits]->address);
+  run.logitsStride = program.buffers[logits].stride;
+  run.sequenceCount = context.size.segments;
+  return run;
+}
+
+Expected<void> ModelImpl::computeToken(RunContext &context) {
+  if (options.trace)
+    options.trace(fmt::format("entry={} layer=- kernel=sm1_token device={} rows={}", context.entry, device->shortName(),
+                              context.size.segments));
+  return device->runTokens(tokenRun(context));
+}
+
 /// Everything between the uploads and the downloads of a pass. Steps come again and again, with the same launches while the batch
 /// is as large as before; who watches launches wants to see each.
 Expected<void> ModelImpl::compute(RunContext &context) {
+  if (isTokenRun(context))
+    return computeToken(context);
   auto work = [&]() -> Expected<void> {
     if (auto moved = device->move(workspace.gather); !moved)
       return moved;

@@ -13,6 +13,7 @@ struct ModelImpl::RunContext {
   std::string_view entry;
   const std::vector<PlanStep> *steps = nullptr;
   const std::vector<Piece> *pieces = nullptr;
+  bool wholeTokens = true;                            // a step may be one launch
   std::vector<bool> written;                          // states that the entry writes
   std::vector<SequenceImpl *> sequences;              // per piece
   std::vector<std::unique_ptr<DeviceBuffer>> pending; // per piece, when there are several passes: its state so far

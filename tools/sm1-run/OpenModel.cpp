@@ -18,6 +18,7 @@ static OpenOptions openOptionsFrom(const CommonOptions &options) {
   open.rowsPerPass = options.rowsPerPass;
   open.replace = options.replace;
   open.trustReplacements = options.trust;
+  open.step = options.step;
   if (options.trace)
     open.trace = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
   return open;

@@ -38,6 +38,10 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
       ->allow_extra_args(false)
       ->group(group);
   app.add_flag("--trust", options.trust, "take kernels of --replace without comparing them with the generated ones")->group(group);
+  app.add_option("--step", options.step,
+                 "how a GPU computes a step: token, in one launch; kernels, one after the other; auto, default: token where it can")
+      ->type_name("WAY")
+      ->group(group);
   app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
 }
 

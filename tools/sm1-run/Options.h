@@ -15,15 +15,16 @@ struct CommonOptions {
   std::string model;  ///< package or checkpoint directory
   std::string params; ///< checkpoint directory or safetensors file; empty: the model's own
   std::string device = "auto";
-  std::string isa;     ///< empty: the best
-  std::string form;    ///< empty: exact, or what the package has
-  std::string weights; ///< empty: the checkpoint's dtype, or what the package has
-  std::string compute; ///< empty: f32, or what the package has
-  int threads = 0;     ///< 0: one per core
+  std::string isa;         ///< empty: the best
+  std::string form;        ///< empty: exact, or what the package has
+  std::string weights;     ///< empty: the checkpoint's dtype, or what the package has
+  std::string compute;     ///< empty: f32, or what the package has
+  int threads = 0;         ///< 0: one per core
   int64_t rowsPerPass = 0; ///< 0: what suits the device
   bool trace = false;
   std::vector<std::string> replace; ///< KERNEL=FILE.cu[:FUNCTION]
   bool trust = false;               ///< replacements are not checked
+  std::string step = "auto";        ///< OpenOptions::step
 };
 
 /// A subcommand and what it does once its options are parsed.

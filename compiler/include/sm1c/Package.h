@@ -11,6 +11,7 @@
 #include "sm1c/Cost.h"
 #include "sm1c/Stages.h"
 #include "sm1c/Target.h"
+#include "sm1c/Token.h"
 
 #include "sm1rt/Packing.h"
 #include "sm1rt/packing/Checkpoint.h"
@@ -54,8 +55,8 @@ struct BufferAssignment {
 };
 
 /// Gives every stream of a model at Stage::Target a buffer. Two values share one if neither is needed while the other is; the
-/// operands and results of one dispatch never do. With `ownPorts`, inputs and outputs share with nothing but what layers carry them in. An
-/// error names the value that layers cannot carry in one buffer.
+/// operands and results of one dispatch never do. With `ownPorts`, inputs and outputs share with nothing but what layers carry them
+/// in. An error names the value that layers cannot carry in one buffer.
 mlir::FailureOr<BufferAssignment> assignBuffers(ModelOp model, bool ownPorts = false);
 
 //===----------------------------------------------------------------------===//
@@ -90,10 +91,12 @@ public:
 
   /// States, inputs, outputs and parameters of a model at Stage::Spec. The first call.
   llvm::LogicalResult addDescription(ModelOp model);
-  /// The program of one target, from the same model at Stage::Target: once for both entries, or once for each; adds the weights that it
-  /// reads. `compute` is what its projections multiply.
+  /// The program of one target, from the same model at Stage::Target: once for both entries, or once for each; adds the weights
+  /// that it reads. `compute` is what its projections multiply.
   llvm::LogicalResult addProgram(llvm::ArrayRef<EntryModel> models, const Target &target, const std::string &compute,
                                  const FlatCode &code);
+  /// Adds to the program of `target`, which is there, the kernel that computes whole tokens.
+  llvm::LogicalResult addToken(const TokenKernel &kernel, const Target &target);
   /// Hash of the description's text or of a target's code.
   void addHash(llvm::StringRef part, llvm::ArrayRef<uint8_t> bytes);
 
@@ -138,6 +141,7 @@ private:
 struct TargetCode {
   const Target *target;
   FlatCode code;
+  std::string token; ///< text of the kernel that computes whole tokens; empty: none
 };
 
 /// Writes the package: whole, or not at all. With a checkpoint, its tensors are checked and packed one after the other, so that

@@ -41,8 +41,6 @@ private:
   /// "h + row * stride + column".
   std::string place(const std::string &pointer, const llvm::Twine &row, int64_t rowStride) const;
   std::string strideName(int64_t of) const;
-  /// The shortest decimal that is the same f32.
-  static std::string literal(const llvm::APFloat &number);
   /// Parameters that get `value`.
   llvm::SmallVector<std::string> resultsOf(mlir::Value value);
 

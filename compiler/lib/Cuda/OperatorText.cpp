@@ -2,6 +2,7 @@
 
 #include "../Lowering/TileEvaluator.h"
 #include "../Transforms/KernelMerge.h"
+#include "Elementwise.h"
 #include "KernelText.h"
 
 #include "llvm/ADT/StringSwitch.h"
@@ -12,8 +13,7 @@
 using namespace mlir;
 using namespace sm1;
 
-/// How an elementwise operation is written, {0} to {2} being its operands; empty if it has no form.
-static StringRef formOf(Operation *op) {
+StringRef sm1::cudaForm(Operation *op) {
   Type element = op->getNumResults() == 1 ? getElementTypeOrSelf(op->getResult(0)) : Type();
   if (!element || !(element.isF32() || element.isBF16() || element.isF16()))
     return "";
@@ -38,8 +38,7 @@ static StringRef formOf(Operation *op) {
       .Default("");
 }
 
-/// The number of a constant; none if its elements differ or are no f32.
-static std::optional<llvm::APFloat> numberOf(arith::ConstantOp constant) {
+std::optional<llvm::APFloat> sm1::splatNumber(arith::ConstantOp constant) {
   if (auto number = dyn_cast<FloatAttr>(constant.getValue()); number && number.getType().isF32())
     return number.getValue();
   auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
@@ -52,11 +51,11 @@ static std::optional<llvm::APFloat> numberOf(arith::ConstantOp constant) {
 static std::string whyNotOperation(Operation *op) {
   bool hasForm = true;
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
-    hasForm = numberOf(constant).has_value();
+    hasForm = splatNumber(constant).has_value();
   else if (auto conv = dyn_cast<Conv1dOp>(op))
     hasForm = getElementTypeOrSelf(conv.getX()).isF32();
   else if (!isa<BroadcastOp, EmbeddingOp, SelectRowsOp, SplitOp, RmsNormOp, ScanOp>(op))
-    hasForm = !formOf(op).empty();
+    hasForm = !cudaForm(op).empty();
   return hasForm ? "" : ("holds " + op->getName().getStringRef()).str();
 }
 
@@ -86,7 +85,7 @@ std::string sm1::whyNotCuda(KernelOp kernel, bool isStep) {
 // Numbers and elementwise operations
 //===----------------------------------------------------------------------===//
 
-std::string KernelText::literal(const llvm::APFloat &number) {
+std::string sm1::cudaLiteral(const llvm::APFloat &number) {
   if (!number.isFinite())
     return llvm::formatv("__int_as_float({0:x})", number.bitcastToAPInt().getZExtValue());
   char digits[32];
@@ -102,7 +101,7 @@ void KernelText::compute(ArrayRef<Operation *> ops) {
 
 void KernelText::computeOne(Operation *op) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
-    defined[constant.getResult()] = literal(*numberOf(constant));
+    defined[constant.getResult()] = cudaLiteral(*splatNumber(constant));
   else if (auto broadcast = dyn_cast<BroadcastOp>(op))
     defined[broadcast.getResult()] = std::string(use(broadcast.getValue()));
   else if (auto conv = dyn_cast<Conv1dOp>(op))
@@ -129,7 +128,7 @@ void KernelText::computeElementwise(Operation *op) {
         return (broadcast ? broadcast.getValue() : operand).getDefiningOp<arith::ConstantOp>();
       }))
     operands[0] = "f32x4(" + operands[0] + ")";
-  define(op->getResult(0), llvm::formatv(/*Validate=*/false, formOf(op).data(), operands[0], operands[1], operands[2]).str(), op);
+  define(op->getResult(0), llvm::formatv(/*Validate=*/false, cudaForm(op).data(), operands[0], operands[1], operands[2]).str(), op);
 }
 
 //===----------------------------------------------------------------------===//

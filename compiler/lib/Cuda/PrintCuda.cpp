@@ -2,6 +2,7 @@
 
 #include "../Lowering/TileEvaluator.h"
 #include "../Transforms/KernelMerge.h"
+#include "Elementwise.h"
 #include "KernelText.h"
 #include "sm1c/Cuda.h"
 
@@ -63,7 +64,7 @@ void KernelText::printRows() {
     line("sm1::store(values + column, " + (width == stride ? x : "sm1::firstOf(" + x + ", width - column)") + ");");
     storeStreams([&](Value value) { return llvm::is_contained(earlier, value.getDefiningOp()); });
     close();
-    line("const float inverse = sm1::inverseRms(values, width, stride, " + literal(norm.getEps()) + ");");
+    line("const float inverse = sm1::inverseRms(values, width, stride, " + cudaLiteral(norm.getEps()) + ");");
   }
   openColumns();
   if (norm)

@@ -18,6 +18,9 @@ static SmallVector<std::pair<std::string, ArrayRef<uint8_t>>> codeTensors(const 
   SmallVector<std::pair<std::string, ArrayRef<uint8_t>>> tensors{{("kernel/" + target.target->name).str(), target.code.bytes}};
   if (!target.code.cubin.empty())
     tensors.push_back({("cubin/" + target.target->name).str(), target.code.cubin});
+  if (!target.token.empty()) // with its NUL
+    tensors.push_back({("token/" + target.target->name).str(),
+                       {reinterpret_cast<const uint8_t *>(target.token.c_str()), target.token.size() + 1}});
   return tensors;
 }
 

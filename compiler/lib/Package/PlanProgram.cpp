@@ -358,3 +358,38 @@ LogicalResult PlanBuilder::addProgram(ArrayRef<EntryModel> models, const Target 
     addHash(("cubin/" + target.name).str(), code.cubin);
   return success();
 }
+
+//===----------------------------------------------------------------------===//
+// Whole tokens
+//===----------------------------------------------------------------------===//
+
+LogicalResult PlanBuilder::addToken(const TokenKernel &kernel, const Target &target) {
+  bool failedOnce = false;
+  auto weight = [&](ParamOp param) {
+    auto index = weightOf(param);
+    failedOnce |= failed(index);
+    return failed(index) ? int64_t(-1) : int64_t(*index);
+  };
+  json::Array phases, vectors, stateList;
+  for (const TokenKernel::Phase &phase : kernel.phases) {
+    json::Array matrices;
+    for (ParamOp param : phase.matrices)
+      matrices.push_back(weight(param));
+    phases.push_back(json::Object{{"width", phase.width}, {"partition", phase.partition}, {"matrices", std::move(matrices)}});
+  }
+  for (ParamOp param : kernel.vectors)
+    vectors.push_back(weight(param));
+  for (const std::string &state : kernel.states)
+    stateList.push_back(stateIndex(state));
+  programs.getObject(target.name)
+      ->insert({"token", json::Object{{"layers", kernel.layers},
+                                      {"warps", kernel.warps},
+                                      {"words", kernel.words},
+                                      {"table", weight(kernel.table)},
+                                      {"partitions", json::Array(kernel.partitions)},
+                                      {"phases", std::move(phases)},
+                                      {"vectors", std::move(vectors)},
+                                      {"states", std::move(stateList)}}});
+  addHash(("token/" + target.name).str(), {reinterpret_cast<const uint8_t *>(kernel.text.c_str()), kernel.text.size() + 1});
+  return success(!failedOnce);
+}

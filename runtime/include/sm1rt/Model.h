@@ -15,7 +15,7 @@
 
 namespace sm1rt {
 
-struct Plan;     // Plan.h: the package's plan, parsed and checked
+struct Plan; // Plan.h: the package's plan, parsed and checked
 struct PlanLaunch;
 class ModelImpl; // src/Model.cpp
 class SequenceImpl;
@@ -38,6 +38,10 @@ struct OpenOptions {
   std::vector<std::string> replace;
   /// Leaves the comparison out.
   bool trustReplacements = false;
+  /// How a GPU computes a step: "token", a whole token in one launch (up to four sequences; needs NVRTC, compute capability 9.0 and
+  /// a model that is a chain of phases); "kernels", one after the other in a graph; "auto": the first where it can be had. The two
+  /// round differently within the bounds of compute bf16.
+  std::string step = "auto";
   /// Called with one line per launch when set: kernel, device, layer, rows, microseconds.
   std::function<void(std::string_view)> trace;
 };

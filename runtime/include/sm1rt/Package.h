@@ -23,6 +23,8 @@ struct Package {
   const FileTensor &code(std::string_view target) const;
   /// Machine code of a GPU target beside its PTX; null where there is none.
   const FileTensor *cubin(std::string_view target) const;
+  /// CUDA C++ of the kernel that computes whole tokens; null when the package has none.
+  const FileTensor *token(std::string_view target) const;
   /// Packed weight `weight` of layer `layer` in a self-contained package, in the mapping.
   const uint8_t *weightData(size_t weight, int64_t layer) const;
 };

@@ -13,6 +13,7 @@
  *   "kernel/<target>"   U8 [bytes]   code of one target. CPU: machine code, flat, free of relocations, position independent.
  *                                    GPU: PTX text that ends with one NUL byte
  *   "cubin/<target>"    U8 [bytes]   optional, GPU: machine code of the same kernels
+ *   "token/<target>"    U8 [bytes]   optional, GPU: CUDA C++ of a kernel that computes a whole token, and one NUL byte
  *   "weight/<name>"     packed weights, in a self-contained package; absent from an external one
  *
  * The plan (all keys required unless marked optional; unknown keys are ignored):
@@ -59,8 +60,8 @@
  *             often a negative number, for which the squares of w - q s, added up in order, are least (the first of equals). All
  *             arithmetic is f32 rounded to nearest: the same bits everywhere.
  *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU)
- *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>" and of each "cubin/<target>"; detects
- *                                        accidents, not malice
+ *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>", "cubin/<target>" and "token/<target>";
+ *                                        detects accidents, not malice
  *
  * A program of a CPU target:
  *
@@ -114,6 +115,15 @@
  * and a launch with n = 0 is left out. A kernel's parameters, 8 bytes each, in this order: one pointer per arg, rowSegment,
  * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments. Launches run in order, each sees what earlier
  * ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
+ *
+ *   token     optional: a step in one launch of the kernel in "token/<target>", which includes kernels/token.cuh. An object:
+ *             {layers, warps, words, table: weight, partitions: [width], phases: [{width, partition, matrices: [weight]}],
+ *              vectors: [weight], states: [state]}
+ *
+ * The last phase makes the logits, the others run once a layer. A phase multiplies its matrices ("fragments" of bf16, as many rows each as
+ * its partition is wide) with a vector of `width`; `warps` of a block share its columns, each has 32 at least. `words` is the length of
+ * all vectors; table the embedding, its rows padded to multiples of 16; vectors ("channels" of f32) are the kernel's other parameters in
+ * the order of their memory, states those of Launch::stateOffset in kernels/token.h.
  *
  * Rows: the tokens of all sequences of a run, one after the other, without padding. Segment s owns rows segmentStart[s] to
  * segmentStart[s+1]-1, at least one. Strides are multiples of 16 elements, arrays start on 64 bytes.

@@ -93,6 +93,21 @@ struct PlanStep {
   std::vector<PlanLaunch> body;
 };
 
+/// A step of the model as phases of one launch: kernels/token.cuh runs it, "token/<target>" of the package is its text.
+struct PlanToken {
+  struct Phase {
+    int64_t width = 0;            ///< of the vector that the matrices read
+    size_t partition = 0;         ///< of their rows
+    std::vector<size_t> matrices; ///< weights in layout "fragments", one of each layer; the last phase's has no layers
+  };
+  int64_t layers = 0, warps = 0, words = 0;
+  size_t table = 0;                ///< weight: the embedding
+  std::vector<int64_t> partitions; ///< widths
+  std::vector<Phase> phases;       ///< of a layer, then that of the logits
+  std::vector<size_t> vectors;     ///< weights: parameters of channels in the order of their memory
+  std::vector<size_t> states;
+};
+
 struct PlanProgram {
   int capability = 0;  ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
   std::string compute; ///< the target's own, or the plan's
@@ -100,6 +115,7 @@ struct PlanProgram {
   std::vector<PlanBuffer> buffers;
   std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
   std::map<std::string, std::vector<PlanStep>, std::less<>> entries;
+  std::optional<PlanToken> token; ///< GPU, optional
 };
 
 struct Plan {

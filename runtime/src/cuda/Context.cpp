@@ -21,18 +21,22 @@ Expected<std::shared_ptr<Context>> Context::open(const Driver &driver, int ordin
 Expected<void> Context::initialise() {
   auto attribute = [&](int &value, int which) { return driver.cuDeviceGetAttribute(&value, which, device); };
   char text[256] = "";
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, cooperative = 0;
   CUresult result = driver.cuDeviceGet(&device, ordinal);
   if (result == success)
     result = driver.cuDeviceGetName(text, sizeof(text), device);
-  for (auto [value, which] :
-       {std::pair<int *, int>{&major, capabilityMajor}, {&minor, capabilityMinor}, {&sharedLimit, sharedMemoryOptIn}})
+  for (auto [value, which] : {std::pair<int *, int>{&major, capabilityMajor},
+                              {&minor, capabilityMinor},
+                              {&sharedLimit, sharedMemoryOptIn},
+                              {&multiprocessorCount, multiprocessors},
+                              {&cooperative, cooperativeLaunch}})
     if (result == success)
       result = attribute(*value, which);
   if (result != success)
     return error(result, "asking the device what it is");
   deviceName = text;
   capability = major * 10 + minor;
+  cooperates = cooperative != 0;
   if (auto done = check(driver.cuDevicePrimaryCtxRetain(&context, device), "opening the device"); !done)
     return done;
   if (auto done = enter(); !done)

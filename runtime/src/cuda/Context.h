@@ -23,6 +23,8 @@ public:
   std::string deviceName; ///< "NVIDIA H200"
   int capability = 0;     ///< 90 for 9.0
   int sharedLimit = 0;    ///< bytes of shared memory that a block can have
+  int multiprocessorCount = 0;
+  bool cooperates = false; ///< launches whose blocks wait for each other
   CUstream stream = nullptr;
   bool busy = false; ///< something was started since the last wait
 

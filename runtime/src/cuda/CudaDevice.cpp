@@ -8,6 +8,7 @@
 #include "Memory.h"
 #include "Module.h"
 #include "Replacement.h"
+#include "TokenKernel.h"
 #include "sm1rt/Model.h"
 
 #include <fmt/format.h>
@@ -73,7 +74,8 @@ public:
   explicit CudaDevice(std::shared_ptr<Context> context) : context(context), staging(context), answer(context), graphs(context) {}
 
   std::string name() const override {
-    return fmt::format("{} ({}, {}, {})", context->name(), context->deviceName, target, codeKind);
+    return fmt::format("{} ({}, {}, {}{})", context->name(), context->deviceName, target, codeKind,
+                       tokens ? ", one launch a token" : "");
   }
   std::string shortName() const override { return fmt::format("{}({},{})", context->name(), target, codeKind); }
 
@@ -91,6 +93,10 @@ public:
 
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
+  Expected<void> prepareTokens(const Package &package, const Weights &weights) override;
+  int64_t tokenSequences() const override { return tokens ? TokenKernel::mostSequences : 0; }
+  int64_t tokensAhead() const override { return tokens && tokens->chooses() ? 1 << 20 : 1; }
+  Expected<void> runTokens(const TokenRun &run) override { return tokens->run(run); }
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
   Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }
@@ -127,6 +133,7 @@ private:
   std::vector<Module> modules;   ///< the package's; the runtime's own
   std::vector<Function> kernels; ///< by index in the program; each may come from any module
   Function gatherStates{}, scatterStates{}, sampleTokens{};
+  std::unique_ptr<TokenKernel> tokens;    // null: a step is kernel by kernel
   std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
   GraphCache graphs;                      // before modules and buffers go, graphs do
 };
@@ -232,6 +239,14 @@ Expected<void> CudaDevice::replaceKernels(const Package &package, const Weights 
   return {};
 }
 
+Expected<void> CudaDevice::prepareTokens(const Package &package, const Weights &weights) {
+  auto made = TokenKernel::make(context, package, target, weights);
+  if (!made)
+    return made.error();
+  tokens = std::move(*made);
+  return {};
+}
+
 //===-- Launching -----------------------------------------------------------------------------------------------------------===//
 
 static int64_t divideUp(int64_t value, int64_t by) { return (value - 1) / by + 1; }
@@ -255,8 +270,9 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   const Function &function = kernels[plan.kernel];
   const LaunchShape &own = function.shape;
   int64_t timeSplit = own.timeSplit.value_or(plan.timeSplit);
-  Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)), divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
-            timeSplit ? divideUp(launch.longest, timeSplit) : 1, own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
+  Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
+            divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)), timeSplit ? divideUp(launch.longest, timeSplit) : 1,
+            own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
   if (grid.z > 65535)
     return Error{
         fmt::format("{}: kernel '{}' cuts {} rows of a sequence into {} parts of {}, a grid has at most 65535; run shorter pieces",

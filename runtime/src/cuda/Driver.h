@@ -35,7 +35,13 @@ enum Result : CUresult {
   notFound = 500,
 };
 enum MemoryType : unsigned { hostMemory = 1, deviceMemory = 2 };
-enum DeviceAttribute { multiprocessors = 16, capabilityMajor = 75, capabilityMinor = 76, sharedMemoryOptIn = 97 };
+enum DeviceAttribute {
+  multiprocessors = 16,
+  capabilityMajor = 75,
+  capabilityMinor = 76,
+  cooperativeLaunch = 95,
+  sharedMemoryOptIn = 97
+};
 enum FunctionAttribute { maxThreadsPerBlock = 0, staticShared = 1, maxDynamicShared = 8 };
 enum JitOption { jitInfoLog = 3, jitInfoLogBytes = 4, jitErrorLog = 5, jitErrorLogBytes = 6 };
 enum StreamFlag : unsigned { nonBlocking = 1 };

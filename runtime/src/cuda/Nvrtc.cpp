@@ -129,8 +129,10 @@ static std::string logOf(const Nvrtc &nvrtc, nvrtcProgram program) {
   return log;
 }
 
-static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram program, const std::string &file, int capability) {
+static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram program, const std::string &file, int capability,
+                                          const std::vector<std::string> &more) {
   std::vector<std::string> options = optionsFor(file, capability);
+  options.insert(options.end(), more.begin(), more.end());
   std::vector<const char *> arguments;
   for (const std::string &option : options)
     arguments.push_back(option.c_str());
@@ -160,15 +162,21 @@ static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram progr
   return compiled;
 }
 
-Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability) {
+Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability,
+                                   const std::vector<std::string> &options) {
   auto nvrtc = Nvrtc::load();
   if (!nvrtc)
     return nvrtc.error();
-  const char *headers[] = {mathHeader}, *headerNames[] = {"sm1_math.cuh"};
+  std::vector<const char *> texts, names;
+  for (const Header &header : kernelHeaders) {
+    texts.push_back(header.text);
+    names.push_back(header.name);
+  }
   nvrtcProgram program = nullptr;
-  if (nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, text.c_str(), file.c_str(), 1, headers, headerNames))
+  if (nvrtcResult result =
+          nvrtc->nvrtcCreateProgram(&program, text.c_str(), file.c_str(), int(texts.size()), texts.data(), names.data()))
     return Error{fmt::format("{}: {} while handing it to {}", file, nvrtc->nvrtcGetErrorString(result), nvrtc->name())};
-  auto compiled = compileWith(*nvrtc, program, file, capability);
+  auto compiled = compileWith(*nvrtc, program, file, capability, options);
   nvrtc->nvrtcDestroyProgram(&program);
   return compiled;
 }

@@ -19,7 +19,9 @@ struct CompiledCuda {
 
 /// Compiles the text of `file` for chips of compute capability `capability` (90 for 9.0), with the headers of kernels/ at hand.
 /// SM1_NVRTC names the library, otherwise the system's is looked for. A mistake in the text is an error that shows its lines.
-Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability);
+/// `options` are NVRTC's own.
+Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability,
+                                   const std::vector<std::string> &options = {});
 
 } // namespace sm1rt::cuda
 

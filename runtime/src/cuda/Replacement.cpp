@@ -148,9 +148,7 @@ static Expected<std::vector<std::pair<size_t, std::string>>> matches(const PlanP
   return found;
 }
 
-/// Machine code, or PTX where the driver does not take it.
-static Expected<Module> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled,
-                                     const std::string &file) {
+Expected<Module> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file) {
   if (auto module = Module::load(context, compiled.cubin.data(), file))
     return module;
   if (int needed = cudaVersionOfPtx(compiled.ptx); context->driver.version < needed)

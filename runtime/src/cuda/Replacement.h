@@ -3,6 +3,7 @@
 #define SM1RT_SRC_CUDA_REPLACEMENT_H
 
 #include "Module.h"
+#include "Nvrtc.h"
 #include "sm1rt/Plan.h"
 
 #include <optional>
@@ -36,6 +37,9 @@ BlockSize largestBlock(const PlanProgram &program, size_t kernel, const LaunchSh
 Expected<LaunchShape> launchShapeOf(const std::string &file, const std::string &text, const std::string &function);
 
 /// A function that takes the place of kernel `kernel` of the program.
+/// Machine code, or PTX where the driver does not take it. `file` names it in errors.
+Expected<Module> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file);
+
 struct ReplacingFunction {
   size_t kernel;
   CUfunction handle;

@@ -1,0 +1,128 @@
+//===- TokenText.cpp - the CUDA C++ of a token, and what the plan says of it ---------------------------------------===//
+
+#include "sm1c/Token.h"
+
+#include "PointwiseText.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+using namespace sm1;
+
+/// Tokens are chosen in the kernel while their keys fit where sums and vectors were.
+static constexpr int64_t mostChoices = 1024;
+
+static int64_t upTo(int64_t size, int64_t multiple) { return (size + multiple - 1) / multiple * multiple; }
+
+/// A copy of `param` for readers of another layout.
+static ParamOp withLayout(ParamOp param, StringRef layout) {
+  OpBuilder builder(param);
+  auto copy = cast<ParamOp>(builder.clone(*param));
+  copy.setLayout(layout);
+  return copy;
+}
+
+static ParamOp paramOf(Value value) { return value.getDefiningOp<ParamOp>(); }
+
+/// Offset of each phase's vector in the exchange: what the logits read is what the first phase reads.
+static SmallVector<int64_t> wordOffsets(TokenProgram &program, int64_t &end) {
+  SmallVector<int64_t> offsets;
+  end = 0;
+  for (unsigned index = 0; index < program.layerPhases(); ++index) {
+    auto same =
+        llvm::find_if(program.phases, [&](const TokenPhase &phase) { return phase.vector == program.phases[index].vector; });
+    if (unsigned first = same - program.phases.begin(); first < index) {
+      offsets.push_back(offsets[first]);
+      continue;
+    }
+    offsets.push_back(end);
+    end += upTo(program.phases[index].width, 4);
+  }
+  offsets.push_back(0);
+  return offsets;
+}
+
+static std::string joined(ArrayRef<int64_t> numbers) {
+  std::string list;
+  for (int64_t number : numbers)
+    list += (list.empty() ? "" : ", ") + std::to_string(number);
+  return list;
+}
+
+/// struct Model: sizes.
+static std::string modelText(TokenProgram &program, TokenVectors &vectors, int64_t &words) {
+  SmallVector<int64_t> offsets = wordOffsets(program, words);
+  auto table = cast<RankedTensorType>(program.embedding.getTable().getType());
+  int64_t logits = channels(program.phases.back().linears.front().getType());
+  std::string phases;
+  for (auto [index, phase] : llvm::enumerate(program.phases))
+    phases += llvm::formatv("        {{{0}, {1}, {2}, {3}, {4}},\n", phase.width, phase.linears.size(), phase.partition,
+                            phase.norm ? vectors.offsetOf(paramOf(phase.norm.getWeight())) : -1, offsets[index]);
+  const char *number = table.getElementType().isF32() ? "float" : table.getElementType().isBF16() ? "sm1::bf16" : "sm1::f16";
+  return llvm::formatv(
+      "struct Model {{\n"
+      "  static constexpr int blocks = SM1_TOKEN_BLOCKS, sequences = SM1_TOKEN_SEQUENCES, replicas = SM1_TOKEN_REPLICAS;\n"
+      "  static constexpr int sharedBytes = SM1_TOKEN_SHARED;\n"
+      "  static constexpr int layers = {0}, layerPhases = {1}, phaseCount = {2}, partitionCount = {3}, warps = {4};\n"
+      "  static constexpr int vocabulary = {5}, tableStride = {6}, exchangeWords = {7};\n"
+      "  static constexpr bool chooses = {8};\n"
+      "  using TableNumber = {9};\n"
+      "  __host__ __device__ static constexpr int partitionWidth(int partition) {{\n"
+      "    constexpr int widths[] = {{{10}};\n"
+      "    return widths[partition];\n"
+      "  }\n"
+      "  __host__ __device__ static constexpr sm1token::Phase phase(int index) {{\n"
+      "    constexpr sm1token::Phase phases[] = {{\n"
+      "        // width, matrices, partition, norm, words\n"
+      "{11}    };\n"
+      "    return phases[index];\n"
+      "  }\n"
+      "};\n",
+      program.layers.getCount(), program.layerPhases(), program.phases.size(), program.partitions.size(), program.warps, logits,
+      upTo(table.getDimSize(1), 16), words, logits == table.getDimSize(0) && logits > 1 && logits <= mostChoices, number,
+      joined(program.partitions), phases);
+}
+
+static std::string fileText(const std::string &model, const std::string &pointwise) {
+  return "// One launch for whole tokens. kernels/token.cuh is the part that every model shares; operations of the description are "
+         "named by\n"
+         "// their lines. SM1_TOKEN_BLOCKS is the number of multiprocessors that take part, and SM1_TOKEN_SHARED the bytes each "
+         "gives.\n"
+         "#include \"token.cuh\"\n\nnamespace {\n\n" +
+         model + "\nstruct Pointwise {\n  static __device__ void run(sm1token::Epilogue<Model> &k) {\n" + pointwise +
+         "  }\n};\n\n} // namespace\n\n"
+         "extern \"C\" __global__ void __launch_bounds__(sm1token::Sizes<Model>::threads, 1)\n"
+         "    sm1_token(const __grid_constant__ sm1token::Launch launch) {\n"
+         "  sm1token::runTokens<Model, Pointwise>(launch);\n}\n\n"
+         "extern \"C\" __global__ void __launch_bounds__(256)\n"
+         "    sm1_token_arrange(const __grid_constant__ sm1token::Arrangement arrangement) {\n"
+         "  sm1token::arrange<Model>(arrangement);\n}\n";
+}
+
+std::unique_ptr<TokenKernel> sm1::makeTokenKernel(OwningOpRef<ModuleOp> module, StringRef file, StringRef source,
+                                                  std::string &why) {
+  auto program = findTokenProgram(*module->getOps<ModelOp>().begin(), why);
+  if (!program)
+    return nullptr;
+  auto kernel = std::make_unique<TokenKernel>();
+  SourceNames names(file, source);
+  TokenVectors vectors;
+  std::string model = modelText(*program, vectors, kernel->words);
+  kernel->text = fileText(model, PointwiseText(*program, vectors, names).print());
+  kernel->layers = program->layers.getCount();
+  kernel->warps = program->warps;
+  kernel->partitions.assign(program->partitions.begin(), program->partitions.end());
+  kernel->table = withLayout(paramOf(program->embedding.getTable()), "rows");
+  for (const TokenPhase &phase : program->phases) {
+    TokenKernel::Phase made{phase.width, phase.partition, {}};
+    for (LinearOp linear : phase.linears)
+      made.matrices.push_back(withLayout(paramOf(linear.getWeight()), "fragments"));
+    kernel->phases.push_back(std::move(made));
+  }
+  for (ParamOp param : vectors.list())
+    kernel->vectors.push_back(withLayout(param, "channels"));
+  for (Value operand : program->layers->getOperands().drop_front())
+    kernel->states.push_back(program->model.argState(cast<BlockArgument>(operand).getArgNumber()).str());
+  kernel->module = std::move(module);
+  return kernel;
+}

@@ -1,0 +1,105 @@
+// A whole token in one launch: the part that every model shares. sm1c prints what differs, a struct Model of sizes and a struct
+// Pointwise of everything that is computed channel by channel, and includes this (compiler/lib/Cuda/TokenText.cpp).
+//
+// One block a multiprocessor, all of them resident. A model is a list of phases; a phase multiplies matrices with one vector. The
+// rows of its matrices are shared out so that what is combined in one expression, channel c of each, belongs to one block. Blocks
+// meet only where a phase needs the whole vector that all of them have made. In a block
+//
+//   `warps` matrix warps   share the columns of every matrix: each needs its part of the vector only, and waits for nothing else
+//   epilogue warps         add the warps' sums, compute what is pointwise, and publish the next vector
+//   the producer warp      keeps a ring of weights full, as far ahead as it has room: its reads wait for nobody
+//
+// Published words prove themselves: an f32 whose four lowest mantissa bits are the epoch, the number of the layer modulo 16. A reader
+// polls until all of its words have the epoch it waits for. No flags, no fences, no atomics. One buffer a phase is enough: before
+// a block writes a word again it has read words of every block that came after the last use of the old one, because every block
+// owns at least one channel of every phase.
+#pragma once
+
+#include "token_epilogue.cuh"
+#include "token_matrix.cuh"
+
+namespace sm1token {
+
+/// Everything before the first token.
+template <class M> __device__ void prepare(const Block<M> &block) {
+  using S = Sizes<M>;
+  const Launch &launch = block.launch;
+  for (int i = threadIdx.x; i < S::vectorsAt / 4; i += S::threads) // sums are read in fours, also where there are fewer warps
+    block.template at<unsigned>(0)[i] = 0;
+  const unsigned short *uses = launch.uses + launch.shares[blockIdx.x].uses;
+  for (unsigned slot = threadIdx.x; slot < block.slotsOfToken(); slot += S::threads)
+    block.template at<unsigned short>(S::usesAt)[slot] = uses[slot];
+  if (threadIdx.x < S::slots) {
+    makeBarrier(block.full(threadIdx.x), 1);
+    makeBarrier(block.empty(threadIdx.x), slotUses);
+  }
+  if (threadIdx.x < M::sequences) {
+    const bool there = int(threadIdx.x) < launch.sequenceCount;
+    block.tokens()[threadIdx.x] = there ? launch.tokens[threadIdx.x] : 0;
+    block.alive()[threadIdx.x] = there;
+  }
+  if (threadIdx.x == 0) {
+    *block.template at<unsigned>(S::issuedAt) = 0;
+    unsigned *starts = block.template at<unsigned>(S::startsAt), start = 0;
+#pragma unroll
+    for (int phase = 0; phase < M::phaseCount; ++phase) {
+      starts[phase] = start;
+      start += S::pieces(phase) * unsigned(block.rows(M::phase(phase)));
+      if (phase == M::layerPhases - 1) {
+        starts[M::phaseCount] = start; // the length of a layer
+        start *= M::layers;
+      }
+    }
+  }
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  __syncthreads();
+}
+
+template <class M, class Pointwise> __device__ void runTokens(const Launch &launch) {
+  using S = Sizes<M>;
+  extern __shared__ __align__(128) unsigned char memory[];
+  const Block<M> block(launch, memory);
+  prepare(block);
+  const int warp = threadIdx.x / 32;
+  if (warp < M::warps)
+    MatrixWarp<M>(block, warp).run();
+  else if (threadIdx.x < S::workers) {
+    Epilogue<M> epilogue(block);
+#pragma unroll 1
+    for (; epilogue.token < launch.tokenCount; ++epilogue.token)
+      Pointwise::run(epilogue);
+  } else if (threadIdx.x == S::workers)
+    produce(block);
+}
+
+/// Eight weights of row `row` of a matrix in the layout "fragments", from column 32 unit + 8 quarter on, in the order in which
+/// multiplyRows takes them: columns 0 1, 4 5, 2 3, 6 7.
+__device__ inline uint4 weightsOf(const unsigned char *matrix, int units, int row, int unit, int quarter) {
+  const int tile = (row / 16 * units + unit) * 2 + quarter / 2, corner = row % 16 / 8 + quarter % 2 * 2;
+  const unsigned *from = reinterpret_cast<const unsigned *>(matrix) + (size_t(tile) * 32 + row % 8 * 4) * 4 + corner;
+  return make_uint4(from[0], from[8], from[4], from[12]);
+}
+
+/// Writes the weights of block blockIdx.x of the other kernel in the order of their use: phase by phase, [unit][row][32 columns].
+template <class M> __device__ void arrange(const Arrangement &arrangement) {
+  const Share &share = arrangement.shares[blockIdx.x];
+  uint4 *to = reinterpret_cast<uint4 *>(arrangement.stream + share.offset);
+  const unsigned long long *matrices = arrangement.matrices;
+#pragma unroll 1
+  for (int layer = 0; layer <= M::layers; ++layer)
+#pragma unroll 1
+    for (int phase = layer < M::layers ? 0 : M::layerPhases; phase < (layer < M::layers ? M::layerPhases : M::phaseCount); ++phase) {
+      const Phase shape = M::phase(phase);
+      const int units = ceilDivide(shape.width, 32), count = int(share.count[shape.partition]), rows = shape.matrices * count;
+      for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {
+        const int row = i / 4 % rows, channel = int(share.first[shape.partition]) + row % count;
+        const auto *matrix = reinterpret_cast<const unsigned char *>(matrices[row / count]);
+        to[i] = weightsOf(matrix, units, channel, i / 4 / rows, i % 4);
+      }
+      to += units * rows * 4;
+      matrices += shape.matrices;
+    }
+}
+
+} // namespace sm1token

@@ -1,0 +1,61 @@
+/* What the runtime and the kernel that computes whole tokens (token.cuh) must agree on: the same structs for C++ and CUDA.
+ *
+ * Addresses are the device's.
+ */
+#ifndef SM1_KERNELS_TOKEN_H
+#define SM1_KERNELS_TOKEN_H
+
+namespace sm1token {
+
+enum : int {
+  partitionsLimit = 8, /* different widths of what blocks share out */
+  statesLimit = 8,
+  phasesLimit = 16,
+  slotBytes = 8192, /* of the ring of weights; smaller ones keep the producer too busy */
+  slotUses = 4096,  /* more than any slot has */
+  pieceBytes = 64   /* 32 weights of one row of a matrix: what a lane of four reads at once */
+};
+
+/* What belongs to one block: of each partition the channels [first, first + count), and the weights that make them. */
+struct Share {
+  unsigned first[partitionsLimit], count[partitionsLimit];
+  unsigned long long offset; /* of its weights in Launch::stream, a multiple of 128 */
+  unsigned bytes;            /* of its weights: all that it reads for one token */
+  unsigned uses; /* offset in Launch::uses of how often each of the slots that they fill is read from: by a warp in a phase */
+};
+
+/* One launch: a token for each sequence, tokenCount times if the kernel also chooses the next token. */
+struct Launch {
+  const Share *shares;         /* [blocks] */
+  const unsigned char *stream; /* weights, block by block in the order of their use */
+  const unsigned short *uses;  /* see Share */
+  const void *table;           /* the embedding, [vocabulary][stride] */
+  const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
+  unsigned *exchange;          /* inputs of phases, as words that carry their epoch */
+  unsigned long long *keys;    /* logits, likewise */
+  const unsigned long long *sequences; /* [sequences] address of the states of each; 0: they are neither read nor written */
+  const int *tokens;                   /* [sequences] to begin with */
+  float *logits;                       /* [sequences][logitsStride] of the last token computed */
+  const unsigned char *choices;        /* [tokenCount][sequences][choiceBytes] of sm1sampling::Choice; null: nothing is chosen */
+  unsigned char *results;              /* [tokenCount][sequences] of sm1sampling::Chosen */
+  int *nextTokens;                     /* [sequences] what was chosen last; may be `tokens` */
+  unsigned long long *ended;           /* [sequences] becomes 0 for a sequence that a choice ends; may be `sequences` */
+  unsigned long long stateOffset[statesLimit]; /* bytes from the start of a sequence's states */
+  long long logitsStride, choiceBytes;
+  unsigned epoch; /* of the first layer of the first token; a token takes layers + 1 */
+  int tokenCount;
+  int sequenceCount;                 /* at most as many as the kernel was made for */
+  int window;                        /* slots of the ring that may be on their way at once */
+  unsigned short delay[phasesLimit]; /* of each phase: clocks that a warp lets pass before it looks for the words it needs */
+};
+
+/* One launch of the kernel that arranges weights: 16 bytes a thread. */
+struct Arrangement {
+  const Share *shares;                /* [blocks] */
+  const unsigned long long *matrices; /* [layers][matrices] addresses, layout "fragments"; those behind the layers once more */
+  unsigned char *stream;
+};
+
+} // namespace sm1token
+
+#endif /* SM1_KERNELS_TOKEN_H */

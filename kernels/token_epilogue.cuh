@@ -1,0 +1,127 @@
+// What is computed channel by channel in the kernel for whole tokens: the means that a struct Pointwise has.
+#pragma once
+
+#include "sm1_math.cuh"
+#include "token_sizes.cuh"
+
+namespace sm1token {
+
+/// A thread has one channel of every partition, the same for the whole launch, of one sequence: what is computed in one phase and
+/// used in a later one stays in its registers. Threads that are too many compute what the first one does, and write nothing.
+template <class M> class Epilogue {
+  using S = Sizes<M>;
+
+public:
+  __device__ explicit Epilogue(const Block<M> &block) : block(block), launch(block.launch) {
+    const int item = int(threadIdx.x) - M::warps * 32;
+#pragma unroll
+    for (int partition = 0; partition < M::partitionCount; ++partition) {
+      const int count = block.count[partition];
+      owns[partition] = item < count * launch.sequenceCount;
+      busy[partition] = item / 32 * 32 < count * launch.sequenceCount;
+      const int own = owns[partition] ? item : 0;
+      sequence[partition] = M::sequences == 1 ? 0 : own / count;
+      place[partition] = M::sequences == 1 ? own : own % count;
+      states[partition] = launch.sequences[sequence[partition]];
+    }
+  }
+
+  int token = 0;
+
+  /// Waits for the products of the next phase.
+  __device__ void wait() {
+    meet<S::workers>(1 + turn);
+    sums = block.sums(turn);
+    turn ^= 1;
+  }
+  /// The product with matrix `matrix` of phase P, without the norm.
+  template <int P> __device__ float product(int matrix) const {
+    constexpr int partition = M::phase(P).partition;
+    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition);
+  }
+  /// 1 / rms of the vector that phase P read.
+  template <int P> __device__ float inverseRms(float eps) const {
+    float squares = sumOf(S::sumRows - 1, sequence[M::phase(P).partition], M::phase(P).partition);
+    return rsqrtf(squares * (1.0f / M::phase(P).width) + eps);
+  }
+
+  /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.
+  template <int partition> __device__ float parameter(int offset, int layer, int row = 0, int rows = 1) const {
+    constexpr int stride = upTo(M::partitionWidth(partition), 16);
+    return __ldg(launch.vectors + offset + (layer * rows + row) * stride + channel<partition>());
+  }
+  template <int partition> __device__ float state(int index, int layer, int row = 0, int rows = 1) const {
+    return states[partition] ? *statePlace<partition>(index, layer, row, rows) : 0.0f;
+  }
+  template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
+    if (states[partition] && owns[partition])
+      *statePlace<partition>(index, layer, row, rows) = value;
+  }
+  /// The channel's number in the embedding of the sequence's token.
+  template <int partition> __device__ float embedded() const {
+    auto *table = static_cast<const typename M::TableNumber *>(launch.table);
+    return sm1::widen(table[size_t(block.tokens()[sequence[partition]]) * M::tableStride + channel<partition>()]);
+  }
+
+  /// Gives the channel's value to phase P, which runs in `layer`.
+  template <int P, int partition> __device__ void publish(float value, int layer) const {
+    __syncwarp(); // threads that publish nothing have read their sums, too, before others go on and overwrite them
+    if (!owns[partition])
+      return;
+    const unsigned word = wordOf(value, block.epochOf(token, layer));
+#pragma unroll
+    for (int replica = 0; replica < M::replicas; ++replica)
+      storeWord(block.template words<P>(replica, sequence[partition]) + channel<partition>(), word);
+  }
+  /// The end of a token.
+  template <int ownPartition> __device__ void logit(float value) {
+    const bool last = token == launch.tokenCount - 1, chooses = M::chooses && launch.choices;
+    __syncwarp();
+    if (owns[ownPartition] && chooses)
+      storeKey(launch.keys + sequence[ownPartition] * M::vocabulary + channel<ownPartition>(),
+               static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
+    if (owns[ownPartition] && last)
+      launch.logits[sequence[ownPartition] * launch.logitsStride + channel<ownPartition>()] = value;
+    if (!chooses)
+      return;
+    if (M::sequences > 1)
+      pass<S::workers>(5); // keys take the place of the sums of all sequences
+    meet<S::workers>(3);
+#pragma unroll
+    for (int partition = 0; partition < M::partitionCount; ++partition)
+      if (!block.alive()[sequence[partition]])
+        states[partition] = 0;
+  }
+
+private:
+  template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
+  /// Warps that own nothing of the partition stay away: nothing that they publish would tell when they have read.
+  __device__ float sumOf(int row, int of, int partition) const {
+    if (S::epilogueWarps > 1 && !busy[partition])
+      return 0;
+    const unsigned from = sums + unsigned((row * M::sequences + of) * S::sumStride) * 4;
+    float total = 0;
+#pragma unroll
+    for (int four = 0; four < M::warps; four += 4) {
+      const uint4 v = loadShared4(from + four * 4);
+      const float first = __uint_as_float(v.x), second = four + 1 < M::warps ? __uint_as_float(v.y) : 0.0f;
+      const float third = four + 2 < M::warps ? __uint_as_float(v.z) : 0.0f, fourth = four + 3 < M::warps ? __uint_as_float(v.w) : 0.0f;
+      total += (first + second) + (third + fourth);
+    }
+    return total;
+  }
+  template <int partition> __device__ float *statePlace(int index, int layer, int row, int rows) const {
+    constexpr int stride = upTo(M::partitionWidth(partition), 16);
+    return reinterpret_cast<float *>(states[partition] + launch.stateOffset[index]) + (layer * rows + row) * stride + channel<partition>();
+  }
+
+  const Block<M> &block;
+  const Launch &launch;
+  int place[M::partitionCount], sequence[M::partitionCount];
+  unsigned long long states[M::partitionCount]; ///< of the sequence; 0: nowhere
+  bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
+  unsigned sums = 0;
+  int turn = 0;
+};
+
+} // namespace sm1token

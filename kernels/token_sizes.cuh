@@ -1,0 +1,125 @@
+// Sizes of the kernel for whole tokens: what follows from a model, and a block's share of it.
+#pragma once
+
+#include "token.h"
+#include "token_instructions.cuh"
+
+namespace sm1token {
+
+/// The matrices that read one vector.
+struct Phase {
+  int width;     ///< of the vector, columns of the matrices
+  int matrices;  ///< as many rows each as their partition is wide
+  int partition; ///< of the rows
+  int norm;      ///< offset of the norm's weight in the vectors; -1: the vector is taken as it is
+  int words;     ///< offset of the vector in the exchange, for one sequence and replica
+};
+
+__host__ __device__ constexpr int most(int a, int b) { return a > b ? a : b; }
+__host__ __device__ constexpr int least(int a, int b) { return a < b ? a : b; }
+__host__ __device__ constexpr int ceilDivide(int a, int b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr int upTo(int a, int b) { return ceilDivide(a, b) * b; }
+
+__host__ __device__ constexpr int powerOfTwo(int least) {
+  int power = 1;
+  while (power < least)
+    power *= 2;
+  return power;
+}
+
+/// Sizes that follow from a Model.
+template <class M> struct Sizes {
+  /// Channels of a partition that one block has at most.
+  __host__ __device__ static constexpr int channels(int partition) { return ceilDivide(M::partitionWidth(partition), M::blocks); }
+  __host__ __device__ static constexpr int rows(int phase) { return M::phase(phase).matrices * channels(M::phase(phase).partition); }
+  __host__ __device__ static constexpr int units(int phase) { return ceilDivide(M::phase(phase).width, 32); }
+  /// 16 bytes that a row takes.
+  __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * (pieceBytes / 16); }
+  __host__ __device__ static constexpr int unitsOfWarp(int phase) { return ceilDivide(units(phase), M::warps); }
+  __host__ __device__ static constexpr int largest(int (*of)(int), int count) {
+    int found = 0;
+    for (int i = 0; i < count; ++i)
+      found = most(found, of(i));
+    return found;
+  }
+
+  static constexpr int epilogueWarps = ceilDivide(largest(channels, M::partitionCount) * M::sequences, 32);
+  static constexpr int workers = (M::warps + epilogueWarps) * 32, threads = workers + 32;
+
+  // Sums of warps: [2][rows and one for squares][sequences][warps]. A stride of 4 modulo 8 keeps readers off each other's banks.
+  static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
+  static constexpr int sumRows = largest(rows, M::phaseCount) + 1;
+  static constexpr int sumsBytes = sumRows * M::sequences * sumStride * 4;
+  // A warp's part of the vector: for each sequence its bf16 values, and what they lack. Half a line out of step, for the banks.
+  static constexpr int halfBytes = upTo(largest(unitsOfWarp, M::phaseCount) * pieceBytes, 128) + 64;
+  static constexpr int vectorBytes = 2 * M::sequences * halfBytes;
+  // When a token is chosen, its keys take the place of both.
+  static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
+
+  static constexpr int vectorsAt = 2 * sumsBytes;
+  static constexpr int startsAt = upTo(most(vectorsAt + M::warps * vectorBytes, keys * 24), 16);
+  static constexpr int tokensAt = startsAt + upTo((M::phaseCount + 1) * 4, 8);
+  static constexpr int usesAt = tokensAt + M::sequences * 8;
+  /// Slots that a block's weights of one token fill at most.
+  __host__ __device__ static constexpr int slotsOfToken() {
+    int bytes = 0;
+    for (int phase = 0; phase < M::phaseCount; ++phase)
+      bytes += units(phase) * rows(phase) * pieceBytes * (phase < M::layerPhases ? M::layers : 1);
+    return ceilDivide(bytes, slotBytes);
+  }
+  static constexpr int issuedAt = upTo(usesAt + slotsOfToken() * 2, 8);
+  static constexpr int barriersAt = issuedAt + 8;
+  static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
+  static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
+  static constexpr int ringBytes = slots * slotBytes;
+  __host__ __device__ static constexpr int bytesOfWarp(int phase) { return unitsOfWarp(phase) * rows(phase) * pieceBytes; }
+  __host__ __device__ static constexpr int bytesOfTwo(int phase) {
+    const int next = (phase + 1) % M::phaseCount;
+    return (units(phase) * rows(phase) + units(next) * rows(next)) * pieceBytes;
+  }
+  /// Slots on their way at most.
+  static constexpr int mostAhead = most(slots / 4, 1);
+  /// A warp that waits for its weights of the next phase knows only that those of this one are there. Where there are more weights between
+  /// than the ring holds, it has to know that the slot is not still being filled for the round before.
+  static constexpr bool mayLap = largest(bytesOfTwo, M::phaseCount) > (slots - mostAhead - 2) * slotBytes;
+  static_assert(ringBytes >= largest(bytesOfWarp, M::phaseCount) + 2 * slotBytes,
+                "the ring must hold what a warp reads in a phase: fewer sequences, or more shared memory");
+};
+
+/// What every warp knows of its block.
+template <class M> struct Block {
+  using S = Sizes<M>;
+  const Launch &launch;
+  unsigned char *const memory; ///< the block's shared memory
+  const unsigned shared;       ///< its address there
+  const unsigned bytes;  ///< of weights for one token
+  int first[M::partitionCount], count[M::partitionCount];
+
+  __device__ Block(const Launch &launch, unsigned char *memory)
+      : launch(launch), memory(memory), shared(sharedAddress(memory)), bytes(launch.shares[blockIdx.x].bytes) {
+#pragma unroll
+    for (int partition = 0; partition < M::partitionCount; ++partition) {
+      first[partition] = int(launch.shares[blockIdx.x].first[partition]);
+      count[partition] = int(launch.shares[blockIdx.x].count[partition]);
+    }
+  }
+
+  __device__ unsigned full(unsigned slot) const { return shared + S::barriersAt + slot * 16; }
+  __device__ unsigned empty(unsigned slot) const { return full(slot) + 8; }
+  __device__ unsigned sums(int turn) const { return shared + turn * S::sumsBytes; }
+  template <class T> __device__ T *at(int offset) const { return reinterpret_cast<T *>(memory + offset); }
+  /// [sequences] the token that each is at, and whether its states are to be changed.
+  __device__ int *tokens() const { return at<int>(S::tokensAt); }
+  __device__ int *alive() const { return at<int>(S::tokensAt) + M::sequences; }
+  /// Of the vectors that a layer of a token makes; what follows the layers is layer M::layers.
+  __device__ unsigned epochOf(int token, int layer) const { return launch.epoch + unsigned(token * (M::layers + 1) + layer); }
+  __device__ unsigned slotsOfToken() const { return (bytes + slotBytes - 1) / slotBytes; }
+  /// Rows of a phase's matrices that are this block's.
+  __device__ int rows(const Phase &phase) const { return phase.matrices * count[phase.partition]; }
+  /// Words of a phase's input.
+  template <int P> __device__ unsigned *words(int replica, int sequence) const {
+    return launch.exchange + (replica * M::sequences + sequence) * M::exchangeWords + M::phase(P).words;
+  }
+};
+
+} // namespace sm1token

@@ -1,0 +1,241 @@
+// Compiling, arranging and launching. The host knows the sizes of kernels/token.cuh only as far as it launches them.
+#include "TokenKernel.h"
+
+#include "../Platform.h"
+#include "../StateLayout.h"
+#include "../Weights.h"
+#include "Kernels.h"
+#include "Memory.h"
+#include "Replacement.h"
+#include "sm1rt/Packing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sm1rt::cuda {
+
+/// Copies of the words, so that not all blocks ask for the same ones; measured on an H200.
+static constexpr int64_t copiesOfWords(int64_t sequences) { return sequences == 1 ? 4 : 2; }
+/// What a block leaves to the system and to variables of its own.
+static constexpr int64_t sharedMargin = 1024;
+/// Slots on their way at once: more get in the way of the words. And the clocks in which words are on their way, before which
+/// asking for them only gets in the way of others. Both measured with the 130M configuration on an H200.
+static constexpr int window = 2, delay = 1400;
+
+//===-- Compiling -----------------------------------------------------------------------------------------------------------===//
+
+static uint64_t hashText(std::string_view text, uint64_t seed) { return fnv1a(text.data(), text.size(), seed); }
+
+/// Where the machine code is kept; empty where the user has no cache.
+static std::string cachePath(const Context &context, const std::string &text, const std::vector<std::string> &options) {
+  uint64_t hash = hashText(text, fnv1a(nullptr, 0));
+  for (const Header &header : kernelHeaders)
+    hash = hashText(header.text, hash);
+  for (const std::string &option : options)
+    hash = hashText(option, hash);
+  auto folder = cacheDirectory("sm1");
+  return folder ? fmt::format("{}/token-sm_{}-{}.cubin", *folder, context.capability, toHex(hash)) : "";
+}
+
+/// Compiles the text unless the user's cache has it.
+static Expected<Module> loadText(const std::shared_ptr<Context> &context, const std::string &text,
+                                 const std::vector<std::string> &options) {
+  std::string path = cachePath(*context, text, options);
+  if (!path.empty() && fileExists(path))
+    if (auto file = FileMapping::open(path))
+      if (auto module = Module::load(context, file->data(), path))
+        return module;
+  auto compiled = compileCuda("token.cu", text, context->capability, options);
+  if (!compiled)
+    return compiled.error();
+  auto module = loadCompiled(context, *compiled, "token.cu");
+  if (module && !path.empty()) // without a cache it is compiled again
+    (void)writeFile(path, {compiled->cubin.data(), compiled->cubin.size()});
+  return module;
+}
+
+Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const {
+  int64_t shared = context->sharedLimit - sharedMargin;
+  std::vector<std::string> options = {
+      "--fmad=false", // choices are plain additions and multiplications on every device
+      fmt::format("-DSM1_TOKEN_BLOCKS={}", shares.shares.size()), fmt::format("-DSM1_TOKEN_SEQUENCES={}", sequences),
+      fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords(sequences))};
+  auto module = loadText(context, text, options);
+  if (!module)
+    return module.error();
+  auto function = module->function("sm1_token");
+  if (!function)
+    return function.error();
+  if (auto prepared = prepareLaunch(*context, *function, "sm1_token", threadsFor(sequences), shared); !prepared)
+    return prepared.error();
+  auto exchange = allocate(context, uint64_t(copiesOfWords(sequences) * sequences * plan.words) * 4);
+  auto keys = allocate(context, uint64_t(sequences * vocabulary) * 8);
+  if (!exchange || !keys)
+    return !exchange ? exchange.error() : keys.error();
+  return Variant{std::move(*module), *function, std::move(*exchange), std::move(*keys)};
+}
+
+/// Sizes::threads.
+int64_t TokenKernel::threadsFor(int64_t sequences) const {
+  int64_t blocks = int64_t(shares.shares.size()), items = 0;
+  for (int64_t width : plan.partitions)
+    items = std::max(items, (width + blocks - 1) / blocks * sequences);
+  return (plan.warps + (items + 31) / 32 + 1) * 32;
+}
+
+Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
+  int64_t size = 1;
+  while (size < sequences)
+    size *= 2;
+  if (auto found = variants.find(size); found != variants.end())
+    return &found->second;
+  auto made = makeVariant(size);
+  if (!made)
+    return made.error();
+  return &variants.emplace(size, std::move(*made)).first->second;
+}
+
+//===-- Weights -------------------------------------------------------------------------------------------------------------===//
+
+Expected<std::unique_ptr<DeviceBuffer>> TokenKernel::toDevice(const void *data, uint64_t bytes) const {
+  auto buffer = allocate(context, bytes);
+  if (!buffer)
+    return buffer;
+  if (auto sent = Staging(context).upload({(*buffer)->address, bytes, static_cast<const uint8_t *>(data), bytes, bytes, 1}); !sent)
+    return sent.error();
+  if (auto done = context->wait("sending tables"); !done)
+    return done.error();
+  return buffer;
+}
+
+/// Vectors one after the other, each layer by layer.
+Expected<void> TokenKernel::collectVectors(const Package &package, const Weights &weights) {
+  uint64_t bytes = 0;
+  for (size_t weight : plan.vectors)
+    bytes += uint64_t(package.plan.weights[weight].copies()) * *byteCount(package.plan.weights[weight].type);
+  auto buffer = allocate(context, bytes);
+  if (!buffer)
+    return buffer.error();
+  vectors = std::move(*buffer);
+  uint64_t at = 0;
+  for (size_t weight : plan.vectors)
+    for (int64_t layer = 0; layer < package.plan.weights[weight].copies(); ++layer) {
+      uint64_t size = *byteCount(package.plan.weights[weight].type);
+      if (auto copied = copyOnDevice(*context, {vectors->address + at, size, weights.address(weight, layer), size, size, 1});
+          !copied)
+        return copied;
+      at += size;
+    }
+  return {};
+}
+
+Expected<void> TokenKernel::arrange(const Package &package, const Weights &weights) {
+  std::vector<uint64_t> matrices;
+  auto addPhase = [&](const PlanToken::Phase &phase, int64_t layer) {
+    for (size_t weight : phase.matrices)
+      matrices.push_back(reinterpret_cast<uint64_t>(weights.address(weight, layer)));
+  };
+  for (int64_t layer = 0; layer < plan.layers; ++layer)
+    for (size_t i = 0; i + 1 < plan.phases.size(); ++i)
+      addPhase(plan.phases[i], layer);
+  addPhase(plan.phases.back(), 0);
+  auto sources = toDevice(matrices.data(), matrices.size() * 8);
+  auto madeShares = toDevice(shares.shares.data(), shares.shares.size() * sizeof(sm1token::Share));
+  auto madeUses = toDevice(shares.uses.data(), shares.uses.size() * 2);
+  auto madeStream = allocate(context, shares.streamBytes);
+  for (auto *made : {&sources, &madeShares, &madeUses, &madeStream})
+    if (!*made)
+      return made->error();
+  deviceShares = std::move(*madeShares);
+  uses = std::move(*madeUses);
+  stream = std::move(*madeStream);
+  auto function = variants.begin()->second.module.function("sm1_token_arrange");
+  if (!function)
+    return function.error();
+  sm1token::Arrangement arrangement = {reinterpret_cast<const sm1token::Share *>(deviceShares->address),
+                                       reinterpret_cast<const unsigned long long *>((*sources)->address), stream->address};
+  void *parameters[] = {&arrangement};
+  context->busy = true;
+  CUresult result = context->driver.cuLaunchKernel(*function, unsigned(shares.shares.size()), 8, 1, 256, 1, 1, 0, context->stream,
+                                                   parameters, nullptr);
+  if (result != success)
+    return context->error(result, "arranging weights");
+  if (auto collected = collectVectors(package, weights); !collected)
+    return collected;
+  return context->wait("arranging weights");
+}
+
+Expected<std::unique_ptr<TokenKernel>> TokenKernel::make(const std::shared_ptr<Context> &context, const Package &package,
+                                                         const std::string &target, const Weights &weights) {
+  const PlanProgram &program = package.plan.programs.find(target)->second;
+  if (!program.token)
+    return Error{fmt::format("{}: the package has no kernel for whole tokens; sm1c --remarks says why", package.file.path())};
+  // Copies in bulk came with 9.0.
+  if (context->capability < 90 || !context->cooperates)
+    return Error{fmt::format("{} ({}): cannot compute whole tokens, which takes compute capability 9.0 and cooperative launches",
+                             context->name(), context->deviceName)};
+  std::unique_ptr<TokenKernel> kernel(
+      new TokenKernel(context, *program.token, shareTokens(*program.token, context->multiprocessorCount)));
+  kernel->text = reinterpret_cast<const char *>(package.token(target)->data);
+  kernel->vocabulary = program.token->partitions[program.token->phases.back().partition];
+  kernel->hasChoices = package.plan.weights[program.token->table].type.shape[0] == kernel->vocabulary && kernel->vocabulary > 1 &&
+                       kernel->vocabulary <= 1024;
+  kernel->table = weights.address(program.token->table, 0);
+  StateLayout layout(package.plan);
+  for (size_t state : program.token->states)
+    kernel->stateOffsets.push_back(layout.places[state].offset);
+  if (auto made = kernel->variantFor(1); !made)
+    return made.error();
+  if (auto arranged = kernel->arrange(package, weights); !arranged)
+    return arranged.error();
+  return kernel;
+}
+
+//===-- Running -------------------------------------------------------------------------------------------------------------===//
+
+Expected<void> TokenKernel::run(const TokenRun &run) {
+  auto variant = variantFor(run.sequenceCount);
+  if (!variant)
+    return variant.error();
+  sm1token::Launch launch = {};
+  launch.shares = reinterpret_cast<const sm1token::Share *>(deviceShares->address);
+  launch.stream = stream->address;
+  launch.uses = reinterpret_cast<const unsigned short *>(uses->address);
+  launch.table = table;
+  launch.vectors = reinterpret_cast<const float *>(vectors->address);
+  launch.exchange = reinterpret_cast<unsigned *>((*variant)->exchange->address);
+  launch.keys = reinterpret_cast<unsigned long long *>((*variant)->keys->address);
+  launch.sequences = reinterpret_cast<const unsigned long long *>(run.sequences);
+  launch.tokens = run.tokens;
+  launch.logits = run.logits;
+  launch.logitsStride = run.logitsStride;
+  launch.choices = run.choices;
+  launch.choiceBytes = run.choiceBytes;
+  launch.results = run.results;
+  launch.nextTokens = run.nextTokens;
+  launch.ended = reinterpret_cast<unsigned long long *>(run.ended);
+  std::copy(stateOffsets.begin(), stateOffsets.end(), launch.stateOffset);
+  launch.epoch = (*variant)->epoch;
+  launch.tokenCount = int(run.tokenCount);
+  launch.sequenceCount = int(run.sequenceCount);
+  launch.window = window;
+  std::fill(std::begin(launch.delay), std::end(launch.delay), (unsigned short)(delay));
+  if (auto ready = context->enter(); !ready)
+    return ready;
+  void *parameters[] = {&launch};
+  context->busy = true;
+  int64_t sequences = 1;
+  while (sequences < run.sequenceCount)
+    sequences *= 2;
+  CUresult result = context->driver.cuLaunchCooperativeKernel(
+      (*variant)->function, unsigned(shares.shares.size()), 1, 1, unsigned(threadsFor(sequences)), 1, 1,
+      unsigned(context->sharedLimit - sharedMargin), context->stream, parameters);
+  if (result != success)
+    return context->error(result, fmt::format("launching {} blocks for whole tokens", shares.shares.size()));
+  (*variant)->epoch += unsigned(run.tokenCount * (plan.layers + 1));
+  return {};
+}
+
+} // namespace sm1rt::cuda

@@ -1,0 +1,59 @@
+// One launch for whole tokens: compiled for this chip, with the weights in the order of their use.
+#ifndef SM1RT_SRC_CUDA_TOKENKERNEL_H
+#define SM1RT_SRC_CUDA_TOKENKERNEL_H
+
+#include "../Device.h"
+#include "../TokenShares.h"
+#include "Module.h"
+
+#include <map>
+
+namespace sm1rt::cuda {
+
+class TokenKernel {
+public:
+  /// Compiles the text of `target` for one sequence, arranges the weights. Errors: no NVRTC, a chip that cannot run it.
+  static Expected<std::unique_ptr<TokenKernel>> make(const std::shared_ptr<Context> &context, const Package &package,
+                                                     const std::string &target, const Weights &weights);
+
+  /// Sequences that one launch takes at most. More cost as much as kernels one by one: their words crowd out the weights.
+  static constexpr int64_t mostSequences = 4;
+
+  /// Whether it chooses tokens: Model::chooses of its text.
+  bool chooses() const { return hasChoices; }
+  /// Starts it.
+  Expected<void> run(const TokenRun &run);
+
+private:
+  /// The kernel for up to so many sequences.
+  struct Variant {
+    Module module;
+    CUfunction function;
+    std::unique_ptr<DeviceBuffer> exchange, keys;
+    unsigned epoch = 1; ///< of the next launch; memory that was never written has 0
+  };
+
+  TokenKernel(std::shared_ptr<Context> context, const PlanToken &plan, TokenShares shares)
+      : context(std::move(context)), plan(plan), shares(std::move(shares)) {}
+  Expected<void> arrange(const Package &package, const Weights &weights);
+  Expected<void> collectVectors(const Package &package, const Weights &weights);
+  Expected<std::unique_ptr<DeviceBuffer>> toDevice(const void *data, uint64_t bytes) const;
+  Expected<Variant *> variantFor(int64_t sequences);
+  Expected<Variant> makeVariant(int64_t sequences) const;
+  int64_t threadsFor(int64_t sequences) const;
+
+  std::shared_ptr<Context> context;
+  const PlanToken &plan;
+  TokenShares shares;
+  std::string text;
+  int64_t vocabulary = 0;
+  bool hasChoices = false;
+  std::map<int64_t, Variant> variants; ///< by sequences
+  std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors;
+  const void *table = nullptr;
+  std::vector<uint64_t> stateOffsets;
+};
+
+} // namespace sm1rt::cuda
+
+#endif // SM1RT_SRC_CUDA_TOKENKERNEL_H
