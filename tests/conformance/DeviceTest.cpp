@@ -24,6 +24,7 @@ int64_t newTokens, rowsBefore;
 
 Model open(const std::string &path, const std::string &weights, int64_t rowsPerPass = 0) {
   OpenOptions options;
+  options.step = "kernels"; // which serve batches of every size with the same bits
   options.device = device;
   options.params = weights;
   options.rowsPerPass = rowsPerPass;

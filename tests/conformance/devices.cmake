@@ -30,6 +30,14 @@ sm1_on_devices(batching.tiny-d 1200 batching.py --package "${SM1_PACKAGES}/tiny-
 set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
+# Whole tokens in one launch.
+foreach(model ${models})
+  sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)
+  set(fixtures ${model}-token)
+  sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
+    --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4)
+endforeach()
+
 set(fixtures "")
 sm1_on_devices(goldens.scan 1200 scan.py --spec "${specs}/scan.mlir")
 sm1_on_devices(goldens.layer 1200 layer.py --spec "${specs}/sm1-layer.mlir")

@@ -49,7 +49,8 @@ class Device:
         self.name, self.target, self.emulator = name, target, emulator
         self.is_gpu, self.is_emulated = name != "cpu", name == "emulated"
         self.host = (machine_isas() or ["native"])[-1]
-        self.options = ["--device=cuda" if self.is_gpu else "--device=cpu"]
+        # Kernel by kernel, with the contracts of prefill and step; tokens.py tests whole tokens in one launch.
+        self.options = ["--device=cuda", "--step=kernels"] if self.is_gpu else ["--device=cpu"]
         # Reads of shared memory that nobody wrote count as findings everywhere.
         self.environment = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1"} if self.is_emulated else {}
 
