@@ -36,6 +36,7 @@ public:
   }
   /// The product with matrix `matrix` of phase P, without the norm.
   template <int P> __device__ float product(int matrix) const {
+    static_assert(P < M::phaseCount, "a phase");
     constexpr int partition = M::phase(P).partition;
     return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition);
   }
@@ -65,6 +66,7 @@ public:
 
   /// Gives the channel's value to phase P, which runs in `layer`.
   template <int P, int partition> __device__ void publish(float value, int layer) const {
+    static_assert(P < M::layerPhases && partition < M::partitionCount, "a phase of a layer");
     __syncwarp(); // threads that publish nothing have read their sums, too, before others go on and overwrite them
     if (!owns[partition])
       return;

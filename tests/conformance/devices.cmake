@@ -57,6 +57,7 @@ sm1_conformance(planted.emulated "quick;emulated" 1200 planted.py ${onEmulator})
 # PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything in the slow tier.
 sm1_conformance(ptx-static quick 600 ptx_static.py --few)
 sm1_conformance(ptx-static.all slow 1800 ptx_static.py)
+sm1_conformance(token-static quick 600 token_static.py)
 
 # The trained model on a GPU: bf16 by bf16, and f32 weights for the tokens.
 sm1_package(chorales-gpu cuda "${chorales}" ${gpuTargets})
