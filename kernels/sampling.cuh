@@ -1,7 +1,7 @@
 // Choosing a token with all threads of a group, from logits that each of them can read. sampling.h says what is computed.
 //
 // Greedy: the best key of all. Else: keys sorted (bitonic), weights of the sorted candidates, their prefix sums, and two searches.
-// A group says who a thread is and lets threads meet:
+// A group says who a thread is and lets threads meet; its ranks go through whole warps in order:
 //
 //   struct Group { int rank() const; static constexpr int size; void meet() const; };
 #pragma once
@@ -24,7 +24,7 @@ struct SamplingRoom {
   int count, padded;
 };
 
-/// Keys in descending order.
+/// Keys in descending order. Pairs that are at most 32 apart lie in 64 keys of one warp, which goes through such rounds by itself.
 template <class Group> __device__ inline void sortKeys(const Group &group, Key *keys, int size) {
 #pragma unroll 1
   for (int width = 2; width <= size; width *= 2)
@@ -40,8 +40,13 @@ template <class Group> __device__ inline void sortKeys(const Group &group, Key *
           keys[high] = first;
         }
       }
-      group.meet();
+      int next = distance > 1 ? distance / 2 : width;
+      if (distance > 32 || next > 32)
+        group.meet();
+      else
+        __syncwarp();
     }
+  group.meet();
 }
 
 /// Prefix sums of `count` values in the order that sampling.h states; the array that holds them is returned.

@@ -56,6 +56,12 @@ __device__ inline unsigned loadIssued(unsigned address) {
   return count;
 }
 
+/// Eight bytes to shared memory, which are there after awaitCopies and a meeting.
+__device__ inline void copyEight(unsigned to, const void *from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ inline void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
 __device__ inline void makeBarrier(unsigned barrier, unsigned arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }

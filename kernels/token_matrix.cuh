@@ -59,6 +59,8 @@ public:
   __device__ void run() {
 #pragma unroll 1
     for (; token < launch.tokenCount; ++token) {
+      if (M::chooses && launch.choices)
+        fetchChoices();
 #pragma unroll 1
       for (int layer = 0; layer < M::layers; ++layer) {
         runPhases<0, M::layerPhases>(layer);
@@ -350,15 +352,29 @@ private:
     __device__ void meet() const { sm1token::meet<size>(4); }
   };
 
-  /// Logits of a sequence, as all blocks have published them.
+  /// Choices of the token that is computed now; they are needed at its end.
+  __device__ void fetchChoices() const {
+    const unsigned char *from = launch.choices + size_t(token) * launch.sequenceCount * launch.choiceBytes;
+    for (int at = threadIdx.x * 8; at < launch.sequenceCount * S::choiceBytes; at += Group::size * 8)
+      copyEight(block.shared + S::choicesAt + at, from + at);
+  }
+  /// Logits of a sequence, as all blocks have published them. A thread asks for all of its words at once.
   __device__ void collect(int sequence, float *logits) const {
-    for (int i = threadIdx.x; i < M::vocabulary; i += Group::size) {
-      unsigned long long key;
-      do
-        key = loadKey(launch.keys + sequence * M::vocabulary + i);
-      while (unsigned(key) != epoch);
-      logits[i] = __uint_as_float(unsigned(key >> 32));
-    }
+    constexpr int words = ceilDivide(M::vocabulary, Group::size);
+    unsigned long long found[words];
+    bool there;
+    do {
+      there = true;
+#pragma unroll
+      for (int word = 0; word < words; ++word) {
+        found[word] = loadKey(launch.keys + sequence * M::vocabulary + least(threadIdx.x + word * Group::size, M::vocabulary - 1));
+        there &= unsigned(found[word]) == epoch;
+      }
+    } while (!there);
+#pragma unroll
+    for (int word = 0; word < words; ++word)
+      if (int place = threadIdx.x + word * Group::size; place < M::vocabulary)
+        logits[place] = __uint_as_float(unsigned(found[word] >> 32));
   }
   /// Every block draws the same token from the same logits: that is quicker than to hear of it from another.
   __device__ void choose() {
@@ -369,11 +385,11 @@ private:
     SamplingRoom room = {keys, sums, sums + S::keys, &decision, M::vocabulary, S::keys};
     float *logits = reinterpret_cast<float *>(room.others); // needed no more when sums are
     const Group group = {int(threadIdx.x)};
+    awaitCopies();
     if (M::sequences > 1)
       meetAll(5);
     for (int sequence = 0; sequence < launch.sequenceCount; ++sequence) {
-      size_t row = size_t(token) * launch.sequenceCount + sequence;
-      const Choice &choice = *reinterpret_cast<const Choice *>(launch.choices + row * launch.choiceBytes);
+      const Choice &choice = *block.template at<const Choice>(S::choicesAt + sequence * S::choiceBytes);
       group.meet();
       collect(sequence, logits);
       group.meet();
@@ -381,7 +397,7 @@ private:
         continue;
       Chosen result = chooseToken(group, choice, logits, room);
       if (threadIdx.x == 0)
-        takeChoice(sequence, choice, result, reinterpret_cast<Chosen *>(launch.results)[row]);
+        takeChoice(sequence, choice, result, reinterpret_cast<Chosen *>(launch.results)[size_t(token) * launch.sequenceCount + sequence]);
     }
     meetAll(3); // everybody learns of the tokens
   }

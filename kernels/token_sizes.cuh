@@ -67,7 +67,10 @@ template <class M> struct Sizes {
       bytes += units(phase) * rows(phase) * pieceBytes * (phase < M::layerPhases ? M::layers : 1);
     return ceilDivide(bytes, slotBytes);
   }
-  static constexpr int issuedAt = upTo(usesAt + slotsOfToken() * 2, 8);
+  // How the next token of each sequence is chosen: sm1sampling::Choice and two sets of tokens, as choiceRowBytes has them.
+  static constexpr int choiceBytes = M::chooses ? upTo(48 + 2 * 4 * ceilDivide(M::vocabulary, 32), 16) : 0;
+  static constexpr int choicesAt = upTo(usesAt + slotsOfToken() * 2, 16);
+  static constexpr int issuedAt = choicesAt + M::sequences * choiceBytes;
   static constexpr int barriersAt = issuedAt + 8;
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
