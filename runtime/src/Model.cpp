@@ -17,6 +17,17 @@ ModelImpl::ModelImpl(Package opened, OpenedDevice onDevice, const OpenOptions &o
 
 ModelImpl::~ModelImpl() = default;
 
+/// Names of no variant are mistakes, but on a CPU, which has none.
+static Expected<void> checkVariants(const PlanProgram &program, const OpenOptions &options) {
+  std::string names = "none";
+  for (const PlanRange &range : program.ranges)
+    names += ", " + range.variant;
+  for (const std::string &name : options.variants)
+    if (name != "none" && !program.isVariant(name) && program.capability != 0)
+      return Error{fmt::format("variants: there is no '{}', the package has {}", name, names)};
+  return {};
+}
+
 Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, const OpenOptions &options) {
   if (options.rowsPerPass < 0 || options.rowsPerPass > rowsPerPassLimit)
     return Error{
@@ -27,6 +38,8 @@ Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, co
   auto target = openDevice(*package, options);
   if (!target)
     return target.error();
+  if (auto known = checkVariants(package->plan.programs.find(target->target)->second, options); !known)
+    return known.error();
   auto model = std::make_unique<ModelImpl>(std::move(*package), std::move(*target), options);
   // The program moved with the package; std::map keeps its nodes in place, so the device's reference stays good.
   auto weights = Weights::bind(model->package, options.params, *model->device);

@@ -71,6 +71,7 @@ private:
   RunContext &beginRun(std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> runPieces(RunContext &context);
   Expected<void> startPass(RunContext &context, const Pass &pass);
+  void chooseVariant(RunContext &context, int64_t rows) const;
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
   Expected<void> compute(RunContext &context);

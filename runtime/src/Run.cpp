@@ -70,10 +70,11 @@ Expected<void> ModelImpl::checkPiece(std::string_view entry, const std::vector<P
 }
 
 Expected<void> ModelImpl::checkPieces(std::string_view entry, const std::vector<Piece> &pieces) {
-  if (program.entries.find(entry) == program.entries.end()) {
+  if (program.entries.find(entry) == program.entries.end() || program.isVariant(entry)) {
     std::string names;
     for (auto &[name, steps] : program.entries)
-      names += (names.empty() ? "" : ", ") + name;
+      if (!program.isVariant(name))
+        names += (names.empty() ? "" : ", ") + name;
     return Error{fmt::format("entry '{}' does not exist, the package has {}", entry, names)};
   }
   if (pieces.empty())
@@ -167,7 +168,7 @@ void ModelImpl::finish(RunContext &context) {
 /// What the last run left is gone; `pieces` must live as long as the run.
 ModelImpl::RunContext &ModelImpl::beginRun(std::string_view entry, const std::vector<Piece> &pieces) {
   RunContext &context = *lastContext;
-  context.entry = entry;
+  context.entry = context.variant = entry;
   context.steps = &program.entries.find(entry)->second;
   context.pieces = &pieces;
   findWrittenStates(package.plan, *context.steps, context.written);
@@ -296,10 +297,10 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
     return finished;
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (takeLaunchTime)
-    takeLaunchTime({context.entry, &launch, rows, size.segments, seconds});
+    takeLaunchTime({context.variant, &launch, rows, size.segments, seconds});
   if (!options.trace)
     return {};
-  options.trace(fmt::format("entry={} layer={} kernel={} device={} rows={} panels={} tasks={} us={:.1f}", context.entry,
+  options.trace(fmt::format("entry={} layer={} kernel={} device={} rows={} panels={} tasks={} us={:.1f}", context.variant,
                             inLoop ? std::to_string(layer) : "-", program.kernels[launch.kernel].name, device->shortName(), rows,
                             launch.panels, *tasks, seconds * 1e6));
   return {};
@@ -382,7 +383,18 @@ Expected<void> ModelImpl::downloadOutputs(RunContext &context, Outputs &outputs)
   return {};
 }
 
+/// The entry whose launches suit so many rows.
+void ModelImpl::chooseVariant(RunContext &context, int64_t rows) const {
+  context.variant = context.entry;
+  for (const PlanRange &range : program.ranges)
+    if (range.entry == context.entry &&
+        (options.variants.empty() ? range.leastRows <= rows && rows <= range.mostRows : options.variants.count(range.variant) > 0))
+      context.variant = range.variant;
+  context.steps = &program.entries.find(context.variant)->second;
+}
+
 Expected<void> ModelImpl::startPass(RunContext &context, const Pass &pass) {
+  chooseVariant(context, pass.rows);
   if (auto done = uploadTables(context, pass); !done)
     return done;
   if (auto done = uploadInputs(context, pass); !done)

@@ -11,7 +11,8 @@ namespace sm1rt {
 /// A run of pieces through an entry. The model keeps one for all of its runs, so that steps find their memory and allocate none.
 struct ModelImpl::RunContext {
   std::string_view entry;
-  const std::vector<PlanStep> *steps = nullptr;
+  std::string_view variant;                     // the entry whose launches the current pass takes
+  const std::vector<PlanStep> *steps = nullptr; // its launches
   const std::vector<Piece> *pieces = nullptr;
   bool wholeTokens = true;                            // a step may be one launch
   std::vector<bool> written;                          // states that the entry writes

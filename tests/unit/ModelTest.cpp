@@ -274,6 +274,42 @@ TEST_F(ModelTest, TracesEveryLaunch) {
   EXPECT_NE(lines[3].find("layer=1 kernel=scan"), std::string::npos) << lines[3];
 }
 
+// Which launches a pass takes follows from its rows, or from what was asked for.
+TEST_F(ModelTest, TakesTheLaunchesForItsRows) {
+  nlohmann::json plan = toyPlan(false), &program = plan["programs"]["x86-64-v3"];
+  program["entries"]["prefill_few"] = program["entries"]["prefill"];
+  program["ranges"] = {{"prefill_few", {{"entry", "prefill"}, {"least_rows", 2}, {"most_rows", 5}}}};
+  writeToyPackage(package, false, &plan);
+  auto entries = [&](std::set<std::string> variants, size_t rows) {
+    OpenOptions options;
+    options.rowsPerPass = 8;
+    options.variants = std::move(variants);
+    auto model = Model::open(package, options);
+    EXPECT_TRUE(bool(model));
+    std::string seen;
+    model->timeLaunches([&](const LaunchTime &time) {
+      if (time.launch->kernel == 0) // once a pass
+        seen += (seen.empty() ? "" : " ") + std::string(time.entry);
+    });
+    std::vector<int32_t> tokens = randomTokens(rows);
+    Sequence sequence = model->newSequence();
+    ToyReference reference;
+    auto outputs = model->run("prefill", {piece(sequence, tokens)});
+    EXPECT_EQ((*outputs)[0], expected(tokens, reference));
+    return seen;
+  };
+  EXPECT_EQ(entries({}, 1), "prefill");
+  EXPECT_EQ(entries({}, 2), "prefill_few");
+  EXPECT_EQ(entries({}, 13), "prefill prefill_few");
+  EXPECT_EQ(entries({"none"}, 3), "prefill");
+  EXPECT_EQ(entries({"prefill_few"}, 8), "prefill_few");
+  Model model = open();
+  std::vector<int32_t> tokens = randomTokens(3);
+  Sequence sequence = model.newSequence();
+  EXPECT_ERROR(model.run("prefill_few", {piece(sequence, tokens)}),
+               "entry 'prefill_few' does not exist, the package has prefill, step");
+}
+
 // Asked for and no longer asked for between runs of one model.
 TEST_F(ModelTest, TimesEveryLaunch) {
   Model model = open();

@@ -59,6 +59,39 @@ TEST(PlanTest, RefusesBrokenText) {
   EXPECT_ERROR(parsePlan("{\"a\":1,\"a\":2}", "x.sm1pkg", {}), "key 'a' appears twice");
 }
 
+/// "prefill" in other launches for few rows.
+json withRanges(json plan) {
+  program(plan)["entries"]["prefill_few"] = program(plan)["entries"]["prefill"];
+  program(plan)["ranges"] = {{"prefill_few", {{"entry", "prefill"}, {"least_rows", 1}, {"most_rows", 5}}}};
+  return plan;
+}
+
+TEST(PlanTest, ReadsRanges) {
+  auto parsed = parse(withRanges(toyPlan(true)));
+  ASSERT_OK(parsed);
+  const PlanProgram &program = parsed->programs.at("x86-64-v3");
+  ASSERT_EQ(program.ranges.size(), 1u);
+  EXPECT_EQ(program.ranges[0].variant, "prefill_few");
+  EXPECT_EQ(program.ranges[0].mostRows, 5);
+  EXPECT_TRUE(program.isVariant("prefill_few"));
+  EXPECT_FALSE(program.isVariant("prefill"));
+}
+
+TEST(PlanTest, RefusesWrongRanges) {
+  auto after = [](const char *key, const json &value) {
+    json plan = withRanges(toyPlan(true));
+    program(plan)["ranges"]["prefill_few"][key] = value;
+    auto parsed = parse(plan);
+    return parsed ? "accepted" : parsed.error().message;
+  };
+  EXPECT_NE(after("entry", "other").find("there is no entry 'other'"), std::string::npos);
+  EXPECT_NE(after("entry", "prefill_few").find("stands in for another entry itself"), std::string::npos);
+  EXPECT_NE(after("most_rows", 0).find("most_rows"), std::string::npos);
+  EXPECT_NE(after("least_rows", 6).find("most_rows"), std::string::npos);
+  EXPECT_REFUSED("there is no entry 'gone'",
+                 (plan = withRanges(plan), program(plan)["ranges"]["gone"] = program(plan)["ranges"]["prefill_few"]));
+}
+
 json toyCost() {
   json cost;
   for (const KernelCostField &field : kernelCostFields())

@@ -130,11 +130,21 @@ static std::string describeCode(const Package &package, const std::string &targe
   return fmt::format("PTX {}, {}, compute {}", size(bytes), cubin ? "cubin " + size(cubin->bytes) : "no cubin", program.compute);
 }
 
+/// Which runs take the entry, where it stands in for another.
+static std::string describeRange(const PlanProgram &program, const std::string &entry) {
+  for (const PlanRange &range : program.ranges)
+    if (range.variant == entry)
+      return range.mostRows < INT32_MAX
+                 ? fmt::format(", in place of {} for {} to {} rows", range.entry, range.leastRows, range.mostRows)
+                 : fmt::format(", in place of {} from {} rows on", range.entry, range.leastRows);
+  return "";
+}
+
 static void printTargets(const Package &package) {
   for (const auto &[target, program] : package.plan.programs) {
     fmt::print("  target       {}: {}, {} kernels\n", target, describeCode(package, target), program.kernels.size());
     for (const auto &[entry, steps] : program.entries)
-      fmt::print("    entry      {}: {} launches\n", entry, launchCount(steps));
+      fmt::print("    entry      {}: {} launches{}\n", entry, launchCount(steps), describeRange(program, entry));
     if (program.capability)
       printGpuKernels(program);
     else

@@ -19,6 +19,7 @@ static OpenOptions openOptionsFrom(const CommonOptions &options) {
   open.replace = options.replace;
   open.trustReplacements = options.trust;
   open.step = options.step;
+  open.variants.insert(options.variants.begin(), options.variants.end());
   if (options.trace)
     open.trace = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
   return open;

@@ -42,6 +42,12 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
                  "how a GPU computes a step: token, in one launch; kernels, one after the other; auto, default: token where it can")
       ->type_name("WAY")
       ->group(group);
+  app.add_option("--variants", options.variants,
+                 "on a GPU: entries for few or many rows (see inspect) to take whatever the number of rows; none: never")
+      ->delimiter(',')
+      ->type_name("ENTRY,...")
+      ->allow_extra_args(false)
+      ->group(group);
   app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
 }
 

@@ -22,9 +22,10 @@ struct CommonOptions {
   int threads = 0;         ///< 0: one per core
   int64_t rowsPerPass = 0; ///< 0: what suits the device
   bool trace = false;
-  std::vector<std::string> replace; ///< KERNEL=FILE.cu[:FUNCTION]
-  bool trust = false;               ///< replacements are not checked
-  std::string step = "auto";        ///< OpenOptions::step
+  std::vector<std::string> replace;  ///< KERNEL=FILE.cu[:FUNCTION]
+  bool trust = false;                ///< replacements are not checked
+  std::string step = "auto";         ///< OpenOptions::step
+  std::vector<std::string> variants; ///< entries of a package's ranges; empty: as the ranges say
 };
 
 /// A subcommand and what it does once its options are parsed.

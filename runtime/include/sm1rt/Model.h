@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,7 @@ struct OpenOptions {
   /// Worker threads including the caller; 0: one per available core.
   int threads = 0;
   /// Rows that one pass over the layers handles at most; bounds the workspace; 0: what suits the device. Results do not depend on
-  /// it.
+  /// it, but for the last bits of bf16 on a GPU.
   int64_t rowsPerPass = 0;
   /// Kernels in CUDA C++ that take the place of generated ones, on a GPU: "KERNEL=FILE.cu" or "KERNEL=FILE.cu:FUNCTION". Each is
   /// compiled by NVRTC and compared with the generated one before it is used; kernels/README.md has its parameters and the bounds.
@@ -42,6 +43,9 @@ struct OpenOptions {
   /// a model that is a chain of phases); "kernels", one after the other in a graph; "auto": the first where it can be had. The two
   /// round differently within the bounds of compute bf16.
   std::string step = "auto";
+  /// Entries of the plan's `ranges` to take whatever the number of rows, "prefill_few" or "step_many"; "none" takes none of them.
+  /// Empty: as the ranges say.
+  std::set<std::string> variants;
   /// Called with one line per launch when set: kernel, device, layer, rows, microseconds.
   std::function<void(std::string_view)> trace;
 };

@@ -102,7 +102,9 @@
  * A program of a GPU target has the same keys, with these differences:
  *
  *   kernels   [{name}]                   no offset; name is the .entry of the PTX
- *   entries   "prefill" and "step" may be different lists of launches over the same buffers
+ *   entries   "prefill" and "step" may be different lists of launches over the same buffers, and there may be others of any name
+ *   ranges    {variant: {entry, least_rows, most_rows}}, optional: a pass of `entry` whose rows are in the range takes the launches of
+ *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own
  *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split}
  *
  * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime

@@ -108,6 +108,12 @@ struct PlanToken {
   std::vector<size_t> states;
 };
 
+/// A run of `entry` takes the launches of entry `variant` where it has so many rows.
+struct PlanRange {
+  std::string entry, variant;
+  int64_t leastRows = 0, mostRows = 0;
+};
+
 struct PlanProgram {
   int capability = 0;  ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
   std::string compute; ///< the target's own, or the plan's
@@ -116,6 +122,15 @@ struct PlanProgram {
   std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
   std::map<std::string, std::vector<PlanStep>, std::less<>> entries;
   std::optional<PlanToken> token; ///< GPU, optional
+  std::vector<PlanRange> ranges; ///< GPU
+
+  /// Whether `entry` only stands in for another.
+  bool isVariant(std::string_view entry) const {
+    for (const PlanRange &range : ranges)
+      if (range.variant == entry)
+        return true;
+    return false;
+  }
 };
 
 struct Plan {

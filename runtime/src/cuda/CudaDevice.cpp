@@ -88,8 +88,9 @@ public:
   Expected<void> copy(const StridedCopy &copy) override { return copyOnDevice(*context, copy); }
   Expected<void> move(const StateMove &move) override;
 
-  // Enough rows to fill the chip with every kernel; more would only take memory.
-  int64_t rowsPerPass() const override { return 4096; }
+  // Enough rows to fill the chip with every kernel several times over, so that the last blocks count for little; more would only
+  // take memory.
+  int64_t rowsPerPass() const override { return 8192; }
 
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
