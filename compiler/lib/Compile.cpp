@@ -187,7 +187,7 @@ bool Compilation::dump(StringRef file, const std::string &text) {
 static std::string labelOf(const Target *target, Entry entry) {
   std::string label = target ? ("target " + target->name).str() : "";
   if (entry != Entry::Both)
-    label += std::string(label.empty() ? "" : ", ") + "entry " + (entry == Entry::Step ? "step" : "prefill");
+    label += std::string(label.empty() ? "" : ", ") + "entry " + entryName(entry).str();
   return label;
 }
 
@@ -233,10 +233,11 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
       report(("sm1c: error: " + request.model + ": a pass of the stage " + stageName(stage) + " gave up without a reason").str());
     return false;
   }
-  // Values are as precise in a step as in a prefill.
-  if (stage == Stage::Precise && entry == Entry::Step)
+  // Values are as precise in every entry.
+  if (stage == Stage::Precise && entry != Entry::Both && entry != Entry::Prefill)
     return true;
-  std::string label = labelOf(target, stage == Stage::Precise && variants.size() <= 2 ? Entry::Both : entry);
+  bool isAlone = stage == Stage::Precise && llvm::none_of(variants, [](auto &variant) { return variant.entry == Entry::Both; });
+  std::string label = labelOf(target, isAlone ? Entry::Both : entry);
   return keepStage(stageName(stage), label, request.dumpStages.empty() && !wants(stageName(stage)) ? "" : toText(from));
 }
 
@@ -314,15 +315,17 @@ bool Compilation::parse() {
   return keepStage("spec", "", description.text);
 }
 
-/// CPUs take one module for both entries, GPUs one for each.
+/// CPUs take one module for both entries, GPUs one for each; tensor cores, whose tiles can be shaped freely, more by the number of
+/// rows.
 void Compilation::listVariants() {
   bool hasCpu = llvm::any_of(targets, [](const Target *target) { return !target->isGpu(); });
   bool hasGpu = llvm::any_of(targets, [](const Target *target) { return target->isGpu(); });
   if (hasCpu)
     variants.push_back({Entry::Both, computeOf(false), {}});
   if (hasGpu)
-    for (Entry entry : {Entry::Prefill, Entry::Step})
-      variants.push_back({entry, computeOf(true), {}});
+    for (Entry entry : {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepMany})
+      if (computeOf(true) == "bf16" || !rangeOf(entry))
+        variants.push_back({entry, computeOf(true), {}});
 }
 
 bool Compilation::reachFused(Variant &variant) {

@@ -33,6 +33,60 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
   return std::nullopt;
 }
 
+static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {{Entry::Prefill, "prefill"},
+                                                                       {Entry::PrefillSome, "prefill_some"},
+                                                                       {Entry::PrefillFew, "prefill_few"},
+                                                                       {Entry::Step, "step"},
+                                                                       {Entry::StepMany, "step_many"}};
+
+StringRef sm1::entryName(Entry entry) {
+  for (auto &[known, name] : entryNames)
+    if (known == entry)
+      return name;
+  return "";
+}
+
+std::optional<Entry> sm1::parseEntry(StringRef name) {
+  for (auto &[entry, known] : entryNames)
+    if (known == name)
+      return entry;
+  return std::nullopt;
+}
+
+StringRef sm1::nameSuffix(Entry entry) {
+  switch (entry) {
+  case Entry::PrefillSome:
+    return "_some";
+  case Entry::PrefillFew:
+    return "_few";
+  case Entry::Step:
+    return "_step";
+  case Entry::StepMany:
+    return "_step_many";
+  case Entry::Both:
+  case Entry::Prefill:
+    return "";
+  }
+  llvm_unreachable("no such entry");
+}
+
+RunSize sm1::sizeOf(Entry entry) {
+  return entry == Entry::PrefillSome ? RunSize::Some : entry == Entry::PrefillFew || isStep(entry) ? RunSize::Few : RunSize::Many;
+}
+
+std::optional<EntryRange> sm1::rangeOf(Entry entry) {
+  switch (entry) {
+  case Entry::PrefillFew:
+    return EntryRange{"prefill", 1, 128};
+  case Entry::PrefillSome:
+    return EntryRange{"prefill", 129, 768};
+  case Entry::StepMany:
+    return EntryRange{"step", 16, INT32_MAX};
+  default:
+    return std::nullopt;
+  }
+}
+
 namespace {
 struct FusionPass {
   llvm::StringLiteral flag;
@@ -72,7 +126,9 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
 /// What a GPU leaves apart when there are many rows: projections run in any order of rows and panels, while a scan walks rows in
 /// order and a norm needs whole ones.
 static bool keepsApart(const StageOptions &options, StringRef flag) {
-  return options.entry == Entry::Prefill && (flag == "sm1-fuse-projection-scan" || flag == "sm1-fuse-norm-projection");
+  bool prefills = options.entry != Entry::Both && !isStep(options.entry);
+  return (prefills && flag == "sm1-fuse-projection-scan") ||
+         ((prefills || options.entry == Entry::StepMany) && flag == "sm1-fuse-norm-projection");
 }
 
 static void buildFused(OpPassManager &passes, const StageOptions &options) {
@@ -88,14 +144,14 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
   if (options.target->isGpu())
-    passes.addPass(createScheduleForGpu({name, options.entry == Entry::Step}));
+    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str()}));
   else
     passes.addPass(createScheduleForCpu({name}));
 }
 
 static void buildTarget(OpPassManager &passes, const StageOptions &options) {
   if (options.target->isGpu())
-    passes.addPass(createKernelToGpu({options.target->name.str(), options.entry == Entry::Step}));
+    passes.addPass(createKernelToGpu({options.target->name.str(), isStep(options.entry)}));
   else
     passes.addPass(createKernelToCpu());
   passes.addPass(createCopyCarried());
@@ -123,9 +179,9 @@ void sm1::buildStage(OpPassManager &passes, Stage stage, const StageOptions &opt
 namespace {
 /// Options of the pipelines sm1-to-<stage>.
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
-  Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"),
-                             llvm::cl::init("x86-64-v4")};
-  Option<bool> step{*this, "step", llvm::cl::desc("for a GPU: the entry step, not prefill"), llvm::cl::init(false)};
+  Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
+  Option<std::string> entry{*this, "entry", llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step or step_many"),
+                            llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};
 };
@@ -138,8 +194,10 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
     return passes.addPass(createScheduleForCpu({given.target}));
+  if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
+    return passes.addPass(createScheduleForGpu({given.target, given.entry}));
   if (options.target->isGpu())
-    options.entry = given.step ? Entry::Step : Entry::Prefill;
+    options.entry = parseEntry(given.entry).value_or(Entry::Prefill);
   for (Stage stage : allStages)
     if (stage <= last)
       buildStage(passes, stage, options);

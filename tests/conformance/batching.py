@@ -5,7 +5,8 @@
 
 Everything is compared, bit for bit, with each sequence run alone and whole. Thousands of cuts are drawn in process by SplitsTest;
 here the same goes through the command line and through states in files. With --compute=bf16 a GPU multiplies on tensor cores, in one
-order for a step and another for many rows: a batch is then compared with a sequence alone in the same mode.
+order for a step and others for few and for many rows: a batch is then compared with a sequence alone in the same mode, for each choice of
+kernels that the number of rows would otherwise make.
 """
 import sys
 
@@ -19,12 +20,12 @@ CUTS = {False: (90, 6), True: (24, 2)}  # length, cases
 
 
 class Bench:
-    def __init__(self, programs, package, vocab, compute):
-        self.programs, self.package, self.vocab, self.compute = programs, package, vocab, compute
+    def __init__(self, programs, package, vocab, compute, family):
+        self.programs, self.package, self.vocab, self.compute, self.family = programs, package, vocab, compute, family
         self.small = programs.device.is_emulated
 
     def run(self, given, mode, *options):
-        outputs = self.programs.logits(self.package, given, f"--mode={mode}", *options)
+        outputs = self.programs.logits(self.package, given, f"--mode={mode}", *self.family, *options)
         return {name: outputs[name] for name in ("logits", "state_out.h", "state_out.conv")}
 
     def alone(self, tokens, mode):
@@ -89,9 +90,11 @@ def main():
     arguments.add_argument("--vocab", required=True, type=int)
     arguments.add_argument("--compute", choices=["f32", "bf16"], default="f32")
     a = arguments.parse_args()
-    bench, report = Bench(programs_of(a), a.package, a.vocab, a.compute), Report()
-    for check in (check_ragged, check_batch_sizes, check_cuts):
-        check(bench, report)
+    programs, report = programs_of(a), Report()
+    for family in programs.device.families(a.compute):
+        bench = Bench(programs, a.package, a.vocab, a.compute, family)
+        for check in (check_ragged, check_batch_sizes, check_cuts):
+            check(bench, report)
     return report.finish()
 
 

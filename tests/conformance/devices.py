@@ -84,6 +84,12 @@ class Device:
         groups = [[isa for isa in isas if isa not in dots], dots]
         return [self.variants(few, group) for group in groups if group] if not self.is_gpu else [self.variants(few)]
 
+    def families(self, compute):
+        """Options for each choice of kernels by the number of rows; bits are the same within one. Only tensor cores have several."""
+        if not self.is_gpu or compute != "bf16":
+            return [[]]
+        return [[f"--variants={names}"] for names in ("none", "prefill_some", "prefill_few,step_many")]
+
     def skip_reason(self):
         """What a CPU cannot show here."""
         return "" if self.is_gpu or len(machine_isas()) > 1 else "kernels for x86-64-v4: this machine has no AVX-512"

@@ -7,6 +7,7 @@ threads: no race, no read of memory that nobody wrote, no access outside a buffe
 A finding of the emulator fails the program that runs the kernel, and so the test. Descriptions are made narrow, with widths that are
 no multiples of 16. At the end stands how many kernels ran; one that no run reaches is a failure.
 """
+import itertools
 import re
 import sys
 
@@ -52,13 +53,13 @@ def inputs(model, batch, time):
     return {name: 1 / (1 + np.exp(-value)) if name == "decay" else value for name, value in given.items()}
 
 
-def run_all(programs, report, package, model, name):
-    """Both entries under every order of threads; returns the names of the kernels that were launched."""
+def run_all(programs, report, package, model, name, families):
+    """Both entries under every order of threads, with every choice of kernels; returns the names of those that were launched."""
     launched = set()
-    for entry, time in (("prefill", 5), ("step", 1)):
+    for (entry, time), family in itertools.product((("prefill", 5), ("step", 1)), families):
         given, first = inputs(model, 3, time), None
         for schedule in SCHEDULES:
-            got = programs.call(package, entry, given, "--trace", f"SM1_EMULATOR_SCHEDULE={schedule}")
+            got = programs.call(package, entry, given, "--trace", *family, f"SM1_EMULATOR_SCHEDULE={schedule}")
             launched |= set(re.findall(r"kernel=(\w+)", programs.said))
             first = first or got
             report.same_bits(got, first, f"{name}, {entry}, {schedule} against {SCHEDULES[0]}")
@@ -80,7 +81,7 @@ def main():
                 continue  # it has no matrices
             name = f"{source.stem}, {arithmetic}"
             package = programs.compile(text, "kernels", f"--params={file}", *options)
-            launched = run_all(programs, report, package, model, name)
+            launched = run_all(programs, report, package, model, name, programs.device.families(arithmetic))
             unreached = kernel_names(package) - launched
             report.check(not unreached, f"{name}: no run reaches {', '.join(sorted(unreached))}")
             total += len(kernel_names(package))

@@ -5,8 +5,8 @@
 
 --checkpoint names a trained one with matrices in BF16; random weights come as F32 and as BF16. A reference that rounds otherwise, or
 not at all, has to be outside the bound of f32: so a package that rounds otherwise would be seen. With --compute=bf16 a GPU sums in
-one order in a step and in another where there are many rows, and a CPU in one order with dot products and in another without; each is
-within the bound, and all else has the same bits in every mode and every instruction set.
+one order in a step and in others where there are few or many rows, and a CPU in one order with dot products and in another without; each
+is within the bound, and all else has the same bits in every mode and every instruction set.
 """
 import itertools
 import pathlib
@@ -45,12 +45,12 @@ def check_arithmetic(programs, report, package, weights, compute, name):
     report.check(found == [(weights, compute)], f"{name}: inspect says {found}, expected weights {weights}, compute {compute}")
 
 
-def run_all(programs, report, package, given, name, modes=("prefill", "step", "chunked:7"), compute="f32", order=0):
+def run_all(programs, report, package, given, name, modes=("prefill", "step", "chunked:7"), compute="f32", order=0, family=()):
     """The outputs, the same bits in every mode and in every variant of the device that sums in this order."""
     first = None
     for options in programs.device.orders(compute, few=True)[order]:
         for mode in modes:
-            got = programs.logits(package, given, f"--mode={mode}", *options)
+            got = programs.logits(package, given, f"--mode={mode}", *family, *options)
             first = first or {output: got[output] for output in OUTPUTS}
             report.same_bits(got, first, f"{name}, {mode} {' '.join(options)}")
     return first
@@ -88,9 +88,10 @@ def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance,
     package = programs.compile(checkpoint, "compute", "--weights=bf16", "--compute=bf16")
     check_arithmetic(programs, report, package, "bf16", "bf16", name)
     parts = (("prefill", "chunked:7"), ("step",)) if programs.device.is_gpu else (("prefill", "step", "chunked:7"),)
-    for modes, order in itertools.product(parts, range(len(programs.device.orders("bf16")))):
-        got = run_all(programs, report, package, given, name, modes, "bf16", order)
-        print(f"{name}, {modes[0]}, order {order}: largest relative error {report.close(got, expected, name, tolerance):.2e}")
+    choices = itertools.product(parts, range(len(programs.device.orders("bf16"))), programs.device.families("bf16"))
+    for modes, order, family in choices:
+        got = run_all(programs, report, package, given, name, modes, "bf16", order, family)
+        print(f"{name}, {modes[0]}, order {order} {' '.join(family)}: largest relative error {report.close(got, expected, name, tolerance):.2e}")
         least = min(reference.errors(got, expected).values())
         report.check(least > TOLERANCE, f"{name}: within {least:.2e} of f32, so nothing was rounded")
 

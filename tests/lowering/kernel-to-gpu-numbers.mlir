@@ -154,7 +154,7 @@ sm1.model @step_of_few_threads(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"})
 sm1.model @tensor_tiles_of_one_stage(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %w = sm1.param "w" {layout = "panels"} : !w
   %r = sm1.launch sync(none) -> !s {
-    // expected-error @+1 {{schedule: row_tile must be a multiple of 16, panel_split even and stages at least 2}}
+    // expected-error @+1 {{schedule: row_tile must be a multiple of 16, panel_split at least 1 and stages at least 2}}
     %q = sm1.kernel "k" (%x0 = %x : !s, %w0 = %w : !w) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 4, stages = 1> -> !s {
       %y = sm1.linear %x0, %w0 : !s, !w
       sm1.yield %y : !s
@@ -171,8 +171,8 @@ sm1.model @tensor_tiles_of_one_stage(%x: !s {sm1.name = "x"}) -> (!s {sm1.name =
 sm1.model @tensor_tiles_uncovered(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %w = sm1.param "w" {layout = "panels"} : !w
   %r = sm1.launch sync(none) -> !s {
-    // expected-error @+1 {{schedule: row_split = 64, must be row_tile threads / 64 = 128}}
-    %q = sm1.kernel "k" (%x0 = %x : !s, %w0 = %w : !w) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 64, panel_split = 4, stages = 2> -> !s {
+    // expected-error @+1 {{schedule: row_tile must divide row_split, and warps for each of its parts and of depth_split must divide panel_split}}
+    %q = sm1.kernel "k" (%x0 = %x : !s, %w0 = %w : !w) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 64, panel_split = 6, stages = 2> -> !s {
       %y = sm1.linear %x0, %w0 : !s, !w
       sm1.yield %y : !s
     }

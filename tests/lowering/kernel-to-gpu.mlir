@@ -157,43 +157,45 @@ sm1.model @model_of_tiles(%x: !x {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // -----
 
 // Form tensor_tiles: `stages` steps of 32 k are under way as asynchronous copies. Of a row's last vector only what is inside is copied, the
-// rest is zero. A wait and a barrier before a stage is read, none between reading it and the next barrier; the same memory then turns the
-// sums, which a warp has for itself.
+// rest is zero. While one tile of 16 k is multiplied the next is read; between steps a wait and a barrier, after which the stage that
+// was read last is filled again. The last steps copy nothing more. Sums stay where they are: a thread stores what it has of two rows.
 // CHECK-LABEL: func.func @tensor
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x112xbf16, 1>, %[[A:[a-z0-9]+]]: memref<2x8x32x8xbf16, 1>, %[[Y:[a-z0-9]+]]: memref<?x32xf32, 1>,
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %[[START:[a-z0-9]+]]: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: memref<?xi8, 3>, %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
-// CHECK: %[[ROWS:.*]] = memref.view %{{.*}} to memref<3x128x32xbf16, 3>
-// CHECK: %[[WEIGHTS:.*]] = memref.view %{{.*}} to memref<3x1x2x2x32x8xbf16, 3>
+// CHECK: memref.view %{{.*}} to memref<24576xi8, 3>
+// CHECK: memref.view %{{.*}} to memref<6144xi8, 3>
 // CHECK: %[[LASTROW:.*]] = arith.subi %[[COUNT]], %c1
+// CHECK: arith.minsi %{{.*}}, %[[LASTROW]]
 // CHECK: %[[LEFT:.*]] = arith.subi %c100,
 // CHECK: %[[MOST:.*]] = arith.minsi %{{.*}}, %c16
 // CHECK: %[[BYTES:.*]] = arith.maxsi %[[MOST]], %c0
-// CHECK: arith.minsi %{{.*}}, %[[LASTROW]]
 // CHECK: %[[BYTES32:.*]] = arith.index_cast %[[BYTES]] : index to i32
 // CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %[[BYTES32]]
 // CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %c16_i32
 // CHECK: nvvm.cp.async.commit.group
 // CHECK: nvvm.cp.async.commit.group
-// CHECK: %[[SUMS:.*]]:16 = scf.for %{{.*}} = %c0 to %c4 step %c1
-// CHECK-NEXT: nvvm.cp.async.wait.group 1
+// CHECK: nvvm.cp.async.wait.group 1
 // CHECK-NEXT: nvvm.barrier
-// CHECK: nvvm.cp.async.commit.group
 // CHECK: nvvm.ldmatrix
-// CHECK: vector.load %[[WEIGHTS]]
+// CHECK: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<4xi32>
+// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1
+// CHECK: nvvm.ldmatrix
+// CHECK: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.commit.group
 // CHECK: nvvm.mma.sync
 // CHECK-SAME: layoutA = #nvvm.mma_layout<row>, layoutB = #nvvm.mma_layout<col>, multiplicandAPtxType = #nvvm.mma_type<bf16>
+// CHECK: nvvm.cp.async.wait.group 1
+// CHECK-NEXT: nvvm.barrier
+// CHECK: nvvm.ldmatrix
+// CHECK: nvvm.mma.sync
 // CHECK-NOT: nvvm.barrier
 // CHECK: scf.yield
-// CHECK: nvvm.cp.async.wait.group 0
+// CHECK-NOT: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.wait.group 1
 // CHECK-NEXT: nvvm.barrier
-// CHECK: %[[TURNED:.*]] = memref.view
-// CHECK: memref.store %[[SUMS]]#0, %[[TURNED]]
-// CHECK: nvvm.bar.warp.sync
+// CHECK-NOT: nvvm.barrier
 // CHECK: arith.cmpi slt, %{{.*}}, %[[COUNT]]
-// CHECK: vector.load %[[TURNED]]
 // CHECK: vector.store %{{.*}}, %[[Y]]
-// CHECK: nvvm.bar.warp.sync
-// CHECK: memref.store %[[SUMS]]#4, %[[TURNED]]
 // CHECK: sm1.dispatch @tensor({{.*}}) panels 2 scratch 30720 blocks <tensor_tiles,
 !h = tensor<?x?x100xbf16>
 !s = tensor<?x?x20xf32>
@@ -209,6 +211,49 @@ sm1.model @model_of_tensor_tiles(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (!
   %s = sm1.launch sync(none) -> !s {
     %y = sm1.kernel "tensor" (%h0 = %r : !h, %a0 = %a : tensor<20x100xbf16>)
         blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 2, stages = 3> -> !s {
+      %p = sm1.linear %h0, %a0 : !h, tensor<20x100xbf16>
+      sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}
+
+// -----
+
+// Two pairs of warps share k: a step has 64 of it. Each warp leaves its sums in shared memory, and each pair of warps adds the parts of
+// every second tile of rows, the first part first. A row that is not there is not read.
+// CHECK-LABEL: func.func @shared_depth
+// CHECK-SAME: %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index
+// CHECK: memref.view %{{.*}} to memref<8192xi8, 3>
+// CHECK: memref.view %{{.*}} to memref<8192xi8, 3>
+// CHECK: %[[THERE:.*]] = arith.cmpi slt, %{{.*}}, %[[COUNT]]
+// CHECK: %[[BYTES:.*]] = arith.select %[[THERE]], %{{.*}}, %c0_i32
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %[[BYTES]]
+// CHECK: nvvm.mma.sync
+// CHECK: %[[PARTS:.*]] = memref.view %{{.*}} to memref<2x2x4x4x32xf32, 3>
+// CHECK: nvvm.barrier
+// CHECK: memref.store %{{.*}}, %[[PARTS]]
+// CHECK: nvvm.barrier
+// CHECK: scf.for %{{.*}} to %c4 step %c2
+// CHECK: %[[FIRST:.*]] = memref.load %[[PARTS]][%c0,
+// CHECK: %[[SECOND:.*]] = memref.load %[[PARTS]][%c1,
+// CHECK: arith.addf %[[FIRST]], %[[SECOND]]
+// CHECK: sm1.dispatch @shared_depth({{.*}}) panels 2 scratch 16384 blocks <tensor_tiles, {{.*}}depth_split = 2>
+!h = tensor<?x?x100xbf16>
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_shared_depth(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "fragments"} : tensor<20x100xbf16>
+  %r = sm1.launch sync(none) -> !h {
+    %h = sm1.kernel "round" (%x0 = %x : tensor<?x?x100xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !h {
+      %0 = arith.truncf %x0 : tensor<?x?x100xf32> to !h
+      sm1.yield %0 : !h
+    }
+    sm1.yield %h : !h
+  }
+  %s = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "shared_depth" (%h0 = %r : !h, %a0 = %a : tensor<20x100xbf16>)
+        blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 32, panel_split = 2, stages = 2, depth_split = 2> -> !s {
       %p = sm1.linear %h0, %a0 : !h, tensor<20x100xbf16>
       sm1.yield %p : !s
     }

@@ -1,6 +1,6 @@
-// Kernels of both entries are in one module in the end, so a prefill has no name that a step could have.
+// Kernels of all entries are in one module in the end, so a prefill has no name that another entry could have.
 // RUN: sm1-opt %s -sm1-form-kernels "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=PREFILL
-// RUN: sm1-opt %s -sm1-form-kernels "-sm1-schedule-for-gpu=target=sm_90 step" | FileCheck %s --check-prefix=STEP
+// RUN: sm1-opt %s -sm1-form-kernels "-sm1-schedule-for-gpu=target=sm_90 entry=step" | FileCheck %s --check-prefix=STEP
 // PREFILL: sm1.kernel "proj" (
 // PREFILL: sm1.kernel "proj_step_rows" (
 // PREFILL: sm1.kernel "proj_step_2_rows" (

@@ -1,24 +1,36 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 step" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEP
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_few" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_many" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,MANY
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=step" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEP
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-gpu=target=sm_70 2>&1 | FileCheck %s --check-prefix=OLD
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-gpu=target=x86-64-v4 2>&1 | FileCheck %s --check-prefix=CPU
+// RUN: not sm1-opt %s -split-input-file "-sm1-schedule-for-gpu=target=sm_90 entry=prefil" 2>&1 | FileCheck %s --check-prefix=ENTRY
 
 // OLD: error: no GPU target called 'sm_70'
 // CPU: error: no GPU target called 'x86-64-v4'
+// ENTRY: error: no entry called 'prefil'
 
 // bf16 by bf16 goes to tensor cores, everything else to fused multiply-adds. One projection has tiles of 8 panels, two or three
-// have 4 each. A kernel of a step has a name of its own.
+// have 4 each; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
+// tensor cores for each size of a prefill.
 // CHECK-LABEL: sm1.model @projections
+// FEW: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256,
 // PREFILL: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256, row_tile = 4, row_split = 64, panel_split = 4, stages = 1> ->
 // STEP: sm1.kernel "plain_step" ({{.*}}) blocks<step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = 16, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "stored" ({{.*}}) blocks<tiles,
 // STEP: sm1.kernel "stored_step" ({{.*}}) blocks<step,
-// PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 8, stages = {{[2-4]}}> ->
+// PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 64, panel_split = 8, stages = {{[2-4]}}> ->
+// FEW: sm1.kernel "tensor_few" ({{.*}}) blocks<tensor_tiles, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = {{[2-4]}}, depth_split = {{[48]}}> ->
+// SOME: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles,
+// MANY: sm1.kernel "tensor_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->
 // STEP: sm1.kernel "tensor_step" ({{.*}}) blocks<tensor_step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = 1> ->
-// PREFILL: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
+// PREFILL: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
-// PREFILL: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
+// PREFILL: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> ->
+// SOME: sm1.kernel "three_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 2> ->
+// MANY: sm1.kernel "three_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, stages = {{[2-4]}}> ->
 !x = tensor<?x?x704xf32>
 !h = tensor<?x?x704xbf16>
 !y = tensor<?x?x64xf32>
@@ -75,7 +87,7 @@ sm1.model @projections(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-DAG: sm1.param "embed" {layout = "fragments"} : tensor<37x64xbf16>
 // CHECK-DAG: sm1.param "f" {layout = "panels"} : tensor<37x64xf32>
 // CHECK-NOT: sm1.param
-// CHECK: sm1.kernel "embedding{{(_step)?}}" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "embedding{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !l = tensor<?x?x37xf32>
 sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64xf32> {sm1.name = "x"}) -> (!l {sm1.name = "y"}, !l {sm1.name = "z"}) {
   %w = sm1.param "embed" : tensor<37x64xbf16>
@@ -102,8 +114,8 @@ sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64x
 // CHECK-LABEL: sm1.model @no_projections
 // PREFILL: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 256, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> ->
 // STEP: sm1.kernel "recurrence_step" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// CHECK: sm1.kernel "norm{{(_step)?}}" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// CHECK: sm1.kernel "wide{{(_step)?}}" ({{.*}}) blocks<rows, threads = 256, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "norm{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "wide{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 256, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !v = tensor<?x?x2000xf32>
 sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?x?x20xf32> {sm1.name = "s"}, %v: !v {sm1.name = "v"})
     -> (tensor<?x?x20xf32> {sm1.name = "h"}, tensor<?x?x704xf32> {sm1.name = "r"}, !v {sm1.name = "w"}) {
@@ -128,7 +140,7 @@ sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?
 // A schedule that somebody wrote stays, and so does a launch.
 // CHECK-LABEL: sm1.model @kept
 // CHECK: sm1.launch sync(flags)
-// CHECK-NEXT: sm1.kernel "mine{{(_step)?}}" ({{.*}}) blocks<rows, threads = 1024, row_tile = 3, row_split = 5, panel_split = 7, stages = 2> ->
+// CHECK-NEXT: sm1.kernel "mine{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 1024, row_tile = 3, row_split = 5, panel_split = 7, stages = 2> ->
 // CHECK-NOT: sm1.launch
 sm1.model @kept(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
   %y = sm1.launch sync(flags) -> tensor<?x?x8xf32> {

@@ -30,8 +30,29 @@ llvm::StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
-/// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself.
-enum class Entry { Both, Prefill, Step };
+/// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself, and has others in
+/// their place for prefills of some or few rows and for steps of many sequences.
+enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepMany };
+
+/// "prefill_few" and so on; empty for both.
+llvm::StringRef entryName(Entry entry);
+std::optional<Entry> parseEntry(llvm::StringRef name);
+/// Every row is a segment of its own.
+inline bool isStep(Entry entry) { return entry == Entry::Step || entry == Entry::StepMany; }
+/// What the names of an entry's own kernels end in.
+llvm::StringRef nameSuffix(Entry entry);
+
+/// How many rows tiles are made for.
+enum class RunSize { Few, Some, Many };
+RunSize sizeOf(Entry entry);
+
+/// Rows of the runs that an entry takes in the place of the one that is asked for.
+struct EntryRange {
+  llvm::StringLiteral entry;
+  int64_t leastRows, mostRows;
+};
+/// Nothing for an entry that takes what others leave.
+std::optional<EntryRange> rangeOf(Entry entry);
 
 struct StageOptions {
   /// "f32", "bf16" or "f16": how matrices are stored.

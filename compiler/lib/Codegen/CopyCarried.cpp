@@ -128,7 +128,7 @@ static Value createCopy(OpBuilder &builder, ModuleOp module, Value value) {
   builder.createBlock(&launch.getBody());
   auto schedule = forGpu ? ScheduleAttr() : ScheduleAttr::get(builder.getContext(), 1, 1, 1, copyRows, 0);
   auto blocks =
-      forGpu ? BlockScheduleAttr::get(builder.getContext(), BlockForm::Rows, copyThreads, 1, 1, 0, 1) : BlockScheduleAttr();
+      forGpu ? BlockScheduleAttr::get(builder.getContext(), BlockForm::Rows, copyThreads, 1, 1, 0, 1, 1) : BlockScheduleAttr();
   auto dispatch = DispatchOp::create(builder, loc, TypeRange(type), function.getName(), value, schedule, blocks, /*selected=*/false,
                                      /*panels=*/stride / 16, /*scratchBytes=*/0);
   YieldOp::create(builder, loc, dispatch.getResults());

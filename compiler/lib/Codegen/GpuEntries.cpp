@@ -57,6 +57,8 @@ static SmallVector<bool> unaliased(DispatchOp dispatch) {
 /// with 64 registers a thread and spills what a loop needs; three projections at once need more than two blocks leave.
 static int32_t residentBlocks(DispatchOp dispatch) {
   BlockForm form = dispatch.getBlocksAttr().getForm();
+  if (form == BlockForm::TensorTiles)
+    return 1;
   if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)
     return 0;
   auto matrices = llvm::count_if(dispatch.getInputs(), [](Value input) {

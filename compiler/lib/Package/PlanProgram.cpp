@@ -311,7 +311,7 @@ LogicalResult PlanBuilder::ProgramBuilder::checkResultRows(ModelOp model, const 
 }
 
 FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> models) {
-  json::Object entries;
+  json::Object entries, ranges;
   for (const EntryModel &entry : models) {
     auto assignment = assignBuffers(entry.model, /*ownPorts=*/models.size() > 1);
     if (failed(assignment))
@@ -323,10 +323,12 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> mo
     if (failed(list))
       return failure();
     // On a CPU a step is a prefill of one row per sequence: the same launches.
-    if (entry.entry != Entry::Prefill)
+    if (entry.entry == Entry::Both)
       entries["step"] = json::Array(*list);
-    if (entry.entry != Entry::Step)
-      entries["prefill"] = std::move(*list);
+    entries[entry.entry == Entry::Both ? "prefill" : entryName(entry.entry)] = std::move(*list);
+    if (auto range = rangeOf(entry.entry))
+      ranges[entryName(entry.entry)] =
+          json::Object{{"entry", range->entry}, {"least_rows", range->leastRows}, {"most_rows", range->mostRows}};
   }
   json::Array kernels, bufferList;
   for (const FlatCode::Kernel &kernel : code.kernels)
@@ -335,11 +337,14 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> mo
     bufferList.push_back(json::Object{{"rows", rowSpace(buffer.selected)},
                                       {"stride", buffer.stride},
                                       {"dtype", StringRef(sm1rt::dtypeName(buffer.dtype)).lower()}});
-  return json::Object{{"kernels", std::move(kernels)},
-                      {"buffers", std::move(bufferList)},
-                      {"inputs", json::Array(inputs)},
-                      {"outputs", json::Array(outputs)},
-                      {"entries", std::move(entries)}};
+  json::Object program{{"kernels", std::move(kernels)},
+                       {"buffers", std::move(bufferList)},
+                       {"inputs", json::Array(inputs)},
+                       {"outputs", json::Array(outputs)},
+                       {"entries", std::move(entries)}};
+  if (!ranges.empty())
+    program["ranges"] = std::move(ranges);
+  return program;
 }
 
 LogicalResult PlanBuilder::addProgram(ArrayRef<EntryModel> models, const Target &target, const std::string &compute,

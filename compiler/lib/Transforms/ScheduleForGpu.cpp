@@ -2,6 +2,7 @@
 
 #include "KernelMerge.h"
 #include "Scheduling.h"
+#include "sm1c/Stages.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
 
@@ -61,33 +62,48 @@ static BlockScheduleAttr scheduleStep(KernelOp kernel, const GpuFacts &gpu) {
   int64_t depth = depthOf(kernel);
   if (suitsTensorCores(kernel))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::TensorStep, 32 * warpsOfStep(depth),
-                                  rowsInShared(4 * depth, 8, gpu), /*rowSplit=*/32, /*panelSplit=*/1, /*stages=*/1);
+                                  rowsInShared(4 * depth, 8, gpu), /*rowSplit=*/32, /*panelSplit=*/1, /*stages=*/1,
+                                  /*depthSplit=*/1);
   // 16 threads for each block of 64 k; two copies of a row where a norm is on the way.
   int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(depth, 64) * 16, 32), 64, 512);
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Step, threads, rowsInShared(8 * depth, 4, gpu), /*rowSplit=*/16,
-                                /*panelSplit=*/1, /*stages=*/1);
+                                /*panelSplit=*/1, /*stages=*/1, /*depthSplit=*/1);
 }
 
-static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu) {
+/// A tile on tensor cores, and how many such blocks share a multiprocessor's memory.
+struct TileShape {
+  int64_t threads, rowTile, rowSplit, panelSplit, depthSplit, blocks;
+};
+
+/// For runs of few, some and many rows, by the number of projections, as measured at their published sizes. Many rows want as many
+/// sums in registers as there is room for, and two or three blocks on a multiprocessor, of which one multiplies while another
+/// finishes. Few leave most of the chip idle unless blocks are small, or warps share a long sum.
+static constexpr TileShape tileShapes[3][maxProjections] = {
+    {{128, 32, 32, 1, 4, 2}, {128, 32, 64, 2, 1, 2}, {128, 32, 64, 2, 1, 2}},
+    {{128, 32, 64, 4, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 96, 4, 2, 1}},
+    {{128, 32, 64, 8, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 192, 4, 1, 1}},
+};
+
+static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu, RunSize size) {
   if (!suitsTensorCores(kernel))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
-                                  /*panelSplit=*/4, 1);
-  // 128 channels by 128 rows for one projection, as many sums of two or three by fewer channels.
-  int64_t panels = contents.linears == 1 ? 8 : 4;
-  int64_t stageBytes = 128 * 64 + contents.linears * panels * 1024;
-  int64_t stages = std::clamp<int64_t>(gpu.sharedPerBlock / stageBytes, 2, 4);
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::TensorTiles, /*threads=*/256, /*rowTile=*/32, /*rowSplit=*/128,
-                                panels, stages);
+                                  /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
+  TileShape shape = tileShapes[static_cast<int>(size)][contents.linears - 1];
+  int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
+  int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
+  int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::TensorTiles, shape.threads, shape.rowTile, shape.rowSplit,
+                                shape.panelSplit, stages, shape.depthSplit);
 }
 
-static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, bool step) {
+static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry entry) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
-    return step ? scheduleStep(kernel, gpu) : scheduleTiles(kernel, contents, gpu);
-  if (contents.scans && !step)
-    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1);
+    return entry == Entry::Step ? scheduleStep(kernel, gpu) : scheduleTiles(kernel, contents, gpu, sizeOf(entry));
+  if (contents.scans && !isStep(entry))
+    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
   int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(widthOf(kernel), 4), 32), 64, 256);
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1);
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1, 1);
 }
 
 namespace {
@@ -100,15 +116,26 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       getOperation()->emitError("no GPU target called '") << target << "'";
       return signalPassFailure();
     }
+    auto entry = parseEntry(this->entry);
+    if (!entry) {
+      getOperation()->emitError("no entry called '") << this->entry << "'";
+      return signalPassFailure();
+    }
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getBlocks())
-        kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, step));
+        kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, *entry));
     };
     auto matrixLayout = [](KernelOp kernel, Type) -> StringRef {
       return isTensorForm(kernel.getBlocksAttr().getForm()) ? "fragments" : "panels";
     };
-    constexpr llvm::StringLiteral stepSuffix = "_step";
-    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, step ? stepSuffix : "", step ? "" : stepSuffix})))
+    // Kernels that prefills of every size have alike keep one name, and are one function.
+    auto suffix = [&](KernelOp kernel) -> StringRef {
+      bool shared = !isStep(*entry) && kernel.getBlocksAttr().getForm() != BlockForm::TensorTiles;
+      return shared ? "" : nameSuffix(*entry);
+    };
+    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_many", "_few", "_some"};
+    if (failed(scheduleKernels(
+            getOperation(), {choose, matrixLayout, suffix, isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign)})))
       signalPassFailure();
   }
 };

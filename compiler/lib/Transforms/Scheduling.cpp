@@ -68,9 +68,10 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
   for (Operation &op : root->getRegion(0).front())
     if (auto symbol = dyn_cast<SymbolOpInterface>(op))
       names.insert(symbol.getName());
-  auto uniqueName = [&](StringRef name) {
-    bool looksForeign = !scheduler.foreignSuffix.empty() && endsIn(name, scheduler.foreignSuffix);
-    std::string stem = (name + (looksForeign ? "_rows" : "") + scheduler.suffix).str(), unique = stem;
+  auto uniqueName = [&](KernelOp kernel) {
+    StringRef name = kernel.getKernelName(), suffix = scheduler.suffix ? scheduler.suffix(kernel) : "";
+    bool looksForeign = llvm::any_of(scheduler.foreignSuffixes, [&](StringRef foreign) { return endsIn(name, foreign); });
+    std::string stem = (name + (looksForeign ? "_rows" : "") + suffix).str(), unique = stem;
     for (int number = 2; !names.insert(unique).second; ++number)
       unique = stem + "_" + std::to_string(number);
     return unique;
@@ -80,7 +81,7 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
   IRRewriter rewriter(root->getContext());
   for (KernelOp kernel : kernels) {
     scheduler.choose(kernel);
-    kernel.setKernelName(uniqueName(kernel.getKernelName()));
+    kernel.setKernelName(uniqueName(kernel));
     if (failed(chooseLayouts(rewriter, kernel, scheduler)))
       return failure();
     if (!kernel->getParentOfType<LaunchOp>())

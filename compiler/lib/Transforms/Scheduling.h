@@ -13,14 +13,14 @@ struct Scheduler {
   llvm::function_ref<void(KernelOp)> choose;
   /// The layout in which a projection of a scheduled kernel reads a weight of such elements.
   llvm::function_ref<llvm::StringRef(KernelOp, mlir::Type element)> matrixLayout;
-  /// Added to every kernel's name.
-  llvm::StringRef suffix;
-  /// What the names of another entry's kernels end in; no name may look like one of theirs.
-  llvm::StringRef foreignSuffix;
+  /// Added to the name of a scheduled kernel; null: nothing.
+  llvm::function_ref<llvm::StringRef(KernelOp)> suffix;
+  /// What the names of other entries' kernels end in; no name may look like one of theirs.
+  llvm::ArrayRef<llvm::StringLiteral> foreignSuffixes;
 };
 
-/// Schedules every kernel of `root`: afterwards each has a name of its own, its parameters the layout that it reads, and a launch. Failure
-/// after a diagnostic.
+/// Schedules every kernel of `root`: afterwards each has a name of its own, its parameters the layout that it reads, and a launch.
+/// Failure after a diagnostic.
 mlir::LogicalResult scheduleKernels(mlir::Operation *root, const Scheduler &scheduler);
 
 } // namespace sm1

@@ -25,8 +25,9 @@ static ParseResult parseProducts(AsmParser &parser, Products &products, int64_t 
     if (failed(parser.parseOptionalComma()))
       return success();
   }
-  return failure(parser.parseKeyword("matrix_rows") || parser.parseEqual() || parser.parseInteger(matrixRows) || parser.parseComma() ||
-                 parser.parseKeyword("matrix_panels") || parser.parseEqual() || parser.parseInteger(matrixPanels));
+  return failure(parser.parseKeyword("matrix_rows") || parser.parseEqual() || parser.parseInteger(matrixRows) ||
+                 parser.parseComma() || parser.parseKeyword("matrix_panels") || parser.parseEqual() ||
+                 parser.parseInteger(matrixPanels));
 }
 
 static void printProducts(AsmPrinter &printer, Products products, int64_t matrixRows, int64_t matrixPanels) {
@@ -61,25 +62,28 @@ LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emit
   if (rowSplit < 0 || panelSplit < 0)
     return emitError() << "row_split and panel_split must not be negative, got " << rowSplit << ", " << panelSplit;
   if (matrixRows < 0 || matrixRows % 16 || (matrixRows > 0) != (matrixPanels > 0))
-    return emitError() << "matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got " << matrixRows << " and "
-                       << matrixPanels;
+    return emitError() << "matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got " << matrixRows
+                       << " and " << matrixPanels;
   return success();
 }
 
-LogicalResult QuantisedAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t bits, int64_t group, int64_t columns) {
+LogicalResult QuantisedAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t bits, int64_t group,
+                                    int64_t columns) {
   if ((bits != 8 && bits != 4) || group < 0 || columns < 1)
     return emitError() << "bits must be 8 or 4, group not negative and columns at least 1, got " << bits << ", " << group << " and "
                        << columns;
   return success();
 }
 
-LogicalResult BlockScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, BlockForm, int64_t threads, int64_t rowTile,
-                                        int64_t rowSplit, int64_t panelSplit, int64_t stages) {
+LogicalResult BlockScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, BlockForm, int64_t threads,
+                                        int64_t rowTile, int64_t rowSplit, int64_t panelSplit, int64_t stages, int64_t depthSplit) {
   if (threads < 32 || threads > 1024 || threads % 32)
     return emitError() << "threads must be a multiple of 32 from 32 to 1024, got " << threads;
   if (rowTile < 1 || rowSplit < 1 || stages < 1 || panelSplit < 0)
     return emitError() << "row_tile, row_split and stages must be at least 1 and panel_split not negative, got " << rowTile << ", "
                        << rowSplit << ", " << stages << ", " << panelSplit;
+  if (depthSplit < 1)
+    return emitError() << "depth_split must be at least 1, got " << depthSplit;
   return success();
 }
 

@@ -255,19 +255,20 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
   let summary = "Forms of blocks, splits, weight layouts and launches for one GPU";
   let description = [{
     The form follows from what a kernel holds (a scan, projections, whole rows), from the types of what it multiplies (bf16 by bf16 goes to
-    tensor cores) and from the entry: a step has one row per segment. A schedule that a kernel already has is kept. One launch per kernel.
+    tensor cores) and from the entry: a step has one row per segment; few rows want smaller tiles than many. A schedule that a kernel already
+    has is kept. One launch per kernel.
     ```mlir
     %y = sm1.kernel "w2"(...) { ... }
     // becomes
     %y = sm1.launch sync(none) { %k = sm1.kernel "w2"(...) blocks<tiles, threads = 256, ...> { ... }  sm1.yield %k }
     ```
     Expects:  fused kernels.
-    Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step".
-    Numerics: exact; which kernels use tensor cores follows from the types alone.
+    Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step", what differs in other entries in their names.
+    Numerics: exact; which kernels use tensor cores follows from the types alone. How many warps share a sum's k there follows from the entry.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
-    Option<"step", "step", "bool", "false", "schedule for the entry step">,
+    Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_some, prefill_few, step or step_many">,
   ];
 }
 

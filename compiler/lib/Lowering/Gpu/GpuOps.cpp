@@ -74,6 +74,14 @@ std::array<Value, 4> sm1::cuda::loadMatrices(OpBuilder &builder, Location loc, V
   return unpack(builder, loc, four);
 }
 
+std::array<Value, 4> sm1::cuda::loadWords(OpBuilder &builder, Location loc, Value address) {
+  Value words = LLVM::LoadOp::create(builder, loc, VectorType::get({4}, builder.getI32Type()), address, /*alignment=*/16);
+  std::array<Value, 4> members;
+  for (int64_t i = 0; i < 4; ++i)
+    members[i] = LLVM::ExtractElementOp::create(builder, loc, words, constant(builder, loc, int32_t(i)));
+  return members;
+}
+
 std::array<Value, 4> sm1::cuda::multiplyAdd(OpBuilder &builder, Location loc, std::array<Value, 4> a, std::array<Value, 2> b,
                                             std::array<Value, 4> c) {
   Value four = NVVM::MmaOp::create(builder, loc, fourOf(builder.getF32Type()), a, b, c, {16, 8, 16}, std::nullopt, std::nullopt,

@@ -41,6 +41,8 @@ void waitForCopies(OpBuilder &builder, Location loc, uint32_t groups);
 
 /// Four 8x8 matrices of 16-bit numbers from shared memory; lane 8i+r gives the address of row r of matrix i. One i32 each.
 std::array<Value, 4> loadMatrices(OpBuilder &builder, Location loc, Value address);
+/// 16 bytes of shared memory, one i32 each.
+std::array<Value, 4> loadWords(OpBuilder &builder, Location loc, Value address);
 /// c + a b for a 16x16 (rows), b 16x8 (columns), both bf16, c 16x8 f32, in the fragments of mma.m16n8k16.
 std::array<Value, 4> multiplyAdd(OpBuilder &builder, Location loc, std::array<Value, 4> a, std::array<Value, 2> b,
                                  std::array<Value, 4> c);

@@ -117,10 +117,12 @@ static std::string whyNotForm(KernelOp kernel, bool isStep) {
 static std::string whyNotNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), rowSplit = blocks.getRowSplit(),
-          panelSplit = blocks.getPanelSplit();
+          panelSplit = blocks.getPanelSplit(), depthSplit = blocks.getDepthSplit();
   auto must = [](const char *what, int64_t value, const char *rule, int64_t wanted) {
     return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
   };
+  if (depthSplit != 1 && blocks.getForm() != BlockForm::TensorTiles)
+    return must("depth_split", depthSplit, "exactly", 1);
   switch (blocks.getForm()) {
   case BlockForm::Rows:
     return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
@@ -142,9 +144,13 @@ static std::string whyNotNumbers(KernelOp kernel) {
            : threads < llvm::alignTo(16 * rowTile, 32) ? must("threads", threads, "at least", llvm::alignTo(16 * rowTile, 32))
                                                        : "";
   case BlockForm::TensorTiles:
-    if (rowTile % 16 || panelSplit < 2 || panelSplit % 2 || blocks.getStages() < 2)
-      return "schedule: row_tile must be a multiple of 16, panel_split even and stages at least 2";
-    return rowSplit * 64 != threads * rowTile ? must("row_split", rowSplit, "row_tile threads / 64 =", threads * rowTile / 64) : "";
+    if (rowTile % 16 || panelSplit < 1 || blocks.getStages() < 2)
+      return "schedule: row_tile must be a multiple of 16, panel_split at least 1 and stages at least 2";
+    // Warps stand in depth_split groups of row_split / row_tile rows, each with its share of the panels.
+    if (rowSplit % rowTile || threads % (rowSplit / rowTile * depthSplit * 32) ||
+        panelSplit % (threads / 32 / depthSplit / (rowSplit / rowTile)))
+      return "schedule: row_tile must divide row_split, and warps for each of its parts and of depth_split must divide panel_split";
+    return "";
   case BlockForm::TensorStep:
     return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
            : threads < 128 ? must("threads", threads, "at least", 128)

@@ -1,9 +1,13 @@
 //===- TensorTilesForm.cpp - projections of many rows on tensor cores --------------------------------------------===//
 //
-// Weights are the 16-row operand of mma.m16n8k16, packed as its fragments; rows are the 8-column one. Eight warps stand in two
-// columns of panels by four of rows; both operands come through shared memory by asynchronous copies, `stages` steps of 32 k ahead.
-// A sum is one chain over k. What follows is computed on 8 rows at a time, which a warp turns over in shared memory so that a
-// thread has four neighbouring channels of a row.
+// Weights are the 16-row operand of mma.m16n8k16, packed as its fragments; rows are the 8-column one. A warp takes row_tile rows by
+// some panels of every projection, and keeps its sums and two sets of operands in registers: while one set is multiplied, the next
+// is on its way from shared memory, where asynchronous copies bring it from memory `stages` steps of k ahead. A step is 32 k, or 32
+// for each of `depth_split` groups of warps. A sum is one chain over k for each of these groups, added in order: the same for every
+// shape of tile.
+//
+// A lane of the instruction has channels 8 apart. It reads the fragments of other lanes instead, so that what it holds in its
+// registers are neighbouring channels (`group` of them) of a row: what follows the sums is computed on them where they are.
 
 #include "BlockKernel.h"
 
@@ -15,60 +19,101 @@
 using namespace mlir;
 using namespace sm1;
 
-/// k of a stage, and what it holds of one row: four chunks of 16 bytes.
-static constexpr int64_t stageDepth = 32, chunksPerRow = 4, chunkBytes = 16;
-static constexpr int64_t warpColumns = 2, rowsOfTile = 8, lanesOfWarp = 32;
+/// k of a slice, which is what a warp multiplies in a step, and what it holds: of one row four chunks of 16 bytes, of one panel two
+/// tiles of 16 k with a chunk for each lane.
+static constexpr int64_t sliceDepth = 32, chunkBytes = 16, chunksPerRow = 4, sliceTiles = sliceDepth / 16;
+/// Blocks of so many rows are for runs that may not fill one. They copy nothing for a row that is not there; larger ones copy the
+/// last row again, which takes no register.
+static constexpr int64_t mostRowsOfFew = 64;
+static constexpr int64_t rowsOfTile = 8, lanesOfWarp = 32, tileBytes = lanesOfWarp * chunkBytes;
+/// Neighbouring blocks take the same panels of this many blocks of rows: both operands are then in the L2 cache when they are read
+/// again.
+static constexpr int64_t rowBlocksTogether = 16;
 
 namespace {
 class TensorTilesBuilder {
 public:
   TensorTilesBuilder(BlockKernel &block)
-      : block(block), linears(block.projections().front()), warpRows(block.schedule.getRowTile()),
-        rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
-        warpPanels(panels / warpColumns), tiles(warpRows / rowsOfTile), depth(channels(linears.front().getX().getType())) {}
+      : block(block), linears(block.projections().front()), threads(block.schedule.getThreads()),
+        warpRows(block.schedule.getRowTile()), rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()),
+        stages(block.schedule.getStages()), slices(block.schedule.getDepthSplit()),
+        warpPanels(panels * rows / warpRows / (threads / lanesOfWarp / slices)), group(warpPanels % 4 == 0   ? 4
+                                                                                       : warpPanels % 2 == 0 ? 2
+                                                                                                             : 1),
+        tiles(warpRows / rowsOfTile), depth(channels(linears.front().getX().getType())),
+        steps(llvm::divideCeil(depth, slices * sliceDepth)), rowSliceBytes(rows * sliceDepth * 2),
+        weightSliceBytes(int64_t(linears.size()) * panels * sliceTiles * tileBytes) {}
   void build();
 
 private:
   using Fragment = std::array<Value, 4>;
+  /// What a warp multiplies in one tile of 16 k: the panels of all projections, pairs of tiles of rows.
+  struct Operands {
+    SmallVector<Fragment> weights, rows;
+  };
 
   void place();
-  /// Starts the copies of step `step` of k and makes them one group, empty past the end.
-  void startStage(Value step);
-  void copyRows(Value step, Value stage);
-  void copyWeights(Value step, Value stage);
-  SmallVector<Value> multiplyStage(Value stage, ValueRange sums);
-  Fragment weightFragment(Value stage, size_t linear, int64_t tile, int64_t k);
-  Fragment rowFragments(Value stage, int64_t pair, int64_t k);
+  void placeBlock();
+  /// A copy of 16 bytes by each of `threads` threads: what is the same for every step. `from` and `to` are in bytes, `column` is
+  /// the first k; where `isThere` is given and false, zeros are copied.
+  struct Copy {
+    Value array, from, to, column;
+    int64_t threads;
+    Value isThere = {};
+  };
+  void planRowCopies();
+  void planWeightCopies(size_t linear);
+  /// `copy` in step `step`; what it copies past the end becomes zero.
+  void startCopy(const Copy &copy, Value step, Value stage);
+  /// Starts the copies of step `step` of k into stage `stage`, and makes them one group.
+  void startStage(Value step, Value stage);
+  Operands readOperands(Value stage, int64_t k);
+  void multiply(const Operands &operands, SmallVector<Value> &sums);
+  /// One step of k. Its first operands are there; `ahead` says that there is a next step, whose first are read and returned.
+  Operands multiplyStage(Operands operands, Value stage, SmallVector<Value> &sums, bool ahead,
+                         llvm::function_ref<void()> startCopies);
   SmallVector<Value> sum();
-  /// What follows, for the rows of tile `tile` of the warp.
-  void finish(ArrayRef<Value> sums, int64_t tile);
-  /// Sums of a thread: [projection][panel of the warp][tile of rows][4].
+  /// Adds the parts of the groups of warps that share k, through shared memory, and finishes.
+  void finishParts(ArrayRef<Value> sums);
+  /// Steps `begin` to `end`, before the last; `copies` says that they start the copies of later ones.
+  void sumSteps(int64_t begin, int64_t end, bool copies, Operands &operands, Value &stage, SmallVector<Value> &sums);
+  /// What follows, for the warp's tile of rows number `tile`, whose sums are [projection][panel][4].
+  void finish(ArrayRef<Value> sums, Value tile);
+  void finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd);
+  SmallVector<Value> sumsOfTile(ArrayRef<Value> sums, int64_t tile) const;
+  Value nextStage(Value stage);
+  /// Sums of a thread: [projection][panel of the warp][tile of rows][channel + 8 i, row + j].
   int64_t sumIndex(size_t linear, int64_t panel, int64_t tile) const { return ((linear * warpPanels + panel) * tiles + tile) * 4; }
 
   BlockKernel &block;
   SmallVector<LinearOp> linears;
-  int64_t warpRows, rows, panels, stages, warpPanels, tiles, depth;
-  Value x, firstRow, firstPanel, warpRow, warpPanel, warp, lane;
-  Value rowStages, weightStages, turned;
+  int64_t threads, warpRows, rows, panels, stages, slices, warpPanels, group, tiles, depth, steps, rowSliceBytes, weightSliceBytes;
+  SmallVector<Copy> copies;
+  Value x, firstRow, firstPanel, warpRow, warpPanel, warp, slice, lane;
+  Value rowStages, weightStages; ///< in bytes
+  /// Where this lane reads in a stage: fragments with an even and an odd number in their group, chunks of each tile of 16 k.
+  std::array<Value, 2> weightLane;
+  std::array<Value, sliceTiles> rowLane;
 };
 } // namespace
 
-void TensorTilesBuilder::place() {
-  x = block.buffers.inputs.lookup(linears.front().getX());
-  firstRow = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::X), rows);
-  firstPanel = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::Y), panels);
-  warp = block.div(block.thread, lanesOfWarp);
-  lane = block.rem(block.thread, lanesOfWarp);
-  warpPanel = block.mul(block.rem(warp, warpColumns), warpPanels);
-  warpRow = block.mul(block.div(warp, warpColumns), warpRows);
-  Type bf16 = block.builder.getBF16Type();
-  rowStages = block.shared({stages, rows, stageDepth}, bf16);
-  weightStages = block.shared({stages, int64_t(linears.size()), panels, stageDepth / 16, lanesOfWarp, 8}, bf16);
-}
+//===----------------------------------------------------------------------===//
+// Places
+//===----------------------------------------------------------------------===//
 
-//===----------------------------------------------------------------------===//
-// Copies
-//===----------------------------------------------------------------------===//
+void TensorTilesBuilder::placeBlock() {
+  OpBuilder &builder = block.builder;
+  Value rowBlocks = block.div(block.add(block.count, block.constant(rows - 1)), rows);
+  int64_t panelBlocks = llvm::divideCeil(strideOf(widthOf(block.kernel)) / panelWidth, panels);
+  Value number =
+      block.add(cuda::blockId(builder, block.loc, cuda::Axis::X),
+                builder.createOrFold<arith::MulIOp>(block.loc, cuda::blockId(builder, block.loc, cuda::Axis::Y), rowBlocks));
+  Value band = block.div(number, rowBlocksTogether * panelBlocks), inBand = block.rem(number, rowBlocksTogether * panelBlocks);
+  Value first = block.mul(band, rowBlocksTogether);
+  Value height = block.least(block.sub(rowBlocks, first), block.constant(rowBlocksTogether));
+  firstRow = block.mul(block.add(first, builder.createOrFold<arith::RemUIOp>(block.loc, inBand, height)), rows);
+  firstPanel = block.mul(builder.createOrFold<arith::DivUIOp>(block.loc, inBand, height), panels);
+}
 
 /// Chunk c of row r lies at c ^ (r/2 % 4), so that eight rows of a column of chunks are in eight different groups of banks.
 static Value swizzled(BlockKernel &block, Value row, Value chunk) {
@@ -76,55 +121,130 @@ static Value swizzled(BlockKernel &block, Value row, Value chunk) {
   return arith::XOrIOp::create(block.builder, block.loc, chunk, turn);
 }
 
-static Value rowStageOffset(BlockKernel &block, Value stage, int64_t rows, Value row, Value chunk) {
-  Value line = block.add(block.mul(stage, rows), row);
-  return block.add(block.mul(line, chunksPerRow * chunkBytes), block.mul(swizzled(block, row, chunk), chunkBytes));
+/// Where the chunk of lane `lane` of a panel's fragment lies: lanes that read at the same time read two neighbouring panels, which
+/// lie in different banks.
+static Value weightSlot(BlockKernel &block, Value panel, Value lane) {
+  return arith::XOrIOp::create(block.builder, block.loc, lane, block.mul(block.rem(panel, 2), 4));
 }
 
-void TensorTilesBuilder::copyRows(Value step, Value stage) {
-  OpBuilder &builder = block.builder;
-  int64_t stride = cast<MemRefType>(x.getType()).getDimSize(1);
-  Value last = block.sub(block.count, block.constant(1)), zero = block.constant(0);
-  block.share(block.constant(rows * chunksPerRow), [&](Value part) {
-    Value row = block.div(part, chunksPerRow), chunk = block.rem(part, chunksPerRow);
-    Value column = block.add(block.mul(step, stageDepth), block.mul(chunk, 8));
-    // Past the last channel lies padding that may hold anything, also no number at all: it must become zero.
-    Value left = block.mul(block.sub(block.constant(depth), column), 2);
-    Value bytes = arith::MaxSIOp::create(builder, block.loc, block.least(left, block.constant(chunkBytes)), zero);
-    Value from = block.least(block.add(firstRow, row), last), inside = block.least(column, block.constant(stride - 8));
-    Value source =
-        cuda::addressOf(builder, block.loc, x, block.mul(block.add(block.mul(from, stride), inside), 2), cuda::globalMemory);
-    Value to = cuda::addressOf(builder, block.loc, rowStages, rowStageOffset(block, stage, rows, row, chunk), cuda::sharedMemory);
-    cuda::copyAsync(builder, block.loc, to, source, arith::IndexCastOp::create(builder, block.loc, builder.getI32Type(), bytes));
-  });
+void TensorTilesBuilder::place() {
+  x = block.buffers.inputs.lookup(linears.front().getX());
+  placeBlock();
+  int64_t sliceWarps = threads / lanesOfWarp / slices, warpColumns = panels / warpPanels;
+  Value number = block.div(block.thread, lanesOfWarp);
+  lane = block.rem(block.thread, lanesOfWarp);
+  slice = block.div(number, sliceWarps);
+  warp = block.rem(number, sliceWarps);
+  warpPanel = block.mul(block.rem(warp, warpColumns), warpPanels);
+  warpRow = block.mul(block.div(warp, warpColumns), warpRows);
+  Type byte = block.builder.getI8Type();
+  rowStages = block.shared({stages * slices * rowSliceBytes}, byte);
+  weightStages = block.shared({stages * slices * weightSliceBytes}, byte);
+
+  // The instruction's lane has channels lane/4 and that plus 8. This one reads those of `group` such lanes of one panel.
+  Value owner = block.div(lane, 4), panel = block.add(warpPanel, block.rem(owner, group));
+  Value slot = block.add(block.mul(block.div(owner, group), 4 * group), block.rem(lane, 4));
+  for (int64_t odd = 0; odd < 2; ++odd)
+    weightLane[odd] = block.add(block.add(block.mul(slice, weightSliceBytes), block.mul(panel, sliceTiles * tileBytes)),
+                                block.mul(weightSlot(block, panel, block.add(slot, block.constant(4 * odd))), chunkBytes));
+  // Lanes 0-7 and 8-15 name the rows of a tile for the halves of 16 k, the others those of the next tile.
+  Value matrix = block.div(lane, rowsOfTile);
+  Value row = block.add(warpRow, block.add(block.mul(block.div(matrix, 2), rowsOfTile), block.rem(lane, rowsOfTile)));
+  for (int64_t k = 0; k < sliceTiles; ++k)
+    rowLane[k] = block.add(block.add(block.mul(slice, rowSliceBytes), block.mul(row, chunksPerRow * chunkBytes)),
+                           block.mul(swizzled(block, row, block.add(block.constant(2 * k), block.rem(matrix, 2))), chunkBytes));
 }
 
-void TensorTilesBuilder::copyWeights(Value step, Value stage) {
-  OpBuilder &builder = block.builder;
-  constexpr int64_t stepChunks = stageDepth / 16 * lanesOfWarp; // of one panel, contiguous
-  Value all = arith::ConstantIntOp::create(builder, block.loc, chunkBytes, 32);
-  for (auto [index, linear] : llvm::enumerate(linears)) {
-    Value weight = block.buffers.inputs.lookup(linear.getWeight());
-    auto shape = cast<MemRefType>(weight.getType()).getShape();
-    int64_t panelBytes = shape[1] * lanesOfWarp * chunkBytes;
-    block.share(block.constant(panels * stepChunks), [&](Value part) {
-      Value panel = block.div(part, stepChunks), rest = block.mul(block.rem(part, stepChunks), chunkBytes);
-      Value from = block.least(block.add(firstPanel, panel), block.constant(shape[0] - 1));
-      Value offset = block.add(block.add(block.mul(from, panelBytes), block.mul(step, stepChunks * chunkBytes)), rest);
-      Value stagePanel = block.add(block.mul(block.add(block.mul(stage, linears.size()), block.constant(index)), panels), panel);
-      Value to = block.add(block.mul(stagePanel, stepChunks * chunkBytes), rest);
-      cuda::copyAsync(builder, block.loc, cuda::addressOf(builder, block.loc, weightStages, to, cuda::sharedMemory),
-                      cuda::addressOf(builder, block.loc, weight, offset, cuda::globalMemory), all);
-    });
+Value TensorTilesBuilder::nextStage(Value stage) {
+  Value next = block.add(stage, block.constant(1));
+  Value isLast = arith::CmpIOp::create(block.builder, block.loc, arith::CmpIPredicate::eq, next, block.constant(stages));
+  return arith::SelectOp::create(block.builder, block.loc, isLast, block.constant(0), next);
+}
+
+//===----------------------------------------------------------------------===//
+// Copies
+//===----------------------------------------------------------------------===//
+
+/// Neighbouring threads copy the chunks of a row, then the next row.
+void TensorTilesBuilder::planRowCopies() {
+  int64_t stride = cast<MemRefType>(x.getType()).getDimSize(1), stepChunks = slices * chunksPerRow;
+  Value last = block.sub(block.count, block.constant(1));
+  Value row = block.div(block.thread, stepChunks), inRow = block.rem(block.thread, stepChunks), column = block.mul(inRow, 8);
+  Value line = block.add(block.mul(block.div(inRow, chunksPerRow), rows), row),
+        chunk = swizzled(block, row, block.rem(inRow, chunksPerRow));
+  Value to = block.mul(block.add(block.mul(line, chunksPerRow), chunk), chunkBytes);
+  for (int64_t first = 0; first < rows * stepChunks; first += threads) { // whole turns of the swizzle further on
+    int64_t later = first / stepChunks;
+    Value place = block.add(block.add(firstRow, row), block.constant(later)), own = block.least(place, last);
+    copies.push_back({x, block.mul(block.add(block.mul(own, stride), column), 2),
+                      block.add(to, block.constant(later * chunksPerRow * chunkBytes)), column,
+                      std::min(threads, rows * stepChunks - first),
+                      rows <= mostRowsOfFew ? block.less(place, block.count) : Value()});
   }
 }
 
-void TensorTilesBuilder::startStage(Value step) {
-  block.when(block.less(step, block.constant(llvm::divideCeil(depth, stageDepth))), [&] {
-    Value stage = block.rem(step, stages);
-    copyRows(step, stage);
-    copyWeights(step, stage);
-  });
+/// Neighbouring threads copy what a step has of one panel, then of the next.
+void TensorTilesBuilder::planWeightCopies(size_t linear) {
+  constexpr int64_t sliceChunks = sliceTiles * lanesOfWarp;
+  int64_t panelChunks = slices * sliceChunks;
+  Value weight = block.buffers.inputs.lookup(linears[linear].getWeight());
+  auto shape = cast<MemRefType>(weight.getType()).getShape();
+  for (int64_t first = 0; first < panels * panelChunks; first += threads) {
+    // Threads that stand at the same place of every round have only something constant to add.
+    bool wholePanels = threads % panelChunks == 0;
+    Value part = block.add(block.thread, block.constant(wholePanels ? 0 : first));
+    int64_t later = wholePanels ? first / panelChunks : 0;
+    Value panel = block.div(part, panelChunks), inPanel = block.rem(part, panelChunks), inSlice = block.rem(inPanel, sliceChunks);
+    Value place = block.add(block.add(firstPanel, panel), block.constant(later));
+    if (shape[0] % panels)
+      place = block.least(place, block.constant(shape[0] - 1));
+    Value from = block.add(block.mul(place, shape[1] * tileBytes), block.mul(inPanel, chunkBytes));
+    Value parity = later % 2 ? block.add(panel, block.constant(1)) : panel;
+    Value slot = block.add(block.mul(block.div(inSlice, lanesOfWarp), lanesOfWarp),
+                           weightSlot(block, parity, block.rem(inSlice, lanesOfWarp)));
+    Value to = block.add(block.mul(block.div(inPanel, sliceChunks), weightSliceBytes),
+                         block.mul(block.add(block.mul(panel, sliceChunks), slot), chunkBytes));
+    int64_t fixed = (int64_t(linear) * panels + later) * sliceChunks * chunkBytes;
+    copies.push_back({weight, from, block.add(to, block.constant(fixed)), block.mul(block.div(inPanel, sliceChunks), sliceDepth),
+                      std::min(threads, panels * panelChunks - first)});
+  }
+}
+
+void TensorTilesBuilder::startCopy(const Copy &copy, Value step, Value stage) {
+  OpBuilder &builder = block.builder;
+  bool ofRows = copy.array == x;
+  Value from = block.add(copy.from, block.mul(step, slices * (ofRows ? sliceDepth * 2 : sliceTiles * tileBytes)));
+  Value bytes = arith::ConstantIntOp::create(builder, block.loc, chunkBytes, 32);
+  int64_t there = ofRows ? depth : llvm::alignTo(depth, sliceDepth); // weights have zeros to the end of a slice
+  if (there % (slices * sliceDepth)) {
+    // Past the last channel lies padding that may hold anything, also no number at all: it must become zero.
+    Value column = block.add(copy.column, block.mul(step, slices * sliceDepth));
+    Value left = block.mul(block.sub(block.constant(there), column), ofRows ? 2 : chunkBytes);
+    Value inside = arith::MaxSIOp::create(builder, block.loc, block.least(left, block.constant(chunkBytes)), block.constant(0));
+    bytes = arith::IndexCastOp::create(builder, block.loc, builder.getI32Type(), inside);
+    // An address in the array all the same.
+    Value isInside = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::ne, inside, block.constant(0));
+    from = arith::SelectOp::create(builder, block.loc, isInside, from, block.constant(0));
+  }
+  if (copy.isThere) {
+    Value none = arith::ConstantIntOp::create(builder, block.loc, 0, 32);
+    bytes = arith::SelectOp::create(builder, block.loc, copy.isThere, bytes, none);
+  }
+  Value to = block.add(copy.to, block.mul(stage, slices * (ofRows ? rowSliceBytes : weightSliceBytes)));
+  auto start = [&] {
+    cuda::copyAsync(builder, block.loc,
+                    cuda::addressOf(builder, block.loc, ofRows ? rowStages : weightStages, to, cuda::sharedMemory),
+                    cuda::addressOf(builder, block.loc, copy.array, from, cuda::globalMemory), bytes);
+  };
+  if (copy.threads < threads)
+    block.when(block.less(block.thread, block.constant(copy.threads)), start);
+  else
+    start();
+}
+
+void TensorTilesBuilder::startStage(Value step, Value stage) {
+  for (const Copy &copy : copies)
+    startCopy(copy, step, stage);
   cuda::commitCopies(block.builder, block.loc);
 }
 
@@ -132,63 +252,121 @@ void TensorTilesBuilder::startStage(Value step) {
 // Products
 //===----------------------------------------------------------------------===//
 
-TensorTilesBuilder::Fragment TensorTilesBuilder::weightFragment(Value stage, size_t linear, int64_t tile, int64_t k) {
+TensorTilesBuilder::Operands TensorTilesBuilder::readOperands(Value stage, int64_t k) {
   OpBuilder &builder = block.builder;
-  Value panel = block.add(warpPanel, block.constant(tile));
-  Value eight = block.load(weightStages, {stage, block.constant(linear), panel, block.constant(k), lane, block.constant(0)}, 8);
-  Value words = vector::BitCastOp::create(builder, block.loc, VectorType::get({4}, builder.getI32Type()), eight);
-  Fragment fragment;
-  for (int64_t i = 0; i < 4; ++i)
-    fragment[i] = vector::ExtractOp::create(builder, block.loc, words, ArrayRef<int64_t>{i});
-  return fragment;
-}
-
-/// Fragments of two tiles of 8 rows: lanes 0-7 and 8-15 name the rows of the first tile's halves of 16 k, the others the second's.
-TensorTilesBuilder::Fragment TensorTilesBuilder::rowFragments(Value stage, int64_t pair, int64_t k) {
-  Value inTile = block.rem(lane, rowsOfTile), matrix = block.div(lane, rowsOfTile);
-  Value row = block.add(block.add(warpRow, block.constant(pair * 2 * rowsOfTile)),
-                        block.add(block.mul(block.div(matrix, 2), rowsOfTile), inTile));
-  Value chunk = block.add(block.constant(2 * k), block.rem(matrix, 2));
-  Value address =
-      cuda::addressOf(block.builder, block.loc, rowStages, rowStageOffset(block, stage, rows, row, chunk), cuda::sharedMemory);
-  return cuda::loadMatrices(block.builder, block.loc, address);
-}
-
-SmallVector<Value> TensorTilesBuilder::multiplyStage(Value stage, ValueRange sums) {
-  SmallVector<Value> next(sums);
-  for (int64_t k = 0; k < stageDepth / 16; ++k) {
-    SmallVector<Fragment> pairs;
-    for (int64_t pair = 0; pair < tiles / 2; ++pair)
-      pairs.push_back(rowFragments(stage, pair, k));
-    for (size_t l = 0; l < linears.size(); ++l)
-      for (int64_t panel = 0; panel < warpPanels; ++panel) {
-        Fragment weight = weightFragment(stage, l, panel, k);
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-          Fragment &pair = pairs[tile / 2];
-          int64_t at = sumIndex(l, panel, tile), half = tile % 2 * 2;
-          Fragment sum = cuda::multiplyAdd(block.builder, block.loc, weight, {pair[half], pair[half + 1]},
-                                           {next[at], next[at + 1], next[at + 2], next[at + 3]});
-          llvm::copy(sum, next.begin() + at);
-        }
-      }
+  Operands operands;
+  Value stageRows = block.add(block.mul(stage, slices * rowSliceBytes), rowLane[k]);
+  for (int64_t pair = 0; pair < tiles / 2; ++pair) {
+    Value place = block.add(stageRows, block.constant(pair * 2 * rowsOfTile * chunksPerRow * chunkBytes));
+    operands.rows.push_back(
+        cuda::loadMatrices(builder, block.loc, cuda::addressOf(builder, block.loc, rowStages, place, cuda::sharedMemory)));
   }
-  return next;
+  Value stageWeights = block.mul(stage, slices * weightSliceBytes);
+  for (size_t l = 0; l < linears.size(); ++l)
+    for (int64_t panel = 0; panel < warpPanels; ++panel) {
+      int64_t inGroup = panel % group, firstOfGroup = panel - inGroup;
+      int64_t fixed = (l * panels + firstOfGroup) * sliceTiles * tileBytes + k * tileBytes + inGroup / 2 * 8 * chunkBytes;
+      Value place = block.add(block.add(stageWeights, weightLane[inGroup % 2]), block.constant(fixed));
+      operands.weights.push_back(
+          cuda::loadWords(builder, block.loc, cuda::addressOf(builder, block.loc, weightStages, place, cuda::sharedMemory)));
+    }
+  return operands;
+}
+
+void TensorTilesBuilder::multiply(const Operands &operands, SmallVector<Value> &sums) {
+  for (size_t l = 0; l < linears.size(); ++l)
+    for (int64_t panel = 0; panel < warpPanels; ++panel)
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const Fragment &pair = operands.rows[tile / 2];
+        int64_t at = sumIndex(l, panel, tile), half = tile % 2 * 2;
+        Fragment sum = cuda::multiplyAdd(block.builder, block.loc, operands.weights[l * warpPanels + panel],
+                                         {pair[half], pair[half + 1]}, {sums[at], sums[at + 1], sums[at + 2], sums[at + 3]});
+        llvm::copy(sum, sums.begin() + at);
+      }
+}
+
+TensorTilesBuilder::Operands TensorTilesBuilder::multiplyStage(Operands operands, Value stage, SmallVector<Value> &sums, bool ahead,
+                                                               llvm::function_ref<void()> startCopies) {
+  for (int64_t k = 0; k < sliceTiles; ++k) {
+    Operands next;
+    if (k + 1 < sliceTiles) {
+      next = readOperands(stage, k + 1);
+    } else if (ahead) {
+      // Everybody's copies of the next step are there, and everybody has read what this step needs: its stage can be filled again.
+      cuda::waitForCopies(block.builder, block.loc, stages - 2);
+      block.barrier();
+      next = readOperands(nextStage(stage), 0);
+    }
+    if (k == 0)
+      startCopies();
+    multiply(operands, sums);
+    operands = std::move(next);
+  }
+  return operands;
+}
+
+void TensorTilesBuilder::sumSteps(int64_t begin, int64_t end, bool copies, Operands &operands, Value &stage,
+                                  SmallVector<Value> &sums) {
+  if (begin >= end)
+    return;
+  SmallVector<Value> initial(sums);
+  auto append = [](SmallVector<Value> &values, const Operands &operands) {
+    for (auto *fragments : {&operands.weights, &operands.rows})
+      for (const Fragment &fragment : *fragments)
+        llvm::append_range(values, fragment);
+  };
+  auto take = [&](ValueRange values) {
+    Operands taken = operands;
+    for (auto *fragments : {&taken.weights, &taken.rows})
+      for (Fragment &fragment : *fragments) {
+        llvm::copy(values.take_front(4), fragment.begin());
+        values = values.drop_front(4);
+      }
+    return taken;
+  };
+  append(initial, operands);
+  initial.push_back(stage);
+  size_t sumCount = sums.size();
+  SmallVector<Value> last =
+      block.loopWith(block.constant(begin), block.constant(end), 1, initial, [&](Value step, ValueRange carried) {
+        SmallVector<Value> next(carried.take_front(sumCount));
+        Value stage = carried.back();
+        auto startCopies = [&] {
+          if (!copies)
+            return cuda::commitCopies(block.builder, block.loc); // the groups' numbers go on
+          Value isFirst = arith::CmpIOp::create(block.builder, block.loc, arith::CmpIPredicate::eq, stage, block.constant(0));
+          Value before = arith::SelectOp::create(block.builder, block.loc, isFirst, block.constant(stages - 1),
+                                                 block.sub(stage, block.constant(1)));
+          startStage(block.add(step, block.constant(stages - 1)), before);
+        };
+        Operands ahead = multiplyStage(take(carried.drop_front(sumCount).drop_back()), stage, next, /*ahead=*/true, startCopies);
+        append(next, ahead);
+        next.push_back(nextStage(stage));
+        return next;
+      });
+  sums.assign(last.begin(), last.begin() + sumCount);
+  operands = take(ValueRange(last).drop_front(sumCount).drop_back());
+  stage = last.back();
 }
 
 SmallVector<Value> TensorTilesBuilder::sum() {
+  planRowCopies();
+  for (size_t linear = 0; linear < linears.size(); ++linear)
+    planWeightCopies(linear);
   for (int64_t step = 0; step + 1 < stages; ++step)
-    startStage(block.constant(step));
-  SmallVector<Value> zeros(linears.size() * warpPanels * tiles * 4, block.number(0));
-  Value steps = block.constant(llvm::divideCeil(depth, stageDepth));
-  SmallVector<Value> sums = block.loopWith(block.constant(0), steps, 1, zeros, [&](Value step, ValueRange carried) {
-    cuda::waitForCopies(block.builder, block.loc, stages - 2);
-    // Everybody's copies of this step are there, and everybody has left the stage that is filled next.
-    block.barrier();
-    startStage(block.add(step, block.constant(stages - 1)));
-    return multiplyStage(block.rem(step, stages), carried);
-  });
-  cuda::waitForCopies(block.builder, block.loc, 0);
-  block.barrier(); // the stages' memory is used again
+    if (step < steps)
+      startStage(block.constant(step), block.constant(step));
+    else
+      cuda::commitCopies(block.builder, block.loc);
+  SmallVector<Value> sums(linears.size() * warpPanels * tiles * 4, block.number(0));
+  Value stage = block.constant(0);
+  cuda::waitForCopies(block.builder, block.loc, stages - 2);
+  block.barrier();
+  Operands operands = readOperands(stage, 0);
+  int64_t withCopies = std::max<int64_t>(steps - (stages - 1), 0);
+  sumSteps(0, withCopies, /*copies=*/true, operands, stage, sums);
+  sumSteps(withCopies, steps - 1, /*copies=*/false, operands, stage, sums);
+  multiplyStage(operands, stage, sums, /*ahead=*/false, [] {});
   return sums;
 }
 
@@ -196,34 +374,89 @@ SmallVector<Value> TensorTilesBuilder::sum() {
 // What follows
 //===----------------------------------------------------------------------===//
 
-void TensorTilesBuilder::finish(ArrayRef<Value> sums, int64_t tile) {
-  // Register 2i+j of a lane: channel lane/4 + 8i, row 2 (lane%4) + j.
-  Value channel = block.div(lane, 4), row = block.mul(block.rem(lane, 4), 2);
+/// Rows `first` to `first + count` of the two that a thread has of a tile.
+void TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd) {
+  OpBuilder &builder = block.builder;
+  Value owner = block.div(lane, 4);
+  int64_t kernelPanels = strideOf(widthOf(block.kernel)) / panelWidth;
+  auto vectorType = VectorType::get({group}, builder.getF32Type());
+  for (int64_t firstOfGroup = 0; firstOfGroup < warpPanels; firstOfGroup += group) {
+    Value panel = block.add(block.add(firstPanel, warpPanel), block.add(block.constant(firstOfGroup), block.rem(owner, group)));
+    auto evaluateHalves = [&] {
+      for (int64_t half = 0; half < 2; ++half) {
+        Value unit =
+            block.add(block.add(block.mul(panel, panelWidth / group), block.div(owner, group)), block.constant(half * 8 / group));
+        TileEvaluator evaluator(builder, block.kernel, block.buffers, {row, unit, count, 1, group, rowEnd});
+        for (auto [l, linear] : llvm::enumerate(linears)) {
+          SmallVector<Value> vectors;
+          for (int64_t j = first; j < first + count; ++j) {
+            SmallVector<Value> channels;
+            for (int64_t i = 0; i < group; ++i)
+              channels.push_back(sums[(l * warpPanels + firstOfGroup + i) * 4 + 2 * half + j]);
+            vectors.push_back(vector::FromElementsOp::create(builder, block.loc, vectorType, channels));
+          }
+          evaluator.define(linear.getResult(), vectors);
+        }
+        evaluator.evaluate(block.mainOps());
+        block.storeResults(evaluator);
+      }
+    };
+    if (kernelPanels % panels)
+      block.when(block.less(panel, block.constant(kernelPanels)), evaluateHalves);
+    else
+      evaluateHalves();
+  }
+}
+
+void TensorTilesBuilder::finish(ArrayRef<Value> sums, Value tile) {
+  Value row = block.add(block.add(firstRow, warpRow), block.add(block.mul(tile, rowsOfTile), block.mul(block.rem(lane, 4), 2)));
+  // Rows past the last can be computed as that one, so that loads need no branch, unless a state would be written twice.
+  if (block.kernel.getBlock().getOps<ScanOp>().empty() && block.kernel.getBlock().getOps<Conv1dOp>().empty())
+    return finishRows(sums, 0, 2, row, block.count);
+  for (int64_t j = 0; j < 2; ++j) {
+    Value own = block.add(row, block.constant(j));
+    block.when(block.less(own, block.count), [&] { finishRows(sums, j, 1, own, {}); });
+  }
+}
+
+SmallVector<Value> TensorTilesBuilder::sumsOfTile(ArrayRef<Value> sums, int64_t tile) const {
+  SmallVector<Value> own;
   for (size_t l = 0; l < linears.size(); ++l)
     for (int64_t panel = 0; panel < warpPanels; ++panel)
-      for (int64_t i = 0; i < 4; ++i) {
-        Value column = block.add(channel, block.constant(panel * panelWidth + i / 2 * 8));
-        block.storeScalar(sums[sumIndex(l, panel, tile) + i], turned,
-                          {warp, block.constant(l), block.add(row, block.constant(i % 2)), column});
-      }
-  cuda::warpBarrier(block.builder, block.loc);
-  int64_t warpUnits = warpPanels * panelWidth / threadLanes, units = strideOf(widthOf(block.kernel)) / threadLanes;
-  block.loop(lane, block.constant(rowsOfTile * warpUnits), lanesOfWarp, [&](Value part) {
-    Value tileRow = block.div(part, warpUnits), quad = block.rem(part, warpUnits);
-    Value unit = block.add(block.mul(block.add(firstPanel, warpPanel), panelWidth / threadLanes), quad);
-    Value first = block.add(block.add(firstRow, warpRow), block.add(block.constant(tile * rowsOfTile), tileRow));
-    Value isInside =
-        arith::AndIOp::create(block.builder, block.loc, block.less(unit, block.constant(units)), block.less(first, block.count));
-    block.when(isInside, [&] {
-      TileEvaluator evaluator(block.builder, block.kernel, block.buffers, {first, unit, 1, 1, threadLanes, {}});
-      for (auto [l, linear] : llvm::enumerate(linears))
-        evaluator.define(linear.getResult(),
-                         {block.load(turned, {warp, block.constant(l), tileRow, block.mul(quad, threadLanes)}, threadLanes)});
-      evaluator.evaluate(block.mainOps());
-      block.storeResults(evaluator);
+      llvm::append_range(own, sums.slice(sumIndex(l, panel, tile), 4));
+  return own;
+}
+
+void TensorTilesBuilder::finishParts(ArrayRef<Value> sums) {
+  int64_t sliceWarps = threads / lanesOfWarp / slices, tileSums = int64_t(linears.size()) * warpPanels * 4;
+  // As many tiles at once as there was memory for stages, and at least one for each group of warps.
+  int64_t tileMemory = threads * tileSums * 4, together = stages * slices * (rowSliceBytes + weightSliceBytes) / tileMemory;
+  together = std::min(std::max(together / slices, int64_t(1)) * slices, tiles);
+  Value parts = block.shared({slices, sliceWarps, together, tileSums, lanesOfWarp}, block.builder.getF32Type());
+  for (int64_t first = 0; first < tiles; first += together) {
+    int64_t count = std::min(together, tiles - first);
+    block.barrier(); // what lay there before has been read; no copy is under way any more
+    for (int64_t tile = 0; tile < count; ++tile)
+      for (auto [index, sum] : llvm::enumerate(sumsOfTile(sums, first + tile)))
+        block.storeScalar(sum, parts, {slice, warp, block.constant(tile), block.constant(int64_t(index)), lane});
+    block.barrier();
+    block.loop(slice, block.constant(count), slices, [&](Value tile) {
+      Value number = block.add(tile, block.constant(first));
+      Value tileRow = block.add(block.add(firstRow, warpRow), block.mul(number, rowsOfTile));
+      block.when(block.less(tileRow, block.count), [&] {
+        SmallVector<Value> totals;
+        for (int64_t index = 0; index < tileSums; ++index) {
+          Value total;
+          for (int64_t part = 0; part < slices; ++part) {
+            Value one = block.loadScalar(parts, {block.constant(part), warp, tile, block.constant(index), lane});
+            total = total ? arith::AddFOp::create(block.builder, block.loc, total, one) : one;
+          }
+          totals.push_back(total);
+        }
+        finish(totals, number);
+      });
     });
-  });
-  cuda::warpBarrier(block.builder, block.loc);
+  }
 }
 
 void TensorTilesBuilder::build() {
@@ -231,12 +464,10 @@ void TensorTilesBuilder::build() {
   place();
   SmallVector<Value> sums = sum();
   block.releaseShared(mark);
-  // Four floats of padding turn rows off each other's banks.
-  turned =
-      block.shared({block.schedule.getThreads() / lanesOfWarp, int64_t(linears.size()), rowsOfTile, warpPanels * panelWidth + 4},
-                   block.builder.getF32Type());
+  if (slices > 1)
+    return finishParts(sums);
   for (int64_t tile = 0; tile < tiles; ++tile)
-    finish(sums, tile);
+    finish(sumsOfTile(sums, tile), block.constant(tile));
 }
 
 void sm1::buildTensorTiles(BlockKernel &block) { TensorTilesBuilder(block).build(); }

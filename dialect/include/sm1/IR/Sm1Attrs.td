@@ -100,13 +100,14 @@ def Sm1_BlockScheduleAttr : AttrDef<Sm1_Dialect, "BlockSchedule"> {
     - `step`: projections of few rows, one row per segment; threads share the blocks of 64 k that a sum is made of, `row_tile` rows at a time.
     - `tensor_tiles`, `tensor_step`: the same two on tensor cores (bf16, sums in f32); a warp of `tensor_tiles` takes `row_tile` rows.
 
-    `stages` is how many steps of k are in shared memory at once.
+    `stages` is how many steps of k are in shared memory at once. `depth_split`, where it is not 1, says how many warps of `tensor_tiles`
+    share the k of a sum; their parts are added in order.
   }];
   let parameters = (ins "::sm1::BlockForm":$form, "int64_t":$threads, "int64_t":$rowTile, "int64_t":$rowSplit, "int64_t":$panelSplit,
-                        "int64_t":$stages);
+                        "int64_t":$stages, DefaultValuedParameter<"int64_t", "1">:$depthSplit);
   let assemblyFormat = [{
     `<` $form `,` `threads` `=` $threads `,` `row_tile` `=` $rowTile `,` `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit
-    `,` `stages` `=` $stages `>`
+    `,` `stages` `=` $stages (`,` `depth_split` `=` $depthSplit^)? `>`
   }];
   let genVerifyDecl = 1;
 }
