@@ -155,6 +155,8 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
   else
     passes.addPass(createKernelToCpu());
   passes.addPass(createCopyCarried());
+  if (options.target->isGpu() && options.compute == "bf16")
+    passes.addPass(createApproximateMath());
   passes.addPass(createExpandMath());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
