@@ -81,7 +81,7 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry) {
   case Entry::PrefillSome:
     return EntryRange{"prefill", 129, 768};
   case Entry::StepMany:
-    return EntryRange{"step", 16, INT32_MAX};
+    return EntryRange{"step", 24, INT32_MAX};
   default:
     return std::nullopt;
   }
@@ -144,7 +144,7 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
   if (options.target->isGpu())
-    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str()}));
+    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute}));
   else
     passes.addPass(createScheduleForCpu({name}));
 }
@@ -197,7 +197,7 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   if (!options.target) // which says what is wrong
     return passes.addPass(createScheduleForCpu({given.target}));
   if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
-    return passes.addPass(createScheduleForGpu({given.target, given.entry}));
+    return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute}));
   if (options.target->isGpu())
     options.entry = parseEntry(given.entry).value_or(Entry::Prefill);
   for (Stage stage : allStages)

@@ -15,9 +15,10 @@
 // CHECK: vector.store %[[CUT]], %[[VALUES]]
 // CHECK: nvvm.barrier
 // CHECK: scf.if
-// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1 iter_args(%[[SUM:.*]] = %{{.*}}) -> (f32)
 // CHECK: %[[E:.*]] = memref.load %[[VALUES]]
-// CHECK-NEXT: math.fma %[[E]], %[[E]], %[[SUM]]
+// CHECK: %[[F:.*]] = memref.load %[[VALUES]]
+// CHECK: %[[SUM:.*]] = math.fma %[[E]], %[[E]], %{{.*}}
+// CHECK-NEXT: math.fma %[[F]], %[[F]], %[[SUM]]
 // CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c8_i32
 // CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c4_i32
 // CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c2_i32
@@ -91,6 +92,43 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
   %r, %l = sm1.launch sync(none) -> !s, tensor<?x20xf32> {
     %h, %last = sm1.kernel "recurrence" (%a0 = %a : !s, %b0 = %b : !s, %i0 = %h0 : tensor<?x20xf32>)
         blocks<scan, threads = 256, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> -> (!s, tensor<?x20xf32>) {
+      %0, %1 = sm1.scan %a0, %b0 init %i0 : !s
+      sm1.yield %0, %1 : !s, tensor<?x20xf32>
+    }
+    sm1.yield %h, %last : !s, tensor<?x20xf32>
+  }
+  sm1.return %r, %l : !s, tensor<?x20xf32>
+}
+
+// -----
+
+// With eight rows of a channel to a thread: each scans its rows from zero, as if rows past the end left the state alone, and leaves product
+// and sum in shared memory; 16 threads walk the groups and put the state before each in the product's place; one more multiply-add
+// makes each h.
+// CHECK-LABEL: func.func @groups
+// CHECK: %[[PRODUCTS:.*]] = memref.view %{{.*}} to memref<32x16xf32, 3>
+// CHECK: %[[SUMS:.*]] = memref.view %{{.*}} to memref<32x16xf32, 3>
+// CHECK: scf.for %{{.*}} step %c256
+// CHECK: %[[OWN:.*]]:16 = scf.if
+// CHECK: arith.select %{{.*}}, %{{.*}}, %cst
+// CHECK: memref.store %[[OWN]]#7, %[[PRODUCTS]]
+// CHECK: memref.store %[[OWN]]#15, %[[SUMS]]
+// CHECK: nvvm.barrier
+// CHECK: scf.for %{{.*}} step %c8 iter_args(%[[STATE:.*]] = %{{.*}}) -> (f32)
+// CHECK-COUNT-16: memref.load
+// CHECK-COUNT-8: math.fma
+// CHECK: memref.store %[[STATE]], %[[PRODUCTS]]
+// CHECK: nvvm.barrier
+// CHECK: scf.if
+// CHECK: %[[BEFORE:.*]] = memref.load %[[PRODUCTS]]
+// CHECK: math.fma %[[OWN]]#0, %[[BEFORE]], %[[OWN]]#8
+// CHECK: vector.store
+// CHECK: sm1.dispatch @groups({{.*}}) panels 2 scratch 4096 blocks <scan,
+!s = tensor<?x?x20xf32>
+sm1.model @model_of_scan_in_groups(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: tensor<?x20xf32> {sm1.state = "h"}) -> (!s {sm1.name = "y"}, tensor<?x20xf32> {sm1.state = "h"}) {
+  %r, %l = sm1.launch sync(none) -> !s, tensor<?x20xf32> {
+    %h, %last = sm1.kernel "groups" (%a0 = %a : !s, %b0 = %b : !s, %i0 = %h0 : tensor<?x20xf32>)
+        blocks<scan, threads = 512, row_tile = 256, row_split = 1, panel_split = 1, stages = 1> -> (!s, tensor<?x20xf32>) {
       %0, %1 = sm1.scan %a0, %b0 init %i0 : !s
       sm1.yield %0, %1 : !s, tensor<?x20xf32>
     }

@@ -4,6 +4,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_many" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=step" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEP
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 compute=bf16" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,BF16
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-gpu=target=sm_70 2>&1 | FileCheck %s --check-prefix=OLD
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-gpu=target=x86-64-v4 2>&1 | FileCheck %s --check-prefix=CPU
 // RUN: not sm1-opt %s -split-input-file "-sm1-schedule-for-gpu=target=sm_90 entry=prefil" 2>&1 | FileCheck %s --check-prefix=ENTRY
@@ -30,7 +31,7 @@
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
 // PREFILL: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> ->
 // SOME: sm1.kernel "three_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 2> ->
-// MANY: sm1.kernel "three_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, stages = {{[2-4]}}> ->
+// MANY: sm1.kernel "three_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 4> ->
 !x = tensor<?x?x704xf32>
 !h = tensor<?x?x704xbf16>
 !y = tensor<?x?x64xf32>
@@ -109,13 +110,15 @@ sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64x
 
 // -----
 
-// A scan has a form of its own where there are many rows; a step of it is one row, like everything elementwise. A norm needs all panels of
+// A scan has a form of its own where there are many rows, in bf16 with eight rows to a thread; a step of it is one row, like everything
+// elementwise. A norm needs all panels of
 // a row, so that no form without projections splits them.
 // CHECK-LABEL: sm1.model @no_projections
+// BF16: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 512, row_tile = 256, row_split = 1, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 256, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> ->
 // STEP: sm1.kernel "recurrence_step" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 // CHECK: sm1.kernel "norm{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// CHECK: sm1.kernel "wide{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 256, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "wide{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 512, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !v = tensor<?x?x2000xf32>
 sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?x?x20xf32> {sm1.name = "s"}, %v: !v {sm1.name = "v"})
     -> (tensor<?x?x20xf32> {sm1.name = "h"}, tensor<?x?x704xf32> {sm1.name = "r"}, !v {sm1.name = "w"}) {

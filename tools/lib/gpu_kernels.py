@@ -49,7 +49,7 @@ def launches(program, entry):
 def launched(program):
     """{kernel: (threads, dynamic shared memory)}"""
     found = {}
-    for entry in ("prefill", "step"):
+    for entry in program["entries"]:
         for launch, _ in launches(program, entry):
             found[program["kernels"][launch["kernel"]]["name"]] = (launch["threads"], launch["shared"])
     return found

@@ -75,12 +75,13 @@ struct TileShape {
   int64_t threads, rowTile, rowSplit, panelSplit, depthSplit, blocks;
 };
 
-/// For runs of few, some and many rows, by the number of projections, as measured at their published sizes. Many rows want as many
-/// sums in registers as there is room for, and two or three blocks on a multiprocessor, of which one multiplies while another
-/// finishes. Few leave most of the chip idle unless blocks are small, or warps share a long sum.
+/// For runs of few, some and many rows, by the number of projections, as measured in runs of the published model: alone, with its
+/// weights in the L2 cache, a kernel likes other tiles. Many rows want as many sums in registers as there is room for, and two or
+/// three blocks on a multiprocessor, of which one multiplies while another finishes. Few leave most of the chip idle unless blocks
+/// are small and warps share a sum, so that much of the weights is on its way at once.
 static constexpr TileShape tileShapes[3][maxProjections] = {
-    {{128, 32, 32, 1, 4, 2}, {128, 32, 64, 2, 1, 2}, {128, 32, 64, 2, 1, 2}},
-    {{128, 32, 64, 4, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 96, 4, 2, 1}},
+    {{256, 32, 32, 1, 8, 1}, {128, 64, 64, 1, 4, 1}, {128, 64, 64, 1, 4, 1}},
+    {{256, 32, 64, 4, 2, 1}, {128, 64, 128, 4, 1, 2}, {256, 48, 96, 4, 2, 1}},
     {{128, 32, 64, 8, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 192, 4, 1, 1}},
 };
 
@@ -96,13 +97,21 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
                                 shape.panelSplit, stages, shape.depthSplit);
 }
 
-static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry entry) {
+/// In bf16 eight rows of a channel to a thread, and an eighth of the chain; else the order of a step.
+static BlockScheduleAttr scheduleScan(KernelOp kernel, bool keepsOrder) {
+  int64_t threads = keepsOrder ? 256 : 512, rowTile = keepsOrder ? 64 : 256;
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
+}
+
+static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
     return entry == Entry::Step ? scheduleStep(kernel, gpu) : scheduleTiles(kernel, contents, gpu, sizeOf(entry));
-  if (contents.scans && !isStep(entry))
-    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
-  int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(widthOf(kernel), 4), 32), 64, 256);
+  if (contents.scans && !isStep(entry)) {
+    auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
+    return scheduleScan(kernel, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
+  }
+  int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(widthOf(kernel), 4), 32), 64, 512);
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1, 1);
 }
 
@@ -123,7 +132,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     }
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getBlocks())
-        kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, *entry));
+        kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, *entry, compute != "bf16"));
     };
     auto matrixLayout = [](KernelOp kernel, Type) -> StringRef {
       return isTensorForm(kernel.getBlocksAttr().getForm()) ? "fragments" : "panels";

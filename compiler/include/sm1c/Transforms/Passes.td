@@ -265,10 +265,12 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
     Expects:  fused kernels.
     Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step", what differs in other entries in their names.
     Numerics: exact; which kernels use tensor cores follows from the types alone. How many warps share a sum's k there follows from the entry.
+              With compute=bf16 a scan over time adds in groups of eight rows.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
     Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_some, prefill_few, step or step_many">,
+    Option<"compute", "compute", "std::string", "\"f32\"", "what projections multiply; a scan keeps the order of a step in f32 alone">,
   ];
 }
 

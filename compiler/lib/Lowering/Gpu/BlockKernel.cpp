@@ -107,6 +107,26 @@ Value BlockKernel::widen(Value value) {
 // Whole rows
 //===----------------------------------------------------------------------===//
 
+/// One chain over the numbers `lane`, `lane` + 16, ... of a row, `panels` of them. Several are read at once, so that the chain
+/// waits for arithmetic alone.
+Value BlockKernel::sumOfSquares(Value values, Value row, Value lane, int64_t panels) {
+  constexpr int64_t together = 8;
+  auto addSome = [&](Value panel, Value sum, int64_t count) {
+    SmallVector<Value> numbers;
+    for (int64_t i = 0; i < count; ++i)
+      numbers.push_back(loadScalar(values, {row, add(mul(add(panel, constant(i)), panelWidth), lane)}));
+    for (Value number : numbers)
+      sum = fma(number, number, sum);
+    return sum;
+  };
+  int64_t whole = panels / together * together;
+  Value sum = number(0);
+  if (whole)
+    sum = loopWith(constant(0), constant(whole), together, sum,
+                   [&](Value panel, ValueRange carried) { return SmallVector<Value>{addSome(panel, carried[0], together)}; })[0];
+  return addSome(constant(whole), sum, panels - whole);
+}
+
 void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, Value rows, int64_t maxRows) {
   int64_t width = channels(norm.getType());
   // Whole warps, since lanes exchange their sums; 16 lanes to a row.
@@ -114,11 +134,7 @@ void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, V
   when(less(thread, working), [&] {
     Value own = div(thread, panelWidth), lane = rem(thread, panelWidth);
     Value row = least(own, sub(rows, constant(1)));
-    Value sum = loopWith(constant(0), constant(strideOf(width) / panelWidth), 1, ValueRange{number(0)},
-                         [&](Value panel, ValueRange carried) {
-                           Value x = loadScalar(values, {row, add(mul(panel, panelWidth), lane)});
-                           return SmallVector<Value>{fma(x, x, carried[0])};
-                         })[0];
+    Value sum = sumOfSquares(values, row, lane, strideOf(width) / panelWidth);
     for (int32_t half = panelWidth / 2; half >= 1; half /= 2)
       sum = arith::AddFOp::create(builder, loc, sum, cuda::shuffleXor(builder, loc, sum, half));
     Value mean = arith::DivFOp::create(builder, loc, sum, number(width));

@@ -86,6 +86,7 @@ public:
   mlir::Value thread, count, segments, sharedMemory;
 
 private:
+  mlir::Value sumOfSquares(mlir::Value values, mlir::Value row, mlir::Value lane, int64_t panels);
   /// 1 / sqrt(mean of squares + eps) of each row in `rows`, to `inverse`.
   void buildInverseRms(RmsNormOp norm, mlir::Value values, mlir::Value inverse, mlir::Value rows, int64_t maxRows);
 

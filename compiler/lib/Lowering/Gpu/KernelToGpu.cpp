@@ -129,10 +129,11 @@ static std::string whyNotNumbers(KernelOp kernel) {
            : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
                            : "";
   case BlockForm::Scan:
-    return panelSplit != 1          ? must("panel_split", panelSplit, "exactly", 1)
-           : rowSplit != 1          ? must("row_split", rowSplit, "exactly", 1)
-           : threads != 4 * rowTile ? must("threads", threads, "4 row_tile =", 4 * rowTile)
-                                    : "";
+    return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
+           : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
+           : threads != 4 * rowTile && (threads * 8 != rowTile * 16 || rowTile % 64)
+               ? "schedule: threads must be 4 row_tile, or 2 row_tile with row_tile a multiple of 64"
+               : "";
   case BlockForm::Tiles:
     if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
       return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
