@@ -77,11 +77,11 @@ RunSize sm1::sizeOf(Entry entry) {
 std::optional<EntryRange> sm1::rangeOf(Entry entry) {
   switch (entry) {
   case Entry::PrefillFew:
-    return EntryRange{"prefill", 1, 128};
+    return EntryRange{"prefill", 1, 192};
   case Entry::PrefillSome:
-    return EntryRange{"prefill", 129, 768};
+    return EntryRange{"prefill", 193, 768};
   case Entry::StepMany:
-    return EntryRange{"step", 24, INT32_MAX};
+    return EntryRange{"step", 17, INT32_MAX};
   default:
     return std::nullopt;
   }

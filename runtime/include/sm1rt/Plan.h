@@ -122,7 +122,7 @@ struct PlanProgram {
   std::vector<int> inputs, outputs; ///< buffer of each port of the plan; -1 for states
   std::map<std::string, std::vector<PlanStep>, std::less<>> entries;
   std::optional<PlanToken> token; ///< GPU, optional
-  std::vector<PlanRange> ranges; ///< GPU
+  std::vector<PlanRange> ranges;  ///< GPU
 
   /// Whether `entry` only stands in for another.
   bool isVariant(std::string_view entry) const {
