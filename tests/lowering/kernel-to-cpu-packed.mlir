@@ -11,21 +11,21 @@
 // CHECK-DAG: %[[BITS:.*]] = arith.constant dense<16> : vector<16xi32>
 // CHECK: %[[SUM:.*]] = scf.for %[[STEP:.*]] = %c0 to %c20 step %c4 iter_args(%[[S:.*]] = %[[ZERO:[a-z0-9_]+]])
 // CHECK-NEXT: %[[K:.*]] = arith.muli %[[STEP]], %c2
-// CHECK-NEXT: memref.load %[[X]][%{{.*}}, %[[K]]]
-// CHECK-NEXT: %[[X0:.*]] = vector.broadcast
-// CHECK-NEXT: %[[K1:.*]] = arith.addi %[[K]], %c1
-// CHECK-NEXT: memref.load %[[X]][%{{.*}}, %[[K1]]]
-// CHECK-NEXT: %[[X1:.*]] = vector.broadcast
 // CHECK: %[[W:.*]] = vector.load %[[A]][%{{.*}}, %[[STEP]], %c0]
 // CHECK-NEXT: %[[L:.*]] = arith.shli %[[W]], %[[BITS]]
 // CHECK-NEXT: %[[LOW:.*]] = arith.bitcast %[[L]]
+// CHECK-NEXT: memref.load %[[X]][%{{.*}}, %[[K]]]
+// CHECK-NEXT: %[[X0:.*]] = vector.broadcast
+// CHECK-NEXT: %[[R0:.*]] = vector.fma %[[X0]], %[[LOW]], %[[S]]
 // CHECK-NEXT: %[[H:.*]] = arith.andi %[[W]], %[[HIGH]]
 // CHECK-NEXT: %[[UP:.*]] = arith.bitcast %[[H]]
-// CHECK-NEXT: %[[R0:.*]] = vector.fma %[[X0]], %[[LOW]], %[[S]]
+// CHECK-NEXT: %[[K1:.*]] = arith.addi %[[K]], %c1
+// CHECK-NEXT: memref.load %[[X]][%{{.*}}, %[[K1]]]
+// CHECK-NEXT: %[[X1:.*]] = vector.broadcast
 // CHECK-NEXT: %[[R1:.*]] = vector.fma %[[X1]], %[[UP]], %[[R0]]
 // CHECK: scf.yield
-// CHECK: memref.load %[[X]][%{{.*}}, %c40]
 // CHECK: vector.load %[[A]][%{{.*}}, %c20, %c0]
+// CHECK: memref.load %[[X]][%{{.*}}, %c40]
 // CHECK: %[[LAST:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[SUM]]
 // CHECK-NOT: vector.fma
 // CHECK: arith.addf %[[LAST]], %[[ZERO]]
@@ -55,17 +55,17 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: %[[NARROW:.*]] = arith.truncf %{{.*}} : vector<16xf32> to vector<16xbf16>
 // CHECK-NEXT: %[[WORDS:.*]] = vector.bitcast %[[NARROW]] : vector<16xbf16> to vector<8xf32>
 // CHECK: vector.store %[[WORDS]], %[[SCRATCH:[a-z0-9]+]][
+// CHECK: %[[W:.*]] = vector.load %[[A]]
+// CHECK-NEXT: arith.shli %[[W]]
+// CHECK-NEXT: %[[W0:.*]] = arith.bitcast
+// CHECK-NEXT: arith.andi %[[W]]
+// CHECK-NEXT: %[[W1:.*]] = arith.bitcast
 // CHECK: memref.load %[[SCRATCH]]
 // CHECK: %[[X:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
 // CHECK-NEXT: arith.shli %[[X]]
 // CHECK-NEXT: %[[X0:.*]] = arith.bitcast
 // CHECK-NEXT: arith.andi %[[X]]
 // CHECK-NEXT: %[[X1:.*]] = arith.bitcast
-// CHECK: %[[W:.*]] = vector.load %[[A]]
-// CHECK-NEXT: arith.shli %[[W]]
-// CHECK-NEXT: %[[W0:.*]] = arith.bitcast
-// CHECK-NEXT: arith.andi %[[W]]
-// CHECK-NEXT: %[[W1:.*]] = arith.bitcast
 // CHECK-NEXT: %[[EVEN:.*]] = vector.fma %[[X0]], %[[W0]], %[[ZERO:[a-z0-9_]+]]
 // CHECK-NEXT: %[[ODD:.*]] = vector.fma %[[X1]], %[[W1]], %[[ZERO]]
 // CHECK: %[[EVEN1:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[EVEN]]
@@ -110,8 +110,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-LABEL: func.func @dots
 // CHECK-DAG: %[[MASK:.*]] = arith.constant dense<65535> : vector<16xi32>
 // CHECK: %[[SUM:.*]] = scf.for %{{.*}} = %c0 to %c20 step %c4 iter_args(%[[S:.*]] = %{{.*}})
-// CHECK: %[[X:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
 // CHECK: %[[W:.*]] = vector.load
+// CHECK: %[[X:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
 // CHECK-NEXT: %[[X2:.*]] = vector.bitcast %[[X]] : vector<16xi32> to vector<32xbf16>
 // CHECK-NEXT: %[[W2:.*]] = vector.bitcast %[[W]] : vector<16xi32> to vector<32xbf16>
 // CHECK-NEXT: %[[R:.*]] = llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"(%[[S]], %[[X2]], %[[W2]])
@@ -169,10 +169,10 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: vector.store %[[WORDS]], %[[SCRATCH]]
 // CHECK-NEXT: vector.reduction <add>, %[[INTEGERS]]
 // CHECK: scf.for %{{.*}} = %c0 to %c10 step %c2 iter_args(%[[SUM:.*]] = %{{.*}})
-// CHECK: %[[XW:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
-// CHECK-COUNT-4: arith.sitofp
 // CHECK: %[[W:.*]] = vector.load %[[A]]
 // CHECK-NEXT: arith.xori %[[W]], %[[OFFSET]]
+// CHECK-COUNT-4: arith.sitofp
+// CHECK: %[[XW:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
 // CHECK-COUNT-4: arith.sitofp
 // CHECK-NEXT: %[[R:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[SUM]]
 // CHECK-NEXT: vector.fma %{{.*}}, %{{.*}}, %[[R]]
@@ -206,8 +206,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-LABEL: func.func @vnni
 // CHECK-DAG: %[[OFF:.*]] = arith.constant dense<-128> : vector<16xi32>
 // CHECK: %[[SUM:.*]] = scf.for %{{.*}} = %c0 to %c10 step %c2 iter_args(%[[S:.*]] = %{{.*}}) -> (vector<16xi32>)
-// CHECK: %[[X:.*]] = vector.broadcast
 // CHECK: %[[W:.*]] = vector.load
+// CHECK: %[[X:.*]] = vector.broadcast
 // CHECK-NEXT: %[[W4:.*]] = vector.bitcast %[[W]] : vector<16xi32> to vector<64xi8>
 // CHECK-NEXT: %[[X4:.*]] = vector.bitcast %[[X]] : vector<16xi32> to vector<64xi8>
 // CHECK-NEXT: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[S]], %[[W4]], %[[X4]])
@@ -243,10 +243,10 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-DAG: %[[OFF:.*]] = arith.constant dense<-8> : vector<16xi32>
 // CHECK: %[[BEGIN:.*]] = arith.muli %{{.*}}, %[[OFF]]
 // CHECK: %[[W:.*]] = vector.load %[[A]][%{{.*}}, %c0, %c0]
-// CHECK-NEXT: %[[UP:.*]] = arith.shrui %[[W]]
 // CHECK-NEXT: arith.andi %[[W]], %[[HALF]]
-// CHECK-NEXT: arith.andi %[[UP]], %[[HALF]]
 // CHECK: %[[R0:.*]] = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[BEGIN]],
+// CHECK-NEXT: %[[UP:.*]] = arith.shrui %[[W]]
+// CHECK-NEXT: arith.andi %[[UP]], %[[HALF]]
 // CHECK: %[[R1:.*]] = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[R0]],
 // CHECK-COUNT-6: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
 // CHECK: vector.load %[[S]][%{{.*}}, %c0, %c0]
@@ -282,10 +282,15 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-SAME: %[[A:[a-z0-9]+]]: memref<1x4x16xi32>, %[[S:[a-z0-9]+]]: memref<16xf16>,
 // CHECK-DAG: %[[TOP:.*]] = arith.constant dense<28> : vector<16xi32>
 // CHECK: vector.load %[[A]][%{{.*}}, %c0, %c0]
-// CHECK-COUNT-8: arith.shrsi %{{.*}}, %[[TOP]]
+// CHECK: arith.shrsi %{{.*}}, %[[TOP]]
+// CHECK: memref.load %{{.*}}[%{{.*}}, %c0]
 // CHECK: %[[R:.*]] = vector.fma %{{.*}}, %{{.*}}, %[[ZERO:.*]] : vector<16xf32>
-// CHECK-NEXT: vector.fma %{{.*}}, %{{.*}}, %[[R]]
-// CHECK-COUNT-18: vector.fma
+// CHECK: vector.fma %{{.*}}, %{{.*}}, %[[R]]
+// CHECK: memref.load %{{.*}}[%{{.*}}, %c3]
+// CHECK: memref.load %{{.*}}[%{{.*}}, %c16]
+// CHECK: memref.load %{{.*}}[%{{.*}}, %c19]
+// CHECK: memref.load %{{.*}}[%{{.*}}, %c4]
+// CHECK-COUNT-12: vector.fma
 // CHECK-NOT: vector.fma
 // CHECK: vector.load %[[S]][%{{.*}}] : memref<16xf16>, vector<16xf16>
 // CHECK: %[[SCALE:.*]] = arith.extf

@@ -3,7 +3,7 @@
 !s = tensor<?x?x20xf32>
 
 // Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile, and
-// the same row of the next panel is prefetched. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has
+// the same row of the next panel is prefetched. Row by row, so that only one of x is in a register. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has
 // a loop of its own. Rows that fill no tile come last.
 // CHECK-LABEL: func.func @projections
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[Z:[a-z0-9]+]]: memref<?x32xf32>, %[[A:[a-z0-9]+]]: memref<2x20x16xf32>, %[[B:[a-z0-9]+]]: memref<2x20x16xbf16>, %[[C:[a-z0-9]+]]: memref<2x20x16xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>,
@@ -15,30 +15,29 @@
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[WHOLE]] step %c2
 // CHECK: scf.for %[[P:.*]] = %[[PANEL]] to
 // CHECK: %[[SUMS:.*]]:4 = scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%[[S0:.*]] = %[[ZERO:[a-z0-9_]+]], %[[S1:.*]] = %[[ZERO]], %[[S2:.*]] = %[[ZERO]], %[[S3:.*]] = %[[ZERO]])
-// CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW]], %[[K]]]
-// CHECK-NEXT: %[[X0:.*]] = vector.broadcast %[[V]]
-// CHECK-NEXT: %[[ROW1:.*]] = arith.addi %[[ROW]], %c1
-// CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW1]], %[[K]]]
-// CHECK-NEXT: %[[X1:.*]] = vector.broadcast %[[V]]
 // CHECK-NEXT: %[[P1:.*]] = arith.addi %[[P]], %c1
 // CHECK-NEXT: memref.prefetch %[[A]][%[[P1]], %[[K]], %c0], read
 // CHECK-NEXT: %[[WA:.*]] = vector.load %[[A]][%[[P]], %[[K]], %c0]
-// CHECK-NEXT: %[[R0:.*]] = vector.fma %[[X0]], %[[WA]], %[[S0]]
-// CHECK-NEXT: %[[R1:.*]] = vector.fma %[[X1]], %[[WA]], %[[S1]]
 // CHECK-NEXT: memref.prefetch %[[B]][%[[P1]], %[[K]], %c0], read
 // CHECK-NEXT: %[[NARROW:.*]] = vector.load %[[B]][%[[P]], %[[K]], %c0]
 // CHECK-NEXT: %[[WB:.*]] = arith.extf %[[NARROW]]
+// CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW]], %[[K]]]
+// CHECK-NEXT: %[[X0:.*]] = vector.broadcast %[[V]]
+// CHECK-NEXT: %[[R0:.*]] = vector.fma %[[X0]], %[[WA]], %[[S0]]
 // CHECK-NEXT: %[[R2:.*]] = vector.fma %[[X0]], %[[WB]], %[[S2]]
+// CHECK-NEXT: %[[ROW1:.*]] = arith.addi %[[ROW]], %c1
+// CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW1]], %[[K]]]
+// CHECK-NEXT: %[[X1:.*]] = vector.broadcast %[[V]]
+// CHECK-NEXT: %[[R1:.*]] = vector.fma %[[X1]], %[[WA]], %[[S1]]
 // CHECK-NEXT: %[[R3:.*]] = vector.fma %[[X1]], %[[WB]], %[[S3]]
 // CHECK-NEXT: %[[K1:.*]] = arith.addi %[[K]], %c1
-// CHECK-NEXT: memref.load %[[X]][%[[ROW]], %[[K1]]]
 // CHECK: vector.fma %{{.*}}, %{{.*}}, %[[R0]]
-// CHECK-NEXT: vector.fma %{{.*}}, %{{.*}}, %[[R1]]
+// CHECK-NEXT: vector.fma %{{.*}}, %{{.*}}, %[[R2]]
 // CHECK-COUNT-8: vector.fma
 // CHECK: scf.yield
 // CHECK: arith.addf %[[SUMS]]#0, %[[ZERO]]
 // CHECK: scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%{{.*}} = %[[ZERO]], %{{.*}} = %[[ZERO]])
-// CHECK-NEXT: memref.load %[[Z]]
+// CHECK: memref.load %[[Z]]
 // CHECK-COUNT-2: vector.store %{{.*}}, %[[Y]]
 // CHECK: scf.for %[[ROW:.*]] = %[[WHOLE]] to %[[ROWEND]] step %c1
 // CHECK: memref.load %[[X]]

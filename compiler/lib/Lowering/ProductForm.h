@@ -36,6 +36,8 @@ struct ProductForm {
   llvm::ArrayRef<int64_t> parts() const;
   /// k of one part: 1, or what a dot product takes.
   int64_t partWidth() const { return !dot ? 1 : weights == Weights::Pairs ? 2 : 4; }
+  /// Neighbouring parts whose x lie in one word of a row.
+  int64_t partsOfWord() const { return dot || !(rounded || int8) ? 1 : rounded ? 2 : 4; }
   /// Chains of a block that are added at its end; part i goes to chain i % chains().
   int64_t chains() const { return rounded && !dot ? 2 : 1; }
   /// Sums are integers until they are scaled.

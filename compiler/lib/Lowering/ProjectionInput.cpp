@@ -43,32 +43,25 @@ Value WordVectors::signedPart(Value value, int32_t from, int32_t bits) {
   return toFloat(arith::ShRSIOp::create(builder, loc, top, integer(32 - bits)));
 }
 
-SmallVector<Value> WordVectors::weightParts(Value stored, const ProductForm &form) {
+Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part) {
   using Weights = ProductForm::Weights;
-  if (form.weights == Weights::Panels) {
-    bool isF32 = getElementTypeOrSelf(stored).isF32();
-    return {isF32 ? stored : arith::ExtFOp::create(builder, loc, floats(), stored).getResult()};
-  }
-  if (form.weights == Weights::Pairs)
-    return form.dot ? SmallVector<Value>{stored} : SmallVector<Value>{lowBf16(stored), highBf16(stored)};
-  SmallVector<Value> parts;
-  if (form.weights == Weights::Quads) {
-    if (form.dot)
-      return {stored};
-    // From offset binary to two's complement, all four at once.
-    Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x80808080)));
-    for (int32_t i = 0; i < 4; ++i)
-      parts.push_back(signedPart(both, 8 * i, 8));
-    return parts;
+  switch (form.weights) {
+  case Weights::Panels:
+    return getElementTypeOrSelf(stored).isF32() ? stored : arith::ExtFOp::create(builder, loc, floats(), stored).getResult();
+  case Weights::Pairs:
+    return form.dot ? stored : part == 0 ? lowBf16(stored) : highBf16(stored);
+  case Weights::Quads: // from offset binary to two's complement, all four at once
+    return form.dot ? stored
+                    : signedPart(arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x80808080))), int32_t(8 * part), 8);
+  case Weights::Nibbles:
+    break;
   }
   if (form.dot) {
-    Value mask = integer(0x0f0f0f0f), high = arith::ShRUIOp::create(builder, loc, stored, integer(4));
-    return {arith::AndIOp::create(builder, loc, stored, mask), arith::AndIOp::create(builder, loc, high, mask)};
+    Value shifted = part == 0 ? stored : arith::ShRUIOp::create(builder, loc, stored, integer(4)).getResult();
+    return arith::AndIOp::create(builder, loc, shifted, integer(0x0f0f0f0f));
   }
   Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x88888888)));
-  for (int32_t from : {0, 8, 16, 24, 4, 12, 20, 28})
-    parts.push_back(signedPart(both, from, 4));
-  return parts;
+  return signedPart(both, int32_t(part % 4 * 8 + part / 4 * 4), 4);
 }
 
 Value WordVectors::dotInt8(Value sum, Value weights, Value x) {
@@ -120,16 +113,15 @@ Value ProjectionInput::wordAt(int64_t m, Value k, Value word) {
   return w.broadcast(vector::ExtractOp::create(builder, loc, bits, ArrayRef<int64_t>{0}));
 }
 
-SmallVector<Value> ProjectionInput::parts(int64_t m, Value k, Value word, int64_t valid) {
+SmallVector<Value> ProjectionInput::parts(int64_t m, Value k, Value word, ArrayRef<int64_t> firsts, int64_t valid) {
   SmallVector<Value> result;
-  Value low, high; // the words of the step
+  Value known;
   auto wordOf = [&](int64_t first) {
-    Value &known = first < 16 ? low : high;
     if (!known)
       known = wordAt(m, k, first < 16 ? word : at.add(word, at.constant(4)));
     return known;
   };
-  for (int64_t first : form.parts()) {
+  for (int64_t first : firsts) {
     if (first >= valid)
       result.push_back({});
     else if (form.dot && form.rounded && valid == 1) // what follows the last k may be anything

@@ -25,8 +25,8 @@ public:
   /// The signed number in the `bits` bits of each word from bit `from` on, as f32.
   mlir::Value signedPart(mlir::Value words, int32_t from, int32_t bits);
 
-  /// The vector of weights `stored` as the factors of form.parts().
-  llvm::SmallVector<mlir::Value> weightParts(mlir::Value stored, const ProductForm &form);
+  /// The vector of weights `stored` as the factor of form.parts()[part].
+  mlir::Value weightPart(mlir::Value stored, const ProductForm &form, size_t part);
 
   /// sum + four products of unsigned bytes of `weights` and signed bytes of `x` (AVX-512 VNNI).
   mlir::Value dotInt8(mlir::Value sum, mlir::Value weights, mlir::Value x);
@@ -49,9 +49,10 @@ public:
   ProjectionInput(mlir::OpBuilder &builder, mlir::Location loc, TileEvaluator &at, const KernelBuffers &buffers, mlir::Value x,
                   ProductForm form);
 
-  /// What the parts of a step at `k`, in the word `word` of the row, are multiplied with, for row m of the tile. Parts that begin
-  /// at `valid` or later are null; a dot product gets zeros for what is not valid.
-  llvm::SmallVector<mlir::Value> parts(int64_t m, mlir::Value k, mlir::Value word, int64_t valid);
+  /// What parts of a step at `k`, in the word `word` of the row, are multiplied with, for row m of the tile: those of which
+  /// `firsts` are the first k, all in one word of the row. Parts that begin at `valid` or later are null; a dot product gets zeros
+  /// for what is not valid.
+  llvm::SmallVector<mlir::Value> parts(int64_t m, mlir::Value k, mlir::Value word, llvm::ArrayRef<int64_t> firsts, int64_t valid);
 
   /// Of quantised rows: the scale (f32), the sum of all and of one group's integers (words), each in all lanes.
   mlir::Value scale(int64_t m);

@@ -1,8 +1,8 @@
 //===- TileEvaluator.h - the operations of a kernel on a tile of rows and panels ---------------------------------===//
 //
-// A tile is a few rows times a few panels. Every value of the kernel is, for a tile, a handful of vectors; this class builds the code
-// that computes them. Loops around tiles are KernelToCpu's, where a panel is 16 channels and a vector holds one, and KernelToGpu's, where
-// a vector is what one thread has of a row.
+// A tile is a few rows times a few panels. Every value of the kernel is, for a tile, a handful of vectors; this class builds the
+// code that computes them. Loops around tiles are KernelToCpu's, where a panel is 16 channels and a vector holds one, and
+// KernelToGpu's, where a vector is what one thread has of a row.
 
 #ifndef SM1C_LOWERING_TILEEVALUATOR_H
 #define SM1C_LOWERING_TILEEVALUATOR_H
@@ -37,8 +37,8 @@ struct ScratchRegion {
   int64_t offset = 0, stride = 0;
 };
 
-/// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at word
-/// `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them.
+/// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at
+/// word `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them.
 struct PrologueRegion : ScratchRegion {
   enum class Words { F32, Bf16, Int8 } words = Words::F32;
   int64_t tail = 0;
@@ -57,6 +57,15 @@ struct KernelBuffers {
   bool oneRowPerSegment = false;
   /// Layout of each matrix that a projection reads.
   llvm::DenseMap<mlir::Value, llvm::StringRef> layouts;
+  /// Of matrices that are unpacked for many rows: where, one array of `stride` per panel, the first of them `widenedPanel`. It is
+  /// null while code for few rows is built, which unpacks as it goes.
+  llvm::DenseMap<mlir::Value, ScratchRegion> widened;
+  mlir::Value widenedPanel;
+
+  bool isWidened(mlir::Value matrix) const { return widenedPanel && widened.contains(matrix); }
+  ProductForm formOf(LinearOp linear, Products products) const {
+    return ProductForm::of(linear, layouts.lookup(linear.getWeight()), products);
+  }
 };
 
 struct Tile {

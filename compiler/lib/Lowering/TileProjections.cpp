@@ -5,6 +5,7 @@
 
 #include "ProjectionInput.h"
 #include "TileEvaluator.h"
+#include "WidenedWeights.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -43,7 +44,9 @@ private:
   SmallVector<Value> beginBlock(Value block);
   /// Adds the products of one step to the block's sums, [sum][chain].
   void step(const Position &position, SmallVectorImpl<Value> &chains);
-  void multiply(const Position &position, size_t l, int64_t n, ArrayRef<SmallVector<Value>> xs, SmallVectorImpl<Value> &chains);
+  /// The vectors of weights of a step, [projection][panel], as they are stored; null for those that lie widened in scratch.
+  SmallVector<Value> loadWeights(const Position &position);
+  Value factor(const Position &position, size_t l, int64_t n, Value stored, size_t part);
   SmallVector<Value> sumBlock(Value block, int64_t valid);
   Value scaleOf(size_t l, int64_t n, Value block);
   void endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals);
@@ -98,32 +101,50 @@ Value ProjectionSums::product(Value x, Value weight, Value sum) {
   return form.int8 ? w.dotInt8(sum, weight, x) : w.dotBf16(sum, weight, x);
 }
 
-void ProjectionSums::multiply(const Position &position, size_t l, int64_t n, ArrayRef<SmallVector<Value>> xs,
-                              SmallVectorImpl<Value> &chains) {
-  Value matrix = buffers.inputs.lookup(linears[l].getWeight());
-  Value panel = add(tile.panel, at.constant(n)), zero = at.constant(0);
-  Value next = add(panel, at.constant(tile.panels));
-  memref::PrefetchOp::create(builder, loc, matrix, ValueRange{next, position.step, zero}, /*isWrite=*/false, /*localityHint=*/3,
-                             /*isDataCache=*/true);
-  Value stored = at.loadVector(matrix, {panel, position.step, zero});
-  SmallVector<Value> parts = w.weightParts(stored, form);
-  for (auto [part, first] : llvm::enumerate(form.parts())) {
-    if (first >= position.valid)
-      continue;
-    for (int64_t m = 0; m < tile.rows; ++m) {
-      Value &sum = chains[index(l, m, n) * form.chains() + part % form.chains()];
-      sum = product(xs[m][part], parts[part], sum);
+SmallVector<Value> ProjectionSums::loadWeights(const Position &position) {
+  SmallVector<Value> stored;
+  for (LinearOp linear : linears)
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      if (buffers.isWidened(linear.getWeight())) {
+        stored.push_back({});
+        continue;
+      }
+      Value matrix = buffers.inputs.lookup(linear.getWeight());
+      Value panel = add(tile.panel, at.constant(n)), zero = at.constant(0);
+      Value next = add(panel, at.constant(tile.panels));
+      memref::PrefetchOp::create(builder, loc, matrix, ValueRange{next, position.step, zero}, /*isWrite=*/false, /*localityHint=*/3,
+                                 /*isDataCache=*/true);
+      stored.push_back(at.loadVector(matrix, {panel, position.step, zero}));
     }
-  }
+  return stored;
 }
 
+Value ProjectionSums::factor(const Position &position, size_t l, int64_t n, Value stored, size_t part) {
+  if (stored)
+    return w.weightPart(stored, form, part);
+  Value number = builder.createOrFold<arith::SubIOp>(loc, add(tile.panel, at.constant(n)), buffers.widenedPanel);
+  return widenedPart(builder, loc, form, buffers.scratch, buffers.widened.lookup(linears[l].getWeight()), number, position.step,
+                     part);
+}
+
+/// Parts that share a word of x at a time, row by row, so that besides sums only their weights are in registers.
 void ProjectionSums::step(const Position &position, SmallVectorImpl<Value> &chains) {
-  SmallVector<SmallVector<Value>> xs;
-  for (int64_t m = 0; m < tile.rows; ++m)
-    xs.push_back(x.parts(m, position.k, position.word, position.valid));
-  for (size_t l = 0; l < linears.size(); ++l)
-    for (int64_t n = 0; n < tile.panels; ++n)
-      multiply(position, l, n, xs, chains);
+  SmallVector<Value> stored = loadWeights(position);
+  int64_t together = form.partsOfWord();
+  for (int64_t first = 0; first < int64_t(form.parts().size()) && form.parts()[first] < position.valid; first += together) {
+    ArrayRef<int64_t> firsts = form.parts().slice(first, together);
+    SmallVector<Value> weights; // [projection][panel][part]
+    for (size_t i = 0; i < stored.size(); ++i)
+      for (int64_t part = first; part < first + together; ++part)
+        weights.push_back(factor(position, i / tile.panels, int64_t(i) % tile.panels, stored[i], size_t(part)));
+    for (int64_t m = 0; m < tile.rows; ++m)
+      for (auto [part, factorOfX] : llvm::enumerate(x.parts(m, position.k, position.word, firsts, position.valid)))
+        for (size_t i = 0; i < stored.size() && factorOfX; ++i) {
+          size_t chain = (first + part) % form.chains();
+          Value &sum = chains[index(i / tile.panels, m, int64_t(i) % tile.panels) * form.chains() + chain];
+          sum = product(factorOfX, weights[i * together + part], sum);
+        }
+  }
 }
 
 /// The chains of a block of which `valid` k exist. Steps are unrolled to some 32 products a round, which hides the loop.
@@ -206,9 +227,7 @@ SmallVector<Value> ProjectionSums::run() {
 
 /// Projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
 void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
-  auto formOf = [&](LinearOp linear) {
-    return ProductForm::of(linear, buffers.layouts.lookup(linear.getWeight()), kernel.getScheduleAttr().getProducts());
-  };
+  auto formOf = [&](LinearOp linear) { return buffers.formOf(linear, kernel.getScheduleAttr().getProducts()); };
   SmallVector<LinearOp> linears;
   for (Operation *op : ops)
     if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX() && formOf(linear) == formOf(first))

@@ -68,13 +68,14 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   int64_t streams = contents.linears == 1 ? weightStreams : weightStreams / 2, panelSplit = 2;
   if (!matrix)
     return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, products, 0, 0);
+                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, /*apart=*/false,
+                             /*widenRows=*/0, products, 0, 0);
   // Six tile registers of sums: rows by panels by projections.
   int64_t matrixPanels = contents.linears == 1 ? 2 : 1, matrixRows = 6 / (contents.linears * matrixPanels) * 16;
   int64_t elementBytes = anyInt8 ? 1 : 2;
   return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, products, matrixRows,
-                           matrixPanels);
+                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, /*apart=*/false,
+                           /*widenRows=*/0, products, matrixRows, matrixPanels);
 }
 
 static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {

@@ -1,0 +1,87 @@
+//===- KernelFunction.h - the function of one kernel on a CPU ----------------------------------------------------===//
+//
+// Three shapes of kernels: whole rows, for those with a norm of their own values; tiles of rows by panels, panels outside, for
+// those with projections, and rows outside for all others; and in front of projections, if something is computed on the way into
+// them, a pass that fills scratch rows.
+
+#ifndef SM1C_LOWERING_KERNELFUNCTION_H
+#define SM1C_LOWERING_KERNELFUNCTION_H
+
+#include "../Transforms/KernelMerge.h"
+#include "MatrixTiles.h"
+#include "TileEvaluator.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace sm1 {
+
+/// Builds the function of one kernel: KernelToCpu.cpp, whole rows in RowKernels.cpp, tiles of projections in TileKernels.cpp.
+class KernelFunction {
+public:
+  KernelFunction(mlir::OpBuilder &builder, KernelOp kernel) : builder(builder), loc(kernel.getLoc()), kernel(kernel) {}
+
+  mlir::func::FuncOp build();
+  int64_t scratchBytes() const { return scratchFloats * sizeof(float); }
+
+private:
+  using RowBody = llvm::function_ref<void(TileEvaluator &)>;
+
+  void planScratch();
+  ScratchRegion reserve(int64_t stride, int64_t count);
+  void planPrologue(mlir::Value x);
+  /// Scratch for sums that are made apart and for weights that are unpacked.
+  void planProjections();
+  void buildPrologue(mlir::Value x);
+  void buildWholeRows();
+  /// Rows and panels of the task that are covered in one way.
+  struct Part {
+    mlir::Value rowBegin, rowEnd, panelBegin, panelEnd;
+  };
+  void buildTiles();
+  Part buildMatrixBlocks();
+  /// Whole blocks of `rows` rows of `part`; returns the end of the last.
+  mlir::Value buildMatrixBlocks(const Part &part, int64_t rows);
+  void buildMatrixBlock(MatrixTiles &tiles, int64_t rows, mlir::Value row, mlir::Value panel);
+  void buildPart(const Part &part);
+  void buildPanels(const Part &part, int64_t panelsTogether, bool widens);
+  void widen(mlir::Value panel, int64_t panels);
+  void buildRowsOf(const Part &part, mlir::Value panel, int64_t panels);
+  void buildStreams();
+  void buildInvariants();
+  void buildTile(Tile tile);
+  void buildTileApart(Tile tile);
+  void defineInvariants(TileEvaluator &evaluator, Tile tile);
+  /// Evaluates `ops` for all panels of one row, and calls `done` for each group of panels with everything known. A norm among them
+  /// takes two walks over the row; `beforeNorm` is called in the first, with what its input needs known.
+  void buildRow(llvm::ArrayRef<mlir::Operation *> ops, mlir::Value row, int64_t width, RowBody beforeNorm, RowBody done);
+  mlir::Value buildSquares(llvm::ArrayRef<mlir::Operation *> earlier, RmsNormOp norm, mlir::Value row, int64_t width,
+                           RowBody beforeNorm);
+  mlir::Value walkRow(int64_t width, mlir::Value carried,
+                      llvm::function_ref<mlir::Value(mlir::Value panel, int64_t panels, mlir::Value carried)> body);
+  mlir::Value inverseRms(RmsNormOp norm, mlir::Value squares);
+  void storeResults(TileEvaluator &evaluator);
+
+  mlir::Value constant(int64_t value) { return mlir::arith::ConstantIndexOp::create(builder, loc, value); }
+  mlir::Value indexOf(ScratchRegion region, mlir::Value panel, int64_t n);
+  void loop(mlir::Value begin, mlir::Value end, int64_t step, llvm::function_ref<void(mlir::Value)> body);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  KernelOp kernel;
+  KernelBuffers buffers;
+  llvm::SmallVector<mlir::Operation *> mainOps;
+  llvm::SmallVector<mlir::Value> prologues;
+  /// What is computed from parameters alone, by panel of the task; loops over rows read it.
+  llvm::SmallVector<std::pair<mlir::Value, ScratchRegion>> invariants;
+  ScratchRegion normRow, quantisedRow, matrixSums;
+  /// Sums of projections that are made apart, row by row of a tile.
+  llvm::DenseMap<mlir::Value, ScratchRegion> apartSums;
+  int64_t scratchFloats = 0;
+};
+
+/// The end of the last whole step of `step` between begin and end.
+mlir::Value wholeEnd(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value begin, mlir::Value end, mlir::Value step);
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_KERNELFUNCTION_H

@@ -1,0 +1,199 @@
+//===- TileKernels.cpp - kernels with projections: tiles of rows by panels, panels outside -----------------------===//
+
+#include "KernelFunction.h"
+#include "WidenedWeights.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+/// What fills blocks of tile registers first, then the rest: the remaining panels of those rows, and the remaining rows.
+void KernelFunction::buildTiles() {
+  if (!apartSums.empty())
+    buildInvariants(); // a tile evaluates the rest of the kernel several times
+  Part all{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, buffers.panelEnd};
+  if (!kernel.getScheduleAttr().getMatrixRows())
+    return buildPart(all);
+  Part done = buildMatrixBlocks();
+  loop(constant(0), constant(2), 1, [&](Value second) {
+    Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, second, constant(0));
+    auto choose = [&](Value first, Value other) -> Value { return arith::SelectOp::create(builder, loc, isFirst, first, other); };
+    buildPart(
+        {choose(all.rowBegin, done.rowEnd), choose(done.rowEnd, all.rowEnd), choose(done.panelEnd, all.panelBegin), all.panelEnd});
+  });
+}
+
+Value sm1::wholeEnd(OpBuilder &builder, Location loc, Value begin, Value end, Value step) {
+  Value count = arith::SubIOp::create(builder, loc, end, begin);
+  Value rest = arith::RemUIOp::create(builder, loc, count, step);
+  return arith::SubIOp::create(builder, loc, end, rest);
+}
+
+/// Blocks as large as the schedule says, then of 16 rows and of 8, which a batch of 8 fills.
+KernelFunction::Part KernelFunction::buildMatrixBlocks() {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  Value panelEnd = wholeEnd(builder, loc, buffers.panelBegin, buffers.panelEnd, constant(schedule.getMatrixPanels()));
+  Part part{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, panelEnd};
+  part.rowBegin = buildMatrixBlocks(part, schedule.getMatrixRows());
+  for (int64_t rows : {tileRows, tileRows / 2})
+    if (schedule.getMatrixRows() > rows)
+      part.rowBegin = buildMatrixBlocks(part, rows);
+  return {buffers.rowBegin, part.rowBegin, buffers.panelBegin, panelEnd};
+}
+
+Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
+  int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
+  Value end = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rows));
+  Value some = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, end, part.rowBegin);
+  auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
+  tiles.configure();
+  loop(part.panelBegin, part.panelEnd, panels,
+       [&](Value panel) { loop(part.rowBegin, end, rows, [&](Value row) { buildMatrixBlock(tiles, rows, row, panel); }); });
+  tiles.release();
+  return end;
+}
+
+/// Four rows at a time hide the latency of what follows the sums.
+void KernelFunction::buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value row, Value panel) {
+  constexpr int64_t rowsTogether = 4;
+  tiles.sum(row, panel);
+  loop(constant(0), constant(rows), rowsTogether, [&](Value inside) {
+    Value first = arith::AddIOp::create(builder, loc, row, inside);
+    Tile tile{first, panel, rowsTogether, kernel.getScheduleAttr().getMatrixPanels()};
+    TileEvaluator evaluator(builder, kernel, buffers, tile);
+    tiles.define(evaluator, tile, inside);
+    evaluator.evaluate(mainOps);
+    storeResults(evaluator);
+  });
+}
+
+/// Many rows: weights are unpacked for all of them. Few: as many panels together as a single row wants to read.
+void KernelFunction::buildPart(const Part &part) {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  if (buffers.widened.empty())
+    return buildPanels(part, schedule.getSingleRowPanels(), /*widens=*/false);
+  Value rows = arith::SubIOp::create(builder, loc, part.rowEnd, part.rowBegin);
+  Value many = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, rows, constant(schedule.getWidenRows()));
+  scf::IfOp::create(
+      builder, loc, many,
+      [&](OpBuilder &, Location) {
+        buildPanels(part, schedule.getPanelTile(), /*widens=*/true);
+        scf::YieldOp::create(builder, loc);
+      },
+      [&](OpBuilder &, Location) {
+        buildPanels(part, schedule.getSingleRowPanels(), /*widens=*/false);
+        scf::YieldOp::create(builder, loc);
+      });
+}
+
+/// Groups of panels outside, so that a group of weights is read from memory once for all rows of the task. What is left of the
+/// panels goes in groups of half as many, and so on, down to what divides every task.
+void KernelFunction::buildPanels(const Part &part, int64_t panelsTogether, bool widens) {
+  int64_t panels = strideOf(widthOf(kernel)) / panelWidth, split = kernel.getScheduleAttr().getPanelSplit();
+  Value begin = part.panelBegin;
+  for (int64_t group = panelsTogether; group > 0; group /= 2) {
+    bool isLast = panels % group == 0 && split % group == 0;
+    Value whole = isLast ? part.panelEnd : wholeEnd(builder, loc, begin, part.panelEnd, constant(group));
+    loop(begin, whole, group, [&](Value panel) {
+      if (widens)
+        widen(panel, group);
+      buildRowsOf(part, panel, group);
+      buffers.widenedPanel = {};
+    });
+    if (isLast)
+      break;
+    begin = whole;
+  }
+}
+
+/// Unpacks what is stored narrow for the code that follows.
+void KernelFunction::widen(Value panel, int64_t panels) {
+  llvm::SmallPtrSet<Value, 4> done;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
+    Value weight = linear.getWeight();
+    auto region = buffers.widened.find(weight);
+    if (region != buffers.widened.end() && done.insert(weight).second)
+      widenPanels(builder, loc, buffers.inputs.lookup(weight), buffers.formOf(linear, kernel.getScheduleAttr().getProducts()),
+                  buffers.scratch, region->second, panel, panels);
+  }
+  buffers.widenedPanel = panel;
+}
+
+void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  int64_t rowTile = schedule.getRowTile(), panelTile = std::min(panels, schedule.getPanelTile());
+  while (panels % panelTile)
+    --panelTile;
+  Value begin = part.rowBegin;
+  // Half of a large tile, too: weights would pass by seven times for a batch of 7.
+  for (int64_t rows : {rowTile, rowTile >= 6 ? rowTile / 2 : 1}) {
+    if (rows == 1)
+      continue;
+    Value whole = wholeEnd(builder, loc, begin, part.rowEnd, constant(rows));
+    loop(begin, whole, rows, [&](Value row) {
+      Value end = arith::AddIOp::create(builder, loc, panel, constant(panels));
+      loop(panel, end, panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
+    });
+    begin = whole;
+  }
+  loop(begin, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
+}
+
+void KernelFunction::defineInvariants(TileEvaluator &evaluator, Tile tile) {
+  for (auto [value, region] : invariants) {
+    SmallVector<Value> vectors;
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vectors.push_back(vector::LoadOp::create(builder, loc, VectorType::get({panelWidth}, getElementTypeOrSelf(value)),
+                                               buffers.scratch, indexOf(region, tile.panel, n)));
+    evaluator.define(value, std::move(vectors));
+  }
+}
+
+void KernelFunction::buildTile(Tile tile) {
+  if (!apartSums.empty() && tile.rows > 1)
+    return buildTileApart(tile);
+  TileEvaluator evaluator(builder, kernel, buffers, tile);
+  defineInvariants(evaluator, tile);
+  evaluator.evaluate(mainOps);
+  storeResults(evaluator);
+}
+
+/// The sums of one projection after the other, then everything else, for so few rows at a time that registers hold it.
+void KernelFunction::buildTileApart(Tile tile) {
+  int64_t rowsTogether = tile.rows % 2 ? 1 : 2;
+  auto place = [&](Value sum, Value row, int64_t n) -> Value {
+    ScratchRegion region = apartSums.lookup(sum);
+    Value start = arith::MulIOp::create(builder, loc, row, constant(region.stride));
+    return arith::AddIOp::create(builder, loc, start, constant(region.offset + n * panelWidth));
+  };
+  auto linears = llvm::to_vector(llvm::make_filter_range(mainOps, [](Operation *op) { return isa<LinearOp>(op); }));
+  for (Operation *linear : linears) {
+    TileEvaluator evaluator(builder, kernel, buffers, tile);
+    evaluator.evaluate(linear);
+    for (int64_t m = 0; m < tile.rows; ++m)
+      for (int64_t n = 0; n < tile.panels; ++n)
+        vector::StoreOp::create(builder, loc, evaluator.at(linear->getResult(0), m, n), buffers.scratch,
+                                place(linear->getResult(0), constant(m), n));
+  }
+  loop(constant(0), constant(tile.rows), rowsTogether, [&](Value inside) {
+    Tile part = tile;
+    part.row = arith::AddIOp::create(builder, loc, tile.row, inside), part.rows = rowsTogether;
+    TileEvaluator evaluator(builder, kernel, buffers, part);
+    defineInvariants(evaluator, part);
+    for (Operation *linear : linears) {
+      SmallVector<Value> sums;
+      for (int64_t m = 0; m < rowsTogether; ++m)
+        for (int64_t n = 0; n < tile.panels; ++n)
+          sums.push_back(evaluator.loadVector(
+              buffers.scratch, place(linear->getResult(0), arith::AddIOp::create(builder, loc, inside, constant(m)), n)));
+      evaluator.define(linear->getResult(0), std::move(sums));
+    }
+    evaluator.evaluate(mainOps);
+    storeResults(evaluator);
+  });
+}
