@@ -40,6 +40,15 @@ static bool suitsMatrixTiles(KernelOp kernel) {
   });
 }
 
+/// Rows that are worth unpacking weights for once more: that takes as long as multiplying with them for four or five rows.
+static constexpr int64_t manyRows = 24;
+
+/// Whether weights are stored narrower than `products` multiply them.
+static bool unpacks(LinearOp linear, Products products) {
+  bool dot = products == Products::Dot && (linear.getInt8() || isBf16Product(linear));
+  return !dot && !getElementTypeOrSelf(linear.getWeight()).isF32();
+}
+
 /// Rows of a task stay in half of the core's cache while its panels pass by; a scan walks all rows itself.
 static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const Target &target, int64_t elementBytes,
                           int64_t rowTile, int64_t most) {
@@ -50,7 +59,8 @@ static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const
 }
 
 /// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands. On 512 bits
-/// row tiles are powers of two, so that batches of 4 and 8 fill them.
+/// row tiles are powers of two, so that batches of 4 and 8 fill them. On 256 bits two or three projections leave each other too few
+/// registers: a tile makes their sums one after the other.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
   bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
@@ -61,21 +71,23 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   int64_t chains = anyBf16 && products == Products::Fma ? 2 : 1;
   int64_t sums = target.vectorRegisters * 3 / 4 / target.registersPerPanel() / chains;
   int64_t panelTile = contents.linears == 1 && sums >= 16 ? 2 : 1;
-  int64_t rowTile = std::clamp<int64_t>(sums / (contents.linears * panelTile), 1, 8);
+  bool apart = contents.linears > 1 && target.registersPerPanel() > 1;
+  int64_t rowTile = std::clamp<int64_t>(sums / (apart ? 1 : contents.linears * panelTile), 1, 8);
+  int64_t widenRows = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); }) ? manyRows : 0;
   if (target.registersPerPanel() == 1)
     rowTile = llvm::bit_floor(uint64_t(rowTile));
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
   int64_t streams = contents.linears == 1 ? weightStreams : weightStreams / 2, panelSplit = 2;
   if (!matrix)
     return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, /*apart=*/false,
-                             /*widenRows=*/0, products, 0, 0);
+                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, apart, widenRows,
+                             products, 0, 0);
   // Six tile registers of sums: rows by panels by projections.
   int64_t matrixPanels = contents.linears == 1 ? 2 : 1, matrixRows = 6 / (contents.linears * matrixPanels) * 16;
   int64_t elementBytes = anyInt8 ? 1 : 2;
   return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, /*apart=*/false,
-                           /*widenRows=*/0, products, matrixRows, matrixPanels);
+                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, apart, widenRows,
+                           products, matrixRows, matrixPanels);
 }
 
 static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {
