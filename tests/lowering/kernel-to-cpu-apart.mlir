@@ -86,3 +86,40 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
   }
   sm1.return %r : !y
 }
+
+// -----
+
+!x = tensor<?x?x20xf32>
+!y = tensor<?x?x8xf32>
+
+// Behind tiles of six rows come tiles of four, then single rows. Where fewer rows are alone with one tile of six less, it is left out:
+// eight rows are four and four.
+// CHECK-LABEL: func.func @small_tiles
+// CHECK-SAME: %[[BEGIN:[a-z0-9]+]]: index, %[[END:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index) {
+// CHECK: %[[ALL:.*]] = arith.subi %[[END]], %[[BEGIN]]
+// CHECK: %[[LEFT:.*]] = arith.remui %[[ALL]], %c6
+// CHECK: %[[WHOLE:.*]] = arith.subi %[[END]], %[[LEFT]]
+// CHECK-DAG: %[[REST:.*]] = arith.subi %[[END]], %[[WHOLE]]
+// CHECK-DAG: %[[BEFORE:.*]] = arith.subi %[[WHOLE]], %c6
+// CHECK: %[[MORE:.*]] = arith.addi %[[REST]], %c6
+// CHECK-DAG: %[[ALONE:.*]] = arith.remui %[[MORE]], %c4
+// CHECK-DAG: %[[NOW:.*]] = arith.remui %[[REST]], %c4
+// CHECK: %[[FEWER:.*]] = arith.cmpi ult, %[[ALONE]], %[[NOW]]
+// CHECK: %[[SOME:.*]] = arith.cmpi ugt, %[[WHOLE]], %[[BEGIN]]
+// CHECK: %[[BOTH:.*]] = arith.andi %[[FEWER]], %[[SOME]]
+// CHECK: %[[SIX:.*]] = arith.select %[[BOTH]], %[[BEFORE]], %[[WHOLE]]
+// CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[SIX]] step %c6
+// CHECK: scf.for %{{.*}} = %[[SIX]] to %[[FOUR:.*]] step %c4
+// CHECK: scf.for %{{.*}} = %[[FOUR]] to %[[END]] step %c1
+sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "panels"} : tensor<8x20xf32>
+  %r = sm1.launch sync(none) -> !y {
+    %y = sm1.kernel "small_tiles" (%x0 = %x : !x, %a0 = %a : tensor<8x20xf32>)
+        schedule<row_tile = 6, panel_tile = 1, single_row_panels = 1, row_split = 16, panel_split = 1> -> !y {
+      %p = sm1.linear %x0, %a0 : !x, tensor<8x20xf32>
+      sm1.yield %p : !y
+    }
+    sm1.yield %y : !y
+  }
+  sm1.return %r : !y
+}

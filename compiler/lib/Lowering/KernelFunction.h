@@ -46,6 +46,7 @@ private:
   void buildPanels(const Part &part, int64_t panelsTogether, bool widens);
   void widen(mlir::Value panel, int64_t panels);
   void buildRowsOf(const Part &part, mlir::Value panel, int64_t panels);
+  mlir::Value leaveSmallTiles(const Part &part, mlir::Value whole, int64_t rowTile);
   void buildStreams();
   void buildInvariants();
   void buildTile(Tile tile);

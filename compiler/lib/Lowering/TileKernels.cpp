@@ -124,24 +124,50 @@ void KernelFunction::widen(Value panel, int64_t panels) {
   buffers.widenedPanel = panel;
 }
 
+/// Rows of a second, smaller tile: weights would pass by seven times for a batch of 7.
+static constexpr int64_t smallTile = 4;
+
 void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   int64_t rowTile = schedule.getRowTile(), panelTile = std::min(panels, schedule.getPanelTile());
   while (panels % panelTile)
     --panelTile;
-  Value begin = part.rowBegin;
-  // Half of a large tile, too: weights would pass by seven times for a batch of 7.
-  for (int64_t rows : {rowTile, rowTile >= 6 ? rowTile / 2 : 1}) {
-    if (rows == 1)
-      continue;
-    Value whole = wholeEnd(builder, loc, begin, part.rowEnd, constant(rows));
-    loop(begin, whole, rows, [&](Value row) {
-      Value end = arith::AddIOp::create(builder, loc, panel, constant(panels));
-      loop(panel, end, panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
+  auto walk = [&](Value begin, Value end, int64_t rows) {
+    loop(begin, end, rows, [&](Value row) {
+      Value last = arith::AddIOp::create(builder, loc, panel, constant(panels));
+      loop(panel, last, panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
     });
-    begin = whole;
+  };
+  Value rest = part.rowBegin;
+  if (rowTile > 1) {
+    Value whole = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rowTile));
+    if (rowTile > smallTile)
+      whole = leaveSmallTiles(part, whole, rowTile);
+    walk(part.rowBegin, whole, rowTile);
+    rest = whole;
   }
-  loop(begin, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
+  if (rowTile > smallTile) {
+    Value whole = wholeEnd(builder, loc, rest, part.rowEnd, constant(smallTile));
+    walk(rest, whole, smallTile);
+    rest = whole;
+  }
+  loop(rest, part.rowEnd, 1, [&](Value row) { buildTile({row, panel, 1, panels}); });
+}
+
+/// The end of the last whole tile, or of the one before it if small tiles then leave fewer rows alone: 6 and 2 rows are 4 and 4.
+Value KernelFunction::leaveSmallTiles(const Part &part, Value whole, int64_t rowTile) {
+  if (rowTile % smallTile == 0)
+    return whole;
+  Value rest = arith::SubIOp::create(builder, loc, part.rowEnd, whole);
+  Value before = arith::SubIOp::create(builder, loc, whole, constant(rowTile));
+  auto compare = [&](arith::CmpIPredicate predicate, Value a, Value b) -> Value {
+    return arith::CmpIOp::create(builder, loc, predicate, a, b);
+  };
+  auto alone = [&](Value rows) -> Value { return arith::RemUIOp::create(builder, loc, rows, constant(smallTile)); };
+  Value more = arith::AddIOp::create(builder, loc, rest, constant(rowTile));
+  Value fewer = compare(arith::CmpIPredicate::ult, alone(more), alone(rest));
+  Value some = compare(arith::CmpIPredicate::ugt, whole, part.rowBegin);
+  return arith::SelectOp::create(builder, loc, arith::AndIOp::create(builder, loc, fewer, some), before, whole);
 }
 
 void KernelFunction::defineInvariants(TileEvaluator &evaluator, Tile tile) {
