@@ -531,7 +531,8 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
 static KernelCost readCost(const JsonCursor &at) {
   KernelCost cost;
   for (const KernelCostField &field : kernelCostFields())
-    cost.*field.count = at[field.key].number(field.least, kernelCostLimit);
+    if (!field.optional || at.has(field.key))
+      cost.*field.count = at[field.key].number(field.least, kernelCostLimit);
   return cost;
 }
 

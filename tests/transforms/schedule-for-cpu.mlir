@@ -6,7 +6,7 @@
 
 // TARGET: error: no CPU target called 'x86-64-v2'
 
-// The more projections in a kernel, the fewer panels a tile has: three quarters of the registers hold sums. AVX2 has half as many
+// Tiles are what the cost model finds: the more projections in a kernel, the fewer panels. AVX2 has half as many
 // registers, of half the width, so that projections get tiles of their own there. A scan walks all rows itself (row_split = 0).
 // CHECK-LABEL: sm1.model @tiles
 sm1.model @tiles(%x: tensor<?x?x704xf32> {sm1.name = "x"}) -> (tensor<?x?x64xf32> {sm1.name = "one"}, tensor<?x?x64xf32> {sm1.name = "two"},
@@ -79,7 +79,7 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
 // -----
 
 // What each target multiplies bf16 and integers with, and how their matrices lie. A sum of bf16 by fused multiply-adds takes two
-// registers. Six tile registers make the sums of 48 rows by 2 panels, or of 32 rows by 1 panel of three projections; they want rows of whole
+// registers; x in bf16 or int8 takes instructions for each row, which many panels share. Six tile registers make the sums of 48 rows by 2 panels, or of 32 rows by 1 panel of three projections; they want rows of whole
 // 64 bytes. What is stored narrower than it is multiplied is unpacked once where 24 rows need it.
 // CHECK-LABEL: sm1.model @narrow
 // CHECK: sm1.param "a" {layout = "pairs"} : tensor<64x64xbf16>
@@ -98,10 +98,10 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   %cs = sm1.param "c" quantised <bits = 4, group = 32, columns = 64> : tensor<64x2xf16>
   %d = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x40xi8>
   %ds = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x1xf32>
-  // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 4, row_split = 240, panel_split = 2, matrix_rows = 48, matrix_panels = 2> ->
+  // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, matrix_rows = 48, matrix_panels = 2> ->
   // BF16: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 3, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V3: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y0 = sm1.kernel "bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
     %r = arith.truncf %x0 : tensor<?x?x64xf32> to tensor<?x?x64xbf16>
     %0 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
@@ -110,7 +110,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   // AMX: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 1> ->
   // BF16: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 3, panel_tile = 1, single_row_panels = 2, row_split = 126, panel_split = 2, apart, widen_rows = 24> ->
+  // V3: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, apart, widen_rows = 24> ->
   %y1 = sm1.kernel "bf16_three" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
     %r = arith.truncf %x0 : tensor<?x?x64xf32> to tensor<?x?x64xbf16>
     %1 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
@@ -137,24 +137,24 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, products = dot, matrix_rows = 48, matrix_panels = 2> ->
   // BF16: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y4 = sm1.kernel "int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %b0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y5 = sm1.kernel "int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // BF16: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y6 = sm1.kernel "int8_rest" (%x0 = %z : tensor<?x?x40xf32>, %d0 = %d : tensor<64x40xi8>, %s0 = %ds : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>

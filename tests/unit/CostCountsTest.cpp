@@ -195,53 +195,73 @@ TEST_F(CostCountsTest, WeightsAreThoseOfTheExpansions) {
 // Choices
 //===----------------------------------------------------------------------===//
 
-TileShape chosen(const char *target, int64_t projections, int64_t rows = 256, int64_t panels = 88) {
+TileProblem problemOf(int64_t projections, int64_t chains = 1) {
   TileProblem problem;
-  problem.projections = projections, problem.rows = rows, problem.panels = panels;
-  return chooseTile(coreOf(target), problem);
+  problem.projections = projections, problem.chains = chains;
+  return problem;
+}
+
+TileShape chosen(const char *target, int64_t projections, int64_t chains = 1) {
+  return chooseTile(coreOf(target), problemOf(projections, chains));
 }
 
 TEST(ChooseTileTest, FirstOfTheCheapest) {
   EXPECT_EQ(pickBest(std::vector<int>{3, -2, 1, 2, -1}, [](int value) { return value * value; }), 1);
 }
 
-// Sums fill the registers that operands leave; rows that a pass or a batch has in multiples are worth more than one row more.
+// Sums fill the registers that operands leave, a batch of 8 is not worse off for one row more of a prompt, and projections share a
+// loop unless each of them needs all registers.
 TEST(ChooseTileTest, FillsTheRegisters) {
-  EXPECT_EQ(chosen("x86-64-v4", 1), (TileShape{8, 3}));
+  EXPECT_EQ(chosen("x86-64-v4", 1), (TileShape{8, 2}));
+  EXPECT_EQ(chosen("x86-64-v4", 2), (TileShape{8, 1}));
   EXPECT_EQ(chosen("x86-64-v4", 3), (TileShape{8, 1}));
   EXPECT_EQ(chosen("x86-64-v3", 1), (TileShape{6, 1}));
+  EXPECT_EQ(chosen("x86-64-v3", 2), (TileShape{6, 1, true}));
+  EXPECT_EQ(chosen("x86-64-v3", 3), (TileShape{6, 1, true}));
+}
+
+// Two chains a sum: half as many sums.
+TEST(ChooseTileTest, ChainsTakeRegisters) {
+  for (int64_t projections : {1, 2, 3}) {
+    TileShape one = chosen("x86-64-v4", projections), two = chosen("x86-64-v4", projections, 2);
+    int64_t together = two.apart ? 1 : projections;
+    EXPECT_LE(2 * (two.rows * two.panels * together + std::min(two.rows, two.panels * together)) + 2, 32);
+    EXPECT_LT(two.rows * two.panels * together, one.rows * one.panels * (one.apart ? 1 : projections));
+  }
 }
 
 TEST(ChooseTileTest, CandidatesFit) {
   for (const char *target : {"x86-64-v3", "x86-64-v4"})
     for (int64_t projections : {1, 2, 3, 5}) {
-      TileProblem problem;
-      problem.projections = projections;
+      TileProblem problem = problemOf(projections);
       for (TileShape shape : candidateTiles(coreOf(target), problem)) {
-        double vectors = double(shape.panels * projections) * coreOf(target).registersPerPanel();
+        EXPECT_EQ(chooseSingleRowPanels(coreOf(target), problem) % shape.panels, 0);
+        double vectors = double(shape.panels * (shape.apart ? 1 : projections)) * coreOf(target).registersPerPanel();
         EXPECT_LE(double(shape.rows) * vectors + std::min(vectors, double(shape.rows)) + 2, coreOf(target).registers);
       }
       TileShape shape = chooseTile(coreOf(target), problem);
-      EXPECT_GE(double(shape.rows * shape.panels * projections) * coreOf(target).registersPerPanel(), 8)
+      EXPECT_GE(double(shape.rows * shape.panels * (shape.apart ? 1 : projections)) * coreOf(target).registersPerPanel(), 8)
           << "fewer chains than latency times ports";
     }
 }
 
-TEST(ChooseTileTest, SixteenProjectionsFitNoTile) {
-  TileProblem problem;
-  problem.projections = 16;
-  EXPECT_EQ(candidateTiles(coreOf("x86-64-v3"), problem), (std::vector<TileShape>{{1, 1}}));
+TEST(ChooseTileTest, SixteenProjectionsFitOnlyApart) {
+  EXPECT_EQ(candidateTiles(coreOf("x86-64-v3"), problemOf(16)).front(), (TileShape{1, 1, true}));
+  EXPECT_EQ(chosen("x86-64-v3", 16), (TileShape{6, 1, true}));
+  sm1rt::CoreFacts tiny;
+  tiny.registers = 2;
+  EXPECT_EQ(candidateTiles(tiny, problemOf(16)), (std::vector<TileShape>{{1, 1}}));
 }
 
 // One stream of weights loses a third of the bandwidth; prefetching the next group doubles the streams.
 TEST(ChooseTileTest, EnoughStreams) {
-  TileProblem problem;
   sm1rt::CoreFacts core = coreOf("x86-64-v4");
-  EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, /*ahead=*/false), 8);
-  EXPECT_EQ(chooseSingleRowPanels(core, problem, 3, false), 9);
-  EXPECT_EQ(chooseSingleRowPanels(core, problem, 2, true), 4);
-  problem.projections = 3;
-  EXPECT_EQ(chooseSingleRowPanels(core, problem, 1, false), 3);
+  EXPECT_EQ(chooseSingleRowPanels(core, problemOf(1)), 4);
+  EXPECT_EQ(chooseSingleRowPanels(core, problemOf(2)), 2);
+  EXPECT_EQ(chooseSingleRowPanels(core, problemOf(3)), 2);
+  EXPECT_EQ(chooseSingleRowPanels(core, problemOf(4)), 1);
+  EXPECT_EQ(chooseSingleRowPanels(core, problemOf(1, 2)), 4) << "chains";
+  EXPECT_EQ(chooseSingleRowPanels(coreOf("x86-64-v3"), problemOf(4)), 1);
 }
 
 } // namespace

@@ -102,9 +102,40 @@ TEST(CostTest, NarrowProductsHaveTheirOwnRate) {
   std::swap(cost.f32Products, cost.bf16Products);
   CpuRates rates = slowMachine();
   double asF32 = predict(cost, cuts, rates, {256, 1, noWeights}).products;
-  EXPECT_EQ(asF32, predict(projection(), cuts, rates, {256, 1, noWeights}).products);
+  EXPECT_GT(asF32, predict(projection(), cuts, rates, {256, 1, noWeights}).products) << "x has to be cut out of words";
   rates.core.bf16PerCycle = 512;
   EXPECT_NEAR(predict(cost, cuts, rates, {256, 1, noWeights}).products, 256.0 * (1 << 20) / 256 * 1e-9, 1e-9);
+}
+
+// Three projections: two rows by one panel of each, for which registers suffice, or six rows of one after the other.
+TEST(CostTest, ApartIsForFewRegisters) {
+  CpuRates rates = slowMachine();
+  rates.core = coreOf("x86-64-v3");
+  KernelCost cost = projection();
+  cost.projections = 3, cost.rowTile = 2, cost.panelTile = 1, cost.singleRowPanels = 2;
+  double least = 256.0 * (1 << 20) / 16 * 1e-9;
+  EXPECT_GT(predict(cost, cuts, rates, {256, 1, noWeights}).products, 1.5 * least);
+  cost.rowTile = 6, cost.apart = 1;
+  EXPECT_LT(predict(cost, cuts, rates, {256, 1, noWeights}).products, 1.25 * least);
+}
+
+TEST(CostTest, ManyRowsUnpackOnce) {
+  KernelCost cost = projection();
+  cost.unpackOps = 3;
+  double everyTile = predict(cost, cuts, slowMachine(), {128, 1, noWeights}).products;
+  double fewRows = predict(cost, cuts, slowMachine(), {8, 1, noWeights}).products;
+  cost.widenRows = 24;
+  EXPECT_LT(predict(cost, cuts, slowMachine(), {128, 1, noWeights}).products, 0.9 * everyTile);
+  EXPECT_EQ(predict(cost, cuts, slowMachine(), {8, 1, noWeights}).products, fewRows);
+}
+
+// A batch of 8 in tiles of 6 is 4 and 4.
+TEST(CostTest, SmallTilesCoverTheRest) {
+  CoreFacts core = coreOf("x86-64-v3");
+  TileWork six, four;
+  six.rows = 6, four.rows = 4;
+  EXPECT_EQ(coverCycles(core, six, 4, 8, 4), coverCycles(core, four, 4, 8, 4));
+  EXPECT_EQ(coverCycles(core, six, 4, 6, 4), 4 * tileCycles(core, six));
 }
 
 // More work of any kind never takes less time.

@@ -14,6 +14,7 @@
 #include "llvm/ADT/StringMap.h"
 
 #include <string>
+#include <tuple>
 
 namespace sm1 {
 
@@ -46,28 +47,34 @@ template <typename Candidates, typename Cost> auto pickBest(const Candidates &ca
   return *best;
 }
 
-/// Rows and panels of a tile of projections.
+/// Rows and panels of a tile of projections, and whether they are summed one after the other.
 struct TileShape {
   int64_t rows, panels;
-  bool operator==(const TileShape &other) const { return rows == other.rows && panels == other.panels; }
+  bool apart = false;
+  bool operator==(const TileShape &other) const { return rows == other.rows && panels == other.panels && apart == other.apart; }
 };
 
-/// Projections of one kernel that share a loop over k.
+/// Projections of one kernel and one x.
 struct TileProblem {
   int64_t projections = 1;
-  int64_t rows = 256, panels = 88; ///< what the tiles have to cover
-  double weightBytes = 4;          ///< per element
-  double unpackOps = 0;            ///< per loaded weight, see KernelCost
+  int64_t panels = 88;    ///< of each
+  double weightBytes = 4; ///< per element
+  double unpackOps = 0;   ///< per loaded weight, see KernelCost
+  double rowOps = 0;      ///< per row, see TileWork
+  int64_t chains = 1;     ///< of a sum
+  bool widens = false;    ///< many rows find their weights unpacked
 };
 
-/// Every shape whose loop keeps its sums and operands in registers; {1, 1} if none does.
+/// Panels that one row reads together: the fewest that, with as many prefetched, make eight streams of weights, or as many as fit
+/// the registers.
+int64_t chooseSingleRowPanels(const sm1rt::CoreFacts &core, const TileProblem &problem);
+/// Every shape that divides the panels of a single row and whose loop keeps its sums and operands in registers; {1, 1} if none
+/// does. Shapes with one loop for all projections come first.
 std::vector<TileShape> candidateTiles(const sm1rt::CoreFacts &core, const TileProblem &problem);
-/// The candidate that covers the problem in the fewest predicted cycles.
+/// The candidate that covers 8 rows, a batch, and 256, a part of a prompt, in the fewest predicted cycles. Of those that a
+/// prediction cannot tell apart: one of four rows at least, with which weights pass by less often; one with a single loop; then the
+/// best for 8 rows.
 TileShape chooseTile(const sm1rt::CoreFacts &core, const TileProblem &problem);
-
-/// Panels that one row reads together: the fewest, a multiple of `panelTile`, that make eight streams, or as many as fit the registers.
-/// `ahead`: the next group is prefetched, which makes twice as many.
-int64_t chooseSingleRowPanels(const sm1rt::CoreFacts &core, const TileProblem &problem, int64_t panelTile, bool ahead);
 
 //===----------------------------------------------------------------------===//
 // For people

@@ -170,6 +170,8 @@ KernelCost sm1::costOf(KernelOp kernel) {
     cost.rowTile = schedule.getRowTile();
     cost.panelTile = schedule.getPanelTile();
     cost.singleRowPanels = schedule.getSingleRowPanels();
+    cost.apart = schedule.getApart();
+    cost.widenRows = double(schedule.getWidenRows());
   }
   countProjections(kernel, cost);
   countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), cost);

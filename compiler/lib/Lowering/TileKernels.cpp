@@ -2,6 +2,7 @@
 
 #include "KernelFunction.h"
 #include "WidenedWeights.h"
+#include "sm1rt/packing/Cost.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -125,7 +126,7 @@ void KernelFunction::widen(Value panel, int64_t panels) {
 }
 
 /// Rows of a second, smaller tile: weights would pass by seven times for a batch of 7.
-static constexpr int64_t smallTile = 4;
+static constexpr int64_t smallTile = sm1rt::smallTileRows;
 
 void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) {
   ScheduleAttr schedule = kernel.getScheduleAttr();

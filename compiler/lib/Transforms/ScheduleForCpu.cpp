@@ -2,6 +2,7 @@
 
 #include "KernelMerge.h"
 #include "Scheduling.h"
+#include "sm1c/Cost.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
 
@@ -14,10 +15,6 @@ namespace sm1 {
 
 using namespace mlir;
 using namespace sm1;
-
-/// Weight streams that a single row reads at once: one stream leaves a third of the memory bandwidth unused, since the hardware
-/// prefetcher follows each 4 KiB page by itself. As many again are prefetched.
-static constexpr int64_t weightStreams = 4;
 
 /// Channels of the widest row that a projection of `kernel` reads.
 static int64_t depthOf(KernelOp kernel) {
@@ -58,35 +55,48 @@ static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const
   return rows / rowTile * rowTile;
 }
 
-/// Tiles of a kernel with projections: as many sums as three quarters of the registers hold, the rest is for operands. On 512 bits
-/// row tiles are powers of two, so that batches of 4 and 8 fill them. On 256 bits two or three projections leave each other too few
-/// registers: a tile makes their sums one after the other.
+/// What the tiles of `kernel` have to do.
+static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products, bool widens) {
+  sm1rt::KernelCost cost = costOf(kernel);
+  bool anyBf16 = llvm::any_of(kernel.getBlock().getOps<LinearOp>(), isBf16Product);
+  TileProblem problem;
+  problem.projections = linears;
+  problem.panels = llvm::divideCeil(widthOf(kernel), 16);
+  if (products == Products::Dot)
+    return problem;
+  problem.unpackOps = cost.unpackOps;
+  problem.widens = widens;
+  if (anyBf16)
+    problem.chains = 2, problem.rowOps = sm1rt::pairRowOps;
+  else if (cost.int8Products > 0)
+    problem.unpackOps = problem.rowOps = sm1rt::byteOps;
+  return problem;
+}
+
+/// Tiles of a kernel with projections, as the cost model chooses them; what it has no part in are blocks of tile registers.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
   bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
-  bool anyBf16 = llvm::any_of(linears, isBf16Product);
   bool matrix = target.matrixTiles && suitsMatrixTiles(kernel);
   // Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
   Products products = target.dotProducts && (anyInt8 || !target.matrixTiles) ? Products::Dot : Products::Fma;
-  int64_t chains = anyBf16 && products == Products::Fma ? 2 : 1;
-  int64_t sums = target.vectorRegisters * 3 / 4 / target.registersPerPanel() / chains;
-  int64_t panelTile = contents.linears == 1 && sums >= 16 ? 2 : 1;
-  bool apart = contents.linears > 1 && target.registersPerPanel() > 1;
-  int64_t rowTile = std::clamp<int64_t>(sums / (apart ? 1 : contents.linears * panelTile), 1, 8);
-  int64_t widenRows = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); }) ? manyRows : 0;
-  if (target.registersPerPanel() == 1)
-    rowTile = llvm::bit_floor(uint64_t(rowTile));
+  bool widens = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); });
+  TileProblem problem = problemOf(kernel, contents.linears, products, widens);
+  sm1rt::CoreFacts core = sm1rt::coreOf({target.name.data(), target.name.size()});
+  TileShape tile = chooseTile(core, problem);
+  int64_t streams = chooseSingleRowPanels(core, problem);
+  int64_t widenRows = widens ? manyRows : 0;
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
-  int64_t streams = contents.linears == 1 ? weightStreams : weightStreams / 2, panelSplit = 2;
+  int64_t panelSplit = 2;
   if (!matrix)
-    return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                             rowSplitOf(kernel, contents, target, sizeof(float), rowTile, 128), panelSplit, apart, widenRows,
+    return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams,
+                             rowSplitOf(kernel, contents, target, sizeof(float), tile.rows, 128), panelSplit, tile.apart, widenRows,
                              products, 0, 0);
   // Six tile registers of sums: rows by panels by projections.
   int64_t matrixPanels = contents.linears == 1 ? 2 : 1, matrixRows = 6 / (contents.linears * matrixPanels) * 16;
   int64_t elementBytes = anyInt8 ? 1 : 2;
-  return ScheduleAttr::get(kernel.getContext(), rowTile, panelTile, streams,
-                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, apart, widenRows,
+  return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams,
+                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, tile.apart, widenRows,
                            products, matrixRows, matrixPanels);
 }
 

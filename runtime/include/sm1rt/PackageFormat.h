@@ -86,7 +86,7 @@
  * tasks of the one before it have finished.
  *
  * cost is optional and decides nothing: what a launch does, for predictions (sm1rt/packing/Cost.h). An object of finite numbers, none
- * negative and none above 1e15, all of them there:
+ * negative and none above 1e15; all of them there but those that say otherwise:
  *
  *   weight_bytes                                   once, however many rows there are
  *   read_bytes, write_bytes                        of each row
@@ -98,6 +98,7 @@
  *   prologue_ops, prologue_steps                   the same of what is computed on the way into projections, by every task again
  *   projections                                    that share a loop; 0: none
  *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
+ *   apart, widen_rows                              of the schedule, 0 when absent
  *
  * A program of a GPU target has the same keys, with these differences:
  *

@@ -16,7 +16,8 @@ const std::vector<KernelCostField> &kernelCostFields() {
       {"vector_ops", &KernelCost::vectorOps, 0},       {"chain_steps", &KernelCost::chainSteps, 0},
       {"prologue_ops", &KernelCost::prologueOps, 0},   {"prologue_steps", &KernelCost::prologueSteps, 0},
       {"projections", &KernelCost::projections, 0},    {"row_tile", &KernelCost::rowTile, 1},
-      {"panel_tile", &KernelCost::panelTile, 1},       {"single_row_panels", &KernelCost::singleRowPanels, 1}};
+      {"panel_tile", &KernelCost::panelTile, 1},       {"single_row_panels", &KernelCost::singleRowPanels, 1},
+      {"apart", &KernelCost::apart, 0, true},          {"widen_rows", &KernelCost::widenRows, 0, true}};
   return fields;
 }
 
@@ -30,6 +31,7 @@ CoreFacts coreOf(std::string_view target) {
   if (target.substr(0, 9) == "x86-64-v3") {
     core.lanes = 8, core.registers = 16;
     core.l2Bytes = 512 << 10;
+    core.l2BytesPerCycle = 18; // of a Zen 4, from tiles of 2 to 6 rows; a cycle of 512 bits counts as two of its cycles
   }
   if (target == "x86-64-v4-amx") // of a Sapphire Rapids, measured
     core.bf16PerCycle = 580, core.int8PerCycle = 1160;
@@ -71,12 +73,12 @@ double streamFraction(double streams) { return 1 - 0.2 / std::sqrt(std::max(stre
 
 /// Vectors of weights that one step of k reads.
 static double weightVectors(const CoreFacts &core, const TileWork &tile) {
-  return tile.panels * tile.projections * core.registersPerPanel();
+  return tile.panels * (tile.apart ? 1 : tile.projections) * core.registersPerPanel();
 }
 
 double tileRegisters(const CoreFacts &core, const TileWork &tile) {
   double vectors = weightVectors(core, tile);
-  return tile.rows * vectors + std::min(vectors, tile.rows) + 2;
+  return tile.chains * (tile.rows * vectors + std::min(vectors, tile.rows)) + 2;
 }
 
 /// Two stores and loads of a step's sum, one behind the other.
@@ -84,28 +86,54 @@ static constexpr double storeForwardCycles = 10;
 
 double tileCycles(const CoreFacts &core, const TileWork &tile) {
   double vectors = weightVectors(core, tile), products = tile.rows * vectors;
-  double multiply = (products + vectors * tile.unpackOps) / core.fmaPorts;
+  double multiply = (products + vectors * tile.unpackOps + tile.rows * tile.rowOps) / core.fmaPorts;
   double load = (tile.rows + vectors) / core.loadPorts;
   double fill = (vectors * core.lanes * tile.weightBytes + 4 * tile.rows) / core.l2BytesPerCycle;
-  double latency = core.fmaLatency;
+  double latency = core.fmaLatency / tile.chains;
   // A sum without a register waits for its own store.
   if (tileRegisters(core, tile) > core.registers)
     latency += storeForwardCycles;
   double slowest = std::max({multiply, load, fill, latency});
   // They overlap, but not perfectly: where two are close they get into each other's way.
-  return slowest + 0.1 * (multiply + load + fill - std::max({multiply, load, fill}));
+  double cycles = slowest + 0.1 * (multiply + load + fill - std::max({multiply, load, fill}));
+  return tile.apart ? tile.projections * cycles : cycles;
+}
+
+namespace {
+/// How many tiles of each size cover some rows; TileKernels.cpp has the same rule.
+struct RowCover {
+  double whole = 0, small = 0, alone = 0;
+};
+} // namespace
+
+static RowCover coverRows(double rows, double tileRows) {
+  if (tileRows <= 1)
+    return {0, 0, rows};
+  RowCover cover;
+  cover.whole = std::floor(rows / tileRows);
+  cover.alone = rows - cover.whole * tileRows;
+  if (tileRows <= smallTileRows)
+    return cover;
+  auto left = [](double rest) { return std::fmod(rest, double(smallTileRows)); };
+  if (cover.whole > 0 && left(cover.alone + tileRows) < left(cover.alone))
+    --cover.whole, cover.alone += tileRows;
+  cover.small = std::floor(cover.alone / smallTileRows);
+  cover.alone -= cover.small * smallTileRows;
+  return cover;
 }
 
 double coverCycles(const CoreFacts &core, const TileWork &tile, double singleRowPanels, double rows, double panels) {
   auto cycles = [&](double tileRows, double tilePanels) {
     TileWork part = tile;
     part.rows = tileRows, part.panels = tilePanels;
+    part.apart &= tileRows > 1;
     return tileCycles(core, part);
   };
-  double whole = tile.rows > 1 ? std::floor(rows / tile.rows) : 0, rest = rows - whole * tile.rows;
+  RowCover cover = coverRows(rows, tile.rows);
   auto group = [&](double size) {
     double panelTile = std::min(tile.panels, size);
-    return whole * size / panelTile * cycles(tile.rows, panelTile) + rest * cycles(1, size);
+    double tiles = cover.whole * cycles(tile.rows, panelTile) + cover.small * cycles(smallTileRows, panelTile);
+    return size / panelTile * tiles + cover.alone * cycles(1, size);
   };
   double groups = std::floor(panels / singleRowPanels), left = panels - groups * singleRowPanels;
   return groups * group(singleRowPanels) + left * group(1);
@@ -159,9 +187,20 @@ static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, cons
   tile.rows = cost.rowTile, tile.panels = cost.panelTile, tile.projections = std::max(cost.projections, 1.0);
   tile.weightBytes = std::min(cost.weightBytes / f32, 4.0);
   tile.unpackOps = cost.unpackOps;
+  if (cost.bf16Products > 0)
+    tile.chains = 2, tile.rowOps = pairRowOps;
+  else if (cost.int8Products > 0)
+    tile.rowOps = tile.unpackOps = byteOps;
+  tile.apart = cost.apart > 0;
   double depth = f32 / (tile.projections * double(cuts.panels) * SM1_PANEL);
-  double blocks = rows / double(grid.blockRows), panels = double(cuts.panels);
-  return cycles + depth * blocks * coverCycles(core, tile, cost.singleRowPanels, double(grid.blockRows), panels);
+  double blocks = rows / double(grid.blockRows), panels = double(cuts.panels), widening = 0;
+  if (cost.widenRows > 0 && double(grid.blockRows) >= cost.widenRows) {
+    // Every vector is unpacked and stored once for all rows of the block.
+    widening = panels * tile.projections * core.registersPerPanel() * (tile.unpackOps + 1) / core.fmaPorts;
+    tile.unpackOps = 0, tile.weightBytes = 4;
+  }
+  double covered = coverCycles(core, tile, cost.singleRowPanels, double(grid.blockRows), panels);
+  return cycles + depth * blocks * (covered + widening);
 }
 
 /// Instructions of epilogues and scans that start in a cycle, as a part of the multiply-adds that could: they wait for each other.

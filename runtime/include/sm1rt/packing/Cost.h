@@ -37,6 +37,8 @@ struct KernelCost {
   double rowTile = 1;         ///< rows of a tile
   double panelTile = 1;       ///< panels of a tile
   double singleRowPanels = 1; ///< panels that a row outside of tiles reads at once
+  double apart = 0;           ///< 1: tiles sum one projection after the other
+  double widenRows = 0;       ///< tasks of so many rows unpack weights once for all of them; 0: none
 };
 
 /// Every count with its key in a plan and the least it can be.
@@ -44,6 +46,7 @@ struct KernelCostField {
   const char *key;
   double KernelCost::*count;
   double least;
+  bool optional = false; ///< 0 where a package does not have it: it was made before there was such a count
 };
 const std::vector<KernelCostField> &kernelCostFields();
 
@@ -58,7 +61,7 @@ struct CoreFacts {
   double fmaPorts = 2, loadPorts = 2;
   double fmaLatency = 4;       ///< cycles
   double l2Bytes = 1 << 20;    ///< the core's own cache
-  double l2BytesPerCycle = 48; ///< into the core, sustained
+  double l2BytesPerCycle = 36; ///< into the core, sustained
   double bf16PerCycle = 0;     ///< bf16 multiply-adds of kernels that are made for them; 0: none, they are f32 multiply-adds
   double int8PerCycle = 0;     ///< the same for integers
 
@@ -121,20 +124,31 @@ Prediction predict(const KernelCost &cost, const LaunchCuts &cuts, const CpuRate
 
 //===-- Tiles ---------------------------------------------------------------------------------------------------------------===//
 
-/// Projections that share a loop over k, and the tile of rows by panels that the loop computes.
+/// Projections of one x, and the tile of rows by panels that their loops over k compute.
 struct TileWork {
   double rows = 1, panels = 1;
   double projections = 1;
   double weightBytes = 4; ///< per element
   double unpackOps = 0;   ///< as in KernelCost
+  double rowOps = 0;      ///< vector operations that make one of x an operand
+  double chains = 1;      ///< that a sum is made of, as many k of one word apart
+  bool apart = false;     ///< a loop for each projection, but for a row by itself; else one for all
 };
 
-/// Registers that the loop needs: sums, one step's weights or rows, whichever are fewer, one of the others, and one to spare,
-/// without which compilers spill.
+/// Operations that make one of a word's two bf16, or four int8, an operand: half of a shift and a mask; two shifts and a
+/// conversion.
+inline constexpr double pairRowOps = 1, byteOps = 3;
+
+/// Large tiles are followed by tiles of so many rows, then by rows alone.
+inline constexpr int64_t smallTileRows = 4;
+
+/// Registers that a loop needs: sums, one step's weights or rows, whichever are fewer, one of the others, and one to spare, without
+/// which compilers spill.
 double tileRegisters(const CoreFacts &core, const TileWork &tile);
-/// Cycles of one step of k, operands in the core's own cache.
+/// Cycles of one step of k of all projections, operands in the core's own cache.
 double tileCycles(const CoreFacts &core, const TileWork &tile);
-/// Cycles of one step of k over `rows` rows and `panels` panels: whole tiles, then rows by themselves, `singleRowPanels` at once.
+/// Cycles of one step of k over `rows` rows and `panels` panels: whole tiles, small ones, then rows by themselves,
+/// `singleRowPanels` at once.
 double coverCycles(const CoreFacts &core, const TileWork &tile, double singleRowPanels, double rows, double panels);
 
 /// The part of the read bandwidth that a core gets which reads so many streams of memory, each in pages of its own: the prefetcher
