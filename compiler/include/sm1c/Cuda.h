@@ -6,6 +6,8 @@
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Stages.h"
 
+#include "llvm/ADT/StringSet.h"
+
 #include <memory>
 #include <string>
 
@@ -28,6 +30,7 @@ public:
 
 private:
   std::unique_ptr<SourceNames> names;
+  llvm::StringSet<> seen;
   std::string kernels, left;
 };
 

@@ -149,6 +149,8 @@ CudaText::~CudaText() = default;
 void CudaText::add(ModuleOp module, Entry entry) {
   bool isStep = entry == Entry::Step;
   module.walk([&](KernelOp kernel) {
+    if (!seen.insert(kernel.getKernelName()).second) // programs for other numbers of rows share kernels
+      return;
     std::string why = whyNotCuda(kernel, isStep);
     if (why.empty())
       kernels += "\n" + KernelText(kernel, isStep, *names).print();
