@@ -283,9 +283,9 @@ Expected<void> ModelImpl::takeAhead(GenerationContext &context, const std::vecto
 /// One launch that runs the last token of each piece, chooses the next, runs that, and so on, where all of them are foreseen; false
 /// where they are not, or where the device cannot.
 Expected<bool> ModelImpl::generateAhead(GenerationContext &context) {
-  std::vector<size_t> rows = context.running();
   if (!context.generation.foresee || takeLaunchTime || !lastContext->wholeTokens || device->tokensAhead() < 2)
     return false;
+  std::vector<size_t> rows = context.running();
   int64_t tokens = foreseeTokens(context, rows, context.choiceRows);
   if (tokens < 2)
     return false;
