@@ -31,11 +31,17 @@ set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
 # Whole tokens in one launch.
+sm1_package(chorales-token "quick;emulated;cuda" "${chorales}" "--target=${SM1_GPU_TEST_TARGET}")
 foreach(model ${models})
   sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)
   set(fixtures ${model}-token)
+  set(choices "")
+  if(model STREQUAL tiny-a)
+    list(APPEND fixtures chorales-token)
+    set(choices --chorales "${SM1_PACKAGES}/chorales-token.sm1pkg")
+  endif()
   sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
-    --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4)
+    --golden "${golden}/${model}/expected.safetensors" ${choices} EMULATED --positions=4)
 endforeach()
 
 set(fixtures "")
