@@ -1,6 +1,6 @@
 // Choosing a token with all threads of a group, from logits that each of them can read. sampling.h says what is computed.
 //
-// Greedy: the best key of all. Else: keys sorted (bitonic), weights of the sorted candidates, their prefix sums, and two searches.
+// Greedy: the best key of all. Else: keys of candidates sorted, their weights, the prefix sums of these, and two searches.
 // A group says who a thread is and lets threads meet; its ranks go through whole warps in order:
 //
 //   struct Group { int rank() const; static constexpr int size; void meet() const; };
@@ -16,7 +16,8 @@ struct Decision {
   int firstDamaged, candidates, kept, place;
 };
 
-/// What a group needs besides the logits: `keys`, `sums` and `others` have `padded` elements each, a power of two and at least count.
+/// What a group needs besides the logits: `keys`, `sums` and `others` have `padded` elements each, a power of two and at least
+/// count.
 struct SamplingRoom {
   Key *keys;
   double *sums, *others;
@@ -24,15 +25,35 @@ struct SamplingRoom {
   int count, padded;
 };
 
-/// Keys in descending order. Pairs that are at most 32 apart lie in 64 keys of one warp, which goes through such rounds by itself.
-template <class Group> __device__ inline void sortKeys(const Group &group, Key *keys, int size) {
+//===-- Sorting -------------------------------------------------------------------------------------------------------------===//
+
+/// Up to so many candidates, more than a grammar leaves, threads that need not meet are quicker than more threads that do.
+constexpr int fewCandidates = 256;
+
+/// Each key goes where as many are greater.
+template <class Group> __device__ inline void sortByCounting(const Group &group, const Key *keys, Key *sorted, int count) {
+#pragma unroll 1
+  for (int i = group.rank(); i < count; i += Group::size) {
+    const Key own = keys[i];
+    int greater = 0;
+#pragma unroll 8
+    for (int other = 0; other < count; ++other)
+      greater += keys[other] > own;
+    sorted[greater] = own;
+  }
+  group.meet();
+}
+
+/// A bitonic sort of a power of two of keys. Pairs that are at most 32 apart lie in 64 keys of one warp, which goes through such
+/// rounds by itself.
+template <class Group> __device__ inline void sortByRounds(const Group &group, Key *keys, int size) {
 #pragma unroll 1
   for (int width = 2; width <= size; width *= 2)
 #pragma unroll 1
     for (int distance = width / 2; distance > 0; distance /= 2) {
 #pragma unroll 1
       for (int i = group.rank(); i < size / 2; i += Group::size) {
-        int low = i / distance * distance * 2 + i % distance, high = low + distance;
+        int low = 2 * i - (i & (distance - 1)), high = low + distance;
         bool descending = (low & width) == 0;
         Key first = keys[low], second = keys[high];
         if ((first < second) == descending) {
@@ -49,6 +70,24 @@ template <class Group> __device__ inline void sortKeys(const Group &group, Key *
   group.meet();
 }
 
+/// Puts candidates in descending order: the arrays change places where they end in the other one.
+template <class Group> __device__ inline void sortKeys(const Group &group, SamplingRoom &room) {
+  const int count = room.decision->candidates;
+  if (count <= fewCandidates) {
+    Key *sorted = reinterpret_cast<Key *>(room.others);
+    sortByCounting(group, room.keys, sorted, count);
+    room.others = reinterpret_cast<double *>(room.keys);
+    room.keys = sorted;
+    return;
+  }
+  for (int i = count + group.rank(); i < room.padded; i += Group::size)
+    room.keys[i] = 0;
+  group.meet();
+  sortByRounds(group, room.keys, room.padded);
+}
+
+//===-- Drawing -------------------------------------------------------------------------------------------------------------===//
+
 /// Prefix sums of `count` values in the order that sampling.h states; the array that holds them is returned.
 template <class Group> __device__ inline double *prefixSums(const Group &group, double *values, double *others, int count) {
 #pragma unroll 1
@@ -64,53 +103,136 @@ template <class Group> __device__ inline double *prefixSums(const Group &group, 
   return values;
 }
 
-/// The drawn token from sorted keys; every thread returns it.
-template <class Group> __device__ inline int draw(const Group &group, const Choice &choice, const SamplingRoom &room) {
+/// The same of few candidates in one warp: value 32 p + lane is part p of a lane.
+struct WarpSums {
+  static constexpr int parts = fewCandidates / 32;
+  double sums[parts];
+
+  __device__ WarpSums(const double *values, int count) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int part = 0; part < parts; ++part)
+      sums[part] = part * 32 + lane < count ? values[part * 32 + lane] : 0;
+#pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) {
+      double before = 0;
+#pragma unroll
+      for (int part = 0; part < parts; ++part) {
+        const double turned = __shfl_sync(~0u, sums[part], lane - distance & 31);
+        sums[part] += lane >= distance ? turned : before;
+        before = turned;
+      }
+    }
+#pragma unroll
+    for (int distance = 1; distance < parts; distance *= 2)
+#pragma unroll
+      for (int part = parts - 1; part >= distance; --part)
+        sums[part] += sums[part - distance];
+  }
+  __device__ double at(int place) const {
+    double found = 0;
+#pragma unroll
+    for (int part = 0; part < parts; ++part)
+      found = place / 32 == part ? sums[part] : found;
+    return __shfl_sync(~0u, found, place % 32);
+  }
+  /// The first place below `count` whose sum is above `limit`; count if there is none.
+  __device__ int firstAbove(double limit, int count) const {
+    int found = count;
+#pragma unroll
+    for (int part = parts - 1; part >= 0; --part) {
+      const unsigned above = __ballot_sync(~0u, sums[part] > limit);
+      found = above ? part * 32 + __ffs(above) - 1 : found;
+    }
+    return min(found, count);
+  }
+  /// The place that is drawn.
+  __device__ int draw(const Choice &choice, int count) const {
+    const int kept = min(firstAbove(choice.topP * at(count - 1), count) + 1, count);
+    return min(firstAbove(choice.draw * at(kept - 1), kept), kept - 1);
+  }
+};
+
+/// Leaves the place that is drawn among sorted candidates in the decision.
+template <class Group> __device__ inline void drawPlace(const Group &group, const Choice &choice, const SamplingRoom &room) {
   Decision &decision = *room.decision;
-  int count = decision.candidates;
-  double best = logitOf(room.keys[0]);
-#pragma unroll 1
-  for (int i = group.rank(); i < count; i += Group::size)
-    room.sums[i] = expOfNegative((logitOf(room.keys[i]) - best) / choice.temperature);
-  group.meet();
+  const int count = decision.candidates;
+  if (count <= fewCandidates) {
+    if (group.rank() < 32) {
+      const int place = WarpSums(room.sums, count).draw(choice, count);
+      if (group.rank() == 0)
+        decision.place = place;
+    }
+    group.meet();
+    return;
+  }
   double *sums = prefixSums(group, room.sums, room.others, count);
-  double most = choice.topP * sums[count - 1];
+  const double most = choice.topP * sums[count - 1];
 #pragma unroll 1
   for (int i = group.rank() + 1; i < count; i += Group::size)
     if (sums[i - 1] > most)
       atomicMin(&decision.kept, i);
   group.meet();
-  int kept = decision.kept;
-  double target = choice.draw * sums[kept - 1];
+  const int kept = min(decision.kept, count);
+  const double target = choice.draw * sums[kept - 1];
 #pragma unroll 1
   for (int i = group.rank(); i < kept; i += Group::size)
-    if (sums[i] > target)
+    if (sums[i] > target || i == kept - 1)
       atomicMin(&decision.place, i);
   group.meet();
-  return tokenOf(room.keys[decision.place < kept ? decision.place : kept - 1]);
 }
 
-/// Keys of all tokens, 0 for those that are barred and in the padding.
+/// The drawn token; every thread returns it.
+template <class Group> __device__ inline int draw(const Group &group, const Choice &choice, SamplingRoom room) {
+  sortKeys(group, room);
+  const double best = logitOf(room.keys[0]);
+#pragma unroll 1
+  for (int i = group.rank(); i < room.decision->candidates; i += Group::size)
+    room.sums[i] = expOfNegative((logitOf(room.keys[i]) - best) / choice.temperature);
+  group.meet();
+  drawPlace(group, choice, room);
+  return tokenOf(room.keys[room.decision->place]);
+}
+
+//===-- Choosing ------------------------------------------------------------------------------------------------------------===//
+
+/// Keys of the tokens that are not barred, in any order, and what can be said of all of them.
 template <class Group>
 __device__ inline void makeKeys(const Group &group, const Choice &choice, const float *logits, const SamplingRoom &room) {
-  const unsigned *penalisedSet = reinterpret_cast<const unsigned *>(&choice + 1), *barredSet = penalisedSet + (room.count + 31) / 32;
-  int candidates = 0, firstDamaged = room.count;
+  const unsigned *penalisedSet = reinterpret_cast<const unsigned *>(&choice + 1),
+                 *barredSet = penalisedSet + (room.count + 31) / 32;
+  const int lane = threadIdx.x % 32;
+  int firstDamaged = room.count;
   Key best = 0;
 #pragma unroll 1
-  for (int token = group.rank(); token < room.padded; token += Group::size) {
-    float logit = token < room.count ? weighed(choice, logits, penalisedSet, barredSet, token) : -bitsAs<float>(0x7f800000u);
+  for (int first = group.rank() - lane; first < room.count; first += Group::size) {
+    const int token = first + lane;
+    const float logit = token < room.count ? weighed(choice, logits, penalisedSet, barredSet, token) : -bitsAs<float>(0x7f800000u);
     if (isDamaged(logit))
       firstDamaged = min(firstDamaged, token);
-    Key key = isBarred(logit) ? 0 : rankKey(logit, token);
-    candidates += key != 0;
+    const bool isCandidate = !isBarred(logit);
+    const Key key = isCandidate ? rankKey(logit, token) : 0;
     best = max(best, key);
-    if (!(choice.flags & greedy))
-      room.keys[token] = key;
+    if (choice.flags & greedy)
+      continue;
+    const unsigned candidates = __ballot_sync(~0u, isCandidate);
+    int place = 0;
+    if (lane == 0)
+      place = atomicAdd(&room.decision->candidates, __popc(candidates));
+    place = __shfl_sync(~0u, place, 0) + __popc(candidates & ((1u << lane) - 1));
+    if (isCandidate)
+      room.keys[place] = key;
   }
-  atomicAdd(&room.decision->candidates, candidates);
-  if (firstDamaged < room.count)
+  // Atomics on one word wait for each other, those of 64 bits for long: one of each warp is enough.
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    firstDamaged = min(firstDamaged, __shfl_xor_sync(~0u, firstDamaged, distance));
+    best = max(best, __shfl_xor_sync(~0u, best, distance));
+  }
+  if (lane == 0) {
     atomicMin(&room.decision->firstDamaged, firstDamaged);
-  atomicMax(&room.decision->best, best);
+    atomicMax(&room.decision->best, best);
+  }
   group.meet();
 }
 
@@ -124,17 +246,15 @@ __device__ inline Chosen chooseToken(const Group &group, const Choice &choice, c
   makeKeys(group, choice, logits, room);
   Chosen result = {0, chosen, 0, 0};
   if (decision.firstDamaged < room.count) {
-    const unsigned *penalisedSet = reinterpret_cast<const unsigned *>(&choice + 1), *barredSet = penalisedSet + (room.count + 31) / 32;
+    const unsigned *penalisedSet = reinterpret_cast<const unsigned *>(&choice + 1),
+                   *barredSet = penalisedSet + (room.count + 31) / 32;
     int token = decision.firstDamaged;
     result = {token, damaged, weighed(choice, logits, penalisedSet, barredSet, token), 0};
-  } else if (decision.candidates == 0) {
+  } else if (decision.best == 0) {
     result.status = nothingLeft;
   } else if (choice.flags & greedy) {
     result.token = tokenOf(decision.best);
   } else {
-    if (group.rank() == 0)
-      decision.kept = decision.candidates;
-    sortKeys(group, room.keys, room.padded);
     result.token = draw(group, choice, room);
   }
   return result;

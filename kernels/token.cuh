@@ -8,11 +8,12 @@
 //   `warps` matrix warps   share the columns of every matrix: each needs its part of the vector only, and waits for nothing else
 //   epilogue warps         add the warps' sums, compute what is pointwise, and publish the next vector
 //   the producer warp      keeps a ring of weights full, as far ahead as it has room: its reads wait for nobody
+//   the order warp         hears from the host how the next token is to be chosen (token_choice.cuh)
 //
-// Published words prove themselves: an f32 whose four lowest mantissa bits are the epoch, the number of the layer modulo 16. A reader
-// polls until all of its words have the epoch it waits for. No flags, no fences, no atomics. One buffer a phase is enough: before
-// a block writes a word again it has read words of every block that came after the last use of the old one, because every block
-// owns at least one channel of every phase.
+// Published words prove themselves: an f32 whose four lowest mantissa bits are the epoch, the number of the layer modulo 16. A
+// reader polls until all of its words have the epoch it waits for. No flags, no fences, no atomics. One buffer a phase is enough:
+// before a block writes a word again it has read words of every block that came after the last use of the old one, because every
+// block owns at least one channel of every phase.
 #pragma once
 
 #include "token_epilogue.cuh"
@@ -40,6 +41,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
   }
   if (threadIdx.x == 0) {
     *block.template at<unsigned>(S::issuedAt) = 0;
+    makeBarrier(block.ordered(), 1);
     unsigned *starts = block.template at<unsigned>(S::startsAt), start = 0;
 #pragma unroll
     for (int phase = 0; phase < M::phaseCount; ++phase) {
@@ -67,10 +69,13 @@ template <class M, class Pointwise> __device__ void runTokens(const Launch &laun
   else if (threadIdx.x < S::workers) {
     Epilogue<M> epilogue(block);
 #pragma unroll 1
-    for (; epilogue.token < launch.tokenCount; ++epilogue.token)
+    do
       Pointwise::run(epilogue);
+    while (epilogue.next());
   } else if (threadIdx.x == S::workers)
     produce(block);
+  else if (threadIdx.x >= S::workers + 32 && block.isOrdered())
+    followOrders(block);
 }
 
 /// Eight weights of row `row` of a matrix in the layout "fragments", from column 32 unit + 8 quarter on, in the order in which
@@ -89,7 +94,8 @@ template <class M> __device__ void arrange(const Arrangement &arrangement) {
 #pragma unroll 1
   for (int layer = 0; layer <= M::layers; ++layer)
 #pragma unroll 1
-    for (int phase = layer < M::layers ? 0 : M::layerPhases; phase < (layer < M::layers ? M::layerPhases : M::phaseCount); ++phase) {
+    for (int phase = layer < M::layers ? 0 : M::layerPhases; phase < (layer < M::layers ? M::layerPhases : M::phaseCount);
+         ++phase) {
       const Phase shape = M::phase(phase);
       const int units = ceilDivide(shape.width, 32), count = int(share.count[shape.partition]), rows = shape.matrices * count;
       for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {

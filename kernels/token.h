@@ -24,7 +24,26 @@ struct Share {
   unsigned uses; /* offset in Launch::uses of how often each of the slots that they fill is read from: by a warp in a phase */
 };
 
-/* One launch: a token for each sequence, tokenCount times if the kernel also chooses the next token. */
+/* What the host asks for while a token is computed: this, then for each sequence how its next token is to be chosen, as
+   choiceRowBytes has it. It lies in memory of the host, and once more in the device's, where block 0 passes it on to the others. */
+struct Order {
+  unsigned number; /* the token's: the epoch behind its layers. Written after all the rest, read before it */
+  unsigned then;   /* lastToken, goOn; to the other blocks also gaveUp */
+  unsigned padding[2];
+};
+enum : unsigned {
+  lastToken, /* the launch ends with the choice */
+  goOn,      /* the chosen tokens are the next ones computed */
+  gaveUp     /* the host's order did not come in time: nothing is chosen, the launch ends with its logits */
+};
+
+/* What the kernel replies, in memory of the host: this, then for each sequence a sm1sampling::Chosen. */
+struct Reply {
+  unsigned number; /* of the order; written after all the rest */
+  unsigned padding[3];
+};
+
+/* One launch: a token for each sequence, or as many as the host orders. */
 struct Launch {
   const Share *shares;         /* [blocks] */
   const unsigned char *stream; /* weights, block by block in the order of their use */
@@ -36,14 +55,13 @@ struct Launch {
   const unsigned long long *sequences; /* [sequences] address of the states of each; 0: they are neither read nor written */
   const int *tokens;                   /* [sequences] to begin with */
   float *logits;                       /* [sequences][logitsStride] of the last token computed */
-  const unsigned char *choices;        /* [tokenCount][sequences][choiceBytes] of sm1sampling::Choice; null: nothing is chosen */
-  unsigned char *results;              /* [tokenCount][sequences] of sm1sampling::Chosen */
-  int *nextTokens;                     /* [sequences] what was chosen last; may be `tokens` */
-  unsigned long long *ended;           /* [sequences] becomes 0 for a sequence that a choice ends; may be `sequences` */
+  const unsigned char *orders;         /* [2] of Order with its choices, in turn; null: a single token, nothing is chosen */
+  unsigned char *relay;                /* as many, the device's */
+  unsigned char *reply;                /* a Reply with its results */
+  unsigned long long patience;         /* nanoseconds that an order may take */
   unsigned long long stateOffset[statesLimit]; /* bytes from the start of a sequence's states */
-  long long logitsStride, choiceBytes;
+  long long logitsStride;
   unsigned epoch; /* of the first layer of the first token; a token takes layers + 1 */
-  int tokenCount;
   int sequenceCount;                 /* at most as many as the kernel was made for */
   int window;                        /* slots of the ring that may be on their way at once */
   unsigned short delay[phasesLimit]; /* of each phase: clocks that a warp lets pass before it looks for the words it needs */

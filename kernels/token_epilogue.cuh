@@ -2,7 +2,7 @@
 #pragma once
 
 #include "sm1_math.cuh"
-#include "token_sizes.cuh"
+#include "token_choice.cuh"
 
 namespace sm1token {
 
@@ -25,8 +25,6 @@ public:
       states[partition] = launch.sequences[sequence[partition]];
     }
   }
-
-  int token = 0;
 
   /// Waits for the products of the next phase.
   __device__ void wait() {
@@ -77,23 +75,25 @@ public:
   }
   /// The end of a token.
   template <int ownPartition> __device__ void logit(float value) {
-    const bool last = token == launch.tokenCount - 1, chooses = M::chooses && launch.choices;
     __syncwarp();
-    if (owns[ownPartition] && chooses)
-      storeKey(launch.keys + sequence[ownPartition] * M::vocabulary + channel<ownPartition>(),
-               static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
-    if (owns[ownPartition] && last)
-      launch.logits[sequence[ownPartition] * launch.logitsStride + channel<ownPartition>()] = value;
-    if (!chooses)
-      return;
-    if (M::sequences > 1)
-      pass<S::workers>(5); // keys take the place of the sums of all sequences
-    meet<S::workers>(3);
+    const int of = sequence[ownPartition];
+    if (block.isOrdered()) {
+      if (owns[ownPartition])
+        storeKey(launch.keys + of * M::vocabulary + channel<ownPartition>(),
+                 static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
+      if (M::sequences > 1)
+        pass<S::workers>(5); // keys take the place of the sums of all sequences
+      meetChosen<M>();
 #pragma unroll
-    for (int partition = 0; partition < M::partitionCount; ++partition)
-      if (!block.alive()[sequence[partition]])
-        states[partition] = 0;
+      for (int partition = 0; partition < M::partitionCount; ++partition)
+        if (!block.alive()[sequence[partition]])
+          states[partition] = 0;
+    }
+    if (owns[ownPartition] && !block.goesOn(token))
+      launch.logits[of * launch.logitsStride + channel<ownPartition>()] = value;
   }
+  /// Goes to the next token; false if there is none.
+  __device__ bool next() { return block.goesOn(token++); }
 
 private:
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
@@ -107,23 +107,25 @@ private:
     for (int four = 0; four < M::warps; four += 4) {
       const uint4 v = loadShared4(from + four * 4);
       const float first = __uint_as_float(v.x), second = four + 1 < M::warps ? __uint_as_float(v.y) : 0.0f;
-      const float third = four + 2 < M::warps ? __uint_as_float(v.z) : 0.0f, fourth = four + 3 < M::warps ? __uint_as_float(v.w) : 0.0f;
+      const float third = four + 2 < M::warps ? __uint_as_float(v.z) : 0.0f,
+                  fourth = four + 3 < M::warps ? __uint_as_float(v.w) : 0.0f;
       total += (first + second) + (third + fourth);
     }
     return total;
   }
   template <int partition> __device__ float *statePlace(int index, int layer, int row, int rows) const {
     constexpr int stride = upTo(M::partitionWidth(partition), 16);
-    return reinterpret_cast<float *>(states[partition] + launch.stateOffset[index]) + (layer * rows + row) * stride + channel<partition>();
+    return reinterpret_cast<float *>(states[partition] + launch.stateOffset[index]) + (layer * rows + row) * stride +
+           channel<partition>();
   }
 
   const Block<M> &block;
   const Launch &launch;
   int place[M::partitionCount], sequence[M::partitionCount];
-  unsigned long long states[M::partitionCount]; ///< of the sequence; 0: nowhere
+  unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
   unsigned sums = 0;
-  int turn = 0;
+  int turn = 0, token = 0;
 };
 
 } // namespace sm1token

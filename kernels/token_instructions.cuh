@@ -1,5 +1,5 @@
-// PTX that the kernel for whole tokens needs: shared memory by address, mbarriers and bulk copies, named barriers, mma.sync; and the words
-// that blocks exchange.
+// PTX that the kernel for whole tokens needs: shared memory by address, mbarriers and bulk copies, named barriers, mma.sync; and
+// the words that blocks exchange.
 #pragma once
 
 namespace sm1token {
@@ -25,6 +25,9 @@ __device__ inline void storeShared(unsigned address, float v) {
 }
 __device__ inline void storeShared2(unsigned address, unsigned v, unsigned w) {
   asm volatile("st.shared.v2.u32 [%0], {%1, %2};" ::"r"(address), "r"(v), "r"(w) : "memory");
+}
+__device__ inline void storeShared4(unsigned address, uint4 v) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
 __device__ inline uint4 loadWords(const unsigned *from) {
   uint4 v;
@@ -56,11 +59,34 @@ __device__ inline unsigned loadIssued(unsigned address) {
   return count;
 }
 
-/// Eight bytes to shared memory, which are there after awaitCopies and a meeting.
-__device__ inline void copyEight(unsigned to, const void *from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(to), "l"(from) : "memory");
+/// What the host or another block has written before it released the number that was acquired here.
+__device__ inline uint4 loadOfSystem(const unsigned char *from) {
+  uint4 v;
+  asm volatile("ld.relaxed.sys.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
 }
-__device__ inline void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+__device__ inline void storePiece(unsigned char *to, uint4 v) {
+  asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+__device__ inline unsigned loadAcquired(const unsigned *from) {
+  unsigned v;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(from) : "memory");
+  return v;
+}
+__device__ inline void storeReleased(unsigned *to, unsigned v) {
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
+}
+__device__ inline void storeReleasedToSystem(unsigned *to, unsigned v) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
+}
+__device__ inline unsigned long long nanoseconds() {
+  unsigned long long time;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(time));
+  return time;
+}
 
 __device__ inline void makeBarrier(unsigned barrier, unsigned arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
@@ -80,8 +106,8 @@ __device__ inline void waitFor(unsigned barrier, unsigned parity) {
 /// Brings `bytes` into shared memory; `barrier` counts them.
 __device__ inline void fetch(unsigned to, const void *from, unsigned bytes, unsigned barrier) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes),
-               "r"(barrier)
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
+               "r"(bytes), "r"(barrier)
                : "memory");
 }
 template <int threads> __device__ inline void meet(int barrier) {

@@ -1,15 +1,14 @@
 // Weights and products of the kernel for whole tokens: the producer, which fills a ring, and the warps that multiply from it.
 #pragma once
 
-#include "sampling.cuh"
 #include "sm1_math.cuh"
-#include "token_sizes.cuh"
+#include "token_choice.cuh"
 
 namespace sm1token {
 
 //===-- Producer ------------------------------------------------------------------------------------------------------------===//
 
-/// One thread. Slots that a token fills are read again for the next one.
+/// One thread. Slots that a token fills are read again for the next one, as soon as it is known that there is one.
 template <class M> __device__ void produce(const Block<M> &block) {
   const Launch &launch = block.launch;
   const unsigned char *weights = launch.stream + launch.shares[blockIdx.x].offset;
@@ -17,8 +16,9 @@ template <class M> __device__ void produce(const Block<M> &block) {
   const int window = least(most(launch.window, 1), Sizes<M>::mostAhead);
   unsigned slot = 0, round = 0, waited = 0, waitedRound = 0, issued = 0;
   int ahead = 0; // slots asked for and not waited for
+  bool goesOn = true;
 #pragma unroll 1
-  for (int token = 0; token < launch.tokenCount; ++token)
+  for (int token = 0; goesOn; ++token) {
 #pragma unroll 1
     for (unsigned i = 0; i < slots; ++i) {
       const unsigned uses = block.template at<unsigned short>(Sizes<M>::usesAt)[i];
@@ -44,6 +44,10 @@ template <class M> __device__ void produce(const Block<M> &block) {
         ++round;
       }
     }
+    if (block.isOrdered())
+      waitFor(block.ordered(), token & 1);
+    goesOn = block.goesOn(token);
+  }
 }
 
 //===-- Matrix warps --------------------------------------------------------------------------------------------------------===//
@@ -57,10 +61,9 @@ public:
         vector(block.shared + S::vectorsAt + warp * S::vectorBytes), epoch(block.launch.epoch) {}
 
   __device__ void run() {
+    bool goesOn = true;
 #pragma unroll 1
-    for (; token < launch.tokenCount; ++token) {
-      if (M::chooses && launch.choices)
-        fetchChoices();
+    for (int token = 0; goesOn; ++token) {
 #pragma unroll 1
       for (int layer = 0; layer < M::layers; ++layer) {
         runPhases<0, M::layerPhases>(layer);
@@ -69,8 +72,9 @@ public:
       }
       layerStart = tokenStart;
       runPhases<M::layerPhases, M::phaseCount>(M::layers);
-      if (M::chooses && launch.choices)
-        choose();
+      if (block.isOrdered())
+        chooseTokens(block, token);
+      goesOn = block.goesOn(token);
       ++epoch;
       tokenStart += block.slotsOfToken() * slotPieces;
       layerStart = tokenStart;
@@ -125,12 +129,10 @@ private:
     // As many eights of rows at a time as 80 registers hold, with their sums if there are many of those.
     return least(ceilDivide(S::rows(P), 8), most(1, 20 / (S::unitsOfWarp(P) + ceilDivide(M::sequences, 2) - 1)));
   }
-  template <int P> struct Fragment {
-    uint4 weights[S::unitsOfWarp(P)][halves<P>()];
-  };
+  template <int P> struct Fragment { uint4 weights[S::unitsOfWarp(P)][halves<P>()]; };
 
-  /// Weights of rows [first, first + 8 halves) of this warp's columns, which begin at `position` of the ring; rows that are not there
-  /// repeat the last one.
+  /// Weights of rows [first, first + 8 halves) of this warp's columns, which begin at `position` of the ring; rows that are not
+  /// there repeat the last one.
   template <int P> __device__ void load(Fragment<P> &fragment, unsigned position, int first, int rows, int units) const {
     const unsigned ring = block.shared + S::ringAt;
     unsigned rowBytes[halves<P>()];
@@ -143,7 +145,8 @@ private:
 #pragma unroll
       for (int half = 0; half < halves<P>(); ++half) {
         const unsigned from = base + rowBytes[half];
-        fragment.weights[unit][half] = loadShared4(ring + min(from, from - unsigned(S::ringBytes))); // around the end: less than 0 is large
+        fragment.weights[unit][half] =
+            loadShared4(ring + min(from, from - unsigned(S::ringBytes))); // around the end: less than 0 is large
       }
     }
   }
@@ -152,9 +155,7 @@ private:
 
   /// Four neighbouring channels a lane, 128 a piece.
   template <int P> __host__ __device__ static constexpr int pieces() { return ceilDivide(S::unitsOfWarp(P), 4); }
-  template <int P> struct Part {
-    float4 values[pieces<P>()];
-  };
+  template <int P> struct Part { float4 values[pieces<P>()]; };
 
   /// Sequences whose words are asked for at once: their answers take the same time on the way.
   static constexpr int together = least(M::sequences, 4);
@@ -166,7 +167,8 @@ private:
       there = true;
 #pragma unroll
       for (int i = 0; i < together; ++i) {
-        const unsigned *words = block.template words<P>(blockIdx.x % M::replicas, least(first + i, launch.sequenceCount - 1)) + channel;
+        const unsigned *words =
+            block.template words<P>(blockIdx.x % M::replicas, least(first + i, launch.sequenceCount - 1)) + channel;
 #pragma unroll
         for (int piece = 0; piece < pieces<P>(); ++piece) {
           uint4 found = make_uint4(0, 0, 0, 0);
@@ -190,7 +192,8 @@ private:
 
   /// Of the embedding of the sequence's token.
   template <int P> __device__ Part<P> lookUp(int sequence, int channel, int channels) const {
-    auto *row = static_cast<const typename M::TableNumber *>(launch.table) + size_t(block.tokens()[sequence]) * M::tableStride + channel;
+    auto *row =
+        static_cast<const typename M::TableNumber *>(launch.table) + size_t(block.tokens()[sequence]) * M::tableStride + channel;
     Part<P> part;
 #pragma unroll
     for (int piece = 0; piece < pieces<P>(); ++piece) {
@@ -232,16 +235,17 @@ private:
       unsigned first = pack(v.x, v.y), second = pack(v.z, v.w);
       unsigned to = vector + 2 * sequence * S::halfBytes + (piece * 128 + lane * 4) * 2;
       storeShared2(to, first, second);
-      storeShared2(to + S::halfBytes, pack(v.x - lowOf(first), v.y - highOf(first)), pack(v.z - lowOf(second), v.w - highOf(second)));
+      storeShared2(to + S::halfBytes, pack(v.x - lowOf(first), v.y - highOf(first)),
+                   pack(v.z - lowOf(second), v.w - highOf(second)));
     }
     return squares;
   }
 
   //===-- Products ----------------------------------------------------------------------------------------------------------===//
 
-  /// mma.sync multiplies 16 rows with 8 columns, more columns than there are sequences. So it gets 8 rows, twice: as its rows 0 to 7
-  /// with the first half of 32 k, as its rows 8 to 15 with the second, and the vector in columns of its own for each half, once as
-  /// bf16 and once as what that lacks. Of the 16 x 8 sums those count where the halves meet: four columns a sequence.
+  /// mma.sync multiplies 16 rows with 8 columns, more columns than there are sequences. So it gets 8 rows, twice: as its rows 0 to
+  /// 7 with the first half of 32 k, as its rows 8 to 15 with the second, and the vector in columns of its own for each half, once
+  /// as bf16 and once as what that lacks. Of the 16 x 8 sums those count where the halves meet: four columns a sequence.
   static constexpr int pairs = ceilDivide(M::sequences, 2); ///< of sequences, eight columns each
   /// Sums of one after the other would wait for each other; many rows give that independence by themselves. The number of sequences
   /// has no part in it: a sequence gets the same bits with any others.
@@ -343,85 +347,11 @@ private:
     }
   }
 
-  //===-- The next token ----------------------------------------------------------------------------------------------------===//
-
-  struct Group {
-    int thread;
-    static constexpr int size = M::warps * 32;
-    __device__ int rank() const { return thread; }
-    __device__ void meet() const { sm1token::meet<size>(4); }
-  };
-
-  /// Choices of the token that is computed now; they are needed at its end.
-  __device__ void fetchChoices() const {
-    const unsigned char *from = launch.choices + size_t(token) * launch.sequenceCount * launch.choiceBytes;
-    for (int at = threadIdx.x * 8; at < launch.sequenceCount * S::choiceBytes; at += Group::size * 8)
-      copyEight(block.shared + S::choicesAt + at, from + at);
-  }
-  /// Logits of a sequence, as all blocks have published them. A thread asks for all of its words at once.
-  __device__ void collect(int sequence, float *logits) const {
-    constexpr int words = ceilDivide(M::vocabulary, Group::size);
-    unsigned long long found[words];
-    bool there;
-    do {
-      there = true;
-#pragma unroll
-      for (int word = 0; word < words; ++word) {
-        found[word] = loadKey(launch.keys + sequence * M::vocabulary + least(threadIdx.x + word * Group::size, M::vocabulary - 1));
-        there &= unsigned(found[word]) == epoch;
-      }
-    } while (!there);
-#pragma unroll
-    for (int word = 0; word < words; ++word)
-      if (int place = threadIdx.x + word * Group::size; place < M::vocabulary)
-        logits[place] = __uint_as_float(unsigned(found[word] >> 32));
-  }
-  /// Every block draws the same token from the same logits: that is quicker than to hear of it from another.
-  __device__ void choose() {
-    using namespace sm1sampling;
-    __shared__ Decision decision;
-    Key *keys = block.template at<Key>(0);
-    double *sums = reinterpret_cast<double *>(keys + S::keys);
-    SamplingRoom room = {keys, sums, sums + S::keys, &decision, M::vocabulary, S::keys};
-    float *logits = reinterpret_cast<float *>(room.others); // needed no more when sums are
-    const Group group = {int(threadIdx.x)};
-    awaitCopies();
-    if (M::sequences > 1)
-      meetAll(5);
-    for (int sequence = 0; sequence < launch.sequenceCount; ++sequence) {
-      const Choice &choice = *block.template at<const Choice>(S::choicesAt + sequence * S::choiceBytes);
-      group.meet();
-      collect(sequence, logits);
-      group.meet();
-      if (choice.flags & skipped)
-        continue;
-      Chosen result = chooseToken(group, choice, logits, room);
-      if (threadIdx.x == 0)
-        takeChoice(sequence, choice, result, reinterpret_cast<Chosen *>(launch.results)[size_t(token) * launch.sequenceCount + sequence]);
-    }
-    meetAll(3); // everybody learns of the tokens
-  }
-  static __device__ void meetAll(int barrier) { sm1token::meet<S::workers>(barrier); }
-  __device__ void takeChoice(int sequence, const sm1sampling::Choice &choice, const sm1sampling::Chosen &result,
-                             sm1sampling::Chosen &place) {
-    int next = result.status == sm1sampling::chosen ? result.token : 0;
-    bool ended = sm1sampling::ends(choice, result);
-    block.tokens()[sequence] = next;
-    if (ended)
-      block.alive()[sequence] = 0;
-    if (blockIdx.x > 0)
-      return;
-    place = result;
-    launch.nextTokens[sequence] = next;
-    if (ended && launch.ended)
-      launch.ended[sequence] = 0;
-  }
-
   const Block<M> &block;
   const Launch &launch;
   const int warp, lane, group, quarter;
   const unsigned vector; ///< this warp's part of the vectors
-  int token = 0, turn = 0;
+  int turn = 0;
   unsigned epoch;                          ///< of what the layer reads
   unsigned tokenStart = 0, layerStart = 0; ///< of the weights, in 16 bytes from the start of the launch
 };

@@ -31,7 +31,9 @@ __host__ __device__ constexpr int powerOfTwo(int least) {
 template <class M> struct Sizes {
   /// Channels of a partition that one block has at most.
   __host__ __device__ static constexpr int channels(int partition) { return ceilDivide(M::partitionWidth(partition), M::blocks); }
-  __host__ __device__ static constexpr int rows(int phase) { return M::phase(phase).matrices * channels(M::phase(phase).partition); }
+  __host__ __device__ static constexpr int rows(int phase) {
+    return M::phase(phase).matrices * channels(M::phase(phase).partition);
+  }
   __host__ __device__ static constexpr int units(int phase) { return ceilDivide(M::phase(phase).width, 32); }
   /// 16 bytes that a row takes.
   __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * (pieceBytes / 16); }
@@ -44,7 +46,7 @@ template <class M> struct Sizes {
   }
 
   static constexpr int epilogueWarps = ceilDivide(largest(channels, M::partitionCount) * M::sequences, 32);
-  static constexpr int workers = (M::warps + epilogueWarps) * 32, threads = workers + 32;
+  static constexpr int workers = (M::warps + epilogueWarps) * 32, threads = workers + 64; // the producer, who follows orders
 
   // Sums of warps: [2][rows and one for squares][sequences][warps]. A stride of 4 modulo 8 keeps readers off each other's banks.
   static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
@@ -69,9 +71,11 @@ template <class M> struct Sizes {
   }
   // How the next token of each sequence is chosen: sm1sampling::Choice and two sets of tokens, as choiceRowBytes has them.
   static constexpr int choiceBytes = M::chooses ? upTo(48 + 2 * 4 * ceilDivide(M::vocabulary, 32), 16) : 0;
-  static constexpr int choicesAt = upTo(usesAt + slotsOfToken() * 2, 16);
-  static constexpr int issuedAt = choicesAt + M::sequences * choiceBytes;
-  static constexpr int barriersAt = issuedAt + 8;
+  static constexpr int orderBytes = int(sizeof(Order)) + M::sequences * choiceBytes;
+  static constexpr int ordersAt = upTo(usesAt + slotsOfToken() * 2, 16);
+  static constexpr int issuedAt = ordersAt + (M::chooses ? 2 * orderBytes : 0);
+  static constexpr int orderedAt = issuedAt + 8; // an mbarrier
+  static constexpr int barriersAt = orderedAt + 8;
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
   static constexpr int ringBytes = slots * slotBytes;
@@ -82,8 +86,8 @@ template <class M> struct Sizes {
   }
   /// Slots on their way at most.
   static constexpr int mostAhead = most(slots / 4, 1);
-  /// A warp that waits for its weights of the next phase knows only that those of this one are there. Where there are more weights between
-  /// than the ring holds, it has to know that the slot is not still being filled for the round before.
+  /// A warp that waits for its weights of the next phase knows only that those of this one are there. Where there are more weights
+  /// between than the ring holds, it has to know that the slot is not still being filled for the round before.
   static constexpr bool mayLap = largest(bytesOfTwo, M::phaseCount) > (slots - mostAhead - 2) * slotBytes;
   static_assert(ringBytes >= largest(bytesOfWarp, M::phaseCount) + 2 * slotBytes,
                 "the ring must hold what a warp reads in a phase: fewer sequences, or more shared memory");
@@ -95,7 +99,7 @@ template <class M> struct Block {
   const Launch &launch;
   unsigned char *const memory; ///< the block's shared memory
   const unsigned shared;       ///< its address there
-  const unsigned bytes;  ///< of weights for one token
+  const unsigned bytes;        ///< of weights for one token
   int first[M::partitionCount], count[M::partitionCount];
 
   __device__ Block(const Launch &launch, unsigned char *memory)
@@ -111,6 +115,14 @@ template <class M> struct Block {
   __device__ unsigned empty(unsigned slot) const { return full(slot) + 8; }
   __device__ unsigned sums(int turn) const { return shared + turn * S::sumsBytes; }
   template <class T> __device__ T *at(int offset) const { return reinterpret_cast<T *>(memory + offset); }
+  /// Whether the host orders tokens.
+  __device__ bool isOrdered() const { return M::chooses && launch.orders; }
+  /// Completes a phase for every order that has come.
+  __device__ unsigned ordered() const { return shared + S::orderedAt; }
+  /// The order of a token, once it has come; its choices follow.
+  __device__ const Order *order(int token) const { return at<const Order>(S::ordersAt + token % 2 * S::orderBytes); }
+  /// Whether another token follows. Needs the order, if there is one.
+  __device__ bool goesOn(int token) const { return isOrdered() && order(token)->then == goOn; }
   /// [sequences] the token that each is at, and whether its states are to be changed.
   __device__ int *tokens() const { return at<int>(S::tokensAt); }
   __device__ int *alive() const { return at<int>(S::tokensAt) + M::sequences; }

@@ -71,6 +71,8 @@ Expected<void> Device::prepareTokens(const Package &, const Weights &) {
 }
 
 Expected<void> Device::runTokens(const TokenRun &) { return Error{shortName() + ": computes no whole tokens"}; }
+void Device::orderTokens(const uint8_t *, bool) {}
+Expected<const uint8_t *> Device::awaitTokens() { return Error{shortName() + ": takes no orders"}; }
 
 Expected<OpenedDevice> openDevice(const Package &package, const OpenOptions &options) {
   std::optional<int> ordinal = cudaOrdinal(options.device);

@@ -74,18 +74,13 @@ struct SampleLaunch {
   uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on
 };
 
-/// Whole tokens of a batch in one launch; kernels/token.h describes choices and results. All addresses are the device's.
+/// Whole tokens of a batch in one launch. All addresses are the device's.
 struct TokenRun {
   const uint64_t *sequences; ///< [sequenceCount] address of each sequence's states; 0: left alone
   const int32_t *tokens;     ///< [sequenceCount]
   float *logits;             ///< [sequenceCount][logitsStride] of the last token
   int64_t logitsStride, sequenceCount;
-  int64_t tokenCount = 1;           ///< more than one with choices only
-  const uint8_t *choices = nullptr; ///< [tokenCount][sequenceCount][choiceBytes]
-  int64_t choiceBytes = 0;
-  uint8_t *results = nullptr;    ///< [tokenCount][sequenceCount] of sm1sampling::Chosen
-  int32_t *nextTokens = nullptr; ///< [sequenceCount]
-  uint64_t *ended = nullptr;     ///< [sequenceCount] becomes 0 where a choice ends a sequence
+  bool ordered = false; ///< Device::orderTokens says how the next tokens are chosen, and whether the launch goes on with them
 };
 
 /// What makes a piece of work the same as an earlier one: rows, segments and selected rows of a step.
@@ -123,10 +118,17 @@ public:
   virtual Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options);
   /// Makes ready what computes whole tokens in one launch. An error says why the device, the package or the machine cannot.
   virtual Expected<void> prepareTokens(const Package &package, const Weights &weights);
-  /// Sequences that such a launch takes at most; 0: there is none. Tokens that it chooses itself and goes on with; 1: none.
+  /// Sequences that such a launch takes at most; 0: there is none. Whether it can be ordered.
   virtual int64_t tokenSequences() const { return 0; }
-  virtual int64_t tokensAhead() const { return 1; }
+  virtual bool takesOrders() const { return false; }
+  /// Starts it.
   virtual Expected<void> runTokens(const TokenRun &run);
+  /// While an ordered launch computes a token of each sequence: how the next ones are chosen, [sequences][choiceRowBytes], and
+  /// whether it computes these, too. An order for each token, the last one says that it is the last.
+  virtual void orderTokens(const uint8_t *choices, bool goesOn);
+  /// Waits for what the last order chose: [sequences] of sm1sampling::Chosen, good until the next order. Null: it came so late that
+  /// the launch has ended without it, and left the logits.
+  virtual Expected<const uint8_t *> awaitTokens();
   /// Starts a launch; the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
   /// Starts the choice of tokens.

@@ -22,7 +22,6 @@ struct ModelImpl::GenerationContext {
   std::vector<bool> alive;          ///< per prompt: it wants another token
   std::vector<bool> stopped;        ///< per prompt: the device has stopped it, no step changes its state any more
   std::unique_ptr<DeviceBuffer> choices, results;
-  std::unique_ptr<DeviceBuffer> aheadRoom; ///< choices and results of many tokens
   std::vector<uint8_t> choiceRows;
 
   std::vector<size_t> running() const {
@@ -62,7 +61,6 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
                             {},
                             nullptr,
                             nullptr,
-                            nullptr,
                             {}};
   context.lastTokens.resize(prompts.size());
   context.alive.resize(prompts.size(), true);
@@ -80,14 +78,19 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
 
 //===-- Choosing ------------------------------------------------------------------------------------------------------------===//
 
-/// Starts the choice of a token for each row of logits, which belongs to piece rows[i]. `feed`: tokens become the input of the next
-/// step.
-Expected<void> ModelImpl::startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed) {
+/// How the next token of piece rows[i] is chosen, for all i.
+void ModelImpl::writeChoices(GenerationContext &context, const std::vector<size_t> &rows) const {
   context.choiceRows.clear();
   for (size_t piece : rows) {
     TokenChoice choice = piece == nobody ? TokenChoice() : context.generation.choose(piece);
     appendChoiceRow(context.choiceRows, piece == nobody ? nullptr : &choice, context.count);
   }
+}
+
+/// Starts the choice of a token for each row of logits, which belongs to piece rows[i]. `feed`: tokens become the input of the next
+/// step.
+Expected<void> ModelImpl::startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed) {
+  writeChoices(context, rows);
   uint64_t bytes = context.choiceRows.size(), resultBytes = rows.size() * sizeof(sm1sampling::Chosen);
   if (auto sent = device->upload({context.choices->address, bytes, context.choiceRows.data(), bytes, bytes, 1}); !sent)
     return sent;
@@ -114,11 +117,15 @@ Expected<void> ModelImpl::takeTokens(GenerationContext &context, const std::vect
   auto downloaded = device->endDownload();
   if (!downloaded)
     return downloaded.error();
+  return takeChosen(context, rows, *downloaded);
+}
+
+Expected<void> ModelImpl::takeChosen(GenerationContext &context, const std::vector<size_t> &rows, const uint8_t *chosen) {
   uint64_t rowBytes = choiceRowBytes(context.count);
   for (size_t row = 0; row < rows.size(); ++row)
     if (rows[row] != nobody)
       if (auto taken =
-              takeToken(context, rows[row], &context.choiceRows[row * rowBytes], *downloaded + row * sizeof(sm1sampling::Chosen));
+              takeToken(context, rows[row], &context.choiceRows[row * rowBytes], chosen + row * sizeof(sm1sampling::Chosen));
           !taken)
         return taken;
   return {};
@@ -227,103 +234,74 @@ Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
   }
 }
 
-//===-- Many tokens at a time -----------------------------------------------------------------------------------------------===//
+//===-- Many tokens in a launch ---------------------------------------------------------------------------------------------===//
 
-/// As many tokens as a caller waits for at once: 10 ms of an H200.
-static constexpr int64_t mostAhead = 128;
+/// Tokens that one launch computes at most: others wait for the GPU meanwhile, 25 ms of an H200.
+static constexpr int64_t mostOrdered = 256;
 
-/// Choices of the next tokens of all rows, token by token, as far as every piece foresees them or has ended; how many tokens that
-/// is.
-int64_t ModelImpl::foreseeTokens(const GenerationContext &context, const std::vector<size_t> &rows,
-                                 std::vector<uint8_t> &choiceRows) const {
-  choiceRows.clear();
-  std::vector<bool> ended(rows.size());
-  for (int64_t ahead = 0; ahead < mostAhead; ++ahead) {
-    size_t before = choiceRows.size();
-    bool anybody = false;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      auto choice = ended[row] ? std::nullopt : context.generation.foresee(rows[row], ahead);
-      if (!choice && !ended[row]) { // it depends on what comes before
-        choiceRows.resize(before);
-        return ahead;
-      }
-      anybody |= choice.has_value();
-      appendChoiceRow(choiceRows, choice ? &*choice : nullptr, context.count);
-      ended[row] = ended[row] || choice->last;
+/// A step after each other in one launch, as long as the batch stays the same. While a token is computed the host, which knows the
+/// one before, says how it is to be continued: the device never waits.
+Expected<void> ModelImpl::followOrders(GenerationContext &context, std::vector<size_t> &rows) {
+  auto countStep = [&] {
+    for (size_t row = 0; row < rows.size(); ++row)
+      lastContext->sequences[row]->position += rows[row] != nobody && !context.stopped[rows[row]];
+  };
+  auto endLaunch = [&] { // nobody hears of the token that is under way
+    rows.assign(rows.size(), nobody);
+    writeChoices(context, rows);
+    device->orderTokens(context.choiceRows.data(), false);
+  };
+  countStep();
+  bool ended = false;
+  for (int64_t token = 1;; ++token) {
+    bool goesOn = !ended && token < mostOrdered;
+    writeChoices(context, rows);
+    device->orderTokens(context.choiceRows.data(), goesOn);
+    auto chosen = device->awaitTokens();
+    if (!chosen)
+      return chosen.error();
+    if (!*chosen) { // the host was held up
+      if (auto started = startChoices(context, rows, /*feed=*/false); !started)
+        return started;
+      goesOn = false;
     }
-    if (!anybody) {
-      choiceRows.resize(before);
-      return ahead;
+    if (auto taken = *chosen ? takeChosen(context, rows, *chosen) : takeTokens(context, rows); !taken) {
+      if (goesOn)
+        endLaunch();
+      return taken;
     }
-  }
-  return mostAhead;
-}
-
-/// Tokens of one launch, in order. A sequence that a choice has ended has not moved since.
-Expected<void> ModelImpl::takeAhead(GenerationContext &context, const std::vector<size_t> &rows, int64_t tokens,
-                                    const uint8_t *results) {
-  uint64_t rowBytes = choiceRowBytes(context.count);
-  for (int64_t token = 0; token < tokens; ++token) {
-    for (size_t row = 0; row < rows.size(); ++row) {
-      if (!context.alive[rows[row]])
-        continue;
-      ++lastContext->sequences[row]->position;
-      size_t place = size_t(token) * rows.size() + row;
-      if (auto taken =
-              takeToken(context, rows[row], &context.choiceRows[place * rowBytes], results + place * sizeof(sm1sampling::Chosen));
-          !taken)
-        return taken;
-    }
+    if (goesOn)
+      countStep();
     if (context.generation.stepped)
       context.generation.stepped();
+    ended = dropEnded(context.alive, rows);
+    bool none = std::all_of(rows.begin(), rows.end(), [](size_t row) { return row == nobody; });
+    if (goesOn && none)
+      endLaunch();
+    if (!goesOn || none)
+      return {};
   }
-  return {};
 }
 
-/// One launch that runs the last token of each piece, chooses the next, runs that, and so on, where all of them are foreseen; false
-/// where they are not, or where the device cannot.
-Expected<bool> ModelImpl::generateAhead(GenerationContext &context) {
-  if (!context.generation.foresee || takeLaunchTime || !lastContext->wholeTokens || device->tokensAhead() < 2)
+/// Runs the last token of each piece, chooses the next, runs that, and so on; false where the device takes no orders.
+Expected<bool> ModelImpl::generateOrdered(GenerationContext &context) {
+  if (takeLaunchTime || !lastContext->wholeTokens || !device->takesOrders())
     return false;
   std::vector<size_t> rows = context.running();
-  int64_t tokens = foreseeTokens(context, rows, context.choiceRows);
-  if (tokens < 2)
-    return false;
   std::vector<Piece> pieces = lastTokenPieces(context.prompts, context.lastTokens, rows);
   RunContext &run = beginRun("step", pieces);
   if (auto sent = uploadTables(run, run.passes.front()); !sent)
     return sent.error();
   if (auto sent = uploadInputs(run, run.passes.front()); !sent)
     return sent.error();
-  uint64_t bytes = context.choiceRows.size(), resultBytes = uint64_t(tokens) * rows.size() * sizeof(sm1sampling::Chosen);
-  if (!context.aheadRoom || context.aheadRoom->bytes < bytes + resultBytes) {
-    auto room = device->allocate(bytes + resultBytes);
-    if (!room)
-      return room.error().in("sampling");
-    context.aheadRoom = std::move(*room);
-  }
-  if (auto sent = device->upload({context.aheadRoom->address, bytes, context.choiceRows.data(), bytes, bytes, 1}); !sent)
-    return sent.error();
   TokenRun work = tokenRun(run);
-  work.tokenCount = tokens;
-  work.choices = context.aheadRoom->address;
-  work.choiceBytes = int64_t(choiceRowBytes(context.count));
-  work.results = context.aheadRoom->address + bytes;
-  work.nextTokens = const_cast<int32_t *>(work.tokens);
-  work.ended = const_cast<uint64_t *>(work.sequences);
-  workspace.tablesChanged();
+  work.ordered = true;
   if (options.trace)
-    options.trace(
-        fmt::format("entry=step layer=- kernel=sm1_token device={} rows={} tokens={}", device->shortName(), rows.size(), tokens));
+    options.trace(fmt::format("entry=step layer=- kernel=sm1_token device={} rows={} ordered", device->shortName(), rows.size()));
   if (auto started = device->runTokens(work); !started)
     return started.error();
-  if (auto asked = device->beginDownload(work.results, resultBytes); !asked)
-    return asked.error();
-  auto results = device->endDownload();
-  if (!results)
-    return results.error();
-  if (auto taken = takeAhead(context, rows, tokens, *results); !taken)
-    return taken.error();
+  if (auto done = followOrders(context, rows); !done)
+    return done.error();
   return true;
 }
 
@@ -349,7 +327,7 @@ Expected<void> ModelImpl::generate(const std::vector<Piece> &prompts, const Gene
   if (generation.stepped)
     generation.stepped();
   for (std::vector<size_t> running = context->running(); !running.empty(); running = context->running()) {
-    auto done = generateAhead(*context);
+    auto done = generateOrdered(*context);
     if (!done)
       return done.error();
     if (*done)

@@ -89,9 +89,10 @@ private:
   Expected<GenerationContext> startGeneration(const std::vector<Piece> &prompts, const Generation &generation);
   Expected<void> generateByRuns(GenerationContext &context, std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> generateInPlace(GenerationContext &context);
-  int64_t foreseeTokens(const GenerationContext &context, const std::vector<size_t> &rows, std::vector<uint8_t> &choiceRows) const;
-  Expected<bool> generateAhead(GenerationContext &context);
-  Expected<void> takeAhead(GenerationContext &context, const std::vector<size_t> &rows, int64_t tokens, const uint8_t *results);
+  Expected<bool> generateOrdered(GenerationContext &context);
+  Expected<void> followOrders(GenerationContext &context, std::vector<size_t> &rows);
+  void writeChoices(GenerationContext &context, const std::vector<size_t> &rows) const;
+  Expected<void> takeChosen(GenerationContext &context, const std::vector<size_t> &rows, const uint8_t *chosen);
   Expected<void> takeToken(GenerationContext &context, size_t piece, const uint8_t *choice, const uint8_t *result);
   Expected<void> startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed);
   Expected<void> takeTokens(GenerationContext &context, const std::vector<size_t> &rows);

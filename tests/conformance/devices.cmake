@@ -31,18 +31,18 @@ set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
 # Whole tokens in one launch.
-sm1_package(chorales-token "quick;emulated;cuda" "${chorales}" "--target=${SM1_GPU_TEST_TARGET}")
 foreach(model ${models})
   sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)
   set(fixtures ${model}-token)
-  set(choices "")
-  if(model STREQUAL tiny-a)
-    list(APPEND fixtures chorales-token)
-    set(choices --chorales "${SM1_PACKAGES}/chorales-token.sm1pkg")
-  endif()
   sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
-    --golden "${golden}/${model}/expected.safetensors" ${choices} EMULATED --positions=4)
+    --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4)
 endforeach()
+add_test(NAME orders.emulated COMMAND sm1-orders-test cuda "${SM1_PACKAGES}/tiny-d-token.sm1pkg")
+set_tests_properties(orders.emulated PROPERTIES LABELS "quick;emulated"
+  ENVIRONMENT "SM1_CUDA_DRIVER=$<TARGET_FILE:sm1-emulated-cuda>;SM1_EMULATOR_SMS=4")
+add_test(NAME orders.cuda COMMAND sm1-orders-test cuda "${SM1_PACKAGES}/tiny-d-token.sm1pkg")
+set_tests_properties(orders.cuda PROPERTIES LABELS cuda)
+set_tests_properties(orders.emulated orders.cuda PROPERTIES TIMEOUT 300 FIXTURES_REQUIRED tiny-d-token SKIP_RETURN_CODE 77)
 
 set(fixtures "")
 sm1_on_devices(goldens.scan 1200 scan.py --spec "${specs}/scan.mlir")

@@ -3,6 +3,7 @@
 
 #include "Cuda.h"
 
+#include <algorithm>
 #include <cstring>
 #include <sys/mman.h>
 
@@ -25,7 +26,10 @@ DeviceMemory::~DeviceMemory() {
     unmap(entry.second);
 }
 
-void DeviceMemory::unmap(Allocation &allocation) { munmap(allocation.mapping, allocation.mappingBytes); }
+void DeviceMemory::unmap(Allocation &allocation) {
+  if (!allocation.pinned)
+    munmap(allocation.mapping, allocation.mappingBytes);
+}
 
 uint64_t DeviceMemory::allocate(uint64_t bytes, bool constant) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -69,6 +73,30 @@ bool DeviceMemory::release(uint64_t address) {
         break;
       }
   return true;
+}
+
+uint64_t DeviceMemory::mapPinned(uint8_t *host, uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  Allocation allocation;
+  allocation.address = reinterpret_cast<uint64_t>(host) + kDeviceOffset;
+  allocation.bytes = bytes;
+  allocation.host = host;
+  allocation.pinned = true;
+  uint64_t address = allocation.address;
+  allocations[address] = std::move(allocation);
+  return address;
+}
+
+void DeviceMemory::forgetPinned(uint8_t *host) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = allocations.find(reinterpret_cast<uint64_t>(host) + kDeviceOffset);
+  if (found != allocations.end() && found->second.pinned)
+    allocations.erase(found);
+}
+
+bool DeviceMemory::isSharedWithHost() {
+  std::lock_guard<std::mutex> lock(mutex);
+  return std::any_of(allocations.begin(), allocations.end(), [](const auto &entry) { return entry.second.pinned; });
 }
 
 Allocation *DeviceMemory::find(uint64_t address) {

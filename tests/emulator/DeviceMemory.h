@@ -21,7 +21,7 @@ struct Allocation {
   uint64_t address = 0; // device
   uint64_t bytes = 0;
   uint8_t *host = nullptr;
-  bool live = true, constant = false;
+  bool live = true, constant = false, pinned = false;
   std::unique_ptr<uint8_t[]> written; // with initcheck: per byte 0, or 1 + number of the last writing launch modulo 255
   void *mapping = nullptr;
   size_t mappingBytes = 0;
@@ -36,6 +36,11 @@ public:
   uint64_t allocate(uint64_t bytes, bool constant = false);
   /// False when no live allocation starts at `address`.
   bool release(uint64_t address);
+  /// Makes pinned memory of the host readable and writable by kernels; its device address. Undone by forgetPinned.
+  uint64_t mapPinned(uint8_t *host, uint64_t bytes);
+  void forgetPinned(uint8_t *host);
+  /// Whether a kernel may wait for what the host writes while it runs.
+  bool isSharedWithHost();
   /// The allocation, live or freed, that contains `address`; nullptr if there is none.
   Allocation *find(uint64_t address);
   /// Host memory of a range that lies in one live allocation; nullptr otherwise.

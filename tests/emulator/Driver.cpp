@@ -196,6 +196,25 @@ int Driver::flushAll() {
   return sticky;
 }
 
+void Driver::flushBeside(EmulatedStream *stream) {
+  if (isBesideBusy)
+    return;
+  if (beside.joinable())
+    beside.join(); // it needs the lock no more
+  isBesideBusy = true;
+  beside = std::thread([this, stream] {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    if (isStream(stream))
+      flush(stream);
+    isBesideBusy = false;
+  });
+}
+
+Driver::~Driver() {
+  if (beside.joinable())
+    beside.join();
+}
+
 int Driver::refuseWhileCapturing() {
   if (!captures)
     return 0;

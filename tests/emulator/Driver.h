@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <set>
+#include <thread>
 
 namespace emulator {
 
@@ -82,6 +83,8 @@ public:
   /// Runs what is queued.
   int flush(EmulatedStream *stream);
   int flushAll();
+  /// Starts running it in another thread, which holds the lock meanwhile: every call but cuStreamQuery waits.
+  void flushBeside(EmulatedStream *stream);
   /// Calls that a capture in progress forbids.
   int refuseWhileCapturing();
 
@@ -107,8 +110,12 @@ public:
   std::map<uint8_t *, size_t> pinned; // host memory of cuMemAllocHost
   unsigned captures = 0;
 
+  ~Driver();
+
 private:
   std::map<std::string, unsigned> callCounts;
+  std::thread beside;
+  bool isBesideBusy = false; // it runs, or is about to
 };
 
 } // namespace emulator

@@ -256,7 +256,17 @@ EMULATED cuMemFreeHost(void *memory) {
     return CUDA_ERROR_INVALID_VALUE;
   if (int error = driver.flushAll())
     return error;
+  driver.memory->forgetPinned(found->first);
   driver.pinned.erase(found);
   std::free(memory);
+  return CUDA_SUCCESS;
+}
+
+EMULATED cuMemHostGetDevicePointer_v2(CUdeviceptr *address, void *memory, unsigned flags) {
+  ENTER(cuMemHostGetDevicePointer_v2, true);
+  auto found = driver.pinned.find(static_cast<uint8_t *>(memory));
+  if (!address || flags || found == driver.pinned.end())
+    return CUDA_ERROR_INVALID_VALUE;
+  *address = driver.memory->mapPinned(found->first, found->second);
   return CUDA_SUCCESS;
 }

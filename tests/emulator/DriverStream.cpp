@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 
 using namespace emulator;
 
@@ -164,6 +165,23 @@ EMULATED cuStreamSynchronize(CUstream stream) {
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   return stream ? driver.flush(stream) : driver.flushAll();
+}
+
+/// Work that the host looks after goes on beside it, in a thread of its own: a kernel may wait for what the host writes to pinned
+/// memory.
+EMULATED cuStreamQuery(CUstream stream) {
+  Driver &driver = Driver::get();
+  std::unique_lock<std::recursive_mutex> lock(driver.mutex, std::try_to_lock);
+  if (!lock)
+    return CUDA_ERROR_NOT_READY;
+  if (int error = driver.enter("cuStreamQuery", true))
+    return error;
+  if (!driver.isStream(stream))
+    return CUDA_ERROR_INVALID_HANDLE;
+  if (driver.streamOf(stream)->queue.empty())
+    return CUDA_SUCCESS;
+  driver.flushBeside(stream);
+  return CUDA_ERROR_NOT_READY;
 }
 
 // ---- events ----

@@ -7,6 +7,7 @@
 #include "Cuda.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -17,6 +18,8 @@ namespace {
 
 constexpr Turn kLongTurn = {1 << 22, 1 << 16}; // blocks that wait for nobody: each warp as far as it can
 constexpr Turn kShortTurn = {1 << 16, 1 << 14};
+constexpr std::chrono::milliseconds kWaitForHost(10);
+constexpr int kMostWaitsForHost = 60;
 constexpr int kLongestRandomTurn = 4096, kRandomPollCost = 1024;
 
 Dim3 blockIndex(const Launch &launch, uint64_t i) {
@@ -95,14 +98,24 @@ private:
         return block->reportDeadlock();
       changes += block->changes;
     }
-    if (changes == lastChanges) {
-      if (fewestPolls > schedule.pollLimit)
-        reportPolling();
+    if (changes == lastChanges && fewestPolls <= schedule.pollLimit)
       return;
-    }
+    if (changes == lastChanges && !hostMayWrite())
+      return reportPolling();
+    if (changes != lastChanges)
+      waitsForHost = 0;
     lastChanges = changes;
     for (Warp *warp : turns)
       warp->polls = 0;
+  }
+
+  /// Gives the host some time, if what kernels wait for may come from there; false when it has had enough.
+  bool hostMayWrite() {
+    if (waitsForHost == kMostWaitsForHost || !blocks.front()->memory.isSharedWithHost())
+      return false;
+    ++waitsForHost;
+    std::this_thread::sleep_for(kWaitForHost);
+    return true;
   }
 
   void reportPolling() {
@@ -137,6 +150,7 @@ private:
   std::vector<std::unique_ptr<Block>> blocks;
   std::vector<Warp *> turns;
   uint64_t lastChanges = 0;
+  int waitsForHost = 0; // since something changed
 };
 
 } // namespace

@@ -2,6 +2,8 @@
 #include "Lanes.h"
 #include "Windows.h"
 
+#include <atomic>
+
 namespace emulator {
 
 namespace {
@@ -40,14 +42,18 @@ template <class T, AccessKind kind> void load(Warp &warp, const Instruction &sel
     for (unsigned i = 0; i < self.listCount; ++i)
       warp.slot<T>(slots[i])[lane] = static_cast<SlotOf<T>>(extended<T>(from + i * sizeof(T)));
   }
-  if (self.variant)
+  if (self.variant) {
+    std::atomic_thread_fence(std::memory_order_acquire); // the host may have written it
     warp.block.order.read(warp, self, asked);
+  }
 }
 
 template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask) {
   uint32_t asked = mask;
-  if (self.variant & kRelease)
+  if (self.variant & kRelease) {
     warp.landStores();
+    std::atomic_thread_fence(std::memory_order_release); // the host may read it
+  }
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));

@@ -23,7 +23,6 @@ Expected<Made> continueAll(Model &model, std::vector<Voice> &voices, const std::
   }
   Generation generation;
   generation.choose = [&](size_t index) { return running[index]->choice(); };
-  generation.foresee = [&](size_t index, int64_t ahead) { return running[index]->foresee(ahead); };
   generation.take = [&](size_t index, int32_t token) -> Expected<bool> {
     if (Expected<void> taken = running[index]->take(token); !taken)
       return taken.error();

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 namespace sm1rt {
 
@@ -18,10 +17,6 @@ struct Generation {
   std::function<TokenChoice(size_t index)> choose;
   /// The next token of piece `index`; returns whether another one is wanted. One that was `last` or `end` is the last in any case.
   std::function<Expected<bool>(size_t index, int32_t token)> take;
-  /// How the token `ahead` places behind the next one is chosen, where that depends on no token before it; nothing where it does.
-  /// May be empty. A piece whose next tokens are foreseen ends by `last` or `end` alone. A GPU then goes on for many tokens by
-  /// itself.
-  std::function<std::optional<TokenChoice>(size_t index, int64_t ahead)> foresee;
   /// May be empty: called whenever each piece that goes on has got a token.
   std::function<void()> stepped;
 };

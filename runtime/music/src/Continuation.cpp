@@ -85,8 +85,8 @@ void Continuation::holdToSection(TokenSet &barred) const {
   barred.add(wanted + 1, vocabulary.end(Field::Section));
 }
 
-void Continuation::barEarlyEnd(TokenChoice &choice, int64_t tokens) const {
-  if (tokens < options.minTokens)
+void Continuation::barEarlyEnd(TokenChoice &choice) const {
+  if (newTokens() < options.minTokens)
     choice.barred.add(vocabulary.token(Field::Eos));
 }
 
@@ -106,45 +106,23 @@ void Continuation::barTokens(TokenChoice &choice) const {
   if (options.bars > 0)
     holdToBars(choice);
   else
-    barEarlyEnd(choice, newTokens());
+    barEarlyEnd(choice);
   if (!options.sections.empty() && newBars > 0 && list.back() == bar)
     holdToSection(choice.barred);
 }
 
-/// What does not depend on tokens, of the choice `ahead` tokens behind the next one.
-TokenChoice Continuation::plainChoice(int64_t ahead) const {
+TokenChoice Continuation::choice() const {
   TokenChoice choice;
   choice.end = vocabulary.token(Field::Eos);
-  choice.last = newTokens() + ahead + 1 >= options.maxTokens;
+  choice.last = newTokens() + 1 >= options.maxTokens;
   choice.greedy = options.greedy;
   if (options.greedy)
     return choice;
-  choice.temperature = options.sampling.temperature;
-  choice.topP = options.sampling.topP;
-  choice.draw = uniformAt(options.sampling.seed, sequence, list.size() + uint64_t(ahead));
-  choice.penalty = options.sampling.repetitionPenalty;
-  return choice;
-}
-
-std::optional<TokenChoice> Continuation::foresee(int64_t ahead) const {
-  if (newTokens() + ahead >= options.maxTokens)
-    return std::nullopt;
-  if (options.greedy)
-    return plainChoice(ahead);
-  bool looksBack = options.sampling.repetitionPenalty != 1 && options.sampling.penaltyWindow > 0;
-  if (options.grammar || looksBack || options.bars > 0 || !options.sections.empty() || newTokens() + ahead == 0)
-    return std::nullopt;
-  TokenChoice choice = plainChoice(ahead);
-  barOutsideMusic(choice.barred);
-  barEarlyEnd(choice, newTokens() + ahead);
-  return choice;
-}
-
-TokenChoice Continuation::choice() const {
-  TokenChoice choice = plainChoice(0);
-  if (options.greedy)
-    return choice;
   const SamplingOptions &sampling = options.sampling;
+  choice.temperature = sampling.temperature;
+  choice.topP = sampling.topP;
+  choice.draw = uniformAt(sampling.seed, sequence, list.size());
+  choice.penalty = sampling.repetitionPenalty;
   size_t looked = std::min(list.size(), size_t(std::max<int64_t>(sampling.penaltyWindow, 0)));
   for (auto token = list.end() - std::ptrdiff_t(looked); token != list.end(); ++token)
     if (*token >= vocabulary.begin(Field::Pitch) && *token < vocabulary.end(Field::Pitch))

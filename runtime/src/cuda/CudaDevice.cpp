@@ -96,8 +96,10 @@ public:
   Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
   Expected<void> prepareTokens(const Package &package, const Weights &weights) override;
   int64_t tokenSequences() const override { return tokens ? TokenKernel::mostSequences : 0; }
-  int64_t tokensAhead() const override { return tokens && tokens->chooses() ? 1 << 20 : 1; }
+  bool takesOrders() const override { return tokens && tokens->takesOrders(); }
   Expected<void> runTokens(const TokenRun &run) override { return tokens->run(run); }
+  void orderTokens(const uint8_t *choices, bool goesOn) override { tokens->order(choices, goesOn); }
+  Expected<const uint8_t *> awaitTokens() override { return tokens->await(); }
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
   Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }

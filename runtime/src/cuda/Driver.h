@@ -33,6 +33,7 @@ enum Result : CUresult {
   invalidPtx = 218,
   unsupportedPtxVersion = 222,
   notFound = 500,
+  notReady = 600,
 };
 enum MemoryType : unsigned { hostMemory = 1, deviceMemory = 2 };
 enum DeviceAttribute {

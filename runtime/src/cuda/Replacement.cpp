@@ -148,15 +148,18 @@ static Expected<std::vector<std::pair<size_t, std::string>>> matches(const PlanP
   return found;
 }
 
-Expected<Module> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file) {
+Expected<LoadedCuda> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file) {
   if (auto module = Module::load(context, compiled.cubin.data(), file))
-    return module;
+    return LoadedCuda{std::move(*module), {compiled.cubin.data(), compiled.cubin.size()}};
   if (int needed = cudaVersionOfPtx(compiled.ptx); context->driver.version < needed)
     return Error{
         fmt::format("{}: {} makes code for drivers of CUDA {}, this one is for {}; update the driver, or name an older NVRTC in "
                     "SM1_NVRTC",
                     file, compiled.compiler, cudaVersion(needed), cudaVersion(context->driver.version))};
-  return Module::load(context, compiled.ptx.c_str(), file);
+  auto module = Module::load(context, compiled.ptx.c_str(), file);
+  if (!module)
+    return module.error();
+  return LoadedCuda{std::move(*module), {compiled.ptx.c_str(), compiled.ptx.size() + 1}};
 }
 
 Expected<ReplacingModule> loadReplacement(const std::shared_ptr<Context> &context, const PlanProgram &program,
@@ -171,15 +174,15 @@ Expected<ReplacingModule> loadReplacement(const std::shared_ptr<Context> &contex
   auto found = matches(program, replacement, compiled->kernels);
   if (!found)
     return found.error();
-  auto module = loadCompiled(context, *compiled, replacement.file);
-  if (!module)
-    return module.error();
+  auto loaded = loadCompiled(context, *compiled, replacement.file);
+  if (!loaded)
+    return loaded.error();
   std::vector<ReplacingFunction> functions;
   for (auto &[kernel, name] : *found) {
     auto shape = launchShapeOf(replacement.file, text, name);
     if (!shape)
       return shape.error();
-    auto handle = module->function(name);
+    auto handle = loaded->module.function(name);
     if (!handle)
       return handle.error();
     BlockSize size = largestBlock(program, kernel, *shape);
@@ -187,7 +190,7 @@ Expected<ReplacingModule> loadReplacement(const std::shared_ptr<Context> &contex
       return prepared.error().in(replacement.file);
     functions.push_back({kernel, *handle, fmt::format("{} of {}", name, replacement.file), *shape});
   }
-  return ReplacingModule{std::move(*module), std::move(functions)};
+  return ReplacingModule{std::move(loaded->module), std::move(functions)};
 }
 
 } // namespace sm1rt::cuda

@@ -36,10 +36,15 @@ BlockSize largestBlock(const PlanProgram &program, size_t kernel, const LaunchSh
 /// keys are threads, shared, row_split, panel_split and time_split. `file` is for errors.
 Expected<LaunchShape> launchShapeOf(const std::string &file, const std::string &text, const std::string &function);
 
-/// A function that takes the place of kernel `kernel` of the program.
-/// Machine code, or PTX where the driver does not take it. `file` names it in errors.
-Expected<Module> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file);
+/// Compiled code in a driver, and the form of it that the driver took: a view of what was compiled, which it would take again.
+struct LoadedCuda {
+  Module module;
+  std::string_view image;
+};
+/// Loads machine code, or PTX where the driver does not take that. `file` names it in errors.
+Expected<LoadedCuda> loadCompiled(const std::shared_ptr<Context> &context, const CompiledCuda &compiled, const std::string &file);
 
+/// A function that takes the place of kernel `kernel` of the program.
 struct ReplacingFunction {
   size_t kernel;
   CUfunction handle;

@@ -1,6 +1,7 @@
 // Compiling, arranging and launching. The host knows the sizes of kernels/token.cuh only as far as it launches them.
 #include "TokenKernel.h"
 
+#include "../ChoiceRows.h"
 #include "../Platform.h"
 #include "../StateLayout.h"
 #include "../Weights.h"
@@ -22,15 +23,15 @@ static constexpr int64_t copiesOfWords(int64_t sequences) { return sequences == 
 static constexpr int64_t sharedMargin = 1024;
 /// Slots on their way at once: more get in the way of the words.
 static constexpr int window = 2;
-/// Clocks in which the words of a phase are on their way: asking for them before only gets in the way of others. The first phase of a layer
-/// has the shortest wait. Both measured with the 130M configuration on an H200.
+/// Clocks in which the words of a phase are on their way: asking for them before only gets in the way of others. The first phase of
+/// a layer has the shortest wait. Both measured with the 130M configuration on an H200.
 static constexpr unsigned short delayOf(size_t phase) { return phase == 0 ? 1200 : 1600; }
 
 //===-- Compiling -----------------------------------------------------------------------------------------------------------===//
 
 static uint64_t hashText(std::string_view text, uint64_t seed) { return fnv1a(text.data(), text.size(), seed); }
 
-/// Where the machine code is kept; empty where the user has no cache.
+/// Where the code is kept, in the form that the driver took; empty where the user has no cache.
 static std::string cachePath(const Context &context, const std::string &text, const std::vector<std::string> &options) {
   uint64_t hash = hashText(text, fnv1a(nullptr, 0));
   for (const Header &header : kernelHeaders)
@@ -38,7 +39,7 @@ static std::string cachePath(const Context &context, const std::string &text, co
   for (const std::string &option : options)
     hash = hashText(option, hash);
   auto folder = cacheDirectory("sm1");
-  return folder ? fmt::format("{}/token-sm_{}-{}.cubin", *folder, context.capability, toHex(hash)) : "";
+  return folder ? fmt::format("{}/token-sm_{}-{}", *folder, context.capability, toHex(hash)) : "";
 }
 
 /// Compiles the text unless the user's cache has it.
@@ -52,10 +53,12 @@ static Expected<Module> loadText(const std::shared_ptr<Context> &context, const 
   auto compiled = compileCuda("token.cu", text, context->capability, options);
   if (!compiled)
     return compiled.error();
-  auto module = loadCompiled(context, *compiled, "token.cu");
-  if (module && !path.empty()) // without a cache it is compiled again
-    (void)writeFile(path, {compiled->cubin.data(), compiled->cubin.size()});
-  return module;
+  auto loaded = loadCompiled(context, *compiled, "token.cu");
+  if (!loaded)
+    return loaded.error();
+  if (!path.empty()) // without a cache it is compiled again
+    (void)writeFile(path, loaded->image);
+  return std::move(loaded->module);
 }
 
 Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const {
@@ -76,7 +79,14 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   auto keys = allocate(context, uint64_t(sequences * vocabulary) * 8);
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
-  return Variant{std::move(*module), *function, std::move(*exchange), std::move(*keys)};
+  Variant variant{std::move(*module), *function, std::move(*exchange), std::move(*keys), nullptr};
+  if (hasChoices) {
+    auto orders = TokenOrders::make(context, sequences, choiceRowBytes(vocabulary));
+    if (!orders)
+      return orders.error();
+    variant.orders = std::move(*orders);
+  }
+  return variant;
 }
 
 /// Sizes::threads.
@@ -84,7 +94,7 @@ int64_t TokenKernel::threadsFor(int64_t sequences) const {
   int64_t blocks = int64_t(shares.shares.size()), items = 0;
   for (int64_t width : plan.partitions)
     items = std::max(items, (width + blocks - 1) / blocks * sequences);
-  return (plan.warps + (items + 31) / 32 + 1) * 32;
+  return (plan.warps + (items + 31) / 32 + 2) * 32;
 }
 
 Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
@@ -213,18 +223,16 @@ Expected<void> TokenKernel::run(const TokenRun &run) {
   launch.tokens = run.tokens;
   launch.logits = run.logits;
   launch.logitsStride = run.logitsStride;
-  launch.choices = run.choices;
-  launch.choiceBytes = run.choiceBytes;
-  launch.results = run.results;
-  launch.nextTokens = run.nextTokens;
-  launch.ended = reinterpret_cast<unsigned long long *>(run.ended);
   std::copy(stateOffsets.begin(), stateOffsets.end(), launch.stateOffset);
   launch.epoch = (*variant)->epoch;
-  launch.tokenCount = int(run.tokenCount);
   launch.sequenceCount = int(run.sequenceCount);
   launch.window = window;
   for (size_t phase = 0; phase < plan.phases.size(); ++phase)
     launch.delay[phase] = delayOf(phase);
+  if (run.ordered) {
+    ordered = *variant;
+    ordered->orders->begin(launch, run.sequenceCount, launch.epoch + unsigned(plan.layers), epochs());
+  }
   if (auto ready = context->enter(); !ready)
     return ready;
   void *parameters[] = {&launch};
@@ -237,8 +245,16 @@ Expected<void> TokenKernel::run(const TokenRun &run) {
       unsigned(context->sharedLimit - sharedMargin), context->stream, parameters);
   if (result != success)
     return context->error(result, fmt::format("launching {} blocks for whole tokens", shares.shares.size()));
-  (*variant)->epoch += unsigned(run.tokenCount * (plan.layers + 1));
+  (*variant)->epoch += epochs();
   return {};
+}
+
+/// The launch has begun another token where it has obeyed an order to go on.
+Expected<const uint8_t *> TokenKernel::await() {
+  auto chosen = ordered->orders->await();
+  if (chosen && *chosen && ordered->orders->goesOn())
+    ordered->epoch += epochs();
+  return chosen;
 }
 
 } // namespace sm1rt::cuda

@@ -5,6 +5,7 @@
 #include "../Device.h"
 #include "../TokenShares.h"
 #include "Module.h"
+#include "TokenOrders.h"
 
 #include <map>
 
@@ -20,9 +21,11 @@ public:
   static constexpr int64_t mostSequences = 4;
 
   /// Whether it chooses tokens: Model::chooses of its text.
-  bool chooses() const { return hasChoices; }
-  /// Starts it.
+  bool takesOrders() const { return hasChoices; }
+  /// Device::runTokens, orderTokens, awaitTokens.
   Expected<void> run(const TokenRun &run);
+  void order(const uint8_t *choices, bool goesOn) { ordered->orders->order(choices, goesOn); }
+  Expected<const uint8_t *> await();
 
 private:
   /// The kernel for up to so many sequences.
@@ -30,7 +33,8 @@ private:
     Module module;
     CUfunction function;
     std::unique_ptr<DeviceBuffer> exchange, keys;
-    unsigned epoch = 1; ///< of the next launch; memory that was never written has 0
+    std::unique_ptr<TokenOrders> orders; ///< null: it chooses nothing
+    unsigned epoch = 1;                  ///< of the next launch; memory that was never written has 0
   };
 
   TokenKernel(std::shared_ptr<Context> context, const PlanToken &plan, TokenShares shares)
@@ -48,7 +52,11 @@ private:
   std::string text;
   int64_t vocabulary = 0;
   bool hasChoices = false;
+  /// Epochs that a token takes.
+  unsigned epochs() const { return unsigned(plan.layers + 1); }
+
   std::map<int64_t, Variant> variants; ///< by sequences
+  Variant *ordered = nullptr;          ///< the one that was started last to follow orders
   std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors;
   const void *table = nullptr;
   std::vector<uint64_t> stateOffsets;

@@ -41,9 +41,6 @@ public:
 
   /// How the next token is to be chosen, by whoever has the logits [V] that follow the last token. Not after done().
   TokenChoice choice() const;
-  /// The choice `ahead` tokens behind the next one, as it will be whatever tokens come before; nothing where it depends on them, or
-  /// where the piece is cut before.
-  std::optional<TokenChoice> foresee(int64_t ahead) const;
   /// Appends the token that was chosen so.
   Expected<void> take(int32_t token);
   /// Both at once, from logits on the host.
@@ -63,8 +60,7 @@ private:
         sequence(sequence) {}
 
   Expected<void> readPrompt();
-  TokenChoice plainChoice(int64_t ahead) const;
-  void barEarlyEnd(TokenChoice &choice, int64_t tokens) const;
+  void barEarlyEnd(TokenChoice &choice) const;
   void barTokens(TokenChoice &choice) const;
   void barOutsideMusic(TokenSet &barred) const;
   void holdToBars(TokenChoice &choice) const;
