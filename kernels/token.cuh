@@ -46,7 +46,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
 #pragma unroll
     for (int phase = 0; phase < M::phaseCount; ++phase) {
       starts[phase] = start;
-      start += S::pieces(phase) * unsigned(block.rows(M::phase(phase)));
+      start += unsigned(S::units(phase) * S::unit(block.rows(M::phase(phase))));
       if (phase == M::layerPhases - 1) {
         starts[M::phaseCount] = start; // the length of a layer
         start *= M::layers;
@@ -76,36 +76,6 @@ template <class M, class Pointwise> __device__ void runTokens(const Launch &laun
     produce(block);
   else if (threadIdx.x >= S::workers + 32 && block.isOrdered())
     followOrders(block);
-}
-
-/// Eight weights of row `row` of a matrix in the layout "fragments", from column 32 unit + 8 quarter on, in the order in which
-/// multiplyRows takes them: columns 0 1, 4 5, 2 3, 6 7.
-__device__ inline uint4 weightsOf(const unsigned char *matrix, int units, int row, int unit, int quarter) {
-  const int tile = (row / 16 * units + unit) * 2 + quarter / 2, corner = row % 16 / 8 + quarter % 2 * 2;
-  const unsigned *from = reinterpret_cast<const unsigned *>(matrix) + (size_t(tile) * 32 + row % 8 * 4) * 4 + corner;
-  return make_uint4(from[0], from[8], from[4], from[12]);
-}
-
-/// Writes the weights of block blockIdx.x of the other kernel in the order of their use: phase by phase, [unit][row][32 columns].
-template <class M> __device__ void arrange(const Arrangement &arrangement) {
-  const Share &share = arrangement.shares[blockIdx.x];
-  uint4 *to = reinterpret_cast<uint4 *>(arrangement.stream + share.offset);
-  const unsigned long long *matrices = arrangement.matrices;
-#pragma unroll 1
-  for (int layer = 0; layer <= M::layers; ++layer)
-#pragma unroll 1
-    for (int phase = layer < M::layers ? 0 : M::layerPhases; phase < (layer < M::layers ? M::layerPhases : M::phaseCount);
-         ++phase) {
-      const Phase shape = M::phase(phase);
-      const int units = ceilDivide(shape.width, 32), count = int(share.count[shape.partition]), rows = shape.matrices * count;
-      for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {
-        const int row = i / 4 % rows, channel = int(share.first[shape.partition]) + row % count;
-        const auto *matrix = reinterpret_cast<const unsigned char *>(matrices[row / count]);
-        to[i] = weightsOf(matrix, units, channel, i / 4 / rows, i % 4);
-      }
-      to += units * rows * 4;
-      matrices += shape.matrices;
-    }
 }
 
 } // namespace sm1token

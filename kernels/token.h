@@ -12,9 +12,15 @@ enum : int {
   statesLimit = 8,
   phasesLimit = 16,
   slotBytes = 8192, /* of the ring of weights; smaller ones keep the producer too busy */
-  slotUses = 4096,  /* more than any slot has */
-  pieceBytes = 64   /* 32 weights of one row of a matrix: what a lane of four reads at once */
+  slotUses = 4096   /* more than any slot has */
 };
+
+/* 16 bytes that 32 columns of so many rows take: row by row weights of 16, 8 or 4 bits, and behind those of 4 an f16 for each row,
+   what its 32 integers are multiplied with. */
+#if defined(__CUDACC__)
+__host__ __device__
+#endif
+constexpr int unitPieces(int bits, int rows) { return bits == 4 ? rows + (rows + 7) / 8 : rows * bits / 4; }
 
 /* What belongs to one block: of each partition the channels [first, first + count), and the weights that make them. */
 struct Share {
@@ -71,6 +77,7 @@ struct Launch {
 struct Arrangement {
   const Share *shares;                /* [blocks] */
   const unsigned long long *matrices; /* [layers][matrices] addresses, layout "fragments"; those behind the layers once more */
+  const unsigned long long *scales;   /* of matrices that are read as integers, likewise */
   unsigned char *stream;
 };
 

@@ -3,6 +3,7 @@
 
 #include "sm1_math.cuh"
 #include "token_choice.cuh"
+#include "token_weights.cuh"
 
 namespace sm1token {
 
@@ -134,20 +135,13 @@ private:
   /// Weights of rows [first, first + 8 halves) of this warp's columns, which begin at `position` of the ring; rows that are not
   /// there repeat the last one.
   template <int P> __device__ void load(Fragment<P> &fragment, unsigned position, int first, int rows, int units) const {
-    const unsigned ring = block.shared + S::ringAt;
-    unsigned rowBytes[halves<P>()];
-#pragma unroll
-    for (int half = 0; half < halves<P>(); ++half)
-      rowBytes[half] = least(first + half * 8 + group, rows - 1) * pieceBytes + quarter * 16;
+    const Ring<M> ring = {block.shared + S::ringAt};
 #pragma unroll
     for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
-      const unsigned base = position + least(unit, units - 1) * rows * pieceBytes;
+      const unsigned base = position + least(unit, units - 1) * S::unit(rows) * 16;
 #pragma unroll
-      for (int half = 0; half < halves<P>(); ++half) {
-        const unsigned from = base + rowBytes[half];
-        fragment.weights[unit][half] =
-            loadShared4(ring + min(from, from - unsigned(S::ringBytes))); // around the end: less than 0 is large
-      }
+      for (int half = 0; half < halves<P>(); ++half)
+        fragment.weights[unit][half] = ring.weights(base, rows, least(first + half * 8 + group, rows - 1), quarter);
     }
   }
 
@@ -261,7 +255,7 @@ private:
     for (int unit = 0; unit < S::unitsOfWarp(P); ++unit)
 #pragma unroll
       for (int pair = 0; pair < pairs; ++pair) {
-        const uint2 b = loadShared2(column + pair * 4 * S::halfBytes + unit * pieceBytes);
+        const uint2 b = loadShared2(column + pair * 4 * S::halfBytes + unit * 64);
 #pragma unroll
         for (int half = 0; half < halves<P>(); ++half)
           multiply(products.sums[half][pair][unit % chains<P>()], fragment.weights[unit][half], b);
@@ -290,8 +284,8 @@ private:
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
     const int channels = least(units * 32, M::phase(P).width - channel);
     const Part<P> norm = normWeights<P>(layer, channel, channels);
-    const unsigned at = layerStart + phaseStart(P) + unsigned(channel / 32 * rows) * (pieceBytes / 16);
-    const Range range = await(at, unsigned(units * rows) * (pieceBytes / 16));
+    const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(rows));
+    const Range range = await(at, unsigned(units * S::unit(rows)));
     const unsigned position = at % (S::ringBytes / 16) * 16;
     constexpr int chunk = 8 * halves<P>();
     Fragment<P> fragment;

@@ -35,8 +35,9 @@ template <class M> struct Sizes {
     return M::phase(phase).matrices * channels(M::phase(phase).partition);
   }
   __host__ __device__ static constexpr int units(int phase) { return ceilDivide(M::phase(phase).width, 32); }
-  /// 16 bytes that a row takes.
-  __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * (pieceBytes / 16); }
+  /// 16 bytes that one of a phase's units takes where it has so many rows; all of its units at most.
+  __host__ __device__ static constexpr int unit(int rows) { return unitPieces(M::bits, rows); }
+  __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * unit(rows(phase)); }
   __host__ __device__ static constexpr int unitsOfWarp(int phase) { return ceilDivide(units(phase), M::warps); }
   __host__ __device__ static constexpr int largest(int (*of)(int), int count) {
     int found = 0;
@@ -53,7 +54,7 @@ template <class M> struct Sizes {
   static constexpr int sumRows = largest(rows, M::phaseCount) + 1;
   static constexpr int sumsBytes = sumRows * M::sequences * sumStride * 4;
   // A warp's part of the vector: for each sequence its bf16 values, and what they lack. Half a line out of step, for the banks.
-  static constexpr int halfBytes = upTo(largest(unitsOfWarp, M::phaseCount) * pieceBytes, 128) + 64;
+  static constexpr int halfBytes = upTo(largest(unitsOfWarp, M::phaseCount) * 64, 128) + 64;
   static constexpr int vectorBytes = 2 * M::sequences * halfBytes;
   // When a token is chosen, its keys take the place of both.
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
@@ -66,7 +67,7 @@ template <class M> struct Sizes {
   __host__ __device__ static constexpr int slotsOfToken() {
     int bytes = 0;
     for (int phase = 0; phase < M::phaseCount; ++phase)
-      bytes += units(phase) * rows(phase) * pieceBytes * (phase < M::layerPhases ? M::layers : 1);
+      bytes += pieces(phase) * 16 * (phase < M::layerPhases ? M::layers : 1);
     return ceilDivide(bytes, slotBytes);
   }
   // How the next token of each sequence is chosen: sm1sampling::Choice and two sets of tokens, as choiceRowBytes has them.
@@ -79,10 +80,10 @@ template <class M> struct Sizes {
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
   static constexpr int ringBytes = slots * slotBytes;
-  __host__ __device__ static constexpr int bytesOfWarp(int phase) { return unitsOfWarp(phase) * rows(phase) * pieceBytes; }
+  __host__ __device__ static constexpr int bytesOfWarp(int phase) { return unitsOfWarp(phase) * unit(rows(phase)) * 16; }
   __host__ __device__ static constexpr int bytesOfTwo(int phase) {
     const int next = (phase + 1) % M::phaseCount;
-    return (units(phase) * rows(phase) + units(next) * rows(next)) * pieceBytes;
+    return (pieces(phase) + pieces(next)) * 16;
   }
   /// Slots on their way at most.
   static constexpr int mostAhead = most(slots / 4, 1);

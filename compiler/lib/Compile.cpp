@@ -245,20 +245,28 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
 // The way
 //===----------------------------------------------------------------------===//
 
+static bool isQuantised(StringRef storage) { return storage == "int8" || storage == "int4"; }
+
+/// GPUs multiply what is quantised as bf16, whatever the CPUs of the same package do with it.
 std::string Compilation::computeOf(bool gpu) const {
-  if (!request.compute.empty())
-    return request.compute;
-  return gpu && description.storage == "bf16" ? "bf16" : "f32";
+  if (gpu && (isQuantised(description.storage) || (description.storage == "bf16" && request.compute.empty())))
+    return "bf16";
+  return request.compute.empty() ? "f32" : request.compute;
 }
 
 bool Compilation::checkCompute() {
-  bool quantised = description.storage == "int8" || description.storage == "int4";
+  bool quantised = isQuantised(description.storage), onlyGpus = targets.front()->isGpu(), onlyCpus = !targets.back()->isGpu();
   if (request.compute == "int8" && !quantised) {
     report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " +
            description.storage + "; add --weights=int8 or --weights=int4");
     return false;
   }
-  if (request.compute != "bf16" || description.storage == "bf16")
+  if (quantised && !onlyCpus && request.compute == "f32") {
+    report("sm1c: error: " + request.model + ": --compute=f32 is not there for " + description.storage +
+           " on GPUs, got --target=" + targets.back()->name.str() + "; leave it out, or pass --compute=bf16 for GPUs alone");
+    return false;
+  }
+  if (request.compute != "bf16" || description.storage == "bf16" || (quantised && onlyGpus))
     return true;
   report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +
          description.storage + "; add --weights=bf16");

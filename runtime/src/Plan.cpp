@@ -301,17 +301,17 @@ static PackingStep readPackingStep(const JsonCursor &at) {
     return PackingStep::fragments();
   if (op == "pairs")
     return PackingStep::pairs();
-  if (op == "quantise" || op == "scales") {
-    int64_t bits = at["bits"].integer(4, 8), group = at["group"].integer(0, dimensionLimit);
-    DType scale = readDType(at["scale"]);
-    return op == "quantise" ? PackingStep::quantise(bits, group, scale) : PackingStep::scales(bits, group, scale);
-  }
+  if (auto kind = op == "quantise" ? PackingStep::quantise
+                  : op == "scales" ? PackingStep::scales
+                                   : PackingStep::coarsen;
+      op == "quantise" || op == "scales" || op == "coarsen")
+    return kind(at["bits"].integer(4, 8), at["group"].integer(0, dimensionLimit), readDType(at["scale"]));
   if (op == "quads")
     return PackingStep::quads();
   if (op == "nibbles")
     return PackingStep::nibbles();
   at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'pairs', 'quantise', "
-                            "'scales', 'quads', 'nibbles'",
+                            "'scales', 'coarsen', 'quads', 'nibbles'",
                             op));
   return PackingStep::channelsLast();
 }

@@ -38,9 +38,18 @@ static PlanToken::Phase readPhase(const JsonCursor &at, const Plan &plan, const 
     list.fail("a phase without matrices");
   if (!at.failed() && (phase.width + 31) / 32 < token.warps)
     at["width"].fail(fmt::format("{} columns are too few for {} warps", phase.width, token.warps));
+  int64_t rows = token.partitions[phase.partition], groups = (phase.width + 31) / 32;
   for (size_t i = 0; i < phase.matrices.size() && !at.failed(); ++i)
-    checkWeight(list[i], plan.weights[phase.matrices[i]],
-                {DType::BF16, {(token.partitions[phase.partition] + 15) / 16, 2 * ((phase.width + 31) / 32), 32, 8}}, layers);
+    checkWeight(list[i], plan.weights[phase.matrices[i]], {DType::BF16, {(rows + 15) / 16, 2 * groups, 32, 8}}, layers);
+  if (at.failed() || token.bits == 16)
+    return phase;
+  phase.scales = readIndexes(at["scales"], phase.matrices.size(), plan.weights.size());
+  if (!at.failed() && phase.scales.size() != phase.matrices.size())
+    at["scales"].fail(fmt::format("{} for {} matrices", phase.scales.size(), phase.matrices.size()));
+  TensorType scales =
+      token.bits == 8 ? TensorType{DType::F32, {1, upTo(rows, 16)}} : TensorType{DType::F16, {rows, upTo(groups, 16)}};
+  for (size_t i = 0; i < phase.scales.size() && !at.failed(); ++i)
+    checkWeight(at["scales"][i], plan.weights[phase.scales[i]], scales, layers);
   return phase;
 }
 
@@ -85,6 +94,9 @@ PlanToken readPlanToken(const JsonCursor &at, const Plan &plan, const PlanProgra
   token.layers = at["layers"].integer(1, layersLimit);
   token.warps = at["warps"].integer(1, warpsLimit);
   token.words = at["words"].integer(4, widthLimit);
+  token.bits = at["bits"].integer(4, 16);
+  if (!at.failed() && token.bits != 4 && token.bits != 8 && token.bits != 16)
+    at["bits"].fail(fmt::format("{}, weights have 16, 8 or 4", token.bits));
   token.table = size_t(at["table"].integer(0, int64_t(plan.weights.size()) - 1));
   JsonCursor partitions = at["partitions"], phases = at["phases"], vectors = at["vectors"];
   for (size_t i = 0, count = partitions.arraySize(sm1token::partitionsLimit); i < count && !at.failed(); ++i)

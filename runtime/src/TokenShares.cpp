@@ -10,12 +10,14 @@ using sm1token::Share;
 
 static int64_t unitsOf(const PlanToken::Phase &phase) { return (phase.width + 31) / 32; }
 
-/// Bytes of weights that a channel of the partition takes in one token.
+static int64_t unitBytes(const PlanToken &token, int64_t rows) { return 16 * sm1token::unitPieces(int(token.bits), int(rows)); }
+
+/// Bytes of weights that a channel of the partition takes in one token, nearly: without what fills up scales.
 static int64_t channelBytes(const PlanToken &token, size_t partition) {
   int64_t bytes = 0;
   for (size_t i = 0; i < token.phases.size(); ++i)
     if (token.phases[i].partition == partition)
-      bytes += unitsOf(token.phases[i]) * sm1token::pieceBytes * int64_t(token.phases[i].matrices.size()) *
+      bytes += unitsOf(token.phases[i]) * (token.bits == 4 ? 18 : 4 * token.bits) * int64_t(token.phases[i].matrices.size()) *
                (i + 1 < token.phases.size() ? token.layers : 1);
   return bytes;
 }
@@ -47,10 +49,10 @@ template <typename Visit> static uint64_t forEachRange(const PlanToken &token, c
   for (int64_t layer = 0; layer <= token.layers; ++layer)
     for (size_t i = layer < token.layers ? 0 : token.phases.size() - 1; i + (layer < token.layers) < token.phases.size(); ++i) {
       const PlanToken::Phase &phase = token.phases[i];
-      uint64_t unitBytes = phase.matrices.size() * share.count[phase.partition] * sm1token::pieceBytes;
+      uint64_t bytesOfUnit = uint64_t(unitBytes(token, int64_t(phase.matrices.size() * share.count[phase.partition])));
       int64_t units = unitsOf(phase);
       for (int64_t warp = 0; warp < token.warps; ++warp) { // the first ones have one more where it does not divide
-        uint64_t bytes = unitBytes * uint64_t(units / token.warps + (warp < units % token.warps));
+        uint64_t bytes = bytesOfUnit * uint64_t(units / token.warps + (warp < units % token.warps));
         visit(at, at + bytes);
         at += bytes;
       }

@@ -37,6 +37,15 @@ foreach(model ${models})
   sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4)
 endforeach()
+set(integerWeights int8 int4)
+set(integerBounds 1e-4 1e-2)
+# 8 bits are multiplied as they are, those of 4 times their scale rounded to bf16.
+foreach(weights bound IN ZIP_LISTS integerWeights integerBounds)
+  sm1_package(tiny-d-${weights}-token "quick;emulated;cuda" "${golden}/tiny-d" ${gpuTargets} --weights=${weights})
+  set(fixtures tiny-d-${weights}-token)
+  sm1_on_devices(tokens.tiny-d-${weights} 600 tokens.py --package "${SM1_PACKAGES}/tiny-d-${weights}-token.sm1pkg" --integers=${bound}
+    --golden "${golden}/tiny-d/expected.safetensors" EMULATED --positions=4)
+endforeach()
 add_test(NAME orders.emulated COMMAND sm1-orders-test cuda "${SM1_PACKAGES}/tiny-d-token.sm1pkg")
 set_tests_properties(orders.emulated PROPERTIES LABELS "quick;emulated"
   ENVIRONMENT "SM1_CUDA_DRIVER=$<TARGET_FILE:sm1-emulated-cuda>;SM1_EMULATOR_SMS=4")

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Whole tokens in one launch: right against float64, and the same bits on any number of blocks, in any order of threads, in any batch.
 
-  tokens.py --bin DIR --work DIR --device NAME --package PKG --golden FILE [--positions N]
+  tokens.py --bin DIR --work DIR --device NAME --package PKG --golden FILE [--positions N] [--integers BOUND]
 
 PKG multiplies bf16 by bf16. Between projections the launch keeps more bits than the kernels, which round what they multiply to bf16: its
 error may not be above theirs by more than noise. Both have the same weights, rounded to bf16, which is most of the error.
+
+With --integers weights are integers and scales, and PKG also has a CPU's program, which multiplies them in f32: the launch is within
+BOUND of it. Orders and batches are left to packages of bf16.
 """
 import sys
 
@@ -42,6 +45,13 @@ class Bench:
     def token(self, given, *options, blocks=None):
         return self.step(given, "token", *options, blocks=blocks or self.blocks[0])
 
+    def on_cpu(self, given):
+        device = self.programs.device
+        kept, device.options = device.options, ["--device=cpu"]
+        logits = self.programs.logits(self.package, given, "--mode=step")
+        device.options = kept
+        return logits
+
 
 def error(got, expected):
     difference = got["logits"].astype(np.float64) - expected["logits"]
@@ -53,6 +63,16 @@ def check_golden(bench, report, expected):
     mine, theirs = error(bench.token(given), expected), error(bench.step(given, "kernels"), expected)
     report.check(mine <= BOUND, f"whole tokens: relative error {mine:.2e} of float64, at most {BOUND:.0e}")
     report.check(mine <= NOISE * theirs, f"whole tokens: relative error {mine:.2e}, {theirs:.2e} kernel by kernel")
+
+
+def check_integers(bench, report, expected, bound):
+    given = inputs_of(expected)
+    exact = bench.on_cpu(given)
+    got = bench.token(given)
+    difference = error(got, {"logits": exact["logits"].astype(np.float64)})
+    report.check(0 < difference <= bound, f"integers: {difference:.2e} away from a CPU's, at most {bound:.0e}")
+    theirs = error(bench.step(given, "kernels"), expected)
+    report.check(error(got, expected) <= NOISE * theirs, f"integers: {error(got, expected):.2e} away from float64, kernel by kernel {theirs:.2e}")
 
 
 def check_orders(bench, report, expected):
@@ -96,6 +116,7 @@ def main():
     parser.add_argument("--package", required=True)
     parser.add_argument("--golden", required=True)
     parser.add_argument("--positions", type=int, default=10**6)
+    parser.add_argument("--integers", type=float)
     arguments = parser.parse_args()
     programs = programs_of(arguments)
     report = Report()
@@ -106,6 +127,9 @@ def main():
                         "--tokens-out", programs.work / "one.json", *([f"SM1_EMULATOR_SMS={bench.blocks[0]}"] if bench.blocks[0] else []))
     if "no NVRTC" in done.stderr:
         report.skip(done.stderr.strip())
+        return report.finish()
+    if arguments.integers:
+        check_integers(bench, report, one, arguments.integers)
         return report.finish()
     check_golden(bench, report, one)
     check_orders(bench, report, few)

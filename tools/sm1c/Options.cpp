@@ -41,11 +41,12 @@ static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string 
       ->allow_extra_args(false);
   app.add_option("--params", request.params, "checkpoint directory or .safetensors file (default: MODEL, if it is a directory)");
   app.add_option("--weights", request.weights,
-                 "storage of matrices: f32, bf16, f16; on CPUs also int8 (a scale for each row), int4 (a scale for 32 columns) (default: as in "
+                 "storage of matrices: f32, bf16, f16, int8 (a scale for each row), int4 (a scale for 32 columns) (default: as in "
                  "the checkpoint)");
-  app.add_option("--compute", request.compute,
-                 "what projections multiply: f32; bf16, where matrices are stored so; int8, where they are int8 or int4 (default: f32 on "
-                 "CPUs; on GPUs bf16 where matrices are stored so)");
+  app.add_option(
+      "--compute", request.compute,
+      "what projections multiply: f32; bf16, where matrices are stored so; int8, where they are int8 or int4 (default: f32 on "
+      "CPUs; on GPUs bf16 where matrices are stored so)");
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");

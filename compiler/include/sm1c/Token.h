@@ -19,11 +19,12 @@ struct TokenKernel {
   struct Phase {
     int64_t width, partition;
     std::vector<ParamOp> matrices; ///< "fragments"
+    std::vector<ParamOp> scales;   ///< of matrices that are read as integers: "channels" of 8 bits, "rows" of 4
   };
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::string text; ///< CUDA C++ that includes kernels/token.cuh
-  int64_t layers, warps, words;
+  int64_t layers, warps, words, bits; ///< `bits` of a weight, as the launch reads it
   ParamOp table; ///< "rows": the embedding
   std::vector<int64_t> partitions;
   std::vector<Phase> phases;       ///< of a layer, then that of the logits

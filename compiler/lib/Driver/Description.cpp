@@ -60,10 +60,11 @@ static bool isNative(const sm1::Target &target, const CompileRequest &request) {
 
 Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileRequest &request) {
   std::vector<std::string> names = request.targets;
-  bool isGpuText = request.emit == "ptx" || request.emit == "cuda", isCpuOnly = isQuantised(request.weights);
+  bool isGpuText = request.emit == "ptx" || request.emit == "cuda",
+       isSmall = isQuantised(request.weights); // GPUs need room for bf16
   if (names.empty())
-    names = request.emit.empty() && !isCpuOnly ? std::vector<std::string>{"native", "sm_120"}
-                                               : std::vector<std::string>{isGpuText ? "sm_120" : "native"};
+    names = request.emit.empty() && !isSmall ? std::vector<std::string>{"native", "sm_120"}
+                                             : std::vector<std::string>{isGpuText ? "sm_120" : "native"};
   SmallVector<const sm1::Target *> chosen;
   for (const std::string &name : names) {
     if (name != "native" && !findTarget(name))
@@ -78,9 +79,6 @@ Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileReque
     return createStringError("--emit=" + request.emit + ": prints the kernels of one GPU, got --target=" + join(names, ",") +
                              "; name one, such as sm_120");
   sort(chosen); // the table's order
-  if (isCpuOnly && chosen.back()->isGpu())
-    return createStringError("--weights=" + request.weights + ": has kernels for CPUs only, got --target=" + chosen.back()->name +
-                             "; pass --target=native, or --weights=bf16");
   return chosen;
 }
 

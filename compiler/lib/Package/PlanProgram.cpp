@@ -23,10 +23,11 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
     steps.push_back(PackingStep::rows(*param.getFirstRow(), *param.getEndRow()));
   auto type = cast<RankedTensorType>(param.getType());
   if (auto quantised = param.getQuantised()) {
-    bool isScales = !type.getElementType().isInteger();
-    sm1rt::DType scale = quantised->getBits() == 8 ? sm1rt::DType::F32 : sm1rt::DType::F16;
-    int64_t bits = quantised->getBits(), group = quantised->getGroup();
-    steps.push_back(isScales ? PackingStep::scales(bits, group, scale) : PackingStep::quantise(bits, group, scale));
+    auto step = type.getElementType().isInteger() ? PackingStep::quantise
+                : type.getElementType().isBF16()  ? PackingStep::coarsen
+                                                  : PackingStep::scales;
+    steps.push_back(
+        step(quantised->getBits(), quantised->getGroup(), quantised->getBits() == 8 ? sm1rt::DType::F32 : sm1rt::DType::F16));
   } else {
     steps.push_back(PackingStep::cast(packageType(type.getElementType())));
   }
@@ -59,6 +60,8 @@ static std::string weightName(ParamOp param, sm1rt::DType dtype) {
   std::string name = param.getTensor().str();
   if (param.getFirstRow())
     name += "." + std::to_string(*param.getFirstRow()) + "-" + std::to_string(*param.getEndRow());
+  if (param.getQuantised() && dtype == sm1rt::DType::BF16)
+    name += ".coarse" + std::to_string(param.getQuantised()->getBits());
   return name + "." + param->getAttrOfType<StringAttr>("layout").str() + "." + StringRef(sm1rt::dtypeName(dtype)).lower();
 }
 
@@ -377,10 +380,13 @@ LogicalResult PlanBuilder::addToken(const TokenKernel &kernel, const Target &tar
   };
   json::Array phases, vectors, stateList;
   for (const TokenKernel::Phase &phase : kernel.phases) {
-    json::Array matrices;
+    json::Array matrices, scales;
     for (ParamOp param : phase.matrices)
       matrices.push_back(weight(param));
-    phases.push_back(json::Object{{"width", phase.width}, {"partition", phase.partition}, {"matrices", std::move(matrices)}});
+    for (ParamOp param : phase.scales)
+      scales.push_back(weight(param));
+    phases.push_back(json::Object{
+        {"width", phase.width}, {"partition", phase.partition}, {"matrices", std::move(matrices)}, {"scales", std::move(scales)}});
   }
   for (ParamOp param : kernel.vectors)
     vectors.push_back(weight(param));
@@ -390,6 +396,7 @@ LogicalResult PlanBuilder::addToken(const TokenKernel &kernel, const Target &tar
       ->insert({"token", json::Object{{"layers", kernel.layers},
                                       {"warps", kernel.warps},
                                       {"words", kernel.words},
+                                      {"bits", kernel.bits},
                                       {"table", weight(kernel.table)},
                                       {"partitions", json::Array(kernel.partitions)},
                                       {"phases", std::move(phases)},

@@ -124,7 +124,10 @@ std::string PointwiseText::computeOf(Operation *op) {
     if (linear->getBlock() != &program.layers.getBody().front())
       phase = program.layerPhases();
     TokenPhase &of = program.phases[phase];
-    std::string product = llvm::formatv("k.product<{0}>({1})", phase, llvm::find(of.linears, linear) - of.linears.begin());
+    auto matrix = llvm::find(of.linears, linear) - of.linears.begin();
+    std::string product = llvm::formatv("k.product<{0}>({1})", phase, matrix);
+    if (program.bits == 8)
+      product += " * " + scales.lookup(linear);
     return of.norm ? product + " * " + inverse(phase) : product;
   }
   if (auto norm = dyn_cast<RmsNormOp>(op)) {
@@ -201,6 +204,15 @@ void PointwiseText::prepare(unsigned index) {
   }
 }
 
+/// What integers are multiplied with, a number for each row.
+void PointwiseText::loadScales(TokenPhase &phase) {
+  for (auto [linear, param] : llvm::zip(phase.linears, phase.scales))
+    if (program.bits == 8) {
+      std::string name = scales[linear] = unique(names.of(linear.getResult()) + "_scale");
+      line("const float " + name + " = " + parameter(param, linear.getResult()) + ";");
+    }
+}
+
 void PointwiseText::keepStates(unsigned index) {
   for (Value yielded : program.layers.getBody().front().getTerminator()->getOperands().drop_front()) {
     Operation *op = yielded.getDefiningOp();
@@ -225,6 +237,7 @@ void PointwiseText::printPhase(unsigned index) {
   line(llvm::formatv("// Phase {0}: {1} row{2} a channel of a vector of {3}", index, phase.linears.size(),
                      phase.linears.size() > 1 ? "s" : "", phase.width));
   prepare(index);
+  loadScales(phase);
   line("k.wait();");
   // Products are overwritten two phases later, when all that was published after them has been read. What is read only after
   // publishing has to be published from in the next phase.
@@ -251,6 +264,7 @@ void PointwiseText::printPhase(unsigned index) {
 void PointwiseText::printLogits() {
   unsigned phase = program.layerPhases();
   LinearOp linear = program.phases[phase].linears.front();
+  loadScales(program.phases[phase]);
   line("k.wait();");
   std::string value = computeOf(linear);
   line(llvm::formatv("k.logit<{0}>({1});", program.phases[phase].partition, value));

@@ -46,6 +46,7 @@ private:
   std::string parameter(ParamOp param, mlir::Value like, int64_t row = 0);
   std::string state(mlir::Value argument, mlir::Value like, int64_t row = 0);
   void keepStates(unsigned index);
+  void loadScales(TokenPhase &phase);
   std::string inverse(unsigned phase);
   std::string unique(const std::string &wanted);
   std::string origin(mlir::Operation *op) const;
@@ -61,6 +62,7 @@ private:
   llvm::DenseMap<mlir::Value, std::pair<std::string, std::string>>
       earlierTaps;                                                  ///< of a convolution: their sum, the weight of the last
   llvm::DenseMap<mlir::Value, llvm::SmallVector<std::string>> taps; ///< of a convolution, oldest first
+  llvm::DenseMap<mlir::Operation *, std::string> scales;            ///< of a projection's row
   llvm::DenseMap<int, std::string> inverses;
   llvm::StringSet<> taken;
 };

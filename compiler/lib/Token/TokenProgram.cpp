@@ -41,6 +41,7 @@ private:
   }
   bool findParts();
   bool addLinear(LinearOp linear);
+  bool addScales(ParamOp weight, TokenPhase &phase);
   bool collectPhases();
   bool rankLayer();
   std::optional<int> rankOfOp(Operation *op);
@@ -80,6 +81,25 @@ int64_t Finder::partition(int64_t width) {
   return found - program.partitions.begin();
 }
 
+/// A matrix that was rounded to multiples of scales is read as integers.
+bool Finder::addScales(ParamOp weight, TokenPhase &phase) {
+  auto quantised = weight.getQuantised();
+  int64_t bits = quantised ? quantised->getBits() : 16;
+  if (program.phases.size() == 1 && program.phases.front().linears.size() == 1)
+    program.bits = bits;
+  if (program.bits != bits)
+    return refuse("matrices have different widths in bits");
+  if (!quantised)
+    return true;
+  OpBuilder builder(weight);
+  auto scales = cast<ParamOp>(builder.clone(*weight));
+  FloatType type = bits == 8 ? FloatType(builder.getF32Type()) : FloatType(builder.getF16Type());
+  auto matrix = cast<RankedTensorType>(weight.getType());
+  scales.getResult().setType(RankedTensorType::get({matrix.getDimSize(0), quantised->groups()}, type));
+  phase.scales.push_back(scales);
+  return true;
+}
+
 bool Finder::addLinear(LinearOp linear) {
   auto weight = linear.getWeight().getDefiningOp<ParamOp>();
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
@@ -93,13 +113,13 @@ bool Finder::addLinear(LinearOp linear) {
     return phase.vector == vector && phase.norm == norm && phase.linears.front()->getBlock() == linear->getBlock();
   });
   if (same == program.phases.end()) {
-    program.phases.push_back({vector, norm, {}, type.getDimSize(1), partition(type.getDimSize(0))});
+    program.phases.push_back({vector, norm, {}, {}, type.getDimSize(1), partition(type.getDimSize(0))});
     same = program.phases.end() - 1;
   }
   if (program.partitions[same->partition] != type.getDimSize(0))
     return refuse("projections of one vector have different widths");
   same->linears.push_back(linear);
-  return true;
+  return addScales(weight, *same);
 }
 
 bool Finder::collectPhases() {

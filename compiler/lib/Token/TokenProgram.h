@@ -20,8 +20,9 @@ struct TokenPhase {
   mlir::Value vector; ///< before the norm
   RmsNormOp norm;     ///< on the way into the projections; null: none
   llvm::SmallVector<LinearOp> linears;
-  int64_t width;     ///< of the vector
-  int64_t partition; ///< index of the projections' width in TokenProgram::partitions
+  llvm::SmallVector<ParamOp> scales; ///< of each matrix, if it is read as integers
+  int64_t width;                     ///< of the vector
+  int64_t partition;                 ///< index of the projections' width in TokenProgram::partitions
 };
 
 /// A model whose step is one launch.
@@ -32,6 +33,7 @@ struct TokenProgram {
   llvm::SmallVector<TokenPhase> phases;  ///< those of a layer, then one for the logits
   llvm::SmallVector<int64_t> partitions; ///< widths of what blocks share out
   int64_t warps;                         ///< that share the columns of each matrix
+  int64_t bits = 16;                     ///< of a weight, as the launch reads it
 
   unsigned layerPhases() const { return phases.size() - 1; }
   int64_t partitionOf(mlir::Value value) const;

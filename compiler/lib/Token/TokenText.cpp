@@ -64,7 +64,7 @@ static std::string modelText(TokenProgram &program, TokenVectors &vectors, int64
       "  static constexpr int blocks = SM1_TOKEN_BLOCKS, sequences = SM1_TOKEN_SEQUENCES, replicas = SM1_TOKEN_REPLICAS;\n"
       "  static constexpr int sharedBytes = SM1_TOKEN_SHARED;\n"
       "  static constexpr int layers = {0}, layerPhases = {1}, phaseCount = {2}, partitionCount = {3}, warps = {4};\n"
-      "  static constexpr int vocabulary = {5}, tableStride = {6}, exchangeWords = {7};\n"
+      "  static constexpr int vocabulary = {5}, tableStride = {6}, exchangeWords = {7}, bits = {12};\n"
       "  static constexpr bool chooses = {8};\n"
       "  using TableNumber = {9};\n"
       "  __host__ __device__ static constexpr int partitionWidth(int partition) {{\n"
@@ -80,7 +80,7 @@ static std::string modelText(TokenProgram &program, TokenVectors &vectors, int64
       "};\n",
       program.layers.getCount(), program.layerPhases(), program.phases.size(), program.partitions.size(), program.warps, logits,
       upTo(table.getDimSize(1), 16), words, logits == table.getDimSize(0) && logits > 1 && logits <= mostChoices, number,
-      joined(program.partitions), phases);
+      joined(program.partitions), phases, program.bits);
 }
 
 static std::string fileText(const std::string &model, const std::string &pointwise) {
@@ -111,12 +111,15 @@ std::unique_ptr<TokenKernel> sm1::makeTokenKernel(OwningOpRef<ModuleOp> module, 
   kernel->text = fileText(model, PointwiseText(*program, vectors, names).print());
   kernel->layers = program->layers.getCount();
   kernel->warps = program->warps;
+  kernel->bits = program->bits;
   kernel->partitions.assign(program->partitions.begin(), program->partitions.end());
   kernel->table = withLayout(paramOf(program->embedding.getTable()), "rows");
   for (const TokenPhase &phase : program->phases) {
-    TokenKernel::Phase made{phase.width, phase.partition, {}};
+    TokenKernel::Phase made{phase.width, phase.partition, {}, {}};
     for (LinearOp linear : phase.linears)
       made.matrices.push_back(withLayout(paramOf(linear.getWeight()), "fragments"));
+    for (ParamOp scales : phase.scales)
+      made.scales.push_back(withLayout(scales, program->bits == 8 ? "channels" : "rows"));
     kernel->phases.push_back(std::move(made));
   }
   for (ParamOp param : vectors.list())

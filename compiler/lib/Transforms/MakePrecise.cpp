@@ -61,7 +61,7 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
           << storage << "' and '" << compute << "'";
       return signalPassFailure();
     }
-    if (computeType.isBF16() && (bits || !storageType.isBF16())) {
+    if (computeType.isBF16() && !storageType.isBF16()) {
       getOperation()->emitError("compute=bf16 multiplies bf16 by bf16, got storage=") << storage << "; store matrices as bf16 too";
       return signalPassFailure();
     }
@@ -72,7 +72,7 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
     IRRewriter rewriter(&getContext());
     getOperation()->walk([&](Operation *op) {
       if (auto linear = dyn_cast<LinearOp>(op))
-        bits ? quantise(rewriter, linear) : roundOperands(rewriter, linear);
+        bits && !computeType.isBF16() ? quantise(rewriter, linear) : roundOperands(rewriter, linear);
       else if (auto embedding = dyn_cast<EmbeddingOp>(op))
         widenRows(rewriter, embedding);
     });
@@ -80,7 +80,7 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
 
 private:
   void roundOperands(IRRewriter &rewriter, LinearOp linear) {
-    store(linear.getWeight(), storageType);
+    bits ? coarsen(rewriter, linear) : store(linear.getWeight(), storageType);
     auto x = cast<RankedTensorType>(linear.getX().getType());
     if (x.getElementType() == computeType || !x.getElementType().isF32())
       return;
@@ -92,6 +92,19 @@ private:
       roundings[linear.getX()] = rounded;
       linear.getXMutable().assign(rounded);
     }
+  }
+
+  /// The matrix becomes what its integers would stand for, as bf16.
+  void coarsen(IRRewriter &rewriter, LinearOp linear) {
+    auto param = linear.getWeight().getDefiningOp<ParamOp>();
+    if (!param || param.getQuantised())
+      return;
+    auto matrix = cast<RankedTensorType>(param.getType());
+    auto quantised = QuantisedAttr::get(&getContext(), bits, groupOf(bits), matrix.getDimSize(1));
+    rewriter.setInsertionPoint(linear);
+    linear.getWeightMutable().assign(quantisedParam(rewriter, param, matrix.clone(storageType), quantised));
+    if (param->use_empty())
+      rewriter.eraseOp(param);
   }
 
   /// The matrix becomes integers and their scales; what it is multiplied with is quantised by the projection itself.

@@ -140,12 +140,13 @@ static LogicalResult verifyQuantised(ParamOp param) {
   std::optional<QuantisedAttr> quantised = param.getQuantised();
   if (!quantised)
     return element.isInteger() ? param.emitOpError("param_c4: integers need `quantised`, got ") << type : success();
-  int64_t columns = element.isInteger() ? quantised->getColumns() : quantised->groups();
-  bool fits = element.isInteger() ? element.isInteger(quantised->getBits()) : !element.isBF16();
+  bool isScales = element.isF32() || element.isF16();
+  int64_t columns = isScales ? quantised->groups() : quantised->getColumns();
+  bool fits = isScales || element.isBF16() || element.isInteger(quantised->getBits());
   if (type.getRank() == 2 && fits && type.getDimSize(1) == columns)
     return success();
   return param.emitOpError("param_c4: ") << *quantised << " has values [rows, " << quantised->getColumns() << "] of i"
-                                         << quantised->getBits() << " and scales [rows, " << quantised->groups()
+                                         << quantised->getBits() << " or bf16 and scales [rows, " << quantised->groups()
                                          << "] of f32 or f16, got " << type;
 }
 
@@ -155,7 +156,8 @@ LogicalResult ParamOp::verify() {
     return emitOpError("param_c1: '") << getTensor() << "' "
                                       << (repeated ? "has {i} but does not stand inside sm1.layers"
                                                    : "stands inside sm1.layers and needs {i}");
-  if (getLayout() && !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "rows", "channels", "scales"}, *getLayout()))
+  if (getLayout() &&
+      !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "rows", "channels", "scales"}, *getLayout()))
     return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, rows, channels or scales, got ")
            << getLayoutAttr();
   if (failed(verifyQuantised(*this)))
@@ -321,8 +323,8 @@ void KernelOp::print(OpAsmPrinter &printer) {
     printer.printStrippedAttrOrType(getBlocksAttr());
   }
   printer.printArrowTypeList(getResultTypes());
-  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
-                                           {getKernelNameAttrName(), getSelectedAttrName(), getScheduleAttrName(), getBlocksAttrName()});
+  printer.printOptionalAttrDictWithKeyword(
+      (*this)->getAttrs(), {getKernelNameAttrName(), getSelectedAttrName(), getScheduleAttrName(), getBlocksAttrName()});
   printer << ' ';
   printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
 }

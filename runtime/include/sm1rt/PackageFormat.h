@@ -47,6 +47,7 @@
  *                {op: "quantise", bits: 8 | 4, group, scale: "f32" | "f16"}     [N, K] becomes I8 [N, K], see below
  *                {op: "scales", bits, group, scale}     [N, K] becomes [N, groups] of dtype `scale`: what the integers of the same
  *                                              "quantise" are multiplied with. Goes on as "channels_last" and "pad", or as "panels"
+ *                {op: "coarsen", bits, group, scale}     [N, K] becomes BF16 [N, K]: the weights that both stand for, q s rounded
  *                {op: "quads"}                 I8 [N, K] becomes U8 [ceil(N/16), ceil(K/4), 16, 4] of q + 128, what is missing is q = 0
  *                {op: "nibbles"}               I8 [N, K] of 4 bits becomes U8 [ceil(N/16), ceil(K/32), 4, 16, 4]; byte [p, b, j, n, i]
  *                                              holds row 16p + n, below 16 times the other: k = 32b + 4j + i as q + 8 in its low four
@@ -120,11 +121,12 @@
  * ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
  *
  *   token     optional: a step in one launch of the kernel in "token/<target>", which includes kernels/token.cuh. An object:
- *             {layers, warps, words, table: weight, partitions: [width], phases: [{width, partition, matrices: [weight]}],
- *              vectors: [weight], states: [state]}
+ *             {layers, warps, words, bits, table: weight, partitions: [width],
+ *              phases: [{width, partition, matrices: [weight], scales: [weight]}], vectors: [weight], states: [state]}
  *
  * The last phase makes the logits, the others run once a layer. A phase multiplies its matrices ("fragments" of bf16, as many rows each as
- * its partition is wide) with a vector of `width`; `warps` of a block share its columns, each has 32 at least. `words` is the length of
+ * its partition is wide) with a vector of `width`. With `bits` 8 or 4, not 16, the launch reads them as integers: they are "coarsen"ed, and
+ * come with their scales, F32 [1, rows up to a multiple of 16] or F16 [rows, groups of 32 up to a multiple of 16]; `warps` of a block share its columns, each has 32 at least. `words` is the length of
  * all vectors; table the embedding, its rows padded to multiples of 16; vectors ("channels" of f32) are the kernel's other parameters in
  * the order of their memory, states those of Launch::stateOffset in kernels/token.h.
  *

@@ -13,13 +13,13 @@
 namespace sm1rt {
 
 struct PackingStep {
-  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Quads, Nibbles };
+  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Coarsen, Quads, Nibbles };
 
   Kind kind;
   int64_t begin = 0, end = 0;  ///< Rows
-  DType to = DType::F32;       ///< Cast; Quantise and Scales: what a scale is stored as, F32 or F16
+  DType to = DType::F32;       ///< Cast; Quantise, Scales and Coarsen: what a scale is stored as, F32 or F16
   int64_t size = 0;            ///< Pad: the last dimension; Panels: the width, 16
-  int64_t bits = 0, group = 0; ///< Quantise and Scales: 8 or 4; columns that share a scale, 0 for all of a row
+  int64_t bits = 0, group = 0; ///< Quantise, Scales and Coarsen: 8 or 4; columns that share a scale, 0 for all of a row
 
   static PackingStep rows(int64_t begin, int64_t end) { return {Kind::Rows, begin, end}; }
   static PackingStep cast(DType to) { return {Kind::Cast, 0, 0, to}; }
@@ -31,11 +31,13 @@ struct PackingStep {
   /// The integers, and with the same arguments the scales that belong to them.
   static PackingStep quantise(int64_t bits, int64_t group, DType scale) { return {Kind::Quantise, 0, 0, scale, 0, bits, group}; }
   static PackingStep scales(int64_t bits, int64_t group, DType scale) { return {Kind::Scales, 0, 0, scale, 0, bits, group}; }
+  /// The weights that both stand for, as BF16.
+  static PackingStep coarsen(int64_t bits, int64_t group, DType scale) { return {Kind::Coarsen, 0, 0, scale, 0, bits, group}; }
   static PackingStep quads() { return {Kind::Quads}; }
   static PackingStep nibbles() { return {Kind::Nibbles}; }
 
   /// The dtype after the step does not depend on the one before it.
-  bool setsDType() const { return kind == Kind::Cast || kind == Kind::Quantise || kind == Kind::Scales; }
+  bool setsDType() const { return kind == Kind::Cast || kind == Kind::Quantise || kind == Kind::Scales || kind == Kind::Coarsen; }
 };
 
 /// The steps as the plan spells them, a JSON array.

@@ -99,8 +99,10 @@ struct PlanToken {
     int64_t width = 0;            ///< of the vector that the matrices read
     size_t partition = 0;         ///< of their rows
     std::vector<size_t> matrices; ///< weights in layout "fragments", one of each layer; the last phase's has no layers
+    std::vector<size_t> scales;   ///< weights: those of matrices that are read as integers
   };
   int64_t layers = 0, warps = 0, words = 0;
+  int64_t bits = 16; ///< of a weight, as the launch reads it: 16, 8 or 4
   size_t table = 0;                ///< weight: the embedding
   std::vector<int64_t> partitions; ///< widths
   std::vector<Phase> phases;       ///< of a layer, then that of the logits

@@ -8,7 +8,7 @@ namespace sm1rt::cuda {
 extern const char statesPtx[];
 extern const char samplePtx[];
 extern const char mathHeader[], samplingHeader[], samplingCudaHeader[];
-extern const char tokenHeader[], tokenInstructionsHeader[], tokenSizesHeader[], tokenChoiceHeader[], tokenMatrixHeader[],
+extern const char tokenHeader[], tokenInstructionsHeader[], tokenSizesHeader[], tokenWeightsHeader[], tokenChoiceHeader[], tokenMatrixHeader[],
     tokenEpilogueHeader[], tokenCudaHeader[];
 
 /// Headers that a text for NVRTC finds, by the names of their files.
@@ -21,6 +21,7 @@ inline constexpr Header kernelHeaders[] = {{"sm1_math.cuh", mathHeader},
                                            {"token.h", tokenHeader},
                                            {"token_instructions.cuh", tokenInstructionsHeader},
                                            {"token_sizes.cuh", tokenSizesHeader},
+                                           {"token_weights.cuh", tokenWeightsHeader},
                                            {"token_choice.cuh", tokenChoiceHeader},
                                            {"token_matrix.cuh", tokenMatrixHeader},
                                            {"token_epilogue.cuh", tokenEpilogueHeader},

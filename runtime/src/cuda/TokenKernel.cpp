@@ -144,15 +144,19 @@ Expected<void> TokenKernel::collectVectors(const Package &package, const Weights
 }
 
 Expected<void> TokenKernel::arrange(const Package &package, const Weights &weights) {
-  std::vector<uint64_t> matrices;
+  std::vector<uint64_t> matrices, scales;
   auto addPhase = [&](const PlanToken::Phase &phase, int64_t layer) {
     for (size_t weight : phase.matrices)
       matrices.push_back(reinterpret_cast<uint64_t>(weights.address(weight, layer)));
+    for (size_t weight : phase.scales)
+      scales.push_back(reinterpret_cast<uint64_t>(weights.address(weight, layer)));
   };
   for (int64_t layer = 0; layer < plan.layers; ++layer)
     for (size_t i = 0; i + 1 < plan.phases.size(); ++i)
       addPhase(plan.phases[i], layer);
   addPhase(plan.phases.back(), 0);
+  const size_t count = matrices.size();
+  matrices.insert(matrices.end(), scales.begin(), scales.end());
   auto sources = toDevice(matrices.data(), matrices.size() * 8);
   auto madeShares = toDevice(shares.shares.data(), shares.shares.size() * sizeof(sm1token::Share));
   auto madeUses = toDevice(shares.uses.data(), shares.uses.size() * 2);
@@ -167,7 +171,8 @@ Expected<void> TokenKernel::arrange(const Package &package, const Weights &weigh
   if (!function)
     return function.error();
   sm1token::Arrangement arrangement = {reinterpret_cast<const sm1token::Share *>(deviceShares->address),
-                                       reinterpret_cast<const unsigned long long *>((*sources)->address), stream->address};
+                                       reinterpret_cast<const unsigned long long *>((*sources)->address),
+                                       reinterpret_cast<const unsigned long long *>((*sources)->address) + count, stream->address};
   void *parameters[] = {&arrangement};
   context->busy = true;
   CUresult result = context->driver.cuLaunchKernel(*function, unsigned(shares.shares.size()), 8, 1, 256, 1, 1, 0, context->stream,

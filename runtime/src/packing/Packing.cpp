@@ -64,6 +64,7 @@ static Expected<void> executeStep(const TensorType &type, const uint8_t *data, c
   case Kind::Nibbles:
     eachPanel(packNibbles);
     break;
+  case Kind::Coarsen:
   case Kind::Quantise:
   case Kind::Scales:
     return quantise(type, data, step, out, parallel);

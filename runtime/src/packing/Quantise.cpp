@@ -73,6 +73,13 @@ void roundWeights(const float *weights, int64_t count, float scale, const Packin
     out[k] = uint8_t(scale == 0 ? 0 : int8_t(rounded(weights[k], scale, rangeOf(step))));
 }
 
+/// Rounds to the multiples of the scale that integers reach, and these to bf16.
+void coarsenWeights(float *weights, int64_t count, float scale, const PackingStep &step, uint8_t *out) {
+  for (int64_t k = 0; k < count; ++k)
+    weights[k] = scale == 0 ? 0 : rounded(weights[k], scale, rangeOf(step)) * scale;
+  convertElements(DType::F32, weights, DType::BF16, out, uint64_t(count));
+}
+
 } // namespace
 
 Expected<void> quantise(const TensorType &from, const uint8_t *data, const PackingStep &step, uint8_t *out,
@@ -86,13 +93,15 @@ Expected<void> quantise(const TensorType &from, const uint8_t *data, const Packi
     for (int64_t row = begin; row < end; ++row) {
       convertElements(from.dtype, data + uint64_t(row) * rowBytes, DType::F32, weights.data(), uint64_t(columns));
       for (int64_t g = 0; g < groups; ++g) {
-        const float *first = weights.data() + g * group;
+        float *first = weights.data() + g * group;
         int64_t count = std::min(group, columns - g * group);
         float scale = scales[size_t(g)] = scaleOf(first, count, step);
         if (!std::isfinite(scale))
           finite = false;
         if (step.kind == PackingStep::Kind::Quantise)
           roundWeights(first, count, scale, step, out + row * columns + g * group);
+        if (step.kind == PackingStep::Kind::Coarsen)
+          coarsenWeights(first, count, scale, step, out + 2 * (row * columns + g * group));
       }
       if (step.kind == PackingStep::Kind::Scales)
         convertElements(DType::F32, scales.data(), step.to, out + uint64_t(row * groups) * dtypeBytes(step.to), uint64_t(groups));

@@ -30,6 +30,8 @@ static std::string describe(const PackingStep &step) {
     return fmt::format("quantise to {} bits", step.bits);
   case Kind::Scales:
     return fmt::format("scales of {} bits", step.bits);
+  case Kind::Coarsen:
+    return fmt::format("coarsen to {} bits", step.bits);
   case Kind::Quads:
     return "quads";
   case Kind::Nibbles:
@@ -66,7 +68,11 @@ std::string toJson(const Steps &steps) {
       break;
     case Kind::Quantise:
     case Kind::Scales:
-      text += fmt::format(R"({{"op":"{}","bits":{},"group":{},"scale":"{}"}})", step.kind == Kind::Scales ? "scales" : "quantise",
+    case Kind::Coarsen:
+      text += fmt::format(R"({{"op":"{}","bits":{},"group":{},"scale":"{}"}})",
+                          step.kind == Kind::Scales    ? "scales"
+                          : step.kind == Kind::Coarsen ? "coarsen"
+                                                       : "quantise",
                           step.bits, step.group, dtypePlanName(step.to));
       break;
     case Kind::Quads:
@@ -120,6 +126,7 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
     return shape.size() != 2 ? "pairs need two dimensions" : dtypeBytes(type.dtype) != 2 ? "pairs are of 16-bit numbers" : nullptr;
   case Kind::Quantise:
   case Kind::Scales:
+  case Kind::Coarsen:
     return whyNotQuantise(type, step);
   case Kind::Quads:
     return shape.size() != 2 || type.dtype != DType::I8 ? "quads are of a quantised matrix" : nullptr;
@@ -160,6 +167,9 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     break;
   case Kind::Quantise:
     type.dtype = DType::I8;
+    break;
+  case Kind::Coarsen:
+    type.dtype = DType::BF16;
     break;
   case Kind::Scales:
     type.dtype = step.to;

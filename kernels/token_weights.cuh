@@ -1,0 +1,131 @@
+// Weights of the kernel for whole tokens: how 16, 8 or 4 bits each lie in the stream, and how they become what mma.sync multiplies.
+//
+// Eight weights of a row belong to a lane: columns 8 quarter on of a unit, in the order of multiplyRows, 0 1, 4 5, 2 3, 6 7.
+// Integers are stored plus 128 or 8. Written into the mantissa of 128.0 they are bf16 numbers, without any conversion, of which
+// instructions are few.
+#pragma once
+
+#include "token_sizes.cuh"
+
+namespace sm1token {
+
+/// Both halves, bf16: a + b, exact for small integers.
+__device__ inline unsigned addPairs(unsigned a, unsigned b) {
+  unsigned sum;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(0x3f803f80u), "r"(b));
+  return sum;
+}
+
+/// Bytes 0 and 2 of a word, each an integer plus 128. Their high bits say whether 128 or 256 have to go.
+__device__ inline unsigned integersOfBytes(unsigned bytes) {
+  return addPairs((bytes & 0x007f007fu) | 0x43004300u, (bytes & 0x00800080u) ^ 0xc380c380u);
+}
+/// Bits 0 to 3 and 16 to 19, each an integer plus 8, times the scale.
+__device__ inline unsigned weightsOfNibbles(unsigned nibbles, float scale) {
+  const unsigned integers = addPairs((nibbles & 0x000f000fu) | 0x43004300u, 0xc308c308u);
+  return pack(lowOf(integers) * scale, highOf(integers) * scale);
+}
+__device__ inline float widenHalf(unsigned bits) {
+  float value;
+  asm("{\n.reg .b16 half, rest;\nmov.b32 {half, rest}, %1;\ncvt.f32.f16 %0, half;\n}" : "=f"(value) : "r"(bits));
+  return value;
+}
+
+/// Where a block's weights lie in shared memory; what goes past the end of the ring is at its beginning.
+template <class M> struct Ring {
+  unsigned begin;
+
+  __device__ unsigned place(unsigned at) const {
+    return begin + min(at, at - unsigned(Sizes<M>::ringBytes)); // less than 0 is large
+  }
+
+  /// Weights of a row of the unit at `base`, as bf16; 8 bits without their scale.
+  __device__ uint4 weights(unsigned base, int rows, int row, int quarter) const {
+    if constexpr (M::bits == 16) {
+      return loadShared4(place(base + row * 64 + quarter * 16));
+    } else if constexpr (M::bits == 8) {
+      const uint2 bytes = loadShared2(place(base + row * 32 + quarter * 8));
+      return make_uint4(integersOfBytes(bytes.x), integersOfBytes(bytes.x >> 8), integersOfBytes(bytes.y),
+                        integersOfBytes(bytes.y >> 8));
+    } else {
+      const unsigned nibbles = loadShared(place(base + row * 16 + quarter * 4));
+      const float scale = widenHalf(loadShared(place(base + rows * 16 + row / 2 * 4)) >> row % 2 * 16);
+      return make_uint4(weightsOfNibbles(nibbles, scale), weightsOfNibbles(nibbles >> 4, scale),
+                        weightsOfNibbles(nibbles >> 8, scale), weightsOfNibbles(nibbles >> 12, scale));
+    }
+  }
+};
+
+//===-- Arranging -----------------------------------------------------------------------------------------------------------===//
+
+/// A matrix on the device, and its scales if it is read as integers.
+struct Source {
+  const unsigned char *matrix, *scales;
+  int units; ///< of 32 columns
+};
+
+/// A lane's weights, as bf16, from the layout "fragments".
+__device__ inline uint4 weightsOf(const Source &source, int row, int unit, int quarter) {
+  const int tile = (row / 16 * source.units + unit) * 2 + quarter / 2, corner = row % 16 / 8 + quarter % 2 * 2;
+  const unsigned *from = reinterpret_cast<const unsigned *>(source.matrix) + (size_t(tile) * 32 + row % 8 * 4) * 4 + corner;
+  return make_uint4(from[0], from[8], from[4], from[12]);
+}
+
+/// The f16 scale of a row's unit.
+__device__ inline unsigned scaleOfUnit(const Source &source, int row, int unit) {
+  return reinterpret_cast<const unsigned short *>(source.scales)[row * upTo(source.units, 16) + unit];
+}
+
+/// The integers that two weights were made of: they lie within a third of one of them.
+__device__ inline unsigned integersOf(unsigned pair, float scale, int offset) {
+  const float inverse = scale == 0 ? 0 : 1 / scale;
+  return unsigned(__float2int_rn(lowOf(pair) * inverse) + offset) | unsigned(__float2int_rn(highOf(pair) * inverse) + offset) << 16;
+}
+
+/// Writes a lane's share of a row to the unit at `to`, and one lane of four the scale.
+template <int bits>
+__device__ void putWeights(unsigned char *to, const Source &source, int rows, int row, int channel, int unit, int quarter) {
+  const uint4 pairs = weightsOf(source, channel, unit, quarter);
+  if constexpr (bits == 16) {
+    *reinterpret_cast<uint4 *>(to + row * 64 + quarter * 16) = pairs;
+  } else if constexpr (bits == 8) {
+    const float scale = reinterpret_cast<const float *>(source.scales)[channel];
+    *reinterpret_cast<uint2 *>(to + row * 32 + quarter * 8) =
+        make_uint2(integersOf(pairs.x, scale, 128) | integersOf(pairs.y, scale, 128) << 8,
+                   integersOf(pairs.z, scale, 128) | integersOf(pairs.w, scale, 128) << 8);
+  } else {
+    const unsigned stored = scaleOfUnit(source, channel, unit);
+    const float scale = widenHalf(stored);
+    *reinterpret_cast<unsigned *>(to + row * 16 + quarter * 4) =
+        integersOf(pairs.x, scale, 8) | integersOf(pairs.y, scale, 8) << 4 | integersOf(pairs.z, scale, 8) << 8 |
+        integersOf(pairs.w, scale, 8) << 12;
+    if (quarter == 0)
+      *reinterpret_cast<unsigned short *>(to + rows * 16 + row * 2) = static_cast<unsigned short>(stored);
+  }
+}
+
+/// Writes the weights of block blockIdx.x of the other kernel in the order of their use: phase by phase, unit by unit.
+template <class M> __device__ void arrange(const Arrangement &arrangement) {
+  const Share &share = arrangement.shares[blockIdx.x];
+  unsigned char *to = arrangement.stream + share.offset;
+  int matrix = 0;
+#pragma unroll 1
+  for (int layer = 0; layer <= M::layers; ++layer)
+#pragma unroll 1
+    for (int phase = layer < M::layers ? 0 : M::layerPhases; phase < (layer < M::layers ? M::layerPhases : M::phaseCount);
+         ++phase) {
+      const Phase shape = M::phase(phase);
+      const int units = ceilDivide(shape.width, 32), count = int(share.count[shape.partition]), rows = shape.matrices * count;
+      const int unitBytes = Sizes<M>::unit(rows) * 16;
+      for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {
+        const int row = i / 4 % rows, unit = i / 4 / rows, number = matrix + row / count;
+        const Source source = {reinterpret_cast<const unsigned char *>(arrangement.matrices[number]),
+                               M::bits < 16 ? reinterpret_cast<const unsigned char *>(arrangement.scales[number]) : nullptr, units};
+        putWeights<M::bits>(to + unit * unitBytes, source, rows, row, int(share.first[shape.partition]) + row % count, unit, i % 4);
+      }
+      to += units * unitBytes;
+      matrix += shape.matrices;
+    }
+}
+
+} // namespace sm1token
