@@ -129,6 +129,12 @@ public:
   /// Waits for what the last order chose: [sequences] of sm1sampling::Chosen, good until the next order. Null: it came so late that
   /// the launch has ended without it, and left the logits.
   virtual Expected<const uint8_t *> awaitTokens();
+  /// Launches that the device times by itself, one after the other without a wait between; 0: who wants to know has to wait for
+  /// each. Nothing but launch() may be called between beginTiming(), so many launches at most, and endTiming(): the seconds of
+  /// each.
+  virtual int64_t timedLaunches() const { return 0; }
+  virtual Expected<void> beginTiming() { return {}; }
+  virtual Expected<std::vector<double>> endTiming() { return std::vector<double>(); }
   /// Starts a launch; the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
   /// Starts the choice of tokens.

@@ -102,6 +102,7 @@ Expected<Model> Model::open(const std::string &package, const OpenOptions &optio
 const Plan &Model::plan() const { return impl->package.plan; }
 std::string Model::deviceName() const { return impl->device->name(); }
 int64_t Model::rowsPerPass() const { return impl->rowsPerPass(); }
+int64_t Model::tokenSequences() const { return impl->device->tokenSequences(); }
 std::string Model::target() const { return impl->target; }
 Expected<std::string> Model::fingerprint() const {
   return guarded([&] { return impl->fingerprint(); });

@@ -41,6 +41,8 @@ struct Pass {
 /// pass exceeds the limit only when it is one piece.
 void cutPasses(const std::vector<Piece> &pieces, int64_t rowsPerPass, bool whole, std::vector<Pass> &passes);
 
+class LaunchTimer;
+
 class ModelImpl {
 public:
   ModelImpl(Package package, OpenedDevice opened, const OpenOptions &options);
@@ -81,7 +83,7 @@ private:
   Expected<void> computeToken(RunContext &context);
   Expected<void> launchAll(RunContext &context);
   bool watchesLaunches() const { return options.trace || takeLaunchTime; }
-  Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop);
+  Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop, LaunchTimer *timer);
   Expected<void> downloadOutputs(RunContext &context, Outputs &outputs);
   Expected<void> preparePending(RunContext &context);
   void finish(RunContext &context);

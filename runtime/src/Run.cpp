@@ -1,12 +1,13 @@
 // A run: pieces checked, cut into passes, and each pass taken over the layers. Sequences change only at the very end.
 #include "RunContext.h"
 
+#include "LaunchTimer.h"
 #include "Platform.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <optional>
 #include <utility>
 
 namespace sm1rt {
@@ -271,7 +272,7 @@ static int64_t rowsOf(RowSpace space, const PassSize &size) {
   return space == RowSpace::All ? size.rows : space == RowSpace::Selected ? size.selected : size.segments;
 }
 
-Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop) {
+Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop, LaunchTimer *timer) {
   const PassSize &size = context.size;
   int64_t rows = rowsOf(launch.rows, size);
   if (rows == 0)
@@ -287,32 +288,28 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
       args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
   }
   DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest};
-  auto begin = watchesLaunches() ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  auto tasks = device->launch(call);
+  LaunchTime time{context.variant, &launch, rows, size.segments, size.rows, size.longest, 0};
+  auto tasks = timer ? timer->launch(call, time) : device->launch(call);
   if (!tasks)
     return tasks.error();
-  if (!watchesLaunches())
-    return {};
-  if (auto finished = device->synchronize(); !finished)
-    return finished;
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (takeLaunchTime)
-    takeLaunchTime({context.variant, &launch, rows, size.segments, seconds});
   if (!options.trace)
     return {};
   options.trace(fmt::format("entry={} layer={} kernel={} device={} rows={} panels={} tasks={} us={:.1f}", context.variant,
                             inLoop ? std::to_string(layer) : "-", program.kernels[launch.kernel].name, device->shortName(), rows,
-                            launch.panels, *tasks, seconds * 1e6));
+                            launch.panels, *tasks, time.seconds * 1e6));
   return {};
 }
 
 Expected<void> ModelImpl::launchAll(RunContext &context) {
+  std::optional<LaunchTimer> timer;
+  if (watchesLaunches())
+    timer.emplace(*device, takeLaunchTime, bool(options.trace));
   for (const PlanStep &step : *context.steps)
     for (int64_t layer = 0; layer < std::max<int64_t>(step.layers, 1); ++layer)
       for (const PlanLaunch &launch : step.body)
-        if (auto done = launchOne(context, launch, layer, step.layers > 0); !done)
+        if (auto done = launchOne(context, launch, layer, step.layers > 0, timer ? &*timer : nullptr); !done)
           return done;
-  return {};
+  return timer ? timer->finish() : Expected<void>();
 }
 
 /// True for a step that one launch computes; who times launches wants those of the kernels.

@@ -184,6 +184,16 @@ EMULATED cuStreamQuery(CUstream stream) {
   return CUDA_ERROR_NOT_READY;
 }
 
+EMULATED cuLaunchHostFunc(CUstream stream, void (*function)(void *), void *data) {
+  ENTER(cuLaunchHostFunc, true);
+  if (!driver.isStream(stream) || !function)
+    return CUDA_ERROR_INVALID_VALUE;
+  return driver.submit(stream, [=] {
+    function(data);
+    return 0;
+  });
+}
+
 // ---- events ----
 
 EMULATED cuEventCreate(CUevent *event, unsigned) {

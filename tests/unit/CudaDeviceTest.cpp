@@ -160,6 +160,47 @@ TEST_F(CudaDeviceTest, GraphsFollowTheBatch) {
     expectState(sequences[b], references[b]);
 }
 
+// By events between launches, which may not change a bit; steps, too, one launch after the other.
+TEST_F(CudaDeviceTest, TimesEveryLaunch) {
+  Model model = open();
+  Sequence sequence = model.newSequence();
+  std::vector<int32_t> tokens = randomTokens(9);
+  ToyReference reference;
+  std::vector<float> expected;
+  for (int32_t token : tokens)
+    appendReference(expected, reference, token);
+  std::vector<LaunchTime> times;
+  model.timeLaunches([&](const LaunchTime &time) { times.push_back(time); });
+  auto outputs = model.run("prefill", {piece(sequence, tokens, 0, 8)});
+  ASSERT_OK(outputs);
+  auto last = model.run("step", {piece(sequence, tokens, 8)});
+  ASSERT_OK(last);
+  model.timeLaunches(nullptr);
+  (*outputs)[0].insert((*outputs)[0].end(), (*last)[0].begin(), (*last)[0].end());
+  EXPECT_EQ((*outputs)[0], expected);
+  ASSERT_EQ(times.size(), 10u);
+  for (size_t index = 0; index < times.size(); ++index) {
+    EXPECT_GT(times[index].seconds, 0) << index;
+    EXPECT_EQ(times[index].passRows, index < 5 ? 8 : 1) << index;
+    EXPECT_EQ(times[index].longest, times[index].passRows) << index;
+  }
+}
+
+// The stream is not held back for ever.
+TEST_F(CudaDeviceTest, FailsWhileTiming) {
+  if (real)
+    GTEST_SKIP() << "only the emulator fails on demand";
+  std::vector<int32_t> tokens = randomTokens(3);
+  for (const char *function :
+       {"cuLaunchHostFunc", "cuEventCreate:2", "cuEventRecord:3", "cuLaunchKernel:4", "cuEventElapsedTime:2"}) {
+    set("SM1_EMULATOR_FAIL", function);
+    Model model = open();
+    Sequence sequence = model.newSequence();
+    model.timeLaunches([](const LaunchTime &) {});
+    EXPECT_ERROR(model.run("prefill", {piece(sequence, tokens)}), "cuda:0: CUDA_ERROR");
+  }
+}
+
 TEST_F(CudaDeviceTest, StepsWithoutOutputsMoveTheState) {
   Model model = open();
   Sequence sequence = model.newSequence();

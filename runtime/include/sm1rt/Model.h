@@ -108,7 +108,9 @@ struct LaunchTime {
   const PlanLaunch *launch; ///< of the model's plan; one of a loop comes once a layer
   int64_t rows;             ///< of the launch's row space
   int64_t segments;         ///< pieces in its pass
-  double seconds;           ///< until its last task has finished
+  int64_t passRows;         ///< rows of all of them
+  int64_t longest;          ///< rows of the longest
+  double seconds;           ///< until its last task has finished; on a GPU from the end of the launch before
 };
 
 class Model {
@@ -123,6 +125,8 @@ public:
   std::string deviceName() const;
   /// The target of the package that runs, a key of Plan::programs.
   std::string target() const;
+  /// Sequences up to which a step is a whole token in one launch (OpenOptions::step); 0: never.
+  int64_t tokenSequences() const;
   /// Rows that one pass handles at most: what the options said, or what suits the device.
   int64_t rowsPerPass() const;
   /// Hash of description, params, states and weights, 16 hex digits; what ties a saved state to its model. Reads all weights once.
@@ -141,8 +145,9 @@ public:
   /// selected rows out. After an error sequences may have moved on.
   Expected<void> generate(const std::vector<Piece> &prompts, const Generation &generation);
 
-  /// From now on `take` is called after each launch of a run, in order and on the thread that runs; an empty one ends it. Every
-  /// launch is then waited for, which costs a GPU much and a CPU next to nothing. `take` must not use the model.
+  /// From now on `take` is called for each launch of a run, in order and on the thread that runs; an empty one ends it. On a CPU
+  /// each is waited for, which costs next to nothing; a GPU times up to 128 at a time by events between them, kernel by kernel
+  /// (`step`). `take` must not use the model.
   void timeLaunches(std::function<void(const LaunchTime &)> take);
 
 private:

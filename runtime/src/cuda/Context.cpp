@@ -52,6 +52,20 @@ Context::~Context() {
     driver.cuDevicePrimaryCtxRelease_v2(device);
 }
 
+Expected<int> Context::attribute(int which) {
+  int value = 0;
+  if (auto done = check(driver.cuDeviceGetAttribute(&value, which, device), "asking the device what it is"); !done)
+    return done.error();
+  return value;
+}
+
+Expected<std::string> Context::busId() {
+  char text[32] = "";
+  if (auto done = check(driver.cuDeviceGetPCIBusId(text, sizeof(text), device), "asking where the device is"); !done)
+    return done.error();
+  return std::string(text);
+}
+
 std::string Context::name() const { return fmt::format("cuda:{}", ordinal); }
 
 Expected<void> Context::enter() {

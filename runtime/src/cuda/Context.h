@@ -30,6 +30,10 @@ public:
 
   /// "cuda:0".
   std::string name() const;
+  /// Of the device; which: a DeviceAttribute.
+  Expected<int> attribute(int which);
+  /// Where the device is in the machine, "0000:1B:00.0".
+  Expected<std::string> busId();
   /// Makes the context this thread's current one. Fails for ever once the device was lost.
   Expected<void> enter();
   /// What `result`, not success, means: "cuda:0: CUDA_ERROR_X (text) while `doing`". Remembers that the device was lost.

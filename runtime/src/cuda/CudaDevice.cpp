@@ -5,6 +5,7 @@
 #include "../KernelCheck.h"
 #include "Graph.h"
 #include "Kernels.h"
+#include "LaunchClock.h"
 #include "Memory.h"
 #include "Module.h"
 #include "Replacement.h"
@@ -71,7 +72,8 @@ namespace {
 
 class CudaDevice : public Device {
 public:
-  explicit CudaDevice(std::shared_ptr<Context> context) : context(context), staging(context), answer(context), graphs(context) {}
+  explicit CudaDevice(std::shared_ptr<Context> context)
+      : context(context), staging(context), answer(context), graphs(context), clock(context) {}
 
   std::string name() const override {
     return fmt::format("{} ({}, {}, {}{})", context->name(), context->deviceName, target, codeKind,
@@ -100,6 +102,9 @@ public:
   Expected<void> runTokens(const TokenRun &run) override { return tokens->run(run); }
   void orderTokens(const uint8_t *choices, bool goesOn) override { tokens->order(choices, goesOn); }
   Expected<const uint8_t *> awaitTokens() override { return tokens->await(); }
+  int64_t timedLaunches() const override { return LaunchClock::mostLaunches; }
+  Expected<void> beginTiming() override { return clock.begin(); }
+  Expected<std::vector<double>> endTiming() override { return clock.end(); }
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
   Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }
@@ -139,6 +144,7 @@ private:
   std::unique_ptr<TokenKernel> tokens;    // null: a step is kernel by kernel
   std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
   GraphCache graphs;                      // before modules and buffers go, graphs do
+  LaunchClock clock;
 };
 
 } // namespace
@@ -291,6 +297,9 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
     parameters[count++] = last;
   if (auto started = start(function, grid, parameters); !started)
     return started.error();
+  if (clock.running())
+    if (auto marked = clock.mark(); !marked)
+      return marked.error();
   return grid.x * grid.y * grid.z;
 }
 

@@ -38,6 +38,7 @@ enum Result : CUresult {
 enum MemoryType : unsigned { hostMemory = 1, deviceMemory = 2 };
 enum DeviceAttribute {
   multiprocessors = 16,
+  l2CacheBytes = 38,
   capabilityMajor = 75,
   capabilityMinor = 76,
   cooperativeLaunch = 95,
