@@ -30,6 +30,10 @@ sm1_on_devices(batching.tiny-d 1200 batching.py --package "${SM1_PACKAGES}/tiny-
 set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
+# sm1-bench, with a library in the place of NVIDIA's that tells of energy.
+add_library(sm1-fake-nvml MODULE FakeNvml.c)
+sm1_on_devices(bench-gpu 300 bench_gpu.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --nvml "$<TARGET_FILE:sm1-fake-nvml>")
+
 # Whole tokens in one launch.
 foreach(model ${models})
   sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)

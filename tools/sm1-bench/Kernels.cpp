@@ -35,15 +35,14 @@ void KernelTimer::take(const std::vector<LaunchTime> &times) {
   for (const LaunchTime &time : times)
     if (Kernel *kernel = kernelOf(*time.launch)) {
       kernel->seconds += time.seconds;
-      ++kernel->shapes[{time.launch, time.rows, time.segments}];
+      ++kernel->shapes[{time.launch, {time.rows, time.segments, time.passRows, time.longest}}];
     }
   for (Kernel &kernel : kernels) {
     kernel.row.launches = 0;
     kernel.row.work = {};
     for (auto &[shape, count] : kernel.shapes) {
-      auto [launch, rows, segments] = shape;
       kernel.row.launches += count;
-      kernel.row.work.add(work.ofLaunch(*launch, rows, segments), double(count));
+      kernel.row.work.add(work.ofLaunch(*shape.first, shape.second), double(count));
     }
   }
 }
@@ -73,8 +72,7 @@ std::vector<KernelRow> KernelTimer::rows() const {
 std::optional<double> KernelTimer::predict(size_t index, const MachineRates &rates) const {
   double total = 0;
   for (auto &[shape, count] : kernels[index].shapes) {
-    auto [launch, rows, segments] = shape;
-    std::optional<double> seconds = predictedSeconds(*launch, rows, segments, rates);
+    std::optional<double> seconds = predictedSeconds(*shape.first, shape.second, rates);
     if (!seconds)
       return std::nullopt;
     total += *seconds * double(count);

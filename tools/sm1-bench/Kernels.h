@@ -7,7 +7,7 @@
 
 #include <functional>
 #include <map>
-#include <tuple>
+#include <utility>
 
 /// The kernels of one row. A run with each launch timed is a run of its own beside the row's.
 class KernelTimer {
@@ -25,7 +25,7 @@ public:
 
 private:
   /// Launches with equal work.
-  using Shape = std::tuple<const sm1rt::PlanLaunch *, int64_t, int64_t>; // launch, rows, segments
+  using Shape = std::pair<const sm1rt::PlanLaunch *, LaunchRows>;
   struct Kernel {
     KernelRow row;
     std::map<Shape, int64_t> shapes;

@@ -25,6 +25,16 @@ struct KernelRow {
   std::optional<double> predictedSeconds; ///< likewise; by the compiler's cost model
 };
 
+/// The same work right after itself, and after the cache was emptied. Of a decode one step by itself, seen by the host.
+struct ColdAndWarm {
+  Samples cold, warm;
+};
+
+/// Energy of a GPU over runs one after the other, idle parts of the chip among it.
+struct Energy {
+  double joulesPerToken = 0, watts = 0;
+};
+
 struct Row {
   RunShape shape;
   size_t variant; ///< index in Measurement::variants
@@ -32,7 +42,10 @@ struct Row {
   Samples seconds;
   CeilingsOfRow ceilings;
   std::vector<KernelRow> kernels;
-  double residentBytes = 0; ///< of this process once the context had been read; 0: not asked for
+  double residentBytes = 0;         ///< of this process once the context had been read; 0: not asked for
+  std::optional<ColdAndWarm> cache; ///< on a GPU
+  std::optional<Energy> energy;     ///< on a GPU that tells
+  double launchesPerToken = 0;      ///< of kernels: of the model, or whole tokens; moving states and choosing tokens come on top
 
   /// What is set against the memory ceiling: the weights; where there are none, all that is read and written.
   double memoryBytes() const { return work.weightBytes > 0 ? work.weightBytes : work.bytes(); }
@@ -41,7 +54,7 @@ struct Row {
 /// One way to run the model.
 struct Variant {
   std::string device, target, storage, compute;
-  int threads;
+  int threads; ///< 0 on a GPU
   double packedWeightBytes;
 };
 
@@ -50,8 +63,10 @@ struct Measurement {
   int repetitions = 0;
   std::vector<Variant> variants;
   std::vector<Row> rows;
-  std::vector<Ceiling> ceilings; ///< of the CPU; empty when another device runs the model
-  double ceilingBytes = 0;       ///< memory that ceilings are measured over
+  std::vector<Ceiling> ceilings;
+  double ceilingBytes = 0; ///< memory that ceilings are measured over
+  double cacheBytes = 0;   ///< of the largest cache
+  std::string noEnergy;    ///< why a GPU's rows have no energy; empty: they have, or there is no GPU
   bool hugePages = false;
 };
 

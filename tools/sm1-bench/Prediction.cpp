@@ -5,11 +5,11 @@
 
 using namespace sm1rt;
 
-std::optional<double> predictedSeconds(const PlanLaunch &launch, int64_t rows, int64_t segments, const MachineRates &machine) {
+std::optional<double> predictedSeconds(const PlanLaunch &launch, const LaunchRows &size, const MachineRates &machine) {
   if (!launch.cost || machine.bytesPerSecond <= 0 || machine.f32PerSecond <= 0)
     return std::nullopt;
   CpuRates rates = measuredRates(
       coreOf(machine.target), machine.threads,
       {machine.bytesPerSecond, machine.f32PerSecond, machine.bf16PerSecond, machine.int8PerSecond, machine.cacheBytes});
-  return predict(*launch.cost, launch, rates, {double(rows), double(segments), machine.passBytes}).seconds;
+  return predict(*launch.cost, launch, rates, {double(size.rows), double(size.segments), machine.passBytes}).seconds;
 }

@@ -2,7 +2,7 @@
 #ifndef SM1_BENCH_PREDICTION_H
 #define SM1_BENCH_PREDICTION_H
 
-#include "sm1rt/Plan.h"
+#include "Work.h"
 
 #include <cstdint>
 #include <optional>
@@ -11,15 +11,16 @@
 /// A program on this machine: medians of its ceilings, 0 where one was not measured.
 struct MachineRates {
   std::string target;
-  int threads;
-  double bytesPerSecond;                             ///< reading
-  double f32PerSecond, bf16PerSecond, int8PerSecond; ///< operations; a multiply-add is two
-  double cacheBytes;                                 ///< of the largest cache
-  double passBytes;                                  ///< weights of a pass
+  int threads = 1;                                                     ///< of a CPU
+  double bytesPerSecond = 0;                                           ///< reading
+  double f32PerSecond = 0, bf16PerSecond = 0, int8PerSecond = 0;       ///< operations; a multiply-add is two
+  double cacheBytes = 0;                                               ///< of the largest cache
+  double passBytes = 0;                                                ///< weights of a pass
+  double copyPerSecond = 0, cachePerSecond = 0, launchesPerSecond = 0; ///< of a GPU: bytes, bytes, launches
+  int multiprocessors = 0, capability = 0;                             ///< of a GPU; 0: a CPU
 };
 
-/// Seconds of a launch over `rows` rows of `segments` sequences; nothing where the plan gives it no cost, or where reading or
-/// multiplying in f32 was not measured.
-std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &launch, int64_t rows, int64_t segments, const MachineRates &machine);
+/// Seconds of a launch; nothing where the plan gives it no cost, or where reading or multiplying in f32 was not measured.
+std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &launch, const LaunchRows &size, const MachineRates &machine);
 
 #endif // SM1_BENCH_PREDICTION_H

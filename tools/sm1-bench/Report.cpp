@@ -38,6 +38,7 @@ static Json toJson(const Samples &samples) {
           {"quarter", samples.quantile(0.25)},
           {"three_quarters", samples.quantile(0.75)},
           {"p90", samples.quantile(0.9)},
+          {"p99", samples.quantile(0.99)},
           {"most", samples.most()},
           {"all", samples.values}};
 }
@@ -46,12 +47,13 @@ static Json toJson(const Work &work) {
   return {{"weight_bytes", work.weightBytes},
           {"read_bytes", work.readBytes},
           {"written_bytes", work.writtenBytes},
-          {"flops", work.flops}};
+          {"flops", work.flops},
+          {"launches", work.launches}};
 }
 
 /// What rows and kernels have in common.
 static void addFigures(Json &json, const Figures &figures, const CeilingsOfRow &ceilings, const Measurement &measurement) {
-  auto name = [&](std::optional<size_t> ceiling) { return ceiling ? Json(measurement.ceilings[*ceiling].name()) : Json(); };
+  auto name = [&](std::optional<size_t> ceiling) { return ceiling ? Json(measurement.ceilings[*ceiling].name) : Json(); };
   json["bytes_per_second"] = figures.bytesPerSecond;
   json["memory_ceiling"] = name(ceilings.memory);
   json["fraction_of_memory_ceiling"] = orNull(figures.memoryFraction);
@@ -72,6 +74,17 @@ static Json toJson(const KernelRow &kernel, const Measurement &measurement) {
   return json;
 }
 
+/// What only rows on a GPU have; energy that nobody tells is null.
+static void addGpuFigures(Json &json, const Row &row) {
+  json["one_by_one"] = row.shape.oneByOne;
+  json["launches_per_token"] = row.launchesPerToken;
+  json["bytes_per_token"] = row.work.bytes() / row.shape.tokens();
+  json["warm_seconds"] = toJson(row.cache->warm);
+  json["cold_seconds"] = toJson(row.cache->cold);
+  json["joules_per_token"] = row.energy ? Json(row.energy->joulesPerToken) : Json();
+  json["watts"] = row.energy ? Json(row.energy->watts) : Json();
+}
+
 static Json toJson(const Row &row, const Measurement &measurement) {
   const RunShape &shape = row.shape;
   Figures figures = figuresOf(row, measurement);
@@ -89,6 +102,8 @@ static Json toJson(const Row &row, const Measurement &measurement) {
   addFigures(json, figures, row.ceilings, measurement);
   if (row.residentBytes > 0)
     json["resident_bytes"] = row.residentBytes;
+  if (row.cache)
+    addGpuFigures(json, row);
   json["kernels"] = Json::array();
   for (const KernelRow &kernel : row.kernels)
     json["kernels"].push_back(toJson(kernel, measurement));
@@ -101,9 +116,9 @@ static Json toJson(const Variant &variant) {
 }
 
 static Json toJson(const Ceiling &ceiling) {
-  return {{"name", ceiling.name()},
+  return {{"name", ceiling.name},
           {"threads", ceiling.threads},
-          {"unit", ceiling.mix ? "bytes per second" : "operations per second"},
+          {"unit", fmt::format("{} per second", ceiling.unit)},
           {"per_second", toJson(ceiling.perSecond)}};
 }
 
@@ -122,6 +137,7 @@ void printJson(const Measurement &measurement) {
                  {"ceilings", ceilings},
                  {"ceiling_bytes", measurement.ceilingBytes},
                  {"huge_pages", measurement.hugePages},
-                 {"last_level_cache_bytes", lastLevelCacheBytes()}};
+                 {"last_level_cache_bytes", measurement.cacheBytes},
+                 {"no_energy", measurement.noEnergy.empty() ? Json() : Json(measurement.noEnergy)}};
   fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
 }

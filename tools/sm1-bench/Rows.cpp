@@ -2,8 +2,10 @@
 #include "Rows.h"
 
 #include "Context.h"
+#include "GpuRows.h"
 #include "Kernels.h"
 #include "Progress.h"
+#include "VariantCeilings.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,18 +20,15 @@ namespace {
 
 /// The model as one target with one number of threads.
 struct OpenVariant {
-  OpenVariant(Model opened, int threads);
+  OpenVariant(Model opened, int threads, const CommonOptions &common, Ceilings &ceilings);
 
   const PlanProgram &program() const { return model.plan().programs.find(model.target())->second; }
-  bool onCpu() const { return program().capability == 0; }
+  bool onGpu() const { return program().capability > 0; }
 
   Model model;
   WorkCounter work;
   Variant facts;
-  /// Ceilings that predictions are made from: reading, and multiplying in each arithmetic.
-  struct {
-    std::optional<size_t> read, f32, bf16, int8;
-  } machine;
+  VariantCeilings ceilings;
 };
 
 /// A row with the runs that fill it.
@@ -37,6 +36,7 @@ struct TimedRow {
   Row row;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<KernelTimer> kernels; ///< null: only the row
+  std::unique_ptr<CacheRuns> cacheRuns; ///< null: on a CPU
 };
 
 /// All of a benchmark while it runs.
@@ -50,14 +50,11 @@ private:
   Expected<void> openVariants();
   Expected<void> checkKernelNames(const PlanProgram &program) const;
   Expected<void> addRows(size_t variant);
-  Expected<void> makeCeilings();
+  Expected<void> openCeilings();
   Expected<void> repeat(bool keep);
-  std::optional<size_t> memoryCeiling(size_t variant, double readBytes, double writtenBytes);
-  std::optional<size_t> arithmeticCeiling(size_t variant, std::string_view compute);
-  std::optional<size_t> workCeiling(size_t variant, double flops);
+  Expected<void> repeatRow(TimedRow &timed, bool keep);
   void chooseCeilings();
-  void chooseMachineCeilings(size_t variant);
-  MachineRates machineRates(const OpenVariant &variant) const;
+  Expected<void> measureEnergy(Measurement &measurement);
   KernelRow finished(const TimedRow &timed, size_t kernel) const;
   Measurement finish();
 
@@ -65,10 +62,14 @@ private:
   const RowOptions &options;
   std::vector<std::unique_ptr<OpenVariant>> variants;
   std::vector<TimedRow> rows;
-  std::optional<Ceilings> ceilings; // of the CPU, when it is what runs
+  Ceilings ceilings;
+  int repetitions = 0;
 };
 
 } // namespace
+
+/// A GPU's runs are short, and few of them say nothing of the slowest in a hundred.
+constexpr int cpuRepetitions = 7, gpuRepetitions = 100;
 
 /// Bytes of the weights that a program reads; the package may hold others for other targets.
 static double packedBytes(const Plan &plan, const PlanProgram &program) {
@@ -85,9 +86,13 @@ static double packedBytes(const Plan &plan, const PlanProgram &program) {
   return bytes;
 }
 
-OpenVariant::OpenVariant(Model opened, int threads) : model(std::move(opened)), work(model.plan(), program()) {
+OpenVariant::OpenVariant(Model opened, int threads, const CommonOptions &common, Ceilings &allCeilings)
+    : model(std::move(opened)),
+      work(model.plan(), program(), std::set<std::string>(common.variants.begin(), common.variants.end())),
+      ceilings(allCeilings, facts, onGpu()) {
   const Plan &plan = model.plan();
-  facts = {model.deviceName(), model.target(), plan.storage, program().compute, threads, packedBytes(plan, program())};
+  facts = {model.deviceName(), model.target(),        plan.storage,
+           program().compute,  onGpu() ? 0 : threads, packedBytes(plan, program())};
 }
 
 //===-- Before the clock ----------------------------------------------------------------------------------------------------===//
@@ -101,7 +106,7 @@ Expected<void> Bench::openVariants() {
       Expected<Model> model = openModel(own);
       if (!model)
         return model.error();
-      variants.push_back(std::make_unique<OpenVariant>(std::move(*model), threads ? threads : availableCores()));
+      variants.push_back(std::make_unique<OpenVariant>(std::move(*model), threads ? threads : availableCores(), common, ceilings));
       if (Expected<void> there = checkKernelNames(variants.back()->program()); !there)
         return there;
     }
@@ -136,19 +141,28 @@ Expected<void> Bench::addRows(size_t variant) {
     if (shape.prompt() > 0)
       timed.row.work.add(work.ofRun("prefill", shape.batch, shape.prompt(), model.rowsPerPass()));
     timed.row.work.add(work.ofPass("step", shape.batch, shape.batch, shape.batch), double(shape.decoded()));
+    timed.row.launchesPerToken = launchesPerToken(model, shape, timed.row.work);
     if (options.kernels)
       timed.kernels = std::make_unique<KernelTimer>(model, work, options.kernelNames);
+    if (variants[variant]->onGpu())
+      timed.cacheRuns = std::make_unique<CacheRuns>(model, shape, &reader.sequence());
     rows.push_back(std::move(timed));
   }
   return {};
 }
 
-/// Ceilings are those of CPUs: of a GPU's rows there are only times.
-Expected<void> Bench::makeCeilings() {
+/// Those of every machine that a variant runs on.
+Expected<void> Bench::openCeilings() {
   double weightBytes = 0;
   int threads = 0;
   for (const auto &variant : variants) {
-    if (!variant->onCpu())
+    if (variant->onGpu() && !ceilings.gpu()) {
+      auto machine = GpuMachine::open(ordinalOf(variant->model), options.toyCeilings);
+      if (!machine)
+        return machine.error();
+      ceilings.openGpu(std::move(*machine));
+    }
+    if (variant->onGpu())
       continue;
     weightBytes = std::max(weightBytes, variant->facts.packedWeightBytes);
     threads = std::max(threads, variant->facts.threads);
@@ -157,121 +171,97 @@ Expected<void> Bench::makeCeilings() {
     return {};
   if (!cpuFeatures().v3)
     return Error{cpuName() + ": has no AVX2, the ceilings cannot be measured"};
-  Expected<Ceilings> made = Ceilings::create(weightBytes, threads);
-  if (!made)
-    return made.error();
-  ceilings.emplace(std::move(*made));
-  return {};
+  return ceilings.openCpu(weightBytes, threads);
 }
 
 //===-- Turns ---------------------------------------------------------------------------------------------------------------===//
 
-std::optional<size_t> Bench::memoryCeiling(size_t variant, double readBytes, double writtenBytes) {
-  if (!ceilings || !variants[variant]->onCpu())
-    return std::nullopt;
-  return ceilings->memory(nearestMix(readBytes, writtenBytes), variants[variant]->facts.threads);
-}
-
-std::optional<size_t> Bench::arithmeticCeiling(size_t variant, std::string_view compute) {
-  if (!ceilings || !variants[variant]->onCpu())
-    return std::nullopt;
-  const Variant &facts = variants[variant]->facts;
-  std::optional<Peak> peak = peakOf(facts.target, compute);
-  if (!peak || !peakAvailable(*peak))
-    return std::nullopt;
-  return ceilings->arithmetic(*peak, facts.threads);
-}
-
-/// Of what a program multiplies with; nothing for what multiplies nothing.
-std::optional<size_t> Bench::workCeiling(size_t variant, double flops) {
-  return flops > 0 ? arithmeticCeiling(variant, variants[variant]->facts.compute) : std::nullopt;
-}
-
-/// Multiplying in f32 also tells how fast everything elementwise can be.
-void Bench::chooseMachineCeilings(size_t variant) {
-  OpenVariant &open = *variants[variant];
-  open.machine = {memoryCeiling(variant, 1, 0), arithmeticCeiling(variant, "f32"), std::nullopt, std::nullopt};
-  if (open.facts.compute == "bf16")
-    open.machine.bf16 = arithmeticCeiling(variant, "bf16");
-  if (open.facts.compute == "int8")
-    open.machine.int8 = arithmeticCeiling(variant, "int8");
-}
-
 /// Asks for each ceiling that a row needs; what kernels there are is known after their first run.
 void Bench::chooseCeilings() {
   for (TimedRow &timed : rows) {
-    size_t variant = timed.row.variant;
-    const Work &work = timed.row.work;
-    bool weights = work.weightBytes > 0;
-    timed.row.ceilings = {memoryCeiling(variant, weights ? work.weightBytes : work.readBytes, weights ? 0 : work.writtenBytes),
-                          workCeiling(variant, work.flops)};
+    VariantCeilings &own = variants[timed.row.variant]->ceilings;
+    timed.row.ceilings = own.ofRun(timed.row.work);
     if (!timed.kernels)
       continue;
-    chooseMachineCeilings(variant);
+    own.askForRates();
     timed.row.kernels = timed.kernels->rows();
     for (KernelRow &kernel : timed.row.kernels)
-      kernel.ceilings = {memoryCeiling(variant, kernel.work.weightBytes + kernel.work.readBytes, kernel.work.writtenBytes),
-                         workCeiling(variant, kernel.work.flops)};
+      kernel.ceilings = own.ofKernel(kernel.work);
   }
+}
+
+Expected<void> Bench::repeatRow(TimedRow &timed, bool keep) {
+  Expected<double> seconds = timed.runner->run();
+  if (!seconds)
+    return seconds.error();
+  if (keep)
+    timed.row.seconds.values.push_back(*seconds);
+  if (timed.cacheRuns)
+    if (Expected<void> done = timed.cacheRuns->run(*ceilings.gpu(), keep); !done)
+      return done;
+  if (!timed.kernels)
+    return {};
+  auto again = [&]() -> Expected<void> {
+    Expected<double> run = timed.runner->run();
+    return run ? Expected<void>() : run.error();
+  };
+  return timed.kernels->timeRun(again, keep);
 }
 
 /// One turn of everything; its figures are kept only when `keep`.
 Expected<void> Bench::repeat(bool keep) {
-  for (TimedRow &timed : rows) {
-    Expected<double> seconds = timed.runner->run();
-    if (!seconds)
-      return seconds.error();
-    if (keep)
-      timed.row.seconds.values.push_back(*seconds);
-    if (!timed.kernels)
-      continue;
-    auto again = [&]() -> Expected<void> {
-      Expected<double> run = timed.runner->run();
-      return run ? Expected<void>() : run.error();
-    };
-    if (Expected<void> done = timed.kernels->timeRun(again, keep); !done)
+  for (TimedRow &timed : rows)
+    if (Expected<void> done = repeatRow(timed, keep); !done)
       return done;
-  }
   if (!keep)
     chooseCeilings();
-  if (ceilings)
-    ceilings->measure(keep);
-  return {};
+  return ceilings.measure(keep);
 }
 
 //===-- After the clock -----------------------------------------------------------------------------------------------------===//
 
-MachineRates Bench::machineRates(const OpenVariant &variant) const {
-  auto rate = [&](std::optional<size_t> ceiling) { return ceiling ? ceilings->all()[*ceiling].perSecond.median() : 0; };
-  const auto &machine = variant.machine;
-  return {variant.facts.target, variant.facts.threads, rate(machine.read),    rate(machine.f32),
-          rate(machine.bf16),   rate(machine.int8),    lastLevelCacheBytes(), variant.facts.packedWeightBytes};
-}
-
 KernelRow Bench::finished(const TimedRow &timed, size_t kernel) const {
   KernelRow row = timed.kernels->rows()[kernel];
   row.ceilings = timed.row.kernels[kernel].ceilings;
-  row.predictedSeconds = timed.kernels->predict(kernel, machineRates(*variants[timed.row.variant]));
+  row.predictedSeconds = timed.kernels->predict(kernel, variants[timed.row.variant]->ceilings.rates());
   return row;
+}
+
+/// Runs again, one after the other, for as long as the counter needs.
+Expected<void> Bench::measureEnergy(Measurement &measurement) {
+  if (!ceilings.gpu())
+    return {};
+  Expected<EnergyCounter> counter = EnergyCounter::open(ceilings.gpu()->busId());
+  if (!counter)
+    measurement.noEnergy = counter.error().message;
+  for (size_t index = 0; counter && index < rows.size(); ++index)
+    if (rows[index].cacheRuns) {
+      Expected<Energy> energy = energyOf(*rows[index].runner, rows[index].row.shape, *counter);
+      if (!energy)
+        return energy.error();
+      measurement.rows[index].energy = *energy;
+    }
+  return {};
 }
 
 Measurement Bench::finish() {
   Measurement measurement;
   measurement.model = common.model;
-  measurement.repetitions = options.repetitions;
+  measurement.repetitions = repetitions;
   for (const auto &variant : variants)
     measurement.variants.push_back(variant->facts);
   for (TimedRow &timed : rows) {
     Row row = timed.row;
+    if (timed.cacheRuns)
+      row.cache = timed.cacheRuns->samples();
     for (size_t kernel = 0; kernel < row.kernels.size(); ++kernel)
       row.kernels[kernel] = finished(timed, kernel);
     measurement.rows.push_back(std::move(row));
   }
-  if (ceilings) {
-    measurement.ceilings = ceilings->all();
-    measurement.ceilingBytes = double(ceilings->memoryBytes());
-    measurement.hugePages = ceilings->hugePages();
-  }
+  measurement.ceilings = ceilings.all();
+  measurement.ceilingBytes = ceilings.memoryBytes();
+  measurement.hugePages = ceilings.hugePages();
+  measurement.cacheBytes = ceilings.hasCpu() ? lastLevelCacheBytes() : ceilings.gpu()->l2Bytes();
   return measurement;
 }
 
@@ -281,16 +271,20 @@ Expected<Measurement> Bench::run() {
   for (size_t variant = 0; variant < variants.size(); ++variant)
     if (Expected<void> added = addRows(variant); !added)
       return added.error();
-  if (Expected<void> made = makeCeilings(); !made)
-    return made.error();
-  Progress progress("measuring", options.repetitions + 1, "repetitions");
-  for (int repetition = 0; repetition <= options.repetitions; ++repetition) {
+  if (Expected<void> opened = openCeilings(); !opened)
+    return opened.error();
+  repetitions = options.repetitions ? options.repetitions : ceilings.gpu() ? gpuRepetitions : cpuRepetitions;
+  Progress progress("measuring", repetitions + 1, "repetitions");
+  for (int repetition = 0; repetition <= repetitions; ++repetition) {
     // The first turn warms caches, pages and clocks.
     if (Expected<void> done = repeat(repetition > 0); !done)
       return done.error().in(common.model);
     progress.update(repetition + 1);
   }
-  return finish();
+  Measurement measurement = finish();
+  if (Expected<void> done = measureEnergy(measurement); !done)
+    return done.error();
+  return measurement;
 }
 
 Expected<Measurement> measure(const CommonOptions &common, const RowOptions &options) { return Bench(common, options).run(); }

@@ -14,7 +14,8 @@ struct RowOptions {
   std::vector<RunShape> shapes;         ///< each runs on every target with every number of threads
   bool kernels = false;
   std::vector<std::string> kernelNames; ///< parts of names; none: every kernel
-  int repetitions = 7;
+  int repetitions = 0;                  ///< 0: 7 on a CPU, 100 on a GPU
+  bool toyCeilings = false;             ///< of a GPU: over next to nothing, for emulators
 };
 
 /// Repetitions are interleaved: every one runs each row and each ceiling once, so that a disturbance of the machine hits all alike.

@@ -81,7 +81,7 @@ Expected<void> Runner::feed(const char *entry, int64_t begin, int64_t count) {
 
 Expected<void> Runner::runOnce() {
   // One token is a prompt that a step reads, and a prompt makes the first token that a step reads.
-  if (wholeModel && shape.decoded() > 0)
+  if (wholeModel && shape.decoded() > 0 && !shape.oneByOne)
     return shape.kind == RunKind::Decode ? generate(1, shape.time) : generate(shape.time, shape.steps + 1);
   if (shape.prompt() > 0)
     if (Expected<void> done = feed("prefill", 0, shape.prompt()); !done)

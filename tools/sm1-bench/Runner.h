@@ -19,8 +19,9 @@ enum class RunKind {
 struct RunShape {
   RunKind kind;
   int64_t batch, time;
-  int64_t steps = 0;   ///< EndToEnd
-  int64_t context = 0; ///< rows that every sequence has read before
+  int64_t steps = 0;     ///< EndToEnd
+  int64_t context = 0;   ///< rows that every sequence has read before
+  bool oneByOne = false; ///< steps are runs of their own, from tokens to logits, and choose nothing
 
   const char *name() const { return kind == RunKind::Decode ? "decode" : kind == RunKind::Prefill ? "prefill" : "end-to-end"; }
   int64_t prompt() const { return kind == RunKind::Decode ? 0 : time; }

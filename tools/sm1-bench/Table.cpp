@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <utility>
 
 /// A number in few characters: three or four digits that count.
 static std::string brief(double value) {
@@ -19,10 +21,14 @@ static std::string orDash(double value) { return value > 0 ? brief(value) : "-";
 
 static const char *const rowLayout = "{:<12} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:>6} {:>5} {:>8} {:>5}\n";
 
-static void printRowHead() {
+/// A GPU's repetitions are many enough to say what one in a hundred takes.
+static double slowPart(const Variant &variant) { return variant.threads > 0 ? 0.9 : 0.99; }
+static const char *slowName(const Variant &variant) { return variant.threads > 0 ? "p90" : "p99"; }
+
+static void printRowHead(const Variant &variant) {
   fmt::print("\n");
-  fmt::print(fmt::runtime(rowLayout), "run", "batch", "time", "ms", "least", "p90", "most", "tokens/s", "MB", "GB/s", "%mem",
-             "GFLOP/s", "%peak");
+  fmt::print(fmt::runtime(rowLayout), "run", "batch", "time", "ms", "least", slowName(variant), "most", "tokens/s", "MB", "GB/s",
+             "%mem", "GFLOP/s", "%peak");
 }
 
 static std::string nameOf(const RunShape &shape) {
@@ -40,9 +46,10 @@ static void printRow(const Row &row, const Measurement &measurement) {
   auto millis = [&](double seconds) { return brief(1e3 * seconds / parts); };
   Figures figures = figuresOf(row, measurement);
   fmt::print(fmt::runtime(rowLayout), nameOf(shape), shape.batch, timeOf(shape), millis(figures.seconds),
-             millis(row.seconds.least()), millis(row.seconds.quantile(0.9)), millis(row.seconds.most()),
-             brief(shape.tokens() / figures.seconds), brief(row.memoryBytes() / parts / 1e6), brief(figures.bytesPerSecond / 1e9),
-             percent(figures.memoryFraction), orDash(figures.flopsPerSecond / 1e9), percent(figures.arithmeticFraction));
+             millis(row.seconds.least()), millis(row.seconds.quantile(slowPart(measurement.variants[row.variant]))),
+             millis(row.seconds.most()), brief(shape.tokens() / figures.seconds), brief(row.memoryBytes() / parts / 1e6),
+             brief(figures.bytesPerSecond / 1e9), percent(figures.memoryFraction), orDash(figures.flopsPerSecond / 1e9),
+             percent(figures.arithmeticFraction));
 }
 
 //===-- Kernels -------------------------------------------------------------------------------------------------------------===//
@@ -52,7 +59,7 @@ static const char *const kernelLayout =
 
 /// e.g. "5:1", where a kernel writes so much that its ceiling has writes.
 static std::string mixOf(const KernelRow &kernel, const Measurement &measurement) {
-  return kernel.ceilings.memory ? measurement.ceilings[*kernel.ceilings.memory].mix->name() : "-";
+  return kernel.ceilings.memory ? measurement.ceilings[*kernel.ceilings.memory].mix : "-";
 }
 
 /// Times and bytes of one launch; the share is of all launches.
@@ -87,20 +94,29 @@ static void printKernels(const Row &row, const Measurement &measurement) {
 
 //===-- Ceilings and notes --------------------------------------------------------------------------------------------------===//
 
+static void printCeiling(const Ceiling &ceiling) {
+  bool launches = ceiling.unit == std::string_view("launches");
+  auto figure = [&](double perSecond) { return launches ? brief(1e6 / perSecond) : brief(perSecond / 1e9); };
+  const char *unit = launches ? "us" : ceiling.mix.empty() ? "GFLOP/s" : "GB/s";
+  fmt::print("{:<18} {:>7} {:>9} {:>9} {:>9} {}\n", ceiling.name, ceiling.threads ? std::to_string(ceiling.threads) : "-",
+             figure(ceiling.perSecond.median()), figure(ceiling.perSecond.least()), figure(ceiling.perSecond.most()), unit);
+}
+
 static void printCeilings(const Measurement &measurement) {
   if (measurement.ceilings.empty())
     return;
   fmt::print("{:<18} {:>7} {:>9} {:>9} {:>9}\n", "ceiling", "threads", "median", "least", "most");
   for (const Ceiling &ceiling : measurement.ceilings)
-    fmt::print("{:<18} {:>7} {:>9} {:>9} {:>9} {}\n", ceiling.name(), ceiling.threads, brief(ceiling.perSecond.median() / 1e9),
-               brief(ceiling.perSecond.least() / 1e9), brief(ceiling.perSecond.most() / 1e9), ceiling.mix ? "GB/s" : "GFLOP/s");
-  fmt::print("memory ceilings are measured over {:.0f} MB on {} pages\n", measurement.ceilingBytes / 1e6,
-             measurement.hugePages ? "huge" : "ordinary");
+    printCeiling(ceiling);
+  fmt::print("memory ceilings are measured over {:.0f} MB{}\n", measurement.ceilingBytes / 1e6,
+             measurement.variants.front().threads == 0 ? ""
+             : measurement.hugePages                   ? " on huge pages"
+                                                       : " on ordinary pages");
 }
 
 /// A share above 100 % is no error where data never leaves the cache.
 static void printCacheNotes(const Measurement &measurement) {
-  double cacheBytes = lastLevelCacheBytes(), weightBytes = 0;
+  double cacheBytes = measurement.cacheBytes, weightBytes = 0;
   if (measurement.ceilings.empty())
     return;
   for (const Variant &variant : measurement.variants)
@@ -114,6 +130,35 @@ static void printCacheNotes(const Measurement &measurement) {
   if (std::any_of(measurement.rows.begin(), measurement.rows.end(), [](const Row &row) { return !row.kernels.empty(); }))
     fmt::print("note: r:w is how many bytes the ceiling of %mem reads for each that it writes; arrays of a pass that fits a cache\n"
                "      never reach memory (--rows-per-pass), %mem may then exceed 100\n");
+}
+
+//===-- What only GPUs have -------------------------------------------------------------------------------------------------===//
+
+static const char *const gpuLayout = "{:<12} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>11} {:>10} {:>7}\n";
+
+static void printGpuRow(const Row &row) {
+  auto millis = [](double seconds) { return brief(1e3 * seconds); };
+  const Samples &warm = row.cache->warm, &cold = row.cache->cold;
+  fmt::print(fmt::runtime(gpuLayout), nameOf(row.shape), row.shape.batch, timeOf(row.shape), millis(warm.median()),
+             millis(warm.quantile(0.99)), millis(cold.median()), millis(cold.quantile(0.99)),
+             brief(row.work.bytes() / row.shape.tokens() / 1e6), fmt::format("{:.3g}", row.launchesPerToken),
+             row.energy ? brief(1e3 * row.energy->joulesPerToken) : "-", row.energy ? brief(row.energy->watts) : "-");
+}
+
+static void printGpuRows(const Measurement &measurement) {
+  bool head = true;
+  for (const Row &row : measurement.rows) {
+    if (!row.cache)
+      continue;
+    if (std::exchange(head, false))
+      fmt::print(fmt::runtime(gpuLayout), "one part", "batch", "time", "warm ms", "p99", "cold ms", "p99", "MB/token",
+                 "launch/token", "mJ/token", "W");
+    printGpuRow(row);
+  }
+  if (!measurement.noEnergy.empty())
+    fmt::print("energy: not known, {}\n", measurement.noEnergy);
+  if (!head)
+    fmt::print("\n");
 }
 
 static void printResident(const Measurement &measurement) {
@@ -133,7 +178,7 @@ void printText(const Measurement &measurement) {
       if (row.variant != variant)
         continue;
       if (head)
-        printRowHead();
+        printRowHead(facts);
       printRow(row, measurement);
       printKernels(row, measurement);
       head = !row.kernels.empty();
@@ -141,6 +186,7 @@ void printText(const Measurement &measurement) {
   }
   fmt::print("\n");
   printResident(measurement);
+  printGpuRows(measurement);
   printCeilings(measurement);
   printCacheNotes(measurement);
 }

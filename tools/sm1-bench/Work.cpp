@@ -2,8 +2,6 @@
 #include "Work.h"
 
 #include <algorithm>
-#include <set>
-#include <tuple>
 
 using namespace sm1rt;
 
@@ -12,6 +10,7 @@ void Work::add(const Work &other, double times) {
   readBytes += times * other.readBytes;
   writtenBytes += times * other.writtenBytes;
   flops += times * other.flops;
+  launches += times * other.launches;
 }
 
 static bool readsTokens(const Plan &plan, const PlanProgram &program, const PlanLaunch &launch) {
@@ -43,7 +42,8 @@ static Rows rowsOf(const Plan &plan, const PlanWeight &weight) {
   return rows;
 }
 
-WorkCounter::WorkCounter(const Plan &plan, const PlanProgram &program) : plan(plan), program(program) {
+WorkCounter::WorkCounter(const Plan &plan, const PlanProgram &program, std::set<std::string> variants)
+    : plan(plan), program(program), variants(std::move(variants)) {
   for (auto &[name, steps] : program.entries)
     findWrites(name, steps);
 }
@@ -73,8 +73,21 @@ void WorkCounter::findWrites(const std::string &entry, const std::vector<PlanSte
     }
 }
 
-Work WorkCounter::ofLaunch(const PlanLaunch &launch, int64_t rows, int64_t segments) const {
+/// The entry whose launches a pass of so many rows takes; ModelImpl::chooseVariant has the same rule.
+std::string WorkCounter::variantOf(const std::string &entry, int64_t rows) const {
+  std::string chosen = entry;
+  for (const PlanRange &range : program.ranges)
+    if (range.entry == entry &&
+        (variants.empty() ? range.leastRows <= rows && rows <= range.mostRows : variants.count(range.variant) > 0))
+      chosen = range.variant;
+  return chosen;
+}
+
+Work WorkCounter::ofLaunch(const PlanLaunch &launch, const LaunchRows &size) const {
   Work work;
+  work.launches = 1;
+  // A launch over segments reads and writes all of their rows.
+  int64_t rows = launch.rows == RowSpace::Segments ? size.passRows : size.rows;
   bool lookUp = readsTokens(plan, program, launch);
   const std::vector<bool> &marks = facts.at(&launch).writes;
   std::set<Rows> multiplied; // a matrix may come in several parts, its numbers and their scales
@@ -94,7 +107,7 @@ Work WorkCounter::ofLaunch(const PlanLaunch &launch, int64_t rows, int64_t segme
       if (!lookUp && shape.size() == 2 && multiplied.insert(part).second)
         work.flops += 2 * double(part.end - part.begin) * double(shape[1]) * double(rows);
     } else {
-      double bytes = 4 * double(elementCount(plan.states[arg.index].shape).value_or(0)) * double(segments);
+      double bytes = 4 * double(elementCount(plan.states[arg.index].shape).value_or(0)) * double(size.segments);
       (arg.kind == PlanArg::Kind::StateIn ? work.readBytes : work.writtenBytes) += bytes;
     }
   }
@@ -103,14 +116,14 @@ Work WorkCounter::ofLaunch(const PlanLaunch &launch, int64_t rows, int64_t segme
 
 Work WorkCounter::ofPass(const std::string &entry, int64_t rows, int64_t selected, int64_t segments) const {
   Work total;
-  auto steps = program.entries.find(entry);
+  auto steps = program.entries.find(variantOf(entry, rows));
   if (steps == program.entries.end())
     return total;
   for (const PlanStep &step : steps->second)
     for (const PlanLaunch &launch : step.body) {
       int64_t own = launch.rows == RowSpace::All ? rows : launch.rows == RowSpace::Selected ? selected : segments;
       if (own > 0)
-        total.add(ofLaunch(launch, own, segments), double(std::max<int64_t>(step.layers, 1)));
+        total.add(ofLaunch(launch, {own, segments, rows, 0}), double(std::max<int64_t>(step.layers, 1)));
     }
   return total;
 }

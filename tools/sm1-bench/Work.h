@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 struct Work {
@@ -14,9 +16,20 @@ struct Work {
   double readBytes = 0;    ///< arrays and states that a launch reads
   double writtenBytes = 0; ///< arrays and states that it writes
   double flops = 0;        ///< of projections, a multiply-add counting two; all else is small beside them
+  double launches = 0;     ///< of kernels of the plan
 
   double bytes() const { return weightBytes + readBytes + writtenBytes; }
   void add(const Work &other, double times = 1);
+};
+
+/// How much a launch covers.
+struct LaunchRows {
+  int64_t rows;                        ///< of its row space
+  int64_t segments, passRows, longest; ///< as in sm1rt::LaunchTime
+
+  bool operator<(const LaunchRows &other) const {
+    return std::tie(rows, segments, passRows, longest) < std::tie(other.rows, other.segments, other.passRows, other.longest);
+  }
 };
 
 /// Counts work launch by launch. A weight in a launch that looks nothing up and whose tensor is a matrix is multiplied with every
@@ -24,10 +37,10 @@ struct Work {
 /// An array written anew in the place of an old one may so count as read, in the sum of bytes nothing is missing.
 class WorkCounter {
 public:
-  WorkCounter(const sm1rt::Plan &plan, const sm1rt::PlanProgram &program);
+  /// `variants` as in OpenOptions.
+  WorkCounter(const sm1rt::Plan &plan, const sm1rt::PlanProgram &program, std::set<std::string> variants = {});
 
-  /// One launch over `rows` rows of `segments` sequences.
-  Work ofLaunch(const sm1rt::PlanLaunch &launch, int64_t rows, int64_t segments) const;
+  Work ofLaunch(const sm1rt::PlanLaunch &launch, const LaunchRows &size) const;
   /// One pass over the layers with `rows` rows of `segments` sequences, of which `selected` have their outputs computed.
   Work ofPass(const std::string &entry, int64_t rows, int64_t selected, int64_t segments) const;
   /// A run of `batch` sequences of `time` rows each, outputs of the last ones, in passes of at most `rowsPerPass` rows: each pass
@@ -43,9 +56,11 @@ private:
     std::vector<bool> writes; // of each arg, whether it is a buffer that the launch writes
   };
   void findWrites(const std::string &entry, const std::vector<sm1rt::PlanStep> &steps);
+  std::string variantOf(const std::string &entry, int64_t rows) const;
 
   const sm1rt::Plan &plan;
   const sm1rt::PlanProgram &program;
+  std::set<std::string> variants;
   std::map<const sm1rt::PlanLaunch *, Facts> facts;
 };
 

@@ -16,7 +16,7 @@ struct BenchOptions {
   RowOptions rows;
   std::vector<int64_t> batches, times; ///< empty: the command's own
   int64_t steps = 0;                   ///< 0: the command's own
-  bool json = false;
+  bool json = false, oneByOne = false;
   std::string svg; ///< of curves; empty: none
 };
 
@@ -82,6 +82,8 @@ static Expected<void> bench(const Subject &subject, BenchOptions options) {
     if (Expected<void> writable = checkWritable(options.svg); !writable)
       return writable;
   options.rows.shapes = shapesOf(subject, options);
+  for (RunShape &shape : options.rows.shapes)
+    shape.oneByOne = options.oneByOne;
   options.rows.kernels |= !subject.kernels.empty();
   if (!subject.kernels.empty() && !subject.kernels.front().empty())
     options.rows.kernelNames = subject.kernels;
@@ -131,10 +133,13 @@ static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &o
     app.add_option("--steps", options.steps, "tokens one at a time after that; default: 32")
         ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
         ->type_name("N");
-  app.add_option("--repeat", options.rows.repetitions, "repetitions, after one that does not count")
+  app.add_option("--repeat", options.rows.repetitions, "repetitions, after one that does not count; default: 7, on a GPU 100")
       ->check(CLI::Range(1, 10000))
-      ->capture_default_str()
       ->type_name("N");
+  app.add_flag("--one-by-one", options.oneByOne,
+               "steps from token to logits, each by itself; else as in generating, where a GPU may go on token after token");
+  app.add_flag("--toy-ceilings", options.rows.toyCeilings,
+               "ceilings of a GPU over next to nothing, for emulators; they mean nothing");
   app.add_option("--rows-per-pass", options.common.rowsPerPass,
                  "rows that go over the layers at once; default: what suits the device")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
