@@ -75,7 +75,7 @@ struct TargetJob {
 
   const Target *target;
   std::vector<std::pair<Entry, OwningOpRef<ModuleOp>>> modules; ///< at Stage::Target
-  KernelCosts costs;                                            ///< of a CPU's kernels
+  KernelCosts costs;
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> ir;
@@ -105,7 +105,7 @@ private:
   bool writePackage();
   bool writeText();
 
-  bool keepCosts(TargetJob &job, ModuleOp scheduled);
+  bool keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled);
   bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
   /// The compute of programs for CPUs or GPUs.
   std::string computeOf(bool gpu) const;
@@ -356,12 +356,15 @@ void Compilation::makeToken(ModuleOp precise) {
     report("sm1c: remark: a step is one launch for each kernel: " + why);
 }
 
-/// Counts the kernels of a CPU; those of a GPU are not modelled.
-bool Compilation::keepCosts(TargetJob &job, ModuleOp scheduled) {
-  if (job.target->isGpu() || endsBefore("cost"))
+/// Counts the kernels; the table is one of CPUs. What a GPU's take depends on the shared memory of a block, too, which the next
+/// stage knows: `sm1-bench predict` reads it from the package.
+bool Compilation::keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled) {
+  if (endsBefore("cost"))
     return true;
-  job.costs = costsOf(scheduled);
-  return keepStage("cost", labelOf(job.target, Entry::Both), costTable(scheduled, *job.target));
+  bool approximate = job.target->isGpu() && compute == "bf16";
+  for (auto &counted : costsOf(scheduled, approximate ? Functions::Approximate : Functions::Exact))
+    job.costs[counted.first()] = counted.second;
+  return job.target->isGpu() || keepStage("cost", labelOf(job.target, Entry::Both), costTable(scheduled, *job.target));
 }
 
 bool Compilation::reachTarget(TargetJob &job) {
@@ -374,7 +377,7 @@ bool Compilation::reachTarget(TargetJob &job) {
     for (Stage stage : {Stage::Scheduled, Stage::Target}) {
       if (!endsBefore(stageName(stage)) && !runStage(*job.modules.back().second, stage, variant.entry, job.target))
         return false;
-      if (stage == Stage::Scheduled && !keepCosts(job, *job.modules.back().second))
+      if (stage == Stage::Scheduled && !keepCosts(job, variant.compute, *job.modules.back().second))
         return false;
       if (stage == Stage::Scheduled && printsCuda)
         cuda.add(*job.modules.back().second, variant.entry);

@@ -25,18 +25,29 @@ def find_ptxas():
     return shutil.which("ptxas", path=os.pathsep.join(places))
 
 
-def read_package(path):
-    """The plan and the PTX of each GPU target, {target: text}."""
+def read_texts(path, kind):
+    """The header of a package, and its texts of a kind by target."""
     with open(path, "rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
         texts = {}
         for name, tensor in header.items():
-            if name.startswith("kernel/sm_"):
+            if name.startswith(f"{kind}/sm_"):
                 begin, end = tensor["data_offsets"]
                 file.seek(8 + size + begin)
-                texts[name[len("kernel/") :]] = file.read(end - begin).rstrip(b"\0").decode()
+                texts[name[len(kind) + 1 :]] = file.read(end - begin).rstrip(b"\0").decode()
+    return header, texts
+
+
+def read_package(path):
+    """The plan and the PTX of each GPU target, {target: text}."""
+    header, texts = read_texts(path, "kernel")
     return json.loads(header["__metadata__"]["sm1.plan"]), texts
+
+
+def read_token(path, target):
+    """CUDA C++ of the kernel for whole tokens; None where the package has none."""
+    return read_texts(path, "token")[1].get(target)
 
 
 def launches(program, entry):

@@ -23,7 +23,15 @@ struct KernelRow {
   Samples seconds; ///< likewise
   CeilingsOfRow ceilings;
   std::optional<double> predictedSeconds; ///< likewise; by the compiler's cost model
+
+  /// Predicted by measured.
+  std::optional<double> predictionRatio() const {
+    return predictedSeconds ? std::optional<double>(*predictedSeconds / seconds.median()) : std::nullopt;
+  }
 };
+
+/// The entry of the row of a kernel for whole tokens, which takes the place of all others.
+inline constexpr const char *tokenEntry = "whole tokens";
 
 /// The same work right after itself, and after the cache was emptied. Of a decode one step by itself, seen by the host.
 struct ColdAndWarm {

@@ -4,6 +4,8 @@
 
 #include "Work.h"
 
+#include "sm1rt/packing/GpuCost.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,5 +24,14 @@ struct MachineRates {
 
 /// Seconds of a launch; nothing where the plan gives it no cost, or where reading or multiplying in f32 was not measured.
 std::optional<double> predictedSeconds(const sm1rt::PlanLaunch &launch, const LaunchRows &size, const MachineRates &machine);
+
+/// A launch of a GPU's program that has a cost, on whatever GPU has these rates.
+sm1rt::GpuPrediction predictOnGpu(const sm1rt::PlanLaunch &launch, const LaunchRows &size, const sm1rt::GpuRates &rates,
+                                  double passBytes);
+/// A GPU that was measured.
+sm1rt::GpuRates gpuRatesOf(const MachineRates &machine);
+/// Seconds of one of many tokens of a launch for whole tokens.
+double predictedTokenSeconds(const sm1rt::Plan &plan, const sm1rt::PlanToken &token, double sequences,
+                             const sm1rt::GpuRates &rates);
 
 #endif // SM1_BENCH_PREDICTION_H

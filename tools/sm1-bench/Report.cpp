@@ -30,6 +30,26 @@ Figures figuresOf(const KernelRow &kernel, const Measurement &measurement) {
   return figures(kernel.seconds, kernel.work.bytes(), kernel.work.flops, kernel.ceilings, measurement);
 }
 
+double launchSeconds(const Row &row) {
+  double seconds = 0;
+  for (const KernelRow &kernel : row.kernels)
+    seconds += kernel.entry == tokenEntry ? 0 : kernel.seconds.median();
+  return seconds;
+}
+
+PredictionSummary summarise(const Measurement &measurement) {
+  PredictionSummary summary;
+  for (const Row &row : measurement.rows)
+    for (const KernelRow &kernel : row.kernels)
+      if (std::optional<double> ratio = kernel.predictionRatio()) {
+        bool within = *ratio <= predictionFactor && *ratio >= 1 / predictionFactor;
+        bool large = kernel.seconds.median() >= 0.01 * launchSeconds(row);
+        ++summary.kernels, summary.within += within;
+        summary.large += large, summary.largeWithin += large && within;
+      }
+  return summary;
+}
+
 static Json orNull(std::optional<double> value) { return value ? Json(*value) : Json(); }
 
 static Json toJson(const Samples &samples) {
@@ -69,7 +89,8 @@ static Json toJson(const KernelRow &kernel, const Measurement &measurement) {
                {"seconds", toJson(kernel.seconds)},
                {"seconds_per_launch", kernel.seconds.median() / double(kernel.launches)},
                {"work", toJson(kernel.work)},
-               {"predicted_seconds", orNull(kernel.predictedSeconds)}};
+               {"predicted_seconds", orNull(kernel.predictedSeconds)},
+               {"predicted_by_measured", orNull(kernel.predictionRatio())}};
   addFigures(json, figuresOf(kernel, measurement), kernel.ceilings, measurement);
   return json;
 }
@@ -122,6 +143,14 @@ static Json toJson(const Ceiling &ceiling) {
           {"per_second", toJson(ceiling.perSecond)}};
 }
 
+static Json toJson(const PredictionSummary &summary) {
+  return {{"factor", predictionFactor},
+          {"kernels", summary.kernels},
+          {"within", summary.within},
+          {"large", summary.large},
+          {"large_within", summary.largeWithin}};
+}
+
 void printJson(const Measurement &measurement) {
   Json variants = Json::array(), rows = Json::array(), ceilings = Json::array();
   for (const Variant &variant : measurement.variants)
@@ -135,6 +164,7 @@ void printJson(const Measurement &measurement) {
                  {"variants", variants},
                  {"rows", rows},
                  {"ceilings", ceilings},
+                 {"predictions", toJson(summarise(measurement))},
                  {"ceiling_bytes", measurement.ceilingBytes},
                  {"huge_pages", measurement.hugePages},
                  {"last_level_cache_bytes", measurement.cacheBytes},

@@ -12,6 +12,17 @@ struct Figures {
 Figures figuresOf(const Row &row, const Measurement &measurement);
 Figures figuresOf(const KernelRow &kernel, const Measurement &measurement);
 
+/// What all launches of a row's kernels take, without those that stand in for others.
+double launchSeconds(const Row &row);
+
+/// Kernels whose predictions are at most so many times too long or too short.
+inline constexpr double predictionFactor = 1.5;
+struct PredictionSummary {
+  int kernels = 0, within = 0;    ///< that have a prediction
+  int large = 0, largeWithin = 0; ///< of them, those that take a hundredth of their run
+};
+PredictionSummary summarise(const Measurement &measurement);
+
 /// Tables of at most 120 columns.
 void printText(const Measurement &measurement);
 /// One JSON object.

@@ -56,6 +56,7 @@ private:
   void chooseCeilings();
   Expected<void> measureEnergy(Measurement &measurement);
   KernelRow finished(const TimedRow &timed, size_t kernel) const;
+  std::optional<KernelRow> tokenRow(const TimedRow &timed) const;
   Measurement finish();
 
   const CommonOptions &common;
@@ -227,6 +228,25 @@ KernelRow Bench::finished(const TimedRow &timed, size_t kernel) const {
   return row;
 }
 
+/// The kernel for whole tokens is not timed by itself: it is the run.
+std::optional<KernelRow> Bench::tokenRow(const TimedRow &timed) const {
+  const OpenVariant &variant = *variants[timed.row.variant];
+  const RunShape &shape = timed.row.shape;
+  bool whole = shape.kind == RunKind::Decode && !shape.oneByOne && shape.batch <= variant.model.tokenSequences();
+  if (!whole || !timed.kernels)
+    return std::nullopt;
+  KernelRow row;
+  row.entry = tokenEntry;
+  row.name = "sm1_token";
+  row.launches = shape.decoded();
+  row.work = timed.row.work;
+  row.seconds = timed.row.seconds;
+  row.ceilings = timed.row.ceilings;
+  row.predictedSeconds = double(row.launches) * predictedTokenSeconds(variant.model.plan(), *variant.program().token,
+                                                                      double(shape.batch), gpuRatesOf(variant.ceilings.rates()));
+  return row;
+}
+
 /// Runs again, one after the other, for as long as the counter needs.
 Expected<void> Bench::measureEnergy(Measurement &measurement) {
   if (!ceilings.gpu())
@@ -256,6 +276,8 @@ Measurement Bench::finish() {
       row.cache = timed.cacheRuns->samples();
     for (size_t kernel = 0; kernel < row.kernels.size(); ++kernel)
       row.kernels[kernel] = finished(timed, kernel);
+    if (std::optional<KernelRow> token = tokenRow(timed))
+      row.kernels.push_back(std::move(*token));
     measurement.rows.push_back(std::move(row));
   }
   measurement.ceilings = ceilings.all();

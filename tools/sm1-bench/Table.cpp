@@ -55,7 +55,7 @@ static void printRow(const Row &row, const Measurement &measurement) {
 //===-- Kernels -------------------------------------------------------------------------------------------------------------===//
 
 static const char *const kernelLayout =
-    "  {:<20.20} {:>5} {:>7} {:>7} {:>7} {:>7} {:>6} {:>8} {:>5} {:>6} {:>5} {:>8} {:>5} {:>8}\n";
+    "  {:<20.20} {:>5} {:>7} {:>7} {:>7} {:>6} {:>8} {:>5} {:>6} {:>5} {:>8} {:>5} {:>8} {:>6}\n";
 
 /// e.g. "5:1", where a kernel writes so much that its ceiling has writes.
 static std::string mixOf(const KernelRow &kernel, const Measurement &measurement) {
@@ -63,33 +63,41 @@ static std::string mixOf(const KernelRow &kernel, const Measurement &measurement
 }
 
 /// Times and bytes of one launch; the share is of all launches.
-static void printKernel(const KernelRow &kernel, double allSeconds, const Measurement &measurement) {
+static void printKernel(const KernelRow &kernel, double allSeconds, double slow, const Measurement &measurement) {
   auto launches = double(kernel.launches);
   auto micros = [&](double seconds) { return brief(1e6 * seconds / launches); };
   Figures figures = figuresOf(kernel, measurement);
+  std::optional<double> ratio = kernel.predictionRatio();
   fmt::print(fmt::runtime(kernelLayout), kernel.name, kernel.launches, micros(figures.seconds), micros(kernel.seconds.least()),
-             micros(kernel.seconds.quantile(0.9)), micros(kernel.seconds.most()), percent(figures.seconds / allSeconds),
+             micros(kernel.seconds.quantile(slow)), percent(figures.seconds / allSeconds),
              brief(kernel.work.bytes() / launches / 1e6), mixOf(kernel, measurement), brief(figures.bytesPerSecond / 1e9),
              percent(figures.memoryFraction), orDash(figures.flopsPerSecond / 1e9), percent(figures.arithmeticFraction),
-             kernel.predictedSeconds ? micros(*kernel.predictedSeconds) : "-");
+             ratio ? micros(*kernel.predictedSeconds) : "-", ratio ? fmt::format("{:.2f}", *ratio) : "-");
 }
 
 /// Runs after one with kernels get a head of their own.
 static void printKernels(const Row &row, const Measurement &measurement) {
-  double allSeconds = 0;
-  for (const KernelRow &kernel : row.kernels)
-    allSeconds += kernel.seconds.median();
+  const Variant &variant = measurement.variants[row.variant];
+  double allSeconds = launchSeconds(row);
   std::string entry;
   for (const KernelRow &kernel : row.kernels) {
     if (kernel.entry != entry)
       fmt::print("\n  launches of {} in {}, batch {}, time {}\n", kernel.entry, nameOf(row.shape), row.shape.batch,
                  timeOf(row.shape));
     if (kernel.entry != entry)
-      fmt::print(fmt::runtime(kernelLayout), "kernel", "count", "us", "least", "p90", "most", "%share", "MB", "r:w", "GB/s", "%mem",
-                 "GFLOP/s", "%peak", "predict");
+      fmt::print(fmt::runtime(kernelLayout), "kernel", "count", "us", "least", slowName(variant), "%share", "MB", "r:w", "GB/s",
+                 "%mem", "GFLOP/s", "%peak", "predict", "ratio");
     entry = kernel.entry;
-    printKernel(kernel, allSeconds, measurement);
+    printKernel(kernel, allSeconds, slowPart(variant), measurement);
   }
+}
+
+/// How well the cost model did.
+static void printPredictions(const Measurement &measurement) {
+  PredictionSummary summary = summarise(measurement);
+  if (summary.kernels > 0)
+    fmt::print("predicted within {} times: {} of {} kernels, {} of {} that take a hundredth of their run\n\n", predictionFactor,
+               summary.within, summary.kernels, summary.largeWithin, summary.large);
 }
 
 //===-- Ceilings and notes --------------------------------------------------------------------------------------------------===//
@@ -186,6 +194,7 @@ void printText(const Measurement &measurement) {
   }
   fmt::print("\n");
   printResident(measurement);
+  printPredictions(measurement);
   printGpuRows(measurement);
   printCeilings(measurement);
   printCacheNotes(measurement);

@@ -73,7 +73,7 @@ void WorkCounter::findWrites(const std::string &entry, const std::vector<PlanSte
     }
 }
 
-/// The entry whose launches a pass of so many rows takes; ModelImpl::chooseVariant has the same rule.
+/// ModelImpl::chooseVariant has the same rule.
 std::string WorkCounter::variantOf(const std::string &entry, int64_t rows) const {
   std::string chosen = entry;
   for (const PlanRange &range : program.ranges)

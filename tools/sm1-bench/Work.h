@@ -48,6 +48,8 @@ public:
   Work ofRun(const std::string &entry, int64_t batch, int64_t time, int64_t rowsPerPass) const;
 
   const std::string &entryOf(const sm1rt::PlanLaunch &launch) const { return facts.at(&launch).entry; }
+  /// The entry whose launches a pass of so many rows takes.
+  std::string variantOf(const std::string &entry, int64_t rows) const;
 
 private:
   /// What the plan says of a launch once the launches around it are known.
@@ -56,7 +58,6 @@ private:
     std::vector<bool> writes; // of each arg, whether it is a buffer that the launch writes
   };
   void findWrites(const std::string &entry, const std::vector<sm1rt::PlanStep> &steps);
-  std::string variantOf(const std::string &entry, int64_t rows) const;
 
   const sm1rt::Plan &plan;
   const sm1rt::PlanProgram &program;

@@ -1,5 +1,6 @@
 // sm1-bench: how fast a model runs here, as a fraction of what this machine can do at best.
 #include "Curves.h"
+#include "Projection.h"
 #include "Report.h"
 #include "Rows.h"
 
@@ -96,6 +97,15 @@ static Expected<void> bench(const Subject &subject, BenchOptions options) {
 
 //===-- Command line --------------------------------------------------------------------------------------------------------===//
 
+/// Whole numbers from 1 to `most`.
+static CLI::Option *addListOption(CLI::App &app, const char *name, std::vector<int64_t> &values, const char *text, int64_t most) {
+  return app.add_option(name, values, text)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(int64_t(1), most))
+      ->type_name("N,...");
+}
+
 /// Lists, in the place of the single values that other programs take.
 static void addListOptions(CLI::App &app, BenchOptions &options) {
   std::string group = app.get_option("--isa")->get_group();
@@ -112,22 +122,14 @@ static void addListOptions(CLI::App &app, BenchOptions &options) {
       ->check(CLI::Range(1, 1024))
       ->type_name("N,...")
       ->group(group);
-  app.add_option("--batch", options.batches, "sequences side by side")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::Range(int64_t(1), int64_t(65536)))
-      ->type_name("N,...");
+  addListOption(app, "--batch", options.batches, "sequences side by side", 65536);
 }
 
 static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &options) {
   bool context = subject.plot == contextPlot;
   const char *timeText = context ? "tokens that a sequence has read before"
                                  : "tokens of each sequence in one repetition; default: decode 32, prompts 512";
-  app.add_option("--time", options.times, timeText)
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
-      ->type_name("N,...");
+  addListOption(app, "--time", options.times, timeText, int64_t(1) << 24);
   bool steps = context || std::count(subject.kinds.begin(), subject.kinds.end(), RunKind::EndToEnd) != 0;
   if (steps)
     app.add_option("--steps", options.steps, "tokens one at a time after that; default: 32")
@@ -160,8 +162,32 @@ static Command addSubject(CLI::App &tool, const Subject &subject) {
   return {app, [options, &subject] { return bench(subject, *options); }};
 }
 
+/// A subcommand of its own: it opens no device.
+static Command addPredict(CLI::App &tool) {
+  struct PredictOptions : ProjectionOptions {
+    std::vector<int64_t> batches, times;
+  };
+  auto options = std::make_shared<PredictOptions>();
+  CLI::App *app = tool.add_subcommand("predict", "What the cost model expects of a GPU that need not be here: a projection");
+  app->add_option("PACKAGE", options->package, "a package with code for the cards' architecture")->required();
+  app->add_option("--card", options->cards, "h200, rtx-5060-ti, rtx-5080, rtx-5090; default: all")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("CARD,...");
+  addListOption(*app, "--batch", options->batches, "sequences of a step; default: 1", 65536);
+  addListOption(*app, "--time", options->times, "tokens of a prefill of one sequence; default: 512", int64_t(1) << 24);
+  app->add_flag("--json", options->json, "a JSON object instead of tables");
+  return {app, [options] {
+            for (int64_t batch : orElse(options->batches, {1}))
+              options->shapes.push_back({RunKind::Decode, batch, 1});
+            for (int64_t time : orElse(options->times, {promptTime}))
+              options->shapes.push_back({RunKind::Prefill, 1, time});
+            return printProjection(*options);
+          }};
+}
+
 static bool namesSubject(std::string_view word) {
-  return word == "-h" || word == "--help" ||
+  return word == "-h" || word == "--help" || word == "predict" ||
          std::any_of(subjects().begin(), subjects().end(), [&](const Subject &subject) { return word == subject.name; });
 }
 
@@ -177,6 +203,7 @@ int main(int argc, char **argv) {
   std::vector<Command> commands;
   for (const Subject &subject : subjects())
     commands.push_back(addSubject(tool, subject));
+  commands.push_back(addPredict(tool));
   // The row may be left out: sm1-bench MODEL.
   std::vector<char *> arguments(argv, argv + argc);
   char all[] = "all";

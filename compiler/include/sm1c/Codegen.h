@@ -71,6 +71,7 @@ struct FlatCode {
   struct Kernel {
     std::string name;
     uint64_t offset;
+    int64_t registers = 0; ///< of a GPU's thread; 0: no ptxas has said
   };
   /// In ascending order of names.
   std::vector<Kernel> kernels;
@@ -83,7 +84,7 @@ llvm::Expected<FlatCode> flatten(llvm::ArrayRef<char> object);
 /// The kernels of an optimised module of a GPU as PTX; `module` stays as it is.
 llvm::Expected<FlatCode> emitPtx(const llvm::Module &module, llvm::TargetMachine &machine);
 
-/// What ptxas says of each kernel of `code`, and code.cubin. ptxas is looked for in PATH, then in CUDA_HOME/bin and /usr/local/cuda/bin;
+/// The registers of each kernel of `code` by ptxas, and code.cubin. ptxas is looked for in PATH, then in CUDA_HOME/bin and /usr/local/cuda/bin;
 /// without one nothing happens. An error when ptxas refuses the text.
 llvm::Error assemblePtx(FlatCode &code, const Target &target);
 

@@ -22,16 +22,19 @@ namespace sm1 {
 // Counts
 //===----------------------------------------------------------------------===//
 
+/// What functions become: polynomials with the bits of every device, or on a GPU in bf16 its special functions.
+enum class Functions { Exact, Approximate };
+
 /// Counts of a kernel; the part that a schedule decides is left at its default where there is none yet. Reads the body only.
-sm1rt::KernelCost costOf(KernelOp kernel);
+sm1rt::KernelCost costOf(KernelOp kernel, Functions functions = Functions::Exact);
 
 /// Lane operations of one elementwise operation, as code generation expands it; 0 for what costs nothing.
-double laneOpsOf(mlir::Operation *op);
+double laneOpsOf(mlir::Operation *op, Functions functions = Functions::Exact);
 
 /// By kernel name.
 using KernelCosts = llvm::StringMap<sm1rt::KernelCost>;
-/// Counts of every kernel of `module`, which is at Stage::Scheduled for a CPU.
-KernelCosts costsOf(mlir::ModuleOp module);
+/// Counts of every kernel of `module`, which is at Stage::Scheduled.
+KernelCosts costsOf(mlir::ModuleOp module, Functions functions = Functions::Exact);
 
 //===----------------------------------------------------------------------===//
 // Choices

@@ -3,6 +3,8 @@
 #ifndef SM1C_TARGET_H
 #define SM1C_TARGET_H
 
+#include "sm1rt/packing/GpuCost.h"
+
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -11,15 +13,10 @@
 
 namespace sm1 {
 
-/// What a GPU gives to a block and to a multiprocessor. Every one listed has mma.sync for bf16 and cp.async.
-struct GpuFacts {
-  int64_t capability; ///< 90 for 9.0
-  int64_t sharedPerBlock, sharedPerMultiprocessor; ///< bytes
-  int64_t threadsPerMultiprocessor, registersPerMultiprocessor;
-};
+using sm1rt::GpuFacts; // the cost model, which the runtime shares, needs them, too
 
-/// One instruction-set level of a processor, or one chip of a family of GPUs. Nothing about a target hides in a pass: schedules and code
-/// generation read it here.
+/// One instruction-set level of a processor, or one chip of a family of GPUs. Nothing about a target hides in a pass: schedules and
+/// code generation read it here.
 struct Target {
   llvm::StringLiteral name;
   /// -mcpu and -mattr for LLVM.

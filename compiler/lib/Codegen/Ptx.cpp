@@ -52,9 +52,32 @@ struct Scratch {
 };
 } // namespace
 
-static std::string firstLine(StringRef path) {
+/// The first line that is no report of registers.
+static std::string firstComplaint(StringRef path) {
   auto text = MemoryBuffer::getFile(path);
-  return text ? (*text)->getBuffer().trim().split('\n').first.str() : std::string("it said nothing");
+  if (text)
+    for (StringRef line : split((*text)->getBuffer(), '\n'))
+      if (!line.trim().empty() && !line.starts_with("ptxas info"))
+        return line.trim().str();
+  return "it said nothing";
+}
+
+/// From lines "Compiling entry function 'NAME' for ..." and, further down, "Used N registers, ...".
+static void readRegisters(FlatCode &code, StringRef path) {
+  auto text = MemoryBuffer::getFile(path);
+  if (!text)
+    return;
+  FlatCode::Kernel *current = nullptr;
+  for (StringRef line : split((*text)->getBuffer(), '\n')) {
+    StringRef name = line.split("Compiling entry function '").second.split('\'').first;
+    if (!name.empty()) {
+      auto found = find_if(code.kernels, [&](const FlatCode::Kernel &kernel) { return kernel.name == name; });
+      current = found == code.kernels.end() ? nullptr : &*found;
+    }
+    StringRef used = line.split("Used ").second;
+    if (current && !used.empty() && !used.consumeInteger(10, current->registers))
+      current = nullptr;
+  }
 }
 
 Error sm1::assemblePtx(FlatCode &code, const sm1::Target &target) {
@@ -72,20 +95,21 @@ Error sm1::assemblePtx(FlatCode &code, const sm1::Target &target) {
   if (failed || stream.has_error())
     return createStringError(ptx.path.str() + ": cannot be written");
   std::string chip = ("-arch=" + target.name).str();
-  StringRef arguments[] = {ptxas, chip, "-O3", "-o", cubin.path, ptx.path};
+  StringRef arguments[] = {ptxas, chip, "-O3", "-v", "-o", cubin.path, ptx.path};
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log.path), StringRef(log.path)};
   std::string reason;
   int result = sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, /*SecondsToWait=*/300, 0, &reason);
   if (result < 0)
     return createStringError(ptxas + ": " + reason);
   // A ptxas older than the chip is no reason to fail: drivers take the PTX.
-  if (result > 0 && StringRef(firstLine(log.path)).contains("is not defined for option 'gpu-name'"))
+  if (result > 0 && StringRef(firstComplaint(log.path)).contains("is not defined for option 'gpu-name'"))
     return Error::success();
   if (result > 0)
-    return createStringError(ptxas + " refuses the kernels for " + target.name + ": " + firstLine(log.path));
+    return createStringError(ptxas + " refuses the kernels for " + target.name + ": " + firstComplaint(log.path));
   auto bytes = MemoryBuffer::getFile(cubin.path, /*IsText=*/false);
   if (!bytes)
     return createStringError(cubin.path.str() + ": " + StringRef(bytes.getError().message()).lower());
   code.cubin.assign((*bytes)->getBufferStart(), (*bytes)->getBufferEnd());
+  readRegisters(code, log.path);
   return Error::success();
 }

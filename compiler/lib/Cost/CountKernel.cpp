@@ -30,7 +30,12 @@ static constexpr double otherMathOps = 25;
 /// Adding the halves of 16 partial sums, a square root and two divisions, one after the other, in latencies of a multiply-add.
 static constexpr double normReductionSteps = 18;
 
-double sm1::laneOpsOf(Operation *op) {
+/// A GPU's: an instruction for the function, which four lanes of a warp share, and one or two around it.
+static constexpr double specialFunctionOps = 5;
+
+double sm1::laneOpsOf(Operation *op, Functions functions) {
+  if (functions == Functions::Approximate && isa<arith::DivFOp, math::SqrtOp, math::ExpOp, math::Log1pOp>(op))
+    return specialFunctionOps;
   return TypeSwitch<Operation *, double>(op)
       .Case<arith::DivFOp, math::SqrtOp, arith::DivSIOp, arith::DivUIOp>([](auto) { return divisionOps; })
       .Case<math::ExpOp>([](auto) { return expOps; })
@@ -49,7 +54,7 @@ struct Phase {
 
 static double stepsOfScan(ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm ? 2 : 1; }
 
-static void countOp(Operation *op, int64_t panelsAtOnce, Phase &phase) {
+static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Phase &phase) {
   if (isa<EmbeddingOp, SplitOp, SelectRowsOp, LinearOp>(op))
     return;
   double stride = strideOf(channels(op->getResult(0).getType()));
@@ -63,7 +68,7 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Phase &phase) {
     phase.ops += stride * (scan.getForm() == ScanForm::ClosedForm ? 5 + divisionOps : 1);
     phase.steps += stepsOfScan(scan) * stride / panelWidth / panelsAtOnce;
   } else {
-    phase.ops += stride * laneOpsOf(op);
+    phase.ops += stride * laneOpsOf(op, functions);
   }
 }
 
@@ -80,16 +85,16 @@ static llvm::SetVector<Operation *> reachedFrom(ValueRange roots) {
   return reached;
 }
 
-static void countElementwise(KernelOp kernel, int64_t panelsAtOnce, KernelCost &cost) {
+static void countElementwise(KernelOp kernel, int64_t panelsAtOnce, Functions functions, KernelCost &cost) {
   Phase body, prologue;
   for (Operation *op : reachedFrom(kernel.yielded()))
-    countOp(op, panelsAtOnce, body);
+    countOp(op, panelsAtOnce, functions, body);
   llvm::SetVector<Value> multiplied;
   for (auto linear : kernel.getBlock().getOps<LinearOp>())
     multiplied.insert(linear.getX());
   for (Value x : multiplied)
     for (Operation *op : reachedFrom(x))
-      countOp(op, panelsAtOnce, prologue);
+      countOp(op, panelsAtOnce, functions, prologue);
   cost.vectorOps = body.ops, cost.chainSteps = body.steps;
   cost.prologueOps = prologue.ops, cost.prologueSteps = prologue.steps;
 }
@@ -164,7 +169,7 @@ static void countMemory(KernelOp kernel, KernelCost &cost) {
     (classify(type) == TensorClass::State ? cost.stateBytes : cost.writeBytes) += bytesOf(bufferType(type, ""));
 }
 
-KernelCost sm1::costOf(KernelOp kernel) {
+KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
   KernelCost cost;
   if (ScheduleAttr schedule = kernel.getScheduleAttr()) {
     cost.rowTile = schedule.getRowTile();
@@ -173,14 +178,19 @@ KernelCost sm1::costOf(KernelOp kernel) {
     cost.apart = schedule.getApart();
     cost.widenRows = double(schedule.getWidenRows());
   }
+  if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
+    cost.rowTile = double(blocks.getRowTile());
+    cost.stages = double(blocks.getStages());
+    cost.depthSplit = double(blocks.getDepthSplit());
+  }
   countProjections(kernel, cost);
-  countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), cost);
+  countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), functions, cost);
   countMemory(kernel, cost);
   return cost;
 }
 
-KernelCosts sm1::costsOf(ModuleOp module) {
+KernelCosts sm1::costsOf(ModuleOp module, Functions functions) {
   KernelCosts costs;
-  module.walk([&](KernelOp kernel) { costs[kernel.getKernelName()] = costOf(kernel); });
+  module.walk([&](KernelOp kernel) { costs[kernel.getKernelName()] = costOf(kernel, functions); });
   return costs;
 }

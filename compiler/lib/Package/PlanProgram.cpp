@@ -188,7 +188,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::argument(DispatchOp dispatch,
 static json::Object costJson(const sm1rt::KernelCost &cost) {
   json::Object counts;
   for (const sm1rt::KernelCostField &field : sm1rt::kernelCostFields())
-    counts[field.key] = cost.*field.count;
+    if (!field.optional || cost.*field.count != 0)
+      counts[field.key] = cost.*field.count;
   return counts;
 }
 
@@ -219,8 +220,11 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     rowSplit = dispatch.getScheduleAttr().getRowSplit();
     panelSplit = dispatch.getScheduleAttr().getPanelSplit();
   }
-  if (auto cost = costs.find(dispatch.getCallee()); cost != costs.end())
-    launch["cost"] = costJson(cost->second);
+  if (auto known = costs.find(dispatch.getCallee()); known != costs.end()) {
+    sm1rt::KernelCost cost = known->second;
+    cost.registers = double(code.kernels[size_t(*kernel)].registers);
+    launch["cost"] = costJson(cost);
+  }
   launch["row_split"] = rowSplit;
   launch["panel_split"] = panelSplit;
   return launch;

@@ -100,6 +100,7 @@
  *   projections                                    that share a loop; 0: none
  *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
  *   apart, widen_rows                              of the schedule, 0 when absent
+ *   stages, depth_split, registers                 of a GPU's kernel: of the schedule, and of a thread; 0 when absent
  *
  * A program of a GPU target has the same keys, with these differences:
  *

@@ -17,7 +17,9 @@ const std::vector<KernelCostField> &kernelCostFields() {
       {"prologue_ops", &KernelCost::prologueOps, 0},   {"prologue_steps", &KernelCost::prologueSteps, 0},
       {"projections", &KernelCost::projections, 0},    {"row_tile", &KernelCost::rowTile, 1},
       {"panel_tile", &KernelCost::panelTile, 1},       {"single_row_panels", &KernelCost::singleRowPanels, 1},
-      {"apart", &KernelCost::apart, 0, true},          {"widen_rows", &KernelCost::widenRows, 0, true}};
+      {"apart", &KernelCost::apart, 0, true},          {"widen_rows", &KernelCost::widenRows, 0, true},
+      {"stages", &KernelCost::stages, 0, true},        {"depth_split", &KernelCost::depthSplit, 0, true},
+      {"registers", &KernelCost::registers, 0, true}};
   return fields;
 }
 

@@ -39,6 +39,9 @@ struct KernelCost {
   double singleRowPanels = 1; ///< panels that a row outside of tiles reads at once
   double apart = 0;           ///< 1: tiles sum one projection after the other
   double widenRows = 0;       ///< tasks of so many rows unpack weights once for all of them; 0: none
+  double stages = 0;          ///< of a GPU's tiles: steps of k that are in shared memory at once; 0: a CPU's kernel
+  double depthSplit = 0;      ///< of a GPU's tiles: groups of warps that share the k of a sum
+  double registers = 0;       ///< of a GPU's thread, by ptxas; 0: not known
 };
 
 /// Every count with its key in a plan and the least it can be.
