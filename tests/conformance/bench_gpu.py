@@ -12,6 +12,7 @@ import sys
 from harness import Report, device_parser, programs_of
 
 CEILINGS = {"read", "copy", "read L2", "mma.sync bf16", "FMA f32", "empty launch"}
+CARDS = {"h200", "rtx-5060-ti", "rtx-5080", "rtx-5090"}
 CONFIG = ("--vocab=32", "--d-model=16", "--layers=16", "--d-ff=16")
 LAUNCHES_OF_LAYER = 9
 
@@ -51,6 +52,7 @@ def check_row(bench, row, tokens):
 def check_kernels(bench, row):
     """Events time each launch; a decode runs one step ahead, so only a prefill has the same launches as its row."""
     kernels = row["kernels"]
+    bench.report.check(all(kernel["predicted_seconds"] > 0 for kernel in kernels), f"{row['name']}: every kernel has a prediction")
     bench.report.check(len(kernels) > 5 and all(kernel["seconds"]["least"] > 0 for kernel in kernels), f"{row['name']}: kernels {kernels}")
     if row["name"] != "prefill":
         return
@@ -100,6 +102,23 @@ def check_many_launches(bench):
     bench.report.check(launches == row["work"]["launches"] > 16 * LAUNCHES_OF_LAYER > 128, f"{launches} launches of 16 layers")
 
 
+def check_projection(bench, package):
+    """What cards are expected to take: parts within the whole, whole tokens for steps alone."""
+    runs = json.loads(bench.programs.must(bench.tool, "predict", package, "--batch=1,40", "--time=600", "--json"))["runs"]
+    entries = {(run["card"], run["entry"]) for run in runs}
+    bench.report.check(entries == {(card, entry) for card in CARDS for entry in ("step", "step_many", "prefill_some")}, f"entries {entries}")
+    for run in runs:
+        name = f"{run['card']}, {run['entry']}"
+        total = sum(kernel["launches"] * kernel["seconds"] for kernel in run["kernels"])
+        bench.report.check(abs(total / run["seconds"] - 1) < 1e-9, f"{name}: {run['seconds']} of {total} seconds")
+        bench.report.check((run["token_seconds"] is None) == (run["name"] == "prefill"), f"{name}: whole tokens")
+        for kernel in run["kernels"]:
+            parts = [kernel[part] for part in ("launch", "waiting", "memory", "products", "elementwise")]
+            bench.report.check(0 < max(parts) <= kernel["seconds"] and kernel["blocks"] >= 1, f"{name}: {kernel}")
+    text = bench.programs.must(bench.tool, "predict", package, "--card=rtx-5080")
+    bench.report.check("projection by the cost model, nothing here was measured" in text, "a projection says what it is")
+
+
 def check_text(bench, package):
     text = bench.programs.must(bench.tool, "end-to-end", package, "--time=1", "--steps=1", "--step=kernels", *bench.options)
     for word in ("p99", "cold ms", "launch/token", "mJ/token", "mma.sync bf16"):
@@ -116,6 +135,7 @@ def main():
     check_rows(bench, a.package)
     check_energy(bench, a.package, a.nvml)
     check_many_launches(bench)
+    check_projection(bench, a.package)
     check_text(bench, a.package)
     return bench.report.finish()
 

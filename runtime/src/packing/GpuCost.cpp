@@ -60,8 +60,8 @@ static Blocks blocksOf(const KernelCost &cost, const BlockCuts &cuts, const GpuR
 
 //===-- Memory --------------------------------------------------------------------------------------------------------------===//
 
-/// What one multiprocessor gets, as a part of an even share of the memory's bandwidth: 88 of 132 read 4 MB as fast as 132 would.
-static constexpr double loneShare = 1.35;
+/// Bytes that one multiprocessor takes in a cycle: 88 of an H200's 132 read 4 MB as fast as its memory gives them.
+static constexpr double loneBytesPerCycle = 24;
 /// Streams that a kernel has just written come from the L2 cache: this part of what repeated reads get from it.
 static constexpr double streamPart = 0.35;
 
@@ -70,7 +70,8 @@ static double memorySeconds(const KernelCost &cost, const Blocks &blocks, const 
   bool weightsStay = std::max(size.passBytes, cost.weightBytes) < rates.l2Bytes / 2, streamsStay = streams < rates.l2Bytes / 2;
   double seconds = cost.weightBytes / (weightsStay ? rates.l2Bandwidth : rates.readBandwidth) +
                    streams / (streamsStay ? std::max(streamPart * rates.l2Bandwidth, rates.copyBandwidth) : rates.copyBandwidth);
-  return seconds * std::max(1.0, rates.multiprocessors / (loneShare * blocks.active));
+  double taken = blocks.active * loneBytesPerCycle * rates.hertz();
+  return std::max(seconds, (cost.weightBytes + streams) / taken);
 }
 
 //===-- Products ------------------------------------------------------------------------------------------------------------===//
