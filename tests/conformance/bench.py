@@ -160,12 +160,35 @@ def check_curves(bench, package):
     check_curve(bench, package, "batch", "sequences side by side", 3, "--batch=1,2,4", "--time=4")
 
 
+def check_pipelines(bench, golden, package):
+    """Packages of one model in turns: a ratio for each row of the second, repetition by repetition; another model is refused."""
+    folder = pathlib.Path(__file__).resolve().parents[2] / "tools"
+    script = [sys.executable, folder / "bench-pipelines", golden / "tiny-b", f"--bin={pathlib.Path(bench.tool).parent}",
+              f"--work={bench.programs.work}", "--common=--target=native", "--pipeline=fused="]  # fmt: skip
+    options = ("--", "all", "--device=cpu", REPEAT, "--time=8", "--steps=2", "--json")
+    found = json.loads(bench.programs.must(*script, "--pipeline=apart=--no-fuse=all", *options))
+    packages = [str(bench.programs.work / f"{name}.sm1pkg") for name in ("fused", "apart")]
+    bench.report.check([variant["package"] for variant in found["variants"]] == packages, f"variants {found['variants']}")
+    bench.report.check([(ratio["row"], ratio["first"]) for ratio in found["ratios"]] == [(3, 0), (4, 1), (5, 2)], "a ratio for each row")
+    for ratio in found["ratios"]:
+        own, base = (found["rows"][ratio[key]]["seconds"]["all"] for key in ("row", "first"))
+        expected = [before / after for before, after in zip(base, own)]
+        bench.report.check(ratio["speedup"]["all"] == expected and len(expected) == 2, f"{ratio} of {base} and {own}")
+    text = bench.programs.must(bench.tool, "decode", packages[0], f"--pipelines={packages[1]}", "--device=cpu", REPEAT, "--time=2")
+    bench.report.check(f"times as fast as {packages[0]}" in text, "ratios are printed")
+    bench.refuses(1, "is another model than", "decode", packages[0], f"--pipelines={package}", "--device=cpu")
+    done = bench.programs.run(*script)
+    bench.report.check(done.returncode == 1 and "there is nothing to compare" in done.stderr, f"one pipeline alone: {done.stderr}")
+
+
 def check_refusals(bench, package):
     bench.refuses(2, "--threads", "decode", package, "--threads=0")
     bench.refuses(2, "--batch", "decode", package, "--batch=two")
     bench.refuses(2, "--svg", "decode", package, "--svg=a.svg")
     bench.refuses(1, "nowhere", "batch", package, f"--svg={bench.programs.work}/nowhere/a.svg")
     bench.refuses(1, "no such file", "decode", bench.programs.work / "missing.sm1pkg")
+    bench.refuses(1, "card 'rtx-3090' is none of h200, rtx-5060-ti", "predict", package, "--card=rtx-3090")
+    bench.refuses(1, r"has no code for h200 \(sm_90\); recompile with --target=sm_90", "predict", package)
 
 
 def main():
@@ -182,6 +205,7 @@ def main():
     check_isa(bench, a.golden)
     check_scan(bench, a.spec)
     check_curves(bench, a.package)
+    check_pipelines(bench, a.golden, a.package)
     check_refusals(bench, a.package)
     return bench.report.finish()
 

@@ -59,9 +59,15 @@ struct Row {
   double memoryBytes() const { return work.weightBytes > 0 ? work.weightBytes : work.bytes(); }
 };
 
+/// A row beside the same row of the first package: repetition by repetition, the first one's time by this one's.
+struct PipelineRatio {
+  size_t row, first; ///< indexes in Measurement::rows
+  Samples speedup;
+};
+
 /// One way to run the model.
 struct Variant {
-  std::string device, target, storage, compute;
+  std::string package, device, target, storage, compute;
   int threads; ///< 0 on a GPU
   double packedWeightBytes;
 };
@@ -71,6 +77,7 @@ struct Measurement {
   int repetitions = 0;
   std::vector<Variant> variants;
   std::vector<Row> rows;
+  std::vector<PipelineRatio> ratios; ///< of rows of other packages than the first
   std::vector<Ceiling> ceilings;
   double ceilingBytes = 0; ///< memory that ceilings are measured over
   double cacheBytes = 0;   ///< of the largest cache

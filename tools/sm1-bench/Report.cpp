@@ -132,8 +132,13 @@ static Json toJson(const Row &row, const Measurement &measurement) {
 }
 
 static Json toJson(const Variant &variant) {
-  return {{"device", variant.device},   {"target", variant.target},   {"threads", variant.threads},
-          {"weights", variant.storage}, {"compute", variant.compute}, {"packed_weight_bytes", variant.packedWeightBytes}};
+  return {{"package", variant.package},
+          {"device", variant.device},
+          {"target", variant.target},
+          {"threads", variant.threads},
+          {"weights", variant.storage},
+          {"compute", variant.compute},
+          {"packed_weight_bytes", variant.packedWeightBytes}};
 }
 
 static Json toJson(const Ceiling &ceiling) {
@@ -152,17 +157,20 @@ static Json toJson(const PredictionSummary &summary) {
 }
 
 void printJson(const Measurement &measurement) {
-  Json variants = Json::array(), rows = Json::array(), ceilings = Json::array();
+  Json variants = Json::array(), rows = Json::array(), ratios = Json::array(), ceilings = Json::array();
   for (const Variant &variant : measurement.variants)
     variants.push_back(toJson(variant));
   for (const Row &row : measurement.rows)
     rows.push_back(toJson(row, measurement));
+  for (const PipelineRatio &ratio : measurement.ratios)
+    ratios.push_back({{"row", ratio.row}, {"first", ratio.first}, {"speedup", toJson(ratio.speedup)}});
   for (const Ceiling &ceiling : measurement.ceilings)
     ceilings.push_back(toJson(ceiling));
   Json report = {{"model", measurement.model},
                  {"repetitions", measurement.repetitions},
                  {"variants", variants},
                  {"rows", rows},
+                 {"ratios", ratios},
                  {"ceilings", ceilings},
                  {"predictions", toJson(summarise(measurement))},
                  {"ceiling_bytes", measurement.ceilingBytes},

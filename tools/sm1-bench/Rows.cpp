@@ -48,6 +48,7 @@ public:
 
 private:
   Expected<void> openVariants();
+  Expected<void> openVariant(const std::string &package, const std::string &isa, int threads);
   Expected<void> checkKernelNames(const PlanProgram &program) const;
   Expected<void> addRows(size_t variant);
   Expected<void> openCeilings();
@@ -57,6 +58,7 @@ private:
   Expected<void> measureEnergy(Measurement &measurement);
   KernelRow finished(const TimedRow &timed, size_t kernel) const;
   std::optional<KernelRow> tokenRow(const TimedRow &timed) const;
+  void compareWithFirst(Measurement &measurement) const;
   Measurement finish();
 
   const CommonOptions &common;
@@ -92,26 +94,43 @@ OpenVariant::OpenVariant(Model opened, int threads, const CommonOptions &common,
       work(model.plan(), program(), std::set<std::string>(common.variants.begin(), common.variants.end())),
       ceilings(allCeilings, facts, onGpu()) {
   const Plan &plan = model.plan();
-  facts = {model.deviceName(), model.target(),        plan.storage,
-           program().compute,  onGpu() ? 0 : threads, packedBytes(plan, program())};
+  facts = {common.model,          model.deviceName(),          model.target(), plan.storage, program().compute,
+           onGpu() ? 0 : threads, packedBytes(plan, program())};
+}
+
+/// Of the same names and sizes.
+static bool sameParams(const Plan &one, const Plan &other) {
+  return std::equal(one.params.begin(), one.params.end(), other.params.begin(), other.params.end(),
+                    [](const PlanParam &a, const PlanParam &b) { return a.name == b.name && a.shape == b.shape; });
 }
 
 //===-- Before the clock ----------------------------------------------------------------------------------------------------===//
 
 Expected<void> Bench::openVariants() {
-  for (const std::string &isa : options.isas)
-    for (int threads : options.threads) {
-      CommonOptions own = common;
-      own.isa = isa;
-      own.threads = threads;
-      Expected<Model> model = openModel(own);
-      if (!model)
-        return model.error();
-      variants.push_back(std::make_unique<OpenVariant>(std::move(*model), threads ? threads : availableCores(), common, ceilings));
-      if (Expected<void> there = checkKernelNames(variants.back()->program()); !there)
-        return there;
-    }
+  std::vector<std::string> packages = {common.model};
+  packages.insert(packages.end(), options.pipelines.begin(), options.pipelines.end());
+  for (const std::string &package : packages)
+    for (const std::string &isa : options.isas)
+      for (int threads : options.threads)
+        if (Expected<void> opened = openVariant(package, isa, threads); !opened)
+          return opened;
   return {};
+}
+
+Expected<void> Bench::openVariant(const std::string &package, const std::string &isa, int threads) {
+  CommonOptions own = common;
+  own.model = package;
+  own.isa = isa;
+  own.threads = threads;
+  Expected<Model> model = openModel(own);
+  if (!model)
+    return model.error();
+  variants.push_back(std::make_unique<OpenVariant>(std::move(*model), threads ? threads : availableCores(), own, ceilings));
+  const Plan &first = variants.front()->model.plan(), &plan = variants.back()->model.plan();
+  if (!sameParams(first, plan))
+    return Error{
+        fmt::format("{}: is another model than {}; packages that are compared have the same parameters", package, common.model)};
+  return checkKernelNames(variants.back()->program());
 }
 
 /// A part of a name that no kernel has would leave the tables empty.
@@ -249,7 +268,7 @@ std::optional<KernelRow> Bench::tokenRow(const TimedRow &timed) const {
 
 /// Runs again, one after the other, for as long as the counter needs.
 Expected<void> Bench::measureEnergy(Measurement &measurement) {
-  if (!ceilings.gpu())
+  if (!ceilings.gpu() || options.skipEnergy)
     return {};
   Expected<EnergyCounter> counter = EnergyCounter::open(ceilings.gpu()->busId());
   if (!counter)
@@ -262,6 +281,18 @@ Expected<void> Bench::measureEnergy(Measurement &measurement) {
       measurement.rows[index].energy = *energy;
     }
   return {};
+}
+
+/// Variants come package by package, each with the same rows.
+void Bench::compareWithFirst(Measurement &measurement) const {
+  size_t ofPackage = rows.size() / (options.pipelines.size() + 1);
+  for (size_t row = ofPackage; row < rows.size(); ++row) {
+    PipelineRatio ratio{row, row % ofPackage, {}};
+    const std::vector<double> &own = measurement.rows[row].seconds.values, &first = measurement.rows[ratio.first].seconds.values;
+    for (size_t repetition = 0; repetition < own.size(); ++repetition)
+      ratio.speedup.values.push_back(first[repetition] / own[repetition]);
+    measurement.ratios.push_back(std::move(ratio));
+  }
 }
 
 Measurement Bench::finish() {
@@ -280,6 +311,7 @@ Measurement Bench::finish() {
       row.kernels.push_back(std::move(*token));
     measurement.rows.push_back(std::move(row));
   }
+  compareWithFirst(measurement);
   measurement.ceilings = ceilings.all();
   measurement.ceilingBytes = ceilings.memoryBytes();
   measurement.hugePages = ceilings.hugePages();

@@ -9,12 +9,14 @@
 #include <vector>
 
 struct RowOptions {
+  std::vector<std::string> pipelines;   ///< other packages of the model, in turns with it
   std::vector<std::string> isas = {""}; ///< targets of the package; "": the best
   std::vector<int> threads = {0};       ///< 0: one per core
   std::vector<RunShape> shapes;         ///< each runs on every target with every number of threads
   bool kernels = false;
   std::vector<std::string> kernelNames; ///< parts of names; none: every kernel
   int repetitions = 0;                  ///< 0: 7 on a CPU, 100 on a GPU
+  bool skipEnergy = false;              ///< of a GPU
   bool toyCeilings = false;             ///< of a GPU: over next to nothing, for emulators
 };
 

@@ -92,6 +92,23 @@ static void printKernels(const Row &row, const Measurement &measurement) {
   }
 }
 
+/// e.g. "2.1 times as fast": the first package's time by another's.
+static void printRatios(const Measurement &measurement) {
+  constexpr const char *layout = "{:<40} {:<12} {:>5} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n";
+  if (measurement.ratios.empty())
+    return;
+  fmt::print("times as fast as {}, repetition by repetition\n", measurement.model);
+  fmt::print(fmt::runtime(layout), "package", "run", "batch", "time", "median", "least", "quarter", "3/4", "most");
+  for (const PipelineRatio &ratio : measurement.ratios) {
+    const Row &row = measurement.rows[ratio.row];
+    const Samples &speedup = ratio.speedup;
+    fmt::print(fmt::runtime(layout), measurement.variants[row.variant].package, nameOf(row.shape), row.shape.batch,
+               timeOf(row.shape), brief(speedup.median()), brief(speedup.least()), brief(speedup.quantile(0.25)),
+               brief(speedup.quantile(0.75)), brief(speedup.most()));
+  }
+  fmt::print("\n");
+}
+
 /// How well the cost model did.
 static void printPredictions(const Measurement &measurement) {
   PredictionSummary summary = summarise(measurement);
@@ -180,7 +197,8 @@ void printText(const Measurement &measurement) {
   fmt::print("{}: medians of {} repetitions; decode: of one step\n", measurement.model, measurement.repetitions);
   for (size_t variant = 0; variant < measurement.variants.size(); ++variant) {
     const Variant &facts = measurement.variants[variant];
-    fmt::print("\n{}, weights {}, compute {}\n", facts.device, facts.storage, facts.compute);
+    fmt::print("\n{}{}, weights {}, compute {}\n", measurement.ratios.empty() ? "" : facts.package + ": ", facts.device,
+               facts.storage, facts.compute);
     bool head = true;
     for (const Row &row : measurement.rows) {
       if (row.variant != variant)
@@ -194,6 +212,7 @@ void printText(const Measurement &measurement) {
   }
   fmt::print("\n");
   printResident(measurement);
+  printRatios(measurement);
   printPredictions(measurement);
   printGpuRows(measurement);
   printCeilings(measurement);

@@ -125,6 +125,14 @@ static void addListOptions(CLI::App &app, BenchOptions &options) {
   addListOption(app, "--batch", options.batches, "sequences side by side", 65536);
 }
 
+static void addPipelineOption(CLI::App &app, BenchOptions &options) {
+  app.add_option("--pipelines", options.rows.pipelines,
+                 "other packages of the same model, in turns with MODEL: how many times as fast (tools/bench-pipelines makes them)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PACKAGE,...");
+}
+
 static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &options) {
   bool context = subject.plot == contextPlot;
   const char *timeText = context ? "tokens that a sequence has read before"
@@ -140,6 +148,7 @@ static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &o
       ->type_name("N");
   app.add_flag("--one-by-one", options.oneByOne,
                "steps from token to logits, each by itself; else as in generating, where a GPU may go on token after token");
+  app.add_flag("--no-energy", options.rows.skipEnergy, "leaves out the second that a GPU's energy takes for each row");
   app.add_flag("--toy-ceilings", options.rows.toyCeilings,
                "ceilings of a GPU over next to nothing, for emulators; they mean nothing");
   app.add_option("--rows-per-pass", options.common.rowsPerPass,
@@ -159,6 +168,8 @@ static Command addSubject(CLI::App &tool, const Subject &subject) {
   addCommonOptions(*app, options->common);
   addListOptions(*app, *options);
   addRowOptions(*app, subject, *options);
+  if (!subject.plot)
+    addPipelineOption(*app, *options);
   return {app, [options, &subject] { return bench(subject, *options); }};
 }
 
