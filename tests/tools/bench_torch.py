@@ -18,6 +18,8 @@ def main(bench_torch, folder):
     folder = pathlib.Path(folder)
     code, text = said(bench_torch, folder, "--threads=1")
     assert code == 1 and len(text.splitlines()) == 1 and "has no torch; run tools/bench-torch with a Python that has" in text, text
+    code, text = said(bench_torch, folder, "--times", "8x4096", "8by9")
+    assert code == 1 and text == "error: --times 8by9: is no number of tokens and no BATCHxTOKENS", text
     code, text = said(bench_torch, folder, "--threads=100000")
     assert code == 1 and len(text.splitlines()) == 1 and "100000 threads, this process may use 1 to" in text, text
 
