@@ -7,6 +7,9 @@
 
 #include "Driver/Description.h"
 #include "Driver/Diagnostics.h"
+#include "Driver/Observer.h"
+#include "Driver/OwnWays.h"
+#include "Driver/StageFiles.h"
 #include "sm1c/Codegen.h"
 #include "sm1c/Cost.h"
 #include "sm1c/Cuda.h"
@@ -22,7 +25,6 @@
 #include "llvm/IR/DiagnosticPrinter.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -86,7 +88,10 @@ struct TargetJob {
 
 class Compilation {
 public:
-  Compilation(const CompileRequest &request, const Report &report) : request(request), report(report) {}
+  Compilation(const CompileRequest &request, const Report &report, Observer *observer) : request(request), report(report) {
+    if (observer)
+      observers.push_back(observer);
+  }
   bool run();
 
 private:
@@ -105,12 +110,16 @@ private:
   bool writePackage();
   bool writeText();
 
-  bool keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled);
+  void keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled);
   bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
   /// The compute of programs for CPUs or GPUs.
   std::string computeOf(bool gpu) const;
-  bool keepStage(StringRef name, const std::string &label, const std::string &text, const char *comment = "//");
-  bool dump(StringRef file, const std::string &text);
+  /// A text on the way: kept if it was asked for, and shown to who looks on.
+  void keepStage(StringRef name, const Target *target, Entry entry, const std::string &text);
+  void show(const StageText &text) const;
+  bool isWatched() const { return !observers.empty(); }
+  /// Somebody looks on who wants no output.
+  bool isOutputTaken() const;
   bool wants(StringRef name) const { return request.emit == name; }
   /// True if the work ends before `name` is reached.
   bool endsBefore(StringRef name) const;
@@ -119,6 +128,9 @@ private:
   const CompileRequest &request;
   const Report &report;
   StageOptions options;
+  SmallVector<Observer *> observers;
+  std::optional<StageFiles> files;
+  OwnWays own;
   Description description;
   SmallVector<const Target *> targets;
   DialectRegistry registry;
@@ -162,83 +174,62 @@ void Compilation::finishPhase(const char *phase) {
   phaseStart = now;
 }
 
+bool Compilation::isOutputTaken() const {
+  return llvm::any_of(observers, [](const Observer *observer) { return observer->takesOutput(); });
+}
+
 bool Compilation::endsBefore(StringRef name) const {
   auto names = emitNames();
   auto wanted = llvm::find(names, request.emit);
   return wanted < llvm::find(names, name.str()); // a package is behind all of them
 }
 
-/// Writes a whole file or none.
-static llvm::Error writeFile(const std::string &path, const std::string &text) {
-  auto error = llvm::writeToOutput(path, [&](raw_ostream &stream) { return stream << text, llvm::Error::success(); });
-  if (!error)
-    return error;
-  std::string reason = llvm::toString(std::move(error));
-  StringRef rest = reason;
-  rest.consume_front("'" + path + "': ");
-  return llvm::createStringError(path + ": " + rest.lower());
+void Compilation::show(const StageText &text) const {
+  for (Observer *observer : observers)
+    observer->onText(text);
 }
 
-bool Compilation::dump(StringRef file, const std::string &text) {
-  return request.dumpStages.empty() || !failedWith(writeFile(request.dumpStages + "/" + file.str(), text));
-}
-
-/// "sm_120, entry step"; what a text is of.
-static std::string labelOf(const Target *target, Entry entry) {
-  std::string label = target ? ("target " + target->name).str() : "";
-  if (entry != Entry::Both)
-    label += std::string(label.empty() ? "" : ", ") + "entry " + entryName(entry).str();
-  return label;
-}
-
-/// "-sm_120-step"; the same in the name of a file.
-static std::string fileSuffix(StringRef label) {
-  std::string suffix;
-  SmallVector<StringRef> parts;
-  label.split(parts, ", ", -1, /*KeepEmpty=*/false);
-  for (StringRef part : parts)
-    suffix += "-" + part.split(' ').second.str();
-  return suffix;
-}
-
-/// The text of a stage, kept if it was asked for. `label` is empty where there is one text only.
-bool Compilation::keepStage(StringRef name, const std::string &label, const std::string &text, const char *comment) {
-  static constexpr std::pair<llvm::StringLiteral, std::pair<const char *, const char *>> files[] = {
-      {"spec", {"00-spec", ".mlir"}},
-      {"precise", {"10-precise", ".mlir"}},
-      {"fused", {"20-fused", ".mlir"}},
-      {"scheduled", {"30-scheduled", ".mlir"}},
-      {"target", {"40-target", ".mlir"}},
-      {"cost", {"35-cost", ".txt"}},
-      {"cuda", {"35", ".cu"}},
-      {"llvm", {"50", ".ll"}},
-      {"asm", {"60", ".s"}},
-      {"ptx", {"60", ".ptx"}}};
+/// PTX and CUDA C++ are whole files by themselves, without a line of ours.
+void Compilation::keepStage(StringRef name, const Target *target, Entry entry, const std::string &text) {
   if (wants(name)) {
-    if (!emitted.empty() && StringRef(comment) == "//" && name != "ptx" && name != "cuda")
+    const char *comment = name == "llvm" ? ";" : name == "asm" ? "#" : "//";
+    bool isBare = name == "ptx" || name == "cuda";
+    if (!emitted.empty() && !isBare && name != "llvm" && name != "asm")
       emitted += "// -----\n";
+    std::string label = isBare ? "" : labelOf(target, entry);
     emitted += (label.empty() ? "" : std::string(comment) + " " + label + "\n") + text;
   }
-  auto file = llvm::find_if(files, [&](auto &pair) { return pair.first == name; });
-  return dump(file->second.first + fileSuffix(label) + file->second.second, text);
+  show({name, target, entry, text});
 }
 
 bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target *target) {
   options.target = target;
   options.entry = entry;
   PassManager passes(context.get());
-  buildStage(passes, stage, options);
+  if (failedWith(own.pipelines().build(passes, stage, options)))
+    return false;
   if (failed(passes.run(from))) {
     if (!diagnostics->sawError())
       report(("sm1c: error: " + request.model + ": a pass of the stage " + stageName(stage) + " gave up without a reason").str());
+    if (std::string hint = own.hint(stage); !hint.empty())
+      report("sm1c: note: " + hint);
     return false;
   }
+  if (failed(own.checkReached(from, stage, target)))
+    return false;
   // Values are as precise in every entry.
   if (stage == Stage::Precise && entry != Entry::Both && entry != Entry::Prefill)
     return true;
   bool isAlone = stage == Stage::Precise && llvm::none_of(variants, [](auto &variant) { return variant.entry == Entry::Both; });
-  std::string label = labelOf(target, isAlone ? Entry::Both : entry);
-  return keepStage(stageName(stage), label, request.dumpStages.empty() && !wants(stageName(stage)) ? "" : toText(from));
+  if (isAlone)
+    entry = Entry::Both;
+  for (Observer *observer : observers) {
+    observer->onPipeline(own.pipelines().textOf(stage, options), stage, target, entry);
+    observer->onModule(from, stage, target, entry);
+  }
+  if (isWatched() || wants(stageName(stage)))
+    keepStage(stageName(stage), target, entry, toText(from));
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
@@ -280,7 +271,7 @@ bool Compilation::prepare() {
   if (!chosen)
     return !failedWith(chosen.takeError());
   targets = std::move(*chosen);
-  if (request.output.empty() && request.emit.empty())
+  if (request.output.empty() && request.emit.empty() && !isOutputTaken())
     return report("sm1c: error: no output; name the package with -o OUT, or print a stage with --emit=STAGE"), false;
   auto loaded = loadDescription(request);
   if (!loaded)
@@ -291,9 +282,14 @@ bool Compilation::prepare() {
     return false;
   options.form = request.form == "closed_form" ? ScanForm::ClosedForm : ScanForm::Exact;
   options.disabled = llvm::is_contained(request.disabledPasses, "all") ? fusionPassNames() : request.disabledPasses;
-  if (!request.dumpStages.empty())
-    if (std::error_code error = llvm::sys::fs::create_directories(request.dumpStages))
-      return report("sm1c: error: " + request.dumpStages + ": cannot be made: " + StringRef(error.message()).lower()), false;
+  if (failedWith(own.read(request, options)))
+    return false;
+  if (request.dumpStages.empty())
+    return true;
+  auto made = StageFiles::make(request.dumpStages);
+  if (!made)
+    return !failedWith(made.takeError());
+  observers.push_back(&files.emplace(std::move(*made)));
   return true;
 }
 
@@ -320,7 +316,8 @@ bool Compilation::parse() {
     return false;
   plan->addHash("source", {reinterpret_cast<const uint8_t *>(description.text.data()), description.text.size()});
   listVariants();
-  return keepStage("spec", "", description.text);
+  keepStage("spec", nullptr, Entry::Both, description.text);
+  return true;
 }
 
 /// CPUs take one module for both entries, GPUs one for each; tensor cores, whose tiles can be shaped freely, more by the number of
@@ -358,18 +355,19 @@ void Compilation::makeToken(ModuleOp precise) {
 
 /// Counts the kernels; the table is one of CPUs. What a GPU's take depends on the shared memory of a block, too, which the next
 /// stage knows: `sm1-bench predict` reads it from the package.
-bool Compilation::keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled) {
+void Compilation::keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled) {
   if (endsBefore("cost"))
-    return true;
+    return;
   bool approximate = job.target->isGpu() && compute == "bf16";
   for (auto &counted : costsOf(scheduled, approximate ? Functions::Approximate : Functions::Exact))
     job.costs[counted.first()] = counted.second;
-  return job.target->isGpu() || keepStage("cost", labelOf(job.target, Entry::Both), costTable(scheduled, *job.target));
+  if (!job.target->isGpu())
+    keepStage("cost", job.target, Entry::Both, costTable(scheduled, *job.target));
 }
 
 bool Compilation::reachTarget(TargetJob &job) {
   CudaText cuda(description.name, description.text);
-  bool printsCuda = job.target->isGpu() && (wants("cuda") || !request.dumpStages.empty()) && !endsBefore("cuda");
+  bool printsCuda = job.target->isGpu() && (wants("cuda") || isWatched()) && !endsBefore("cuda");
   for (Variant &variant : variants) {
     if (job.target->isGpu() != (variant.entry != Entry::Both))
       continue;
@@ -377,15 +375,19 @@ bool Compilation::reachTarget(TargetJob &job) {
     for (Stage stage : {Stage::Scheduled, Stage::Target}) {
       if (!endsBefore(stageName(stage)) && !runStage(*job.modules.back().second, stage, variant.entry, job.target))
         return false;
-      if (stage == Stage::Scheduled && !keepCosts(job, variant.compute, *job.modules.back().second))
-        return false;
-      if (stage == Stage::Scheduled && printsCuda)
+      if (stage != Stage::Scheduled)
+        continue;
+      own.noteKernels(*job.modules.back().second);
+      keepCosts(job, variant.compute, *job.modules.back().second);
+      if (printsCuda)
         cuda.add(*job.modules.back().second, variant.entry);
     }
   }
-  return !printsCuda ||
-         (keepStage("cuda", wants("cuda") ? "" : labelOf(job.target, Entry::Both), cuda.finish(request.model, job.target->name)) &&
-          (!token || dump(("35-" + job.target->name + "-token.cu").str(), token->text)));
+  if (printsCuda)
+    keepStage("cuda", job.target, Entry::Both, cuda.finish(request.model, job.target->name));
+  if (printsCuda && token)
+    show({"token", job.target, Entry::Both, token->text});
+  return true;
 }
 
 /// Moves the functions of `from` behind those of `to`. What both have, shared memory and copies, must be the same in both.
@@ -411,6 +413,8 @@ bool Compilation::reachLlvmIr(TargetJob &job) {
     OwningOpRef<ModuleOp> lowered = kernelFunctions(*module, *job.target);
     if (failed(lowerToLlvm(*lowered, *job.target)))
       return false;
+    if (request.lineInfo && failed(addLineInfo(*lowered)))
+      return false;
     if (!kernels)
       kernels = std::move(lowered);
     else if (failed(appendKernels(*kernels, *lowered)))
@@ -431,7 +435,7 @@ bool Compilation::reachLlvmIr(TargetJob &job) {
 
 /// LLVM's part for one target, in a thread of its own; an error is left in the job.
 void Compilation::generateCode(TargetJob &job) const {
-  bool keepsText = !request.dumpStages.empty(), printsText = keepsText || wants("asm") || wants("ptx");
+  bool keepsText = isWatched(), printsText = keepsText || wants("asm") || wants("ptx");
   optimize(*job.ir, *job.machine);
   if (keepsText || wants("llvm"))
     llvm::raw_string_ostream(job.irText) << *job.ir;
@@ -444,7 +448,7 @@ void Compilation::generateCode(TargetJob &job) const {
       return fail(code.takeError());
     job.code = std::move(*code);
     job.assembly.assign(job.code.bytes.begin(), job.code.bytes.end() - 1);
-    if (request.emit.empty())
+    if (request.emit.empty() && !isOutputTaken())
       if (llvm::Error error = assemblePtx(job.code, *job.target))
         fail(std::move(error));
     return;
@@ -473,14 +477,9 @@ bool Compilation::generateAll() {
   for (TargetJob &job : jobs) {
     if (!job.error.empty())
       return report(("sm1c: error: " + description.name + ": target " + job.target->name + ": " + job.error).str()), false;
-    std::string label = labelOf(job.target, Entry::Both);
-    if (!keepStage("llvm", label, job.irText, ";"))
-      return false;
-    // PTX by itself is the whole text of a file, without a line of ours.
-    bool isPtx = job.target->isGpu() && !wants("asm");
-    if (!endsBefore("asm") &&
-        !keepStage(isPtx ? "ptx" : "asm", isPtx && wants("ptx") ? "" : label, job.assembly, isPtx ? "//" : "#"))
-      return false;
+    keepStage("llvm", job.target, Entry::Both, job.irText);
+    if (!endsBefore("asm"))
+      keepStage(job.target->isGpu() && !wants("asm") ? "ptx" : "asm", job.target, Entry::Both, job.assembly);
   }
   return true;
 }
@@ -498,8 +497,10 @@ bool Compilation::writePackage() {
       return false;
     code.push_back({job.target, std::move(job.code), hasToken ? token->text : ""});
   }
-  if (!dump("70-package.txt", request.dumpStages.empty() ? "" : describePackage(*plan, code)))
-    return false;
+  if (isWatched())
+    show({"package", nullptr, Entry::Both, describePackage(*plan, code)});
+  if (isOutputTaken())
+    return true;
   std::optional<sm1rt::Checkpoint> checkpoint;
   if (!description.checkpoint.empty()) {
     auto opened = sm1rt::Checkpoint::open(description.checkpoint, plan->modelName(), plan->params());
@@ -515,6 +516,8 @@ bool Compilation::writePackage() {
 }
 
 bool Compilation::writeText() {
+  if (isOutputTaken())
+    return true;
   if (!request.output.empty())
     return !failedWith(writeFile(request.output, emitted));
   if (std::fwrite(emitted.data(), 1, emitted.size(), stdout) == emitted.size() && std::fflush(stdout) == 0)
@@ -537,6 +540,8 @@ bool Compilation::run() {
   for (TargetJob &job : jobs)
     if (!reachTarget(job))
       return false;
+  if (!endsBefore("scheduled") && failedWith(own.checkSchedule()))
+    return false;
   finishPhase("scheduled, target");
   if (!endsBefore("llvm")) {
     for (TargetJob &job : jobs)
@@ -549,7 +554,13 @@ bool Compilation::run() {
   }
   bool written = request.emit.empty() ? writePackage() : writeText();
   finishPhase(request.emit.empty() ? "plan, weights, file" : "text");
+  if (files && !files->error().empty())
+    return report("sm1c: error: " + files->error()), false;
   return written;
 }
 
-bool sm1::compile(const CompileRequest &request, const Report &report) { return Compilation(request, report).run(); }
+bool sm1::compile(const CompileRequest &request, const Report &report, Observer *observer) {
+  return Compilation(request, report, observer).run();
+}
+
+bool sm1::compile(const CompileRequest &request, const Report &report) { return compile(request, report, nullptr); }

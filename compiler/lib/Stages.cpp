@@ -135,6 +135,11 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
   passes.addPass(createSelectRows());
   passes.addPass(createCSEPass());
   passes.addPass(createFormKernels());
+  if (!options.unfused.empty()) {
+    KeepApartOptions apart;
+    apart.kernels.assign(options.unfused.begin(), options.unfused.end());
+    passes.addPass(createKeepApart(apart));
+  }
   for (const FusionPass &fusion : fusions)
     if (!llvm::is_contained(options.disabled, fusion.flag) && !keepsApart(options, fusion.flag))
       passes.addPass(fusion.create());
@@ -144,9 +149,9 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
   if (options.target->isGpu())
-    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute}));
+    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule}));
   else
-    passes.addPass(createScheduleForCpu({name}));
+    passes.addPass(createScheduleForCpu({name, options.schedule}));
 }
 
 static void buildTarget(OpPassManager &passes, const StageOptions &options) {
@@ -195,9 +200,9 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   options.compute = given.compute;
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
-    return passes.addPass(createScheduleForCpu({given.target}));
+    return passes.addPass(createScheduleForCpu({given.target, ""}));
   if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
-    return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute}));
+    return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute, ""}));
   if (options.target->isGpu())
     options.entry = parseEntry(given.entry).value_or(Entry::Prefill);
   for (Stage stage : allStages)

@@ -18,7 +18,7 @@ REFUSED = {
          "the compiler shares with the runtime only the package format and packing"),
     ],
     "tools/sm1-run": [(r"(mlir|llvm|sm1|sm1c)/", "sm1-run is part of the runtime half")],
-    "tools/examples": [(r"(?!sm1rt/)[\w-]+/", "an example is a program outside of the project: installed headers and its system's")],
+    "tools/examples": [(r"(?!(sm1rt|sm1|sm1c|mlir|llvm)/)[\w-]+/", "an example is a program outside of the project: installed headers and its system's")],
     "tools/sm1-bench": [(r"(mlir|llvm|sm1|sm1c)/", "sm1-bench is part of the runtime half")],
 }
 SUFFIXES = {".h", ".cpp", ".c", ".cu", ".cuh", ".td", ".inc", ".def"}

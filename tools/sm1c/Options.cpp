@@ -22,7 +22,11 @@ static constexpr char examples[] = R"(Examples:
   sm1c layer.mlir --emit=asm --target=x86-64-v3
       the machine code of one target
   sm1c layer.mlir -o layer.sm1pkg --dump-stages=stages
-      every stage from description to machine code, as numbered files)";
+      every stage from description to machine code, as numbered files
+  sm1c layer.mlir --diff-stage=fused --compare="--no-fuse=sm1-fuse-scan-readout"
+      what one pass does to the IR of a stage
+  sm1c layer.mlir -o layer.sm1pkg --load-pass-plugin=./mine.so --pipeline=fused=default,my-pass --schedule=tiles.txt
+      passes and schedules of your own)";
 
 static std::string joined(const std::vector<std::string> &words) {
   std::string text;
@@ -31,9 +35,8 @@ static std::string joined(const std::vector<std::string> &words) {
   return text;
 }
 
-static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string &stopAfter) {
-  app.add_option("MODEL", request.model, "a description FILE.mlir, or a checkpoint directory with config.json")->required();
-  app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
+/// Options that say what to compile for what; --compare may have them, too.
+static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
   app.add_option("--target", request.targets,
                  "targets in the package: native (every level of this machine's architecture that makes a difference) or some of " +
                      joined(sm1::targetNames()))
@@ -50,13 +53,34 @@ static void addOptions(CLI::App &app, sm1::CompileRequest &request, std::string 
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");
-  app.add_option("--emit", request.emit, "print a stage instead: " + joined(sm1::emitNames()));
-  app.add_option("--stop-after", stopAfter, "the same as --emit");
-  app.add_option("--dump-stages", request.dumpStages, "folder for every stage on the way, as numbered files");
   app.add_option("--no-fuse", request.disabledPasses,
                  "fusion passes to leave out; same bits, other speed: all, " + joined(sm1::fusionPassNames()))
       ->delimiter(',')
       ->allow_extra_args(false);
+  app.add_option("--load-pass-plugin", request.plugins, "a library with passes of your own, see compiler/docs/Plugins.md")
+      ->allow_extra_args(false);
+  app.add_option(
+         "--pipeline", request.pipelines,
+         "STAGE=PASSES: passes on the way to precise, fused, scheduled or target; the word default stands for the stage's own")
+      ->allow_extra_args(false);
+  app.add_option("--schedule", request.schedule,
+                 "a file of tiles, splits, threads, fusion kernel by kernel, see compiler/docs/Schedules.md");
+}
+
+static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAfter, std::string &compare) {
+  sm1::CompileRequest &request = parsed.request;
+  app.add_option("MODEL", request.model, "a description FILE.mlir, or a checkpoint directory with config.json")->required();
+  app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
+  addCompileOptions(app, request);
+  app.add_option("--emit", request.emit, "print a stage instead: " + joined(sm1::emitNames()));
+  app.add_option("--stop-after", stopAfter, "the same as --emit");
+  app.add_option("--dump-stages", request.dumpStages, "folder for every stage on the way, as numbered files");
+  app.add_option("--diff-stage", request.diffStage,
+                 "print what --compare changes at a stage, as diff does: " + joined(sm1::emitNames()));
+  app.add_option("--compare", compare, "options of another way, on top of these: --compare=\"--no-fuse=all\"");
+  app.add_flag("--print-pipelines", parsed.printPipelines, "print the passes on the way to each stage, as --pipeline takes them");
+  app.add_flag("--line-info", request.lineInfo,
+               "carry lines of the description into PTX and assembly, for debuggers and profilers");
   app.add_flag("--remarks", request.remarks, "say what each fusion pass did, and what it did not and why");
   app.add_flag("--timing", request.timing, "say how long each phase took");
   app.set_version_flag("--version", sm1::compilerVersion());
@@ -73,13 +97,34 @@ static ParsedOptions refused(std::string why) {
   return parsed;
 }
 
+/// Why options do not go together; empty if they do.
+static std::string whyNot(const ParsedOptions &parsed, const std::string &stopAfter, const std::string &compare) {
+  const sm1::CompileRequest &request = parsed.request;
+  if (!stopAfter.empty() && !request.emit.empty() && stopAfter != request.emit)
+    return "--stop-after=" + stopAfter + " and --emit=" + request.emit + " ask for two stages; pass one of them";
+  if (!request.diffStage.empty() && compare.empty())
+    return "--diff-stage needs another way to compare with: --compare=\"OPTIONS\"";
+  if (request.diffStage.empty() && !compare.empty())
+    return "--compare goes with --diff-stage=STAGE";
+  return "";
+}
+
+/// The request with the options of --compare in the place of its own.
+static sm1::CompileRequest withOptions(sm1::CompileRequest request, const std::string &options) {
+  CLI::App app{"", "sm1c --compare"};
+  addCompileOptions(app, request);
+  app.set_help_flag();
+  app.parse(options);
+  return request;
+}
+
 ParsedOptions parseOptions(int argc, char **argv) {
   ParsedOptions parsed;
-  std::string stopAfter;
+  std::string stopAfter, compare;
   CLI::App app{"Compiles a model to a package that sm1-run executes.", "sm1c"};
   app.get_formatter()->column_width(28);
   app.footer(examples);
-  addOptions(app, parsed.request, stopAfter);
+  addOptions(app, parsed, stopAfter, compare);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &success) {
@@ -89,9 +134,17 @@ ParsedOptions parseOptions(int argc, char **argv) {
   } catch (const CLI::Error &error) {
     return refused(std::string(error.what()) + "; sm1c --help lists what there is");
   }
-  if (!stopAfter.empty() && !parsed.request.emit.empty() && stopAfter != parsed.request.emit)
-    return refused("--stop-after=" + stopAfter + " and --emit=" + parsed.request.emit + " ask for two stages; pass one of them");
+  if (std::string why = whyNot(parsed, stopAfter, compare); !why.empty())
+    return refused(why);
   if (!stopAfter.empty())
     parsed.request.emit = stopAfter;
+  if (compare.empty())
+    return parsed;
+  try {
+    parsed.other = withOptions(parsed.request, compare);
+  } catch (const CLI::Error &error) {
+    return refused("--compare=" + compare + ": " + error.what() +
+                   "; it takes what says how to compile, such as --no-fuse and --pipeline");
+  }
   return parsed;
 }

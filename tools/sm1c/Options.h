@@ -4,9 +4,14 @@
 
 #include "sm1c/Compile.h"
 
-/// Fills `request`. A number is the exit code to leave with: after --help and --version, or after an error that has been printed.
+#include <optional>
+
 struct ParsedOptions {
   sm1::CompileRequest request;
+  /// The same with the options of --compare on top.
+  std::optional<sm1::CompileRequest> other;
+  bool printPipelines = false;
+  /// True after --help and --version, and after an error that has been printed; `exitCode` is what to leave with.
   bool finished = false;
   int exitCode = 0;
 };

@@ -13,11 +13,23 @@ static void onFatalError(void *, const char *reason, bool) {
   std::_Exit(1);
 }
 
+static void printError(const std::string &line) { llvm::errs() << line << "\n"; }
+static void print(const std::string &line) { llvm::outs() << line << "\n"; }
+
+/// Does the one thing that was asked for; false after an error.
+static bool run(const ParsedOptions &options) {
+  const sm1::CompileRequest &request = options.request;
+  if (options.printPipelines)
+    return sm1::printPipelines(request, printError, print);
+  if (!request.diffStage.empty())
+    return sm1::diffStage(request, *options.other, printError, print);
+  return sm1::compile(request, printError);
+}
+
 int main(int argc, char **argv) {
   ParsedOptions options = parseOptions(argc, argv);
   if (options.finished)
     return options.exitCode;
   llvm::install_fatal_error_handler(onFatalError);
-  bool compiled = sm1::compile(options.request, [](const std::string &line) { llvm::errs() << line << "\n"; });
-  return compiled ? 0 : 1;
+  return run(options) ? 0 : 1;
 }

@@ -48,6 +48,10 @@ mlir::OwningOpRef<mlir::ModuleOp> kernelFunctions(mlir::ModuleOp module, const T
 /// Runs the target's pipeline on `kernels` and checks that nothing but the LLVM dialect (and for a GPU, NVVM) is left.
 llvm::LogicalResult lowerToLlvm(mlir::ModuleOp kernels, const Target &target);
 
+/// Gives every operation of a lowered module the one place of the description that it comes from, and every function a scope for
+/// them, so that machine code says the line and column of each instruction.
+llvm::LogicalResult addLineInfo(mlir::ModuleOp lowered);
+
 /// LLVM for one target: no multiply-add is fused that the source does not fuse, so that every target computes the same bits.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const Target &target);
 

@@ -38,6 +38,16 @@ struct CompileRequest {
   std::string dumpStages;
   /// Fusion passes to leave out; "all" leaves out every one.
   std::vector<std::string> disabledPasses;
+  /// Shared libraries with passes of other people, see Plugin.h.
+  std::vector<std::string> plugins;
+  /// "STAGE=PASSES": passes on the way to a stage in the place of its own, for which the word "default" stands.
+  std::vector<std::string> pipelines;
+  /// A file of schedules that a person wrote, see docs/Schedules.md; empty: none.
+  std::string schedule;
+  /// Carry the lines of the description into machine code.
+  bool lineInfo = false;
+  /// For diffStage: the stage to compare.
+  std::string diffStage;
   /// Say what fusion passes did and did not do.
   bool remarks = false;
   /// Say how long each phase took.
@@ -49,6 +59,13 @@ using Report = std::function<void(const std::string &line)>;
 
 /// False after an error, which has been reported; nothing has been written then but what `dumpStages` asked for.
 bool compile(const CompileRequest &request, const Report &report);
+
+/// Prints, line by line, the difference that `other` makes at the stage `request.diffStage`, as `diff -u` does; nothing where there is
+/// none. False after an error.
+bool diffStage(const CompileRequest &request, const CompileRequest &other, const Report &report, const Report &print);
+
+/// Prints the passes on the way to each stage, as --pipeline takes them. False after an error.
+bool printPipelines(const CompileRequest &request, const Report &report, const Report &print);
 
 /// Names that `targets`, `emit` and `disabledPasses` may hold.
 std::vector<std::string> targetNames();

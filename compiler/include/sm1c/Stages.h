@@ -65,6 +65,9 @@ struct StageOptions {
   Entry entry = Entry::Both;
   /// Fusion passes to leave out, by flag ("sm1-fuse-scan-readout"); the result has the same bits.
   std::vector<std::string> disabled;
+  /// A file of schedules that a person wrote, see ScheduleFile.h; empty: none. Names of kernels that it keeps out of fusion.
+  std::string schedule;
+  std::vector<std::string> unfused;
 };
 
 /// Adds the passes that take a module from the stage before `stage` to `stage`. Stage::Spec adds nothing.

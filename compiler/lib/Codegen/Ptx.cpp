@@ -1,15 +1,10 @@
 //===- Ptx.cpp - PTX of an optimised module, and the cubin that ptxas makes of it ---------------------------------===//
 
+#include "Ptxas.h"
 #include "sm1c/Codegen.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Process.h"
-#include "llvm/Support/Program.h"
-#include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 
 using namespace llvm;
@@ -29,46 +24,20 @@ Expected<FlatCode> sm1::emitPtx(const Module &module, TargetMachine &machine) {
   return code;
 }
 
-/// Path of ptxas; empty where there is none.
-static std::string findPtxas() {
-  SmallVector<std::string> folders;
-  if (auto home = sys::Process::GetEnv("CUDA_HOME"))
-    folders.push_back(*home + "/bin");
-  folders.push_back("/usr/local/cuda/bin");
-  if (auto found = sys::findProgramByName("ptxas"))
-    return *found;
-  SmallVector<StringRef> places(folders.begin(), folders.end());
-  auto found = sys::findProgramByName("ptxas", places);
-  return found ? *found : "";
-}
-
-namespace {
-/// A file that goes with its object.
-struct Scratch {
-  explicit Scratch(StringRef suffix) : failed(sys::fs::createTemporaryFile("sm1c", suffix, path)), remover(path) {}
-  SmallString<128> path;
-  std::error_code failed;
-  FileRemover remover;
-};
-} // namespace
-
-/// The first line that is no report of registers.
-static std::string firstComplaint(StringRef path) {
-  auto text = MemoryBuffer::getFile(path);
-  if (text)
-    for (StringRef line : split((*text)->getBuffer(), '\n'))
-      if (!line.trim().empty() && !line.starts_with("ptxas info"))
-        return line.trim().str();
+/// The first line that is a complaint, and not what -v prints.
+static std::string firstComplaint(StringRef said) {
+  SmallVector<StringRef> lines;
+  said.trim().split(lines, '\n');
+  for (StringRef line : lines)
+    if (!line.starts_with("ptxas info"))
+      return line.empty() ? "it said nothing" : line.str();
   return "it said nothing";
 }
 
 /// From lines "Compiling entry function 'NAME' for ..." and, further down, "Used N registers, ...".
-static void readRegisters(FlatCode &code, StringRef path) {
-  auto text = MemoryBuffer::getFile(path);
-  if (!text)
-    return;
+static void readRegisters(FlatCode &code, StringRef said) {
   FlatCode::Kernel *current = nullptr;
-  for (StringRef line : split((*text)->getBuffer(), '\n')) {
+  for (StringRef line : split(said, '\n')) {
     StringRef name = line.split("Compiling entry function '").second.split('\'').first;
     if (!name.empty()) {
       auto found = find_if(code.kernels, [&](const FlatCode::Kernel &kernel) { return kernel.name == name; });
@@ -84,32 +53,16 @@ Error sm1::assemblePtx(FlatCode &code, const sm1::Target &target) {
   std::string ptxas = findPtxas();
   if (ptxas.empty())
     return Error::success();
-  Scratch ptx("ptx"), cubin("cubin"), log("log");
-  for (Scratch *file : {&ptx, &cubin, &log})
-    if (file->failed)
-      return createStringError("ptxas: no temporary file can be made: " + StringRef(file->failed.message()).lower());
-  std::error_code failed;
-  raw_fd_ostream stream(ptx.path, failed);
-  stream.write(reinterpret_cast<const char *>(code.bytes.data()), code.bytes.size() - 1);
-  stream.close();
-  if (failed || stream.has_error())
-    return createStringError(ptx.path.str() + ": cannot be written");
-  std::string chip = ("-arch=" + target.name).str();
-  StringRef arguments[] = {ptxas, chip, "-O3", "-v", "-o", cubin.path, ptx.path};
-  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log.path), StringRef(log.path)};
-  std::string reason;
-  int result = sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, /*SecondsToWait=*/300, 0, &reason);
-  if (result < 0)
-    return createStringError(ptxas + ": " + reason);
+  auto run = runPtxas(ptxas, {reinterpret_cast<const char *>(code.bytes.data()), code.bytes.size() - 1}, target.name);
+  if (!run)
+    return run.takeError();
   // A ptxas older than the chip is no reason to fail: drivers take the PTX.
-  if (result > 0 && StringRef(firstComplaint(log.path)).contains("is not defined for option 'gpu-name'"))
+  std::string complaint = firstComplaint(run->said);
+  if (run->refused && StringRef(complaint).contains("is not defined for option 'gpu-name'"))
     return Error::success();
-  if (result > 0)
-    return createStringError(ptxas + " refuses the kernels for " + target.name + ": " + firstComplaint(log.path));
-  auto bytes = MemoryBuffer::getFile(cubin.path, /*IsText=*/false);
-  if (!bytes)
-    return createStringError(cubin.path.str() + ": " + StringRef(bytes.getError().message()).lower());
-  code.cubin.assign((*bytes)->getBufferStart(), (*bytes)->getBufferEnd());
-  readRegisters(code, log.path);
+  if (run->refused)
+    return createStringError(ptxas + " refuses the kernels for " + target.name + ": " + complaint);
+  code.cubin = std::move(run->cubin);
+  readRegisters(code, run->said);
   return Error::success();
 }

@@ -87,6 +87,8 @@ const char *sm1::whyNotMerge(KernelOp first, KernelOp second) {
     return "one is inside sm1.layers and the other is not";
   if (first.getSelected() != second.getSelected())
     return "one runs over all rows and the other over selected rows";
+  if (first->hasAttr(keepApartAttr) || second->hasAttr(keepApartAttr))
+    return "the schedule keeps it apart";
   if (first.getSchedule() || second.getSchedule() || first.getBlocks() || second.getBlocks())
     return "a kernel is already scheduled";
   for (Operation *user : first->getUsers())

@@ -54,6 +54,9 @@ mlir::BlockArgument argumentFor(KernelOp consumer, mlir::Value result);
 /// True if some projection of `consumer` multiplies what `producer` computes.
 bool feedsProjection(KernelOp producer, KernelOp consumer);
 
+/// Name of the attribute of a kernel that no fusion may touch.
+inline constexpr llvm::StringLiteral keepApartAttr = "keep_apart";
+
 /// Why the two cannot become one kernel where `second` stands, whatever they contain; nullptr if they can. `first` comes before.
 const char *whyNotMerge(KernelOp first, KernelOp second);
 

@@ -130,7 +130,7 @@ struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
     auto matrixLayout = [](KernelOp, Type element) -> StringRef {
       return element.isBF16() ? "pairs" : element.isInteger(8) ? "quads" : element.isInteger(4) ? "nibbles" : "panels";
     };
-    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, nullptr, {}})))
+    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, nullptr, {}, overrides, facts})))
       signalPassFailure();
   }
 };

@@ -143,8 +143,8 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       return shared ? "" : nameSuffix(*entry);
     };
     static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_many", "_few", "_some"};
-    if (failed(scheduleKernels(
-            getOperation(), {choose, matrixLayout, suffix, isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign)})))
+    ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
+    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts})))
       signalPassFailure();
   }
 };

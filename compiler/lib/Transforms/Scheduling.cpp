@@ -2,6 +2,8 @@
 
 #include "Scheduling.h"
 
+#include "sm1c/ScheduleFile.h"
+
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -76,12 +78,21 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
       unique = stem + "_" + std::to_string(number);
     return unique;
   };
+  std::optional<ScheduleFile> overrides;
+  if (!scheduler.overrides.empty()) {
+    auto read = ScheduleFile::read(scheduler.overrides);
+    if (!read)
+      return root->emitError(llvm::toString(read.takeError()));
+    overrides.emplace(std::move(*read));
+  }
   SmallVector<KernelOp> kernels;
   root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
   IRRewriter rewriter(root->getContext());
   for (KernelOp kernel : kernels) {
     scheduler.choose(kernel);
     kernel.setKernelName(uniqueName(kernel));
+    if (overrides && failed(overrides->apply(kernel, *scheduler.target)))
+      return failure();
     if (failed(chooseLayouts(rewriter, kernel, scheduler)))
       return failure();
     if (!kernel->getParentOfType<LaunchOp>())

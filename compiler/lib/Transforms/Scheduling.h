@@ -4,6 +4,9 @@
 #define SM1C_TRANSFORMS_SCHEDULING_H
 
 #include "sm1/IR/Sm1.h"
+#include "sm1c/Target.h"
+
+#include <string>
 
 namespace sm1 {
 
@@ -17,6 +20,9 @@ struct Scheduler {
   llvm::function_ref<llvm::StringRef(KernelOp)> suffix;
   /// What the names of other entries' kernels end in; no name may look like one of theirs.
   llvm::ArrayRef<llvm::StringLiteral> foreignSuffixes;
+  /// Path of a file with schedules that a person wrote, and whom it is for; empty: none.
+  std::string overrides = "";
+  const Target *target = nullptr;
 };
 
 /// Schedules every kernel of `root`: afterwards each has a name of its own, its parameters the layout that it reads, and a launch.

@@ -94,6 +94,22 @@ def FormKernels : Pass<"sm1-form-kernels"> {
   }];
 }
 
+def KeepApart : Pass<"sm1-keep-apart"> {
+  let summary = "Keep kernels out of every fusion";
+  let description = [{
+    `fuse=off` of a schedule file. No fusion pass touches a kernel that is marked.
+    ```mlir
+    %y = sm1.kernel "exp" (%0 = %x : tensor<?x?x8xf32>) -> tensor<?x?x8xf32> { ... }
+    // becomes, with kernels=exp
+    %y = sm1.kernel "exp" (%0 = %x : tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {keep_apart} { ... }
+    ```
+    Expects:  kernels, one per operation.
+    Leaves:   marks on those of the given names.
+    Numerics: exact.
+  }];
+  let options = [ListOption<"kernels", "kernels", "std::string", "names of kernels, as sm1-form-kernels gives them">];
+}
+
 class FusionPass<string flag> : Pass<flag>;
 
 def FuseElementwise : FusionPass<"sm1-fuse-elementwise"> {
@@ -248,7 +264,8 @@ def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
     Leaves:   scheduled kernels with unique names, one per launch.
     Numerics: exact: sums keep their order in every tile.
   }];
-  let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">];
+  let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">,
+                 Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">];
 }
 
 def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
@@ -271,6 +288,7 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
     Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_some, prefill_few, step or step_many">,
     Option<"compute", "compute", "std::string", "\"f32\"", "what projections multiply; a scan keeps the order of a step in f32 alone">,
+    Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">,
   ];
 }
 

@@ -1,0 +1,10 @@
+# cmake -DVERSION= -DLLVM_VERSION= -DFILES= -DTEMPLATE= -DOUTPUT= -P plugin-version.cmake: the header that says what a plugin is built for.
+set(hashes "")
+foreach(file IN LISTS FILES)
+  file(SHA256 "${file}" hash)
+  string(APPEND hashes ${hash})
+endforeach()
+string(SHA256 INTERFACE "${hashes}")
+string(SUBSTRING ${INTERFACE} 0 12 INTERFACE)
+configure_file("${TEMPLATE}" "${OUTPUT}" @ONLY)
+file(TOUCH "${OUTPUT}")

@@ -1,0 +1,38 @@
+//===- OwnWays.h - passes, pipelines and schedules that a user brings along --------------------------------------===//
+
+#ifndef SM1C_LIB_DRIVER_OWNWAYS_H
+#define SM1C_LIB_DRIVER_OWNWAYS_H
+
+#include "Pipelines.h"
+#include "sm1c/Compile.h"
+#include "sm1c/ScheduleFile.h"
+
+#include <optional>
+
+namespace sm1 {
+
+class OwnWays {
+public:
+  /// Loads and reads what the request names, and tells `options` of the schedule.
+  llvm::Error read(const CompileRequest &request, StageOptions &options);
+
+  const Pipelines &pipelines() const { return stagePipelines; }
+  /// Whether a module is what its stage promises, where passes of the user's led there; failure after a diagnostic.
+  llvm::LogicalResult checkReached(mlir::ModuleOp module, Stage stage, const Target *target) const;
+  /// Remembers the kernels of a module at Stage::Scheduled.
+  void noteKernels(mlir::ModuleOp scheduled);
+  /// What a schedule names has to be among them, or it would do nothing in silence.
+  llvm::Error checkSchedule() const;
+  /// "; FILE overrides schedules, ..." where a lowering that failed may have met one; empty otherwise.
+  std::string hint(Stage failed) const;
+
+private:
+  Pipelines stagePipelines;
+  std::string path;
+  std::optional<ScheduleFile> schedule;
+  llvm::StringSet<> kernels;
+};
+
+} // namespace sm1
+
+#endif // SM1C_LIB_DRIVER_OWNWAYS_H
