@@ -7,7 +7,7 @@ config.name = "sm1"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 config.test_source_root = os.path.dirname(__file__)
-config.excludes = ["conformance", "data", "reference", "structure", "unit"]
+config.excludes = ["conformance", "data", "reference", "report", "structure", "unit"]
 
 config.environment["PATH"] = os.pathsep.join([config.sm1_bin, config.llvm_bin, os.environ["PATH"]])
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):

@@ -23,6 +23,8 @@ static constexpr char examples[] = R"(Examples:
       the machine code of one target
   sm1c layer.mlir -o layer.sm1pkg --dump-stages=stages
       every stage from description to machine code, as numbered files
+  sm1c layer.mlir --report=layer.html --compare="--no-fuse=all"
+      one page: the layer's graph, every kernel's stages, code, resources and predicted times, beside those without fusion
   sm1c layer.mlir --diff-stage=fused --compare="--no-fuse=sm1-fuse-scan-readout"
       what one pass does to the IR of a stage
   sm1c layer.mlir -o layer.sm1pkg --load-pass-plugin=./mine.so --pipeline=fused=default,my-pass --schedule=tiles.txt
@@ -75,6 +77,7 @@ static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAf
   app.add_option("--emit", request.emit, "print a stage instead: " + joined(sm1::emitNames()));
   app.add_option("--stop-after", stopAfter, "the same as --emit");
   app.add_option("--dump-stages", request.dumpStages, "folder for every stage on the way, as numbered files");
+  app.add_option("--report", request.reportPage, "a page of HTML with kernels, stages, resources and predictions");
   app.add_option("--diff-stage", request.diffStage,
                  "print what --compare changes at a stage, as diff does: " + joined(sm1::emitNames()));
   app.add_option("--compare", compare, "options of another way, on top of these: --compare=\"--no-fuse=all\"");
@@ -104,8 +107,10 @@ static std::string whyNot(const ParsedOptions &parsed, const std::string &stopAf
     return "--stop-after=" + stopAfter + " and --emit=" + request.emit + " ask for two stages; pass one of them";
   if (!request.diffStage.empty() && compare.empty())
     return "--diff-stage needs another way to compare with: --compare=\"OPTIONS\"";
-  if (request.diffStage.empty() && !compare.empty())
-    return "--compare goes with --diff-stage=STAGE";
+  if (request.diffStage.empty() && request.reportPage.empty() && !compare.empty())
+    return "--compare goes with --report=FILE or --diff-stage=STAGE";
+  if (!request.reportPage.empty() && (!request.output.empty() || !request.emit.empty() || !stopAfter.empty()))
+    return "--report writes the page and nothing else; leave out -o, --emit and --stop-after";
   return "";
 }
 
@@ -140,6 +145,7 @@ ParsedOptions parseOptions(int argc, char **argv) {
     parsed.request.emit = stopAfter;
   if (compare.empty())
     return parsed;
+  parsed.request.compareText = compare;
   try {
     parsed.other = withOptions(parsed.request, compare);
   } catch (const CLI::Error &error) {

@@ -23,6 +23,8 @@ static bool run(const ParsedOptions &options) {
     return sm1::printPipelines(request, printError, print);
   if (!request.diffStage.empty())
     return sm1::diffStage(request, *options.other, printError, print);
+  if (!request.reportPage.empty())
+    return sm1::writeReport(request, options.other ? &*options.other : nullptr, printError);
   return sm1::compile(request, printError);
 }
 

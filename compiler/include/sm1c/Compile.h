@@ -46,8 +46,10 @@ struct CompileRequest {
   std::string schedule;
   /// Carry the lines of the description into machine code.
   bool lineInfo = false;
-  /// For diffStage: the stage to compare.
-  std::string diffStage;
+  /// For diffStage and writeReport: the stage to compare, the page to write.
+  std::string diffStage, reportPage;
+  /// The options of the other way, as words for people.
+  std::string compareText;
   /// Say what fusion passes did and did not do.
   bool remarks = false;
   /// Say how long each phase took.
@@ -66,6 +68,10 @@ bool diffStage(const CompileRequest &request, const CompileRequest &other, const
 
 /// Prints the passes on the way to each stage, as --pipeline takes them. False after an error.
 bool printPipelines(const CompileRequest &request, const Report &report, const Report &print);
+
+/// Writes `request.reportPage`, one page of HTML that shows what is made of the description: kernels, stages, predictions; with `other`,
+/// both beside each other. False after an error.
+bool writeReport(const CompileRequest &request, const CompileRequest *other, const Report &report);
 
 /// Names that `targets`, `emit` and `disabledPasses` may hold.
 std::vector<std::string> targetNames();

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The page of `sm1c --report`: its data agrees with what the compiler says elsewhere, and in a browser it works.
+
+  report.py --bin DIR --work DIR --specs DIR [--pictures]
+
+In a headless Chromium, where there is one: it loads without an error and asks for no address, the graph has the kernels of the plan, a
+click on one shows its stages, every choice can be taken, and two ways stand beside each other. --pictures leaves screenshots in the
+folder.
+"""
+import json
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
+from browser import Browser, find_browser
+from harness import Programs, Report, parser
+
+STAGES = ["precise", "fused", "scheduled", "target", "LLVM IR"]
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)[1])
+
+
+def kernels_of(programs, spec, targets):
+    """{(target, entry): names of kernels} as --emit=scheduled has them, in order."""
+    text = programs.must(programs.sm1c, spec, "--emit=scheduled", f"--target={','.join(targets)}")
+    parts = re.split(r"^// target ([\w-]+)(?:, entry (\w+))?\n", "\n" + text, flags=re.M)[1:]
+    return {(target, entry or ""): re.findall(r'sm1\.kernel "(\w+)"', body) for target, entry, body in zip(*[iter(parts)] * 3)}
+
+
+def check_data(programs, report, spec, page):
+    """What a page says is what the compiler says."""
+    data = data_of(page)
+    views = data["ways"][0]["views"]
+    description = data["description"].splitlines()
+    report.check(data["description"] == spec.read_text(), "another description")
+    report.check([view["target"] for view in views if view["gpu"]] == ["sm_120", "sm_120", "sm_90", "sm_90"], "other targets")
+    expected = kernels_of(programs, spec, sorted({view["target"] for view in views}))
+    for view in views:
+        what = f"{view['target']} {view['entry']}"
+        names = [kernel["name"] for kernel in view["kernels"]]
+        report.check(names == expected[view["target"], view["entry"]], f"{what}: kernels {names}")
+        for kernel in view["kernels"]:
+            check_kernel(report, f"{what}: {kernel['name']}", view, kernel, description)
+    check_costs(programs, report, spec, next(view for view in views if not view["gpu"]))
+
+
+def check_kernel(report, what, view, kernel, description):
+    stages = kernel["stages"]
+    code = stages["PTX" if view["gpu"] else "assembly"]
+    report.check(set(STAGES) < set(stages), f"{what}: stages {list(stages)}")
+    report.check(f'sm1.kernel "{kernel["name"]}"' in stages["scheduled"], f"{what}: another kernel at the stage scheduled")
+    report.check(re.search(rf"func\.func .*@{kernel['name']}\(", stages["target"]), f"{what}: another function at the stage target")
+    report.check(re.search(rf'define .*@"?{kernel["name"]}["$(]', stages["LLVM IR"]), f"{what}: other LLVM IR")
+    report.check(kernel["name"] in code.splitlines()[0] or f".entry {kernel['name']}(" in code, f"{what}: other code: {code[:200]}")
+    report.check(all(load["bytes"] > 0 and all(m["seconds"] > 0 for m in load["machines"]) for load in kernel["loads"]), f"{what}: no prediction")
+    # Operators of the kernel stand in the lines of the description that it names, and its code points back to some of them.
+    named = " ".join(description[line - 1] for line in kernel["lines"])
+    for operation in set(kernel["operations"]) - {"select_rows", "truncf", "extf"}:
+        report.check(operation in named, f"{what}: no {operation} in its lines of the description: {named[:300]}")
+    places = {int(line) for line in re.findall(r"^\s*\.loc\s+\d+\s+(\d+)", code, re.M)} - {0}
+    report.check(places and places <= set(range(1, len(description) + 1)), f"{what}: lines {sorted(places)}")
+    computed = [line for line in kernel["lines"] if "sm1.linear" in description[line - 1] or "math.exp" in description[line - 1]]
+    report.check(not computed or "lines more" in code or places & set(computed), f"{what}: code of {sorted(places)}, operators in {computed}")
+
+
+def check_costs(programs, report, spec, view):
+    """Bytes of weights and operations of --emit=cost."""
+    table = programs.must(programs.sm1c, spec, "--emit=cost", f"--target={view['target']}")
+    for kernel in view["kernels"]:
+        row = re.search(rf"^{kernel['name']}\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", table, re.M)
+        told = [kernel["times"], kernel["weightBytes"], kernel["readBytes"] + kernel["writeBytes"], kernel["products"]]
+        report.check(row and [int(x) for x in row.groups()] == told, f"{kernel['name']}: {told}, the table: {row and row[0]}")
+
+
+def pressed(browser, group):
+    return browser.evaluate(f"document.querySelector('#{group} [aria-pressed=true]')?.textContent")
+
+
+def check_page(report, browser, page, pictures):
+    data = data_of(page)
+    ways = data["ways"]
+    report.check(browser.open(page.resolve().as_uri()), "the page does not load")
+    for index, view in enumerate(ways[0]["views"]):
+        report.check(browser.click(f"#views button:nth-child({index + 1})"), "a target cannot be chosen")
+        report.check(view["target"] in (pressed(browser, "views") or ""), f"{view['target']}: not chosen")
+        for load in range(len(view["loads"])):
+            report.check(browser.click(f"#loads button:nth-child({load + 1})"), "work cannot be chosen")
+        shown = browser.evaluate("[...document.querySelectorAll('#graphs figure')].map(f => [...f.querySelectorAll('.box')].map(b => b.dataset.kernel))")
+        expected = [[k["name"] for one in way["views"] if (one["target"], one["entry"]) == (view["target"], view["entry"]) for k in one["kernels"]]
+                    for way in ways]
+        report.check(shown == expected, f"{view['target']} {view['entry']}: the graph shows {shown}, not {expected}")
+    check_clicks(report, browser, ways[0]["views"][-1])
+    if pictures:
+        browser.screenshot(pictures)
+    report.check(not browser.errors, f"errors: {browser.errors}")
+    report.check(all(url.startswith(("file:", "data:", "about:")) for url in browser.requests), f"asks for {browser.requests}")
+
+
+def check_clicks(report, browser, view):
+    """A click shows a kernel's stages, and each of its tabs the text of that stage."""
+    for kernel in view["kernels"]:
+        report.check(browser.click(f"#graphs .box[data-kernel={kernel['name']}]"), f"{kernel['name']} cannot be clicked")
+        report.check(browser.evaluate("document.querySelector('#details h2').textContent") == kernel["name"], f"{kernel['name']}: not shown")
+    last = view["kernels"][-1]
+    for stage, text in last["stages"].items():
+        report.check(browser.click(f"[data-tab='{stage}']"), f"{stage} cannot be clicked")
+        shown = browser.evaluate("[...document.querySelectorAll('#details pre.code')][0].querySelectorAll('div').length")
+        report.check(shown == len(text.rstrip("\n").split("\n")), f"{stage}: {shown} lines")
+    report.check(browser.click("[data-tab=description]"), "the description cannot be clicked")
+    hits = browser.evaluate("[...[...document.querySelectorAll('#details pre.code')][0].querySelectorAll('.hit')].map(row => +row.dataset.line)")
+    report.check(hits == last["lines"], f"lines {hits}, not {last['lines']}")
+    for scale in (2, 3, 1):
+        report.check(browser.click(f"#scales button:nth-child({scale})"), "heights cannot be chosen")
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("--specs", required=True, type=pathlib.Path)
+    arguments.add_argument("--pictures", action="store_true")
+    a = arguments.parse_args()
+    programs, report = Programs(a.bin, a.work), Report()
+    spec = a.specs / "min-gru.mlir"
+    one, two = programs.work / "one.html", programs.work / "two.html"
+    programs.must(programs.sm1c, spec, f"--report={one}")
+    programs.must(programs.sm1c, spec, f"--report={two}", "--target=x86-64-v3", "--compare=--no-fuse=sm1-fuse-scan-producers")
+    check_data(programs, report, spec, one)
+    report.check(programs.run(programs.sm1c, spec, f"--report={programs.work}/no/where.html").returncode == 1, "a page that cannot be written")
+    program = find_browser()
+    if not program:
+        report.skip("the page in a browser: there is no chromium")
+        return report.finish()
+    for page in (one, two):
+        with Browser(program) as browser:
+            check_page(report, browser, page, page.with_suffix(".png") if a.pictures else None)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
