@@ -125,7 +125,7 @@ def main():
     spec = a.specs / "min-gru.mlir"
     one, two = programs.work / "one.html", programs.work / "two.html"
     programs.must(programs.sm1c, spec, f"--report={one}")
-    programs.must(programs.sm1c, spec, f"--report={two}", "--target=x86-64-v3", "--compare=--no-fuse=sm1-fuse-scan-producers")
+    programs.must(programs.sm1c, spec, f"--report={two}", "--target=sm_90", "--compare=--no-fuse=sm1-fuse-scan-producers")
     check_data(programs, report, spec, one)
     report.check(programs.run(programs.sm1c, spec, f"--report={programs.work}/no/where.html").returncode == 1, "a page that cannot be written")
     program = find_browser()
