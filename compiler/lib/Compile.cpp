@@ -120,6 +120,8 @@ private:
   bool isWatched() const { return !observers.empty(); }
   /// Somebody looks on who wants no output.
   bool isOutputTaken() const;
+  /// Reports what kept a file of --dump-stages from being written; true when something did.
+  bool lostFiles() const;
   bool wants(StringRef name) const { return request.emit == name; }
   /// True if the work ends before `name` is reached.
   bool endsBefore(StringRef name) const;
@@ -182,6 +184,13 @@ bool Compilation::endsBefore(StringRef name) const {
   auto names = emitNames();
   auto wanted = llvm::find(names, request.emit);
   return wanted < llvm::find(names, name.str()); // a package is behind all of them
+}
+
+bool Compilation::lostFiles() const {
+  if (!files || files->error().empty())
+    return false;
+  report("sm1c: error: " + files->error());
+  return true;
 }
 
 void Compilation::show(const StageText &text) const {
@@ -499,6 +508,8 @@ bool Compilation::writePackage() {
   }
   if (isWatched())
     show({"package", nullptr, Entry::Both, describePackage(*plan, code)});
+  if (lostFiles())
+    return false;
   if (isOutputTaken())
     return true;
   std::optional<sm1rt::Checkpoint> checkpoint;
@@ -516,6 +527,8 @@ bool Compilation::writePackage() {
 }
 
 bool Compilation::writeText() {
+  if (lostFiles())
+    return false;
   if (isOutputTaken())
     return true;
   if (!request.output.empty())
@@ -554,8 +567,6 @@ bool Compilation::run() {
   }
   bool written = request.emit.empty() ? writePackage() : writeText();
   finishPhase(request.emit.empty() ? "plan, weights, file" : "text");
-  if (files && !files->error().empty())
-    return report("sm1c: error: " + files->error()), false;
   return written;
 }
 

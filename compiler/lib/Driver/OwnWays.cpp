@@ -7,6 +7,7 @@
 #include "mlir/InitAllPasses.h"
 
 #include <mutex>
+#include <set>
 
 using namespace sm1;
 using llvm::Error;
@@ -14,12 +15,17 @@ using llvm::Error;
 /// The registry is the process's, and compilations may run in several threads.
 static Error registerOwnPasses(const std::vector<std::string> &plugins) {
   static std::mutex mutex;
+  static std::set<std::string> loaded;
   std::lock_guard<std::mutex> lock(mutex);
-  mlir::registerAllPasses();
-  registerPasses();
-  for (const std::string &plugin : plugins)
+  static const bool once = (mlir::registerAllPasses(), registerPasses(), true);
+  (void)once;
+  for (const std::string &plugin : plugins) {
+    if (loaded.count(plugin))
+      continue;
     if (Error error = loadPlugin(plugin))
       return error;
+    loaded.insert(plugin);
+  }
   return Error::success();
 }
 

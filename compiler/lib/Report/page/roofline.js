@@ -11,7 +11,7 @@ const ROOFLINE = {
 
 /** Whole decades around some values, and the pixel of a value between two ends. */
 function logAxis(values, from, to) {
-  const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
+  const low = Math.floor(Math.log10(0.6 * Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
   const decades = Array.from({length: high - low + 1}, (_, step) => 10 ** (low + step));
   return {decades, least: 10 ** low, at: value => from + (Math.log10(value) - low) / (high - low) * (to - from)};
 }
@@ -79,7 +79,7 @@ function drawRoofline(views, state, select) {
         used = new Set(views.flatMap(view => view.kernels.map(kernel => kernel.arithmetic)));
   const kinds = ['f32', 'bf16', 'int8'].filter(kind => kind === 'f32' || used.has(kind));
   const peak = Math.max(...kinds.map(kind => machine[kind])), {width, height, left, right, top, bottom} = ROOFLINE;
-  const x = logAxis([...points.map(point => point.x), 0.1, 4 * peak / machine.bytesPerSecond], left, width - right);
+  const x = logAxis([...points.map(point => point.x), 4 * peak / machine.bytesPerSecond], left, width - right);
   const y = logAxis([...points.map(point => point.y), 2 * peak], height - bottom, top);
   return make(
       'svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': 'roofline'}, ...drawGrid(x, y),
