@@ -91,6 +91,8 @@ def check_page(report, browser, page, pictures):
         expected = [[k["name"] for one in way["views"] if (one["target"], one["entry"]) == (view["target"], view["entry"]) for k in one["kernels"]]
                     for way in ways]
         report.check(shown == expected, f"{view['target']} {view['entry']}: the graph shows {shown}, not {expected}")
+    marks = browser.evaluate("[...document.querySelectorAll('#graphs .change')].length")
+    report.check((marks > 0) == (len(ways) > 1), f"{len(ways)} ways, {marks} kernels marked as not the same")
     check_clicks(report, browser, ways[0]["views"][-1])
     if pictures:
         browser.screenshot(pictures)

@@ -136,7 +136,8 @@ function drawLayer(view, places, width) {
   ];
 }
 
-function drawGraph(view, state, pixels, select) {
+/** Where each kernel stands; `short` are those that would be lower, were they to scale. */
+function placesOf(view, state, pixels) {
   const places = [];
   let y = GRAPH.gap;
   view.kernels.forEach((kernel, index) => {
@@ -145,40 +146,38 @@ function drawGraph(view, state, pixels, select) {
     places.push({y, height: Math.max(height, GRAPH.least), short: height < GRAPH.least});
     y += Math.max(height, GRAPH.least) + GRAPH.gap;
   });
-  const edges = bundled(view.edges);
+  return {places, bottom: y + 6};
+}
+
+function arrowHead() {
+  const size = {viewBox: '0 0 8 8', refX: 6, refY: 4, markerWidth: 9, markerHeight: 9};
+  const head = make('path', {d: 'M0,0 L8,4 L0,8 z', fill: 'var(--soft)'});
+  return make('defs', {}, make('marker', {id: 'arrow', ...size, orient: 'auto', markerUnits: 'userSpaceOnUse'}, head));
+}
+
+/** `isChanged` tells of a kernel whether the other way has none like it. */
+function drawGraph(view, state, pixels, select, isChanged) {
+  const {places, bottom} = placesOf(view, state, pixels), last = view.kernels.length - 1;
+  // What comes from outside enters at the top and leaves at the bottom; elsewhere something stands there already.
+  const edges = bundled(view.edges).filter(edge => edge.from >= 0 ? edge.to >= 0 || edge.from === last : edge.to === 0);
   const isStraight = edge => edge.from < 0 || edge.to < 0 || (edge.kind === 'stream' && edge.to === edge.from + 1);
   assignLanes(edges.filter(edge => !isStraight(edge)));
   const width = GRAPH.left + GRAPH.box + 44 + GRAPH.lane * (1 + Math.max(-1, ...edges.map(edge => edge.lane ?? -1)));
-  // What comes from outside enters at the top, unless something stands there already.
-  for (const edge of edges.filter(edge => edge.from < 0 && edge.to > 0 || edge.to < 0 && edge.from < view.kernels.length - 1))
-    edge.aside = true;
   const most = Math.max(...view.kernels.map(kernel => kernel.weightBytes), 1);
-  const svg = make(
-      'svg', {
-        viewBox: `0 0 ${width} ${y + 6}`,
-        style: `max-width: ${1.25 * width}px; margin: auto`,
-        role: 'img',
-        'aria-label': 'graph of kernels'
-      },
-      make(
-          'defs', {},
-          make(
-              'marker', {
-                id: 'arrow',
-                viewBox: '0 0 8 8',
-                refX: 6,
-                refY: 4,
-                markerWidth: 9,
-                markerHeight: 9,
-                orient: 'auto',
-                markerUnits: 'userSpaceOnUse'
-              },
-              make('path', {d: 'M0,0 L8,4 L0,8 z', fill: 'var(--soft)'}))),
-      ...drawLayer(view, places, width));
-  svg.append(...edges.filter(edge => !edge.aside).map(edge => drawEdge(edge, places, state, view.kernels)));
-  svg.append(
-      ...view.kernels
-          .flatMap((kernel, index) => [drawWeights(kernel, places[index], most), drawBox(kernel, places[index], state, select)])
-          .filter(Boolean));
-  return svg;
+  const boxes = view.kernels.flatMap(
+      (kernel, index) =>
+          [drawWeights(kernel, places[index], most),
+           drawBox(kernel, places[index], state, select),
+           isChanged(kernel) ? drawChange(places[index]) : null,
+  ]);
+  const size = {viewBox: `0 0 ${width} ${bottom}`, style: `max-width: ${1.25 * width}px; margin: auto`};
+  return make(
+      'svg', {...size, role: 'img', 'aria-label': 'graph of kernels'}, arrowHead(), ...drawLayer(view, places, width),
+      ...edges.map(edge => drawEdge(edge, places, state, view.kernels)), ...boxes);
+}
+
+/** A mark at the edge of a box that is not the same in the other way. */
+function drawChange(place) {
+  const mark = {x: GRAPH.left + 4, y: place.y + 7, width: 4, height: place.height - 14, rx: 2};
+  return make('rect', {class: 'change', ...mark}, make('title', {}, 'not the same in the other way'));
 }

@@ -89,7 +89,8 @@ function drawLegend(view) {
       view.gpu ? 'Times are bounds: memory or arithmetic at its peak. Bound by' : 'Times are the cost model’s. Bound by',
       ...item('memory', 'memory'), ...item('products', 'projections'), ...item('elementwise', 'elementwise'),
       ...item('launch', 'launch'),
-      '. Heights to scale; dashed boxes would be lower. Bars at the left are weights, numbers at arrows bytes per token.');
+      '. Heights to scale; dashed boxes would be lower. Bars at the left are weights, numbers at arrows bytes per token.',
+      DATA.ways.length > 1 ? ' A bar inside a box marks what is not the same in the other way.' : '');
 }
 
 function drawTable(views) {
@@ -155,6 +156,13 @@ function remarkLine(line, suffix) {
   return make('p', {class: / stays /.test(line) ? 'stays' : undefined}, text, suffix ? make('mark', {}, suffix) : null);
 }
 
+/** Whether a kernel does, reads or writes something else in the other way, or is cut otherwise. */
+function isChanged(kernel, view, views) {
+  const traits = one => one && JSON.stringify([one.operations, one.schedule, one.readBytes, one.writeBytes, one.stateBytes]);
+  const others = views.filter(other => other !== view);
+  return others.some(other => traits(other.kernels.find(one => one.name === kernel.name)) !== traits(kernel));
+}
+
 function draw() {
   const views = chosenViews();
   if (!views.some(kernelIn))
@@ -168,7 +176,7 @@ function draw() {
       ...views.map(
           (view, way) => make(
               'figure', {}, views.length > 1 ? make('figcaption', {}, DATA.ways[way].label) : null,
-              drawGraph(view, state, pixels, select))));
+              drawGraph(view, state, pixels, select, kernel => isChanged(kernel, view, views)))));
   drawDetails(views);
   fill('roofline', drawRoofline(views, state, select));
   drawTable(views);
