@@ -74,6 +74,19 @@ def check_costs(programs, report, spec, view):
         report.check(row and [int(x) for x in row.groups()] == told, f"{kernel['name']}: {told}, the table: {row and row[0]}")
 
 
+def check_predictions(programs, report, spec, views):
+    """Times of GPUs are those of `sm1-bench predict`, kernel by kernel."""
+    package = programs.compile(spec, "predicted", "--target=sm_90", "--weights-in=external")
+    bench = pathlib.Path(programs.sm1c).parent / "sm1-bench"
+    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1", "--time=2048", "--json"))["runs"]
+    for view in (view for view in views if view["gpu"]):
+        run = next(run for run in runs if run["entry"] == view["entry"])
+        for kernel, told in zip(view["kernels"], run["kernels"]):
+            shown = kernel["loads"][0]["machines"][0]
+            same = told["kernel"] == kernel["name"] and abs(shown["seconds"] / told["seconds"] - 1) < 1e-6 and shown["bound"] == told["bound"]
+            report.check(same, f"{view['entry']}: {kernel['name']} {shown}, sm1-bench predict: {told['kernel']} {told['seconds']} {told['bound']}")
+
+
 def pressed(browser, group):
     return browser.evaluate(f"document.querySelector('#{group} [aria-pressed=true]')?.textContent")
 
@@ -132,6 +145,7 @@ def main():
     programs.must(programs.sm1c, spec, f"--report={one}", "--target=x86-64-v3,sm_90")
     programs.must(programs.sm1c, spec, f"--report={two}", "--target=sm_90", "--compare=--no-fuse=sm1-fuse-scan-producers")
     check_data(programs, report, spec, one)
+    check_predictions(programs, report, spec, data_of(one)["ways"][0]["views"])
     program = find_browser()
     if not program:
         report.skip("the page in a browser: there is no chromium")

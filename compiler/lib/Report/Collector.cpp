@@ -163,22 +163,30 @@ json::Object Collector::resourcesJson(const View &view, const KernelNode &kernel
   return out;
 }
 
-json::Object Collector::kernelJson(const View &view, size_t index) const {
-  const KernelNode &kernel = view.graph.kernels[index];
+json::Array Collector::loadsJson(const View &view, const KernelNode &kernel) const {
+  sm1rt::KernelCost cost = kernel.cost;
+  sm1rt::BlockCuts cuts = kernel.cuts;
+  cuts.shared = view.launchShapes.lookup(kernel.name).second;
+  if (auto code = codes.find(view.target); code != codes.end())
+    cost.registers = double(code->second.resources.lookup(kernel.name).registers);
   json::Array loads;
   for (const Load &load : loadsOf(view.entry)) {
-    double rows = kernel.selected ? load.segments : load.rows;
-    sm1rt::LaunchSize size{rows, load.segments, view.graph.weightBytes};
+    LaunchWork work{kernel.selected ? load.segments : load.rows, load.segments, load.rows, view.graph.weightBytes};
     json::Array estimates;
     for (const Machine &machine : machinesFor(*view.target)) {
-      Estimate one = estimate(machine, *view.target, kernel.cost, kernel.cuts, size);
+      Estimate one = estimate(machine, cost, cuts, work);
       estimates.push_back(json::Object{{"seconds", one.seconds}, {"bound", one.bound}});
     }
-    loads.push_back(json::Object{{"bytes", bytesOf(kernel.cost, size)},
-                                 {"operations", operationsOf(kernel.cost, size)},
-                                 {"rows", rows},
+    loads.push_back(json::Object{{"bytes", bytesOf(cost, work)},
+                                 {"operations", operationsOf(cost, work)},
+                                 {"rows", work.rows},
                                  {"machines", std::move(estimates)}});
   }
+  return loads;
+}
+
+json::Object Collector::kernelJson(const View &view, size_t index) const {
+  const KernelNode &kernel = view.graph.kernels[index];
   const sm1rt::KernelCost &cost = kernel.cost;
   return json::Object{{"name", kernel.name},
                       {"times", kernel.times},
@@ -200,7 +208,7 @@ json::Object Collector::kernelJson(const View &view, size_t index) const {
                       {"streamsRead", int64_t(kernel.streamsRead)},
                       {"streamsWritten", int64_t(kernel.streamsWritten)},
                       {"resources", resourcesJson(view, kernel)},
-                      {"loads", std::move(loads)},
+                      {"loads", loadsJson(view, kernel)},
                       {"stages", stagesJson(view, index)}};
 }
 

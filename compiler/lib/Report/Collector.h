@@ -53,6 +53,7 @@ private:
   void keepTarget(mlir::ModuleOp module, View &view);
   View *viewOf(const Target *target, Entry entry);
   llvm::json::Object viewJson(const View &view) const;
+  llvm::json::Array loadsJson(const View &view, const KernelNode &kernel) const;
   llvm::json::Object kernelJson(const View &view, size_t index) const;
   llvm::json::Object stagesJson(const View &view, size_t index) const;
   llvm::json::Object resourcesJson(const View &view, const KernelNode &kernel) const;

@@ -48,7 +48,8 @@ static double bytesOf(Type type) {
 namespace {
 class GraphBuilder {
 public:
-  GraphBuilder(ModuleOp module, StringRef file) : module(module), file(file), state(module) {}
+  GraphBuilder(ModuleOp module, StringRef file, Functions functions)
+      : module(module), file(file), functions(functions), state(module) {}
   KernelGraph build();
 
 private:
@@ -59,6 +60,7 @@ private:
 
   ModuleOp module;
   StringRef file;
+  Functions functions;
   AsmState state;
   llvm::DenseMap<Operation *, int> indices;
   KernelGraph graph;
@@ -85,6 +87,29 @@ static std::string scheduleText(KernelOp kernel) {
   return text.empty() ? "" : rest.str();
 }
 
+/// As the plan has them.
+static sm1rt::BlockCuts cutsOf(KernelOp kernel) {
+  sm1rt::BlockCuts cuts;
+  cuts.panels = strideOf(widthOf(kernel)) / panelWidth;
+  if (ScheduleAttr schedule = kernel.getScheduleAttr()) {
+    cuts.rowSplit = schedule.getRowSplit();
+    cuts.panelSplit = schedule.getPanelSplit();
+  } else if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
+    cuts.rowSplit = blocks.getRowSplit();
+    cuts.panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : cuts.panels;
+    cuts.threads = blocks.getThreads();
+    cuts.overSegments = blocks.getForm() == BlockForm::Scan;
+  }
+  return cuts;
+}
+
+/// In bf16 a GPU computes functions with its special units (sm1-approximate-math).
+static Functions functionsOf(ModuleOp module) {
+  bool approximate = false;
+  module.walk([&](KernelOp kernel) { approximate |= kernel.getBlocks() && costOf(kernel).bf16Products > 0; });
+  return approximate ? Functions::Approximate : Functions::Exact;
+}
+
 void GraphBuilder::addKernel(KernelOp kernel) {
   indices[kernel] = graph.kernels.size();
   auto layers = kernel->getParentOfType<LayersOp>();
@@ -98,10 +123,8 @@ void GraphBuilder::addKernel(KernelOp kernel) {
       node.operations.push_back(op.getName().stripDialect().str());
   node.lines = linesOf(kernel, file);
   node.schedule = scheduleText(kernel);
-  node.cost = costOf(kernel);
-  node.cuts.panels = strideOf(widthOf(kernel)) / panelWidth;
-  if (ScheduleAttr schedule = kernel.getScheduleAttr())
-    node.cuts.rowSplit = schedule.getRowSplit(), node.cuts.panelSplit = schedule.getPanelSplit();
+  node.cost = costOf(kernel, functions);
+  node.cuts = cutsOf(kernel);
   auto isRow = [](Type type) { return isStream(type) || isTokens(type); };
   node.streamsRead = llvm::count_if(kernel.getInputs().getTypes(), isRow);
   node.streamsWritten = llvm::count_if(kernel.getResultTypes(), isRow);
@@ -164,4 +187,4 @@ KernelGraph GraphBuilder::build() {
   return std::move(graph);
 }
 
-KernelGraph sm1::graphOf(ModuleOp module, StringRef file) { return GraphBuilder(module, file).build(); }
+KernelGraph sm1::graphOf(ModuleOp module, StringRef file) { return GraphBuilder(module, file, functionsOf(module)).build(); }

@@ -5,7 +5,7 @@
 
 #include "sm1/IR/Sm1.h"
 
-#include "sm1rt/packing/Cost.h"
+#include "sm1rt/packing/GpuCost.h"
 
 #include <string>
 #include <vector>
@@ -23,7 +23,7 @@ struct KernelNode {
   LineSet lines;                       ///< of the description that its operations come from
   std::string schedule;                ///< as printed
   sm1rt::KernelCost cost;
-  sm1rt::LaunchCuts cuts;
+  sm1rt::BlockCuts cuts;                        ///< but for the shared memory of a block, which the next stage knows
   unsigned streamsRead = 0, streamsWritten = 0; ///< passes over memory
   std::string text;                             ///< the kernel's IR
 };

@@ -1,4 +1,4 @@
-//===- Machines.cpp - the machines that a report predicts for, and how long a kernel takes at the least ----------===//
+//===- Machines.cpp - the machines that a report predicts for, and how long a kernel takes there -----------------===//
 
 #include "Machines.h"
 
@@ -7,63 +7,46 @@
 
 using namespace sm1;
 using sm1rt::KernelCost;
-using sm1rt::LaunchSize;
 
-namespace {
-struct Card {
-  llvm::StringLiteral target, name;
-  double gigabytes, f32Teras, bf16Teras;
-};
-} // namespace
-
-/// As published: memory bandwidth, f32 without tensor cores, bf16 with sums in f32 on them, dense.
-static constexpr Card cards[] = {{"sm_120", "RTX 5060 Ti", 448, 23.7, 47.4},
-                                 {"sm_120", "RTX 5090", 1792, 104.8, 209.5},
-                                 {"sm_90", "H200", 4800, 66.9, 989.5},
-                                 {"sm_89", "RTX 4090", 1008, 82.6, 165.2},
-                                 {"sm_80", "A100 80GB", 2039, 19.5, 312}};
-
-std::vector<Machine> sm1::machinesFor(const Target &target) {
-  std::vector<Machine> machines;
-  for (const Card &card : cards)
-    if (card.target == target.name)
-      machines.push_back(
-          {card.name.str(), card.gigabytes * 1e9, card.f32Teras * 1e12, card.bf16Teras * 1e12, card.f32Teras * 1e12});
-  if (target.isGpu())
-    return machines;
+static Machine thisCpu(const Target &target) {
   int threads = std::max(1u, std::thread::hardware_concurrency());
   sm1rt::CpuRates rates = sm1rt::nominalRates({target.name.data(), target.name.size()}, threads);
   double cycles = rates.hertz * threads, f32 = 2 * rates.core.lanes * rates.core.fmaPorts * cycles;
-  machines.push_back({"this CPU, " + std::to_string(threads) + " threads", rates.readBandwidth, f32,
-                      std::max(f32, 2 * rates.core.bf16PerCycle * cycles), std::max(f32, 2 * rates.core.int8PerCycle * cycles),
-                      threads});
+  double bf16 = std::max(f32, 2 * rates.core.bf16PerCycle * cycles), int8 = std::max(f32, 2 * rates.core.int8PerCycle * cycles);
+  return {"this CPU, " + std::to_string(threads) + " threads", rates.readBandwidth, f32, bf16, int8, rates};
+}
+
+std::vector<Machine> sm1::machinesFor(const Target &target) {
+  if (!target.isGpu())
+    return {thisCpu(target)};
+  std::vector<Machine> machines;
+  for (const sm1rt::GpuCard &card : sm1rt::gpuCards())
+    if (card.target == target.name)
+      machines.push_back({card.name, card.rates.readBandwidth, card.rates.f32Operations, card.rates.bf16Operations,
+                          card.rates.f32Operations, card.rates});
   return machines;
 }
 
-double sm1::bytesOf(const KernelCost &cost, const LaunchSize &size) {
-  return cost.weightBytes + size.rows * (cost.readBytes + cost.writeBytes) + size.segments * cost.stateBytes;
+double sm1::bytesOf(const KernelCost &cost, const LaunchWork &work) {
+  return cost.weightBytes + work.rows * (cost.readBytes + cost.writeBytes) + work.segments * cost.stateBytes;
 }
 
-double sm1::operationsOf(const KernelCost &cost, const LaunchSize &size) {
+double sm1::operationsOf(const KernelCost &cost, const LaunchWork &work) {
   double products = cost.f32Products + cost.bf16Products + cost.int8Products;
-  return size.rows * (2 * products + cost.vectorOps + cost.prologueOps);
+  return work.rows * (2 * products + cost.vectorOps + cost.prologueOps);
 }
 
-/// The slower of memory and arithmetic at their peaks: nothing is faster, and nothing on a card is as fast.
-static Estimate gpuBound(const Machine &machine, const KernelCost &cost, const LaunchSize &size) {
-  double memory = bytesOf(cost, size) / machine.bytesPerSecond;
-  double products =
-      2 * size.rows * (cost.f32Products / machine.f32 + cost.bf16Products / machine.bf16 + cost.int8Products / machine.int8);
-  double elementwise = size.rows * (cost.vectorOps + cost.prologueOps) / machine.f32;
-  double arithmetic = products + elementwise;
-  return {std::max(memory, arithmetic), memory >= arithmetic ? "memory" : products >= elementwise ? "products" : "elementwise"};
-}
-
-Estimate sm1::estimate(const Machine &machine, const Target &target, const KernelCost &cost, const sm1rt::LaunchCuts &cuts,
-                       const LaunchSize &size) {
-  if (target.isGpu())
-    return gpuBound(machine, cost, size);
-  sm1rt::CpuRates rates = sm1rt::nominalRates({target.name.data(), target.name.size()}, machine.threads);
-  sm1rt::Prediction prediction = sm1rt::predict(cost, cuts, rates, size);
+Estimate sm1::estimate(const Machine &machine, const KernelCost &cost, const sm1rt::BlockCuts &cuts, const LaunchWork &work) {
+  if (auto *cpu = std::get_if<sm1rt::CpuRates>(&machine.rates)) {
+    sm1rt::Prediction prediction = sm1rt::predict(cost, cuts, *cpu, {work.rows, work.segments, work.passBytes});
+    return {prediction.seconds, prediction.bound()};
+  }
+  // Steps are launched by a graph, prompts by the host.
+  sm1rt::GpuRates rates = std::get<sm1rt::GpuRates>(machine.rates);
+  bool isStep = work.passRows == work.segments;
+  rates.launchSeconds = isStep ? sm1rt::graphLaunchSeconds : sm1rt::hostLaunchSeconds;
+  double rows = cuts.overSegments ? work.segments : work.rows;
+  sm1rt::GpuPrediction prediction =
+      sm1rt::predict(cost, cuts, rates, {rows, work.segments, work.passRows, work.passRows / work.segments, work.passBytes});
   return {prediction.seconds, prediction.bound()};
 }

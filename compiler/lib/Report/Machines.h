@@ -1,4 +1,4 @@
-//===- Machines.h - the machines that a report predicts for, and how long a kernel takes at the least ------------===//
+//===- Machines.h - the machines that a report predicts for, and how long a kernel takes there -------------------===//
 
 #ifndef SM1C_LIB_REPORT_MACHINES_H
 #define SM1C_LIB_REPORT_MACHINES_H
@@ -6,38 +6,45 @@
 #include "sm1c/Target.h"
 
 #include "sm1rt/packing/Cost.h"
+#include "sm1rt/packing/GpuCost.h"
 
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace sm1 {
 
-/// Peak rates, as published for GPUs; those of a CPU are nominal ones of its target.
+/// What a roofline is drawn of, and what the cost model knows of the machine.
 struct Machine {
   std::string name;
   double bytesPerSecond;
   double f32, bf16, int8; ///< operations a second, of which a multiply-add is two
-  /// Of a CPU; 0 of a GPU.
-  int threads = 0;
+  std::variant<sm1rt::CpuRates, sm1rt::GpuRates> rates;
 };
 
 /// The machines that run code for `target`: for a GPU cards of that architecture, for a CPU this one.
 std::vector<Machine> machinesFor(const Target &target);
 
+/// Work of one launch in a pass.
+struct LaunchWork {
+  double rows;      ///< of the launch
+  double segments;  ///< sequences
+  double passRows;  ///< of the pass
+  double passBytes; ///< weights of the pass
+};
+
 /// A launch's share of a pass on one machine.
 struct Estimate {
   double seconds;
-  std::string bound; ///< "memory", "products", "elementwise", "launch"
+  std::string bound; ///< "memory", "products", "elementwise", "launch", "waiting"
 };
 
-/// How long one launch takes. On a CPU what the cost model says; on a GPU no more than a bound, the slower of memory and arithmetic
-/// at their peaks, so that a model of GPUs can be put in its place.
-Estimate estimate(const Machine &machine, const Target &target, const sm1rt::KernelCost &cost, const sm1rt::LaunchCuts &cuts,
-                  const sm1rt::LaunchSize &size);
+/// How long the cost model expects one launch to take. Of `cuts`, a CPU's kernel has what LaunchCuts has.
+Estimate estimate(const Machine &machine, const sm1rt::KernelCost &cost, const sm1rt::BlockCuts &cuts, const LaunchWork &work);
 
 /// Bytes and operations of one launch.
-double bytesOf(const sm1rt::KernelCost &cost, const sm1rt::LaunchSize &size);
-double operationsOf(const sm1rt::KernelCost &cost, const sm1rt::LaunchSize &size);
+double bytesOf(const sm1rt::KernelCost &cost, const LaunchWork &work);
+double operationsOf(const sm1rt::KernelCost &cost, const LaunchWork &work);
 
 } // namespace sm1
 

@@ -77,7 +77,7 @@ function drawTotals(views) {
   ];
   if (machine) {
     const seconds = view => sumOf(view, kernel => at(kernel).machines[state.machine].seconds);
-    cards.unshift(totalCard(views[0].gpu ? 'at the least' : 'predicted', views, seconds, timeText, machine.name));
+    cards.unshift(totalCard('predicted', views, seconds, timeText, machine.name));
   }
   fill('totals', ...cards);
 }
@@ -86,9 +86,9 @@ function drawLegend(view) {
   const item = (name, text) => [make('i', {style: `background: var(--${name})`}), text];
   fill(
       'legend',
-      view.gpu ? 'Times are bounds: memory or arithmetic at its peak. Bound by' : 'Times are the cost model’s. Bound by',
+      'Times are the cost model’s. Bound by',
       ...item('memory', 'memory'), ...item('products', 'projections'), ...item('elementwise', 'elementwise'),
-      ...item('launch', 'launch'),
+      ...item('launch', 'launch'), ...(view.gpu ? item('waiting', 'waiting of blocks') : []),
       '. Heights to scale; dashed boxes would be lower. Bars at the left are weights, numbers at arrows bytes per token.',
       DATA.ways.length > 1 ? ' A bar inside a box marks what is not the same in the other way.' : '');
 }
