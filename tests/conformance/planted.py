@@ -55,6 +55,22 @@ sm1.model @recurrence(%x: !s {sm1.name = "x"}, %h0: tensor<?x20xf32> {sm1.state 
   sm1.return %y, %last, %taps : !s, tensor<?x20xf32>, tensor<?x20x3xf32>
 }
 """
+# A scan of several states, of more rows than a tile has.
+SELECTIVE = """
+!s = tensor<?x?x20xf32>
+!n = tensor<?x?x16xf32>
+sm1.model @selective(%x: !s {sm1.name = "x"}, %b: !n {sm1.name = "b"}, %c: !n {sm1.name = "c"}, %h0: tensor<?x20x16xf32> {sm1.state = "h"})
+    -> (!s {sm1.name = "y"}, tensor<?x20x16xf32> {sm1.state = "h"}) {
+  %a_log = sm1.param "A_log" : tensor<20x16xf32>
+  %a_exp = math.exp %a_log : tensor<20x16xf32>
+  %a = arith.negf %a_exp : tensor<20x16xf32>
+  %dt = math.absf %x : !s
+  %u = arith.mulf %dt, %x : !s
+  %h, %last = sm1.selective_scan %dt, %u, %a, %b, %c init %h0 : !s, !n
+  %y = arith.mulf %h, %x : !s
+  sm1.return %y, %last : !s, tensor<?x20x16xf32>
+}
+"""
 # So much k that every warp of a step on tensor cores has several tiles of weights.
 DEEP = """
 !x = tensor<?x?x1100xf32>
@@ -70,6 +86,7 @@ SUBJECTS = [
     Subject("projections, bf16", PROJECTIONS, ["--weights=bf16", "--compute=bf16"], (3, 23), (5, 19)),
     Subject("deep, bf16", DEEP, ["--weights=bf16", "--compute=bf16"], None, (5, 19)),
     Subject("recurrence", RECURRENCE, ["--weights=f32"], (2, 150), (3,)),
+    Subject("selective scan", SELECTIVE, ["--weights=f32"], (2, 70), ()),
 ]
 EVERY = {"barrier": 1, "wait": 1, "index": 5}  # which of them are tried
 LEAST = {"barrier": 0.95, "wait": 0.95, "index": 0.95}  # the share of those that can be noticed which has to be

@@ -114,6 +114,14 @@ def scan(decay, value, init, closed_form):
     return h.astype(np.float64), h[:, -1].astype(np.float64)
 
 
+def selective_scan(dt, value, a, b, c, init):
+    y, state = np.empty_like(dt), init
+    for t in range(dt.shape[1]):
+        state = np.exp(dt[:, t, :, None] * a) * state + value[:, t, :, None] * b[:, t, None]
+        y[:, t] = (state * c[:, t, None]).sum(-1)
+    return y, state
+
+
 def conv1d(x, weight, bias, taps):
     window = np.concatenate([taps.transpose(0, 2, 1), x], 1)
     width, time = weight.shape[2], x.shape[1]
@@ -203,6 +211,9 @@ class Interpreter:
     def sm1_scan(self, text, decay, value, init=None):
         init = np.zeros_like(value[:, 0]) if init is None else init
         return scan(decay, value, init, "form closed_form" in text)
+
+    def sm1_selective_scan(self, text, dt, value, a, b, c, init=None):
+        return selective_scan(dt, value, a, b, c, np.zeros((*dt[:, 0].shape, a.shape[1])) if init is None else init)
 
     def sm1_split(self, text, x):
         widths = [shape_of(part, batch=0, time=0)[0][-1] for part in re.findall(r"tensor<[^>]*>", text.split(" into ")[1])]

@@ -118,6 +118,30 @@ TEST_F(CostCountsTest, ScanAndStates) {
   one.erase();
 }
 
+// Every state of a channel has an exp of its own; the chains over time go on side by side.
+TEST_F(CostCountsTest, SelectiveScan) {
+  auto countStates = [&](const char *states) {
+    std::string text = R"(sm1.model @m(%x: tensor<?x?x40xf32> {sm1.name = "x"}, %b: tensor<?x?xNxf32> {sm1.name = "b"})
+        -> (tensor<?x?x40xf32> {sm1.name = "y"}) {
+      %w = sm1.param "A" {layout = "channels"} : tensor<40xNxf32>
+      %y = sm1.kernel "k" (%d = %x : tensor<?x?x40xf32>, %e = %b : tensor<?x?xNxf32>, %a = %w : tensor<40xNxf32>) -> tensor<?x?x40xf32> {
+        %h, %last = sm1.selective_scan %d, %d, %a, %e, %e : tensor<?x?x40xf32>, tensor<?x?xNxf32>
+        sm1.yield %h : tensor<?x?x40xf32>
+      }
+      sm1.return %y : tensor<?x?x40xf32>
+    })";
+    for (size_t place = text.find('N'); place != std::string::npos; place = text.find('N'))
+      text.replace(place, 1, states);
+    auto module = parse(text);
+    return costsOf(*module).lookup("k");
+  };
+  KernelCost one = countStates("1"), sixteen = countStates("16");
+  EXPECT_EQ(sixteen.vectorOps, 16 * one.vectorOps);
+  EXPECT_EQ(sixteen.chainSteps, one.chainSteps);
+  EXPECT_EQ(sixteen.weightBytes, 16 * one.weightBytes);
+  EXPECT_EQ(sixteen.writeBytes, one.writeBytes);
+}
+
 // A row of a table is looked up, the rest of it is not read.
 TEST_F(CostCountsTest, LookUp) {
   auto module = parse(R"(sm1.model @m(%t: tensor<?x?xi32> {sm1.name = "t"}) -> (tensor<?x?x40xf32> {sm1.name = "y"}) {

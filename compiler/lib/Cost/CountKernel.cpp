@@ -67,6 +67,10 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Ph
   } else if (auto scan = dyn_cast<ScanOp>(op)) {
     phase.ops += stride * (scan.getForm() == ScanForm::ClosedForm ? 5 + divisionOps : 1);
     phase.steps += stepsOfScan(scan) * stride / panelWidth / panelsAtOnce;
+  } else if (auto selective = dyn_cast<SelectiveScanOp>(op)) {
+    // Of each state: its exponent and exp, what is written, a multiply-add for h and one for y, loads and a store of what is carried.
+    phase.ops += stride * selective.stateSize() * (expOps + 7);
+    phase.steps += stride / panelWidth / panelsAtOnce;
   } else {
     phase.ops += stride * laneOpsOf(op, functions);
   }

@@ -49,6 +49,9 @@ private:
   mlir::Value leaveSmallTiles(const Part &part, mlir::Value whole, int64_t rowTile);
   void buildStreams();
   void buildInvariants();
+  /// SelectiveScan.cpp.
+  void planSelectiveScan(SelectiveScanOp scan);
+  void buildRates();
   void buildTile(Tile tile);
   void buildTileApart(Tile tile);
   void defineInvariants(TileEvaluator &evaluator, Tile tile);

@@ -53,6 +53,7 @@ func::FuncOp KernelFunction::build() {
     *field = entry->getArgument(next++);
 
   planScratch();
+  buildRates();
   for (Value x : prologues)
     buildPrologue(x);
   if (contentsOf(kernel).hasRowNorm)
@@ -82,6 +83,8 @@ void KernelFunction::planScratch() {
     }
     if (auto scan = dyn_cast<ScanOp>(op))
       buffers.carries[&op] = reserve(panelWidth * (scan.getForm() == ScanForm::ClosedForm ? 2 : 1), panels);
+    if (auto scan = dyn_cast<SelectiveScanOp>(op))
+      planSelectiveScan(scan);
   }
   for (Operation &op : kernel.getBlock().without_terminator())
     if (!isRowInvariant(&op) && !early.contains(&op))
@@ -148,7 +151,7 @@ void KernelFunction::buildInvariants() {
         operand = broadcast.getValue();
       Operation *source = operand.getDefiningOp();
       if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() &&
-          isa<RankedTensorType>(operand.getType()) && !llvm::is_contained(llvm::make_first_range(invariants), operand))
+          isParam(operand.getType(), 1) && !llvm::is_contained(llvm::make_first_range(invariants), operand))
         invariants.push_back({operand, reserve(strideOf(widthOf(kernel)), 1)});
     }
   if (!invariants.empty())

@@ -84,6 +84,12 @@ static SmallVector<Value> indexedOperands(Operation *op) {
     return {conv.getX(), conv.getWeight(), conv.getTaps()};
   if (auto scan = dyn_cast<ScanOp>(op))
     return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
+  if (auto scan = dyn_cast<SelectiveScanOp>(op)) {
+    SmallVector<Value> indexed{scan.getB(), scan.getC()};
+    if (scan.getInit())
+      indexed.push_back(scan.getInit());
+    return indexed;
+  }
   if (isa<EmbeddingOp, SplitOp, SelectRowsOp>(op))
     return llvm::to_vector(op->getOperands());
   return {};
@@ -127,6 +133,8 @@ void TileEvaluator::evaluateOne(Operation *op) {
     evaluateConv(conv);
   else if (auto scan = dyn_cast<ScanOp>(op))
     evaluateScan(scan);
+  else if (auto selective = dyn_cast<SelectiveScanOp>(op))
+    evaluateSelectiveScan(selective);
   else if (auto split = dyn_cast<SplitOp>(op))
     evaluateSplit(split);
   else if (auto embedding = dyn_cast<EmbeddingOp>(op))
@@ -287,7 +295,7 @@ void TileEvaluator::evaluateBroadcast(BroadcastOp op) {
   define(op.getResult(), {vector});
 }
 
-void TileEvaluator::evaluateElementwise(Operation *op) {
+Operation *TileEvaluator::copyOnVectors(Operation *op, ValueRange operands) {
   auto vectorType = [&](Type type) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     return tensor ? Type(vectorOf(tensor.getElementType())) : type;
@@ -295,8 +303,16 @@ void TileEvaluator::evaluateElementwise(Operation *op) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
     TypedAttr value = dense ? TypedAttr(dense.resizeSplat(cast<ShapedType>(vectorType(op->getResult(0).getType())))) : constant.getValue();
-    return define(op->getResult(0), {arith::ConstantOp::create(builder, loc, value)});
+    return arith::ConstantOp::create(builder, loc, value);
   }
+  OperationState state(loc, op->getName());
+  state.addOperands(operands);
+  state.addTypes(llvm::map_to_vector(op->getResultTypes(), vectorType));
+  state.addAttributes(op->getAttrs());
+  return builder.create(state);
+}
+
+void TileEvaluator::evaluateElementwise(Operation *op) {
   size_t count = 1;
   for (Value operand : op->getOperands()) {
     at(operand, 0, 0);
@@ -305,12 +321,7 @@ void TileEvaluator::evaluateElementwise(Operation *op) {
   SmallVector<SmallVector<Value>> results(op->getNumResults());
   for (size_t i = 0; i < count; ++i) {
     auto operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return at(operand, i / tile.panels, i % tile.panels); });
-    OperationState state(loc, op->getName());
-    state.addOperands(operands);
-    state.addTypes(llvm::map_to_vector(op->getResultTypes(), vectorType));
-    state.addAttributes(op->getAttrs());
-    Operation *copy = builder.create(state);
-    for (auto [index, result] : llvm::enumerate(copy->getResults()))
+    for (auto [index, result] : llvm::enumerate(copyOnVectors(op, operands)->getResults()))
       results[index].push_back(result);
   }
   for (auto [result, vectors] : llvm::zip(op->getResults(), results))

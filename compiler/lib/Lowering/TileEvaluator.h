@@ -10,6 +10,7 @@
 #include "ProductForm.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace sm1 {
 
@@ -53,6 +54,8 @@ struct KernelBuffers {
   llvm::DenseMap<mlir::Value, PrologueRegion> prologues;
   /// What a scan carries from tile to tile: `stride` floats per panel of the task.
   llvm::DenseMap<mlir::Operation *, ScratchRegion> carries;
+  /// What a selective scan's states decay at, where it is computed: as carried, filled before the first tile.
+  llvm::MapVector<mlir::Operation *, ScratchRegion> rates;
   /// A step: row r is all of segment r, so that a scan starts from its state and a convolution reads only taps.
   bool oneRowPerSegment = false;
   /// Layout of each matrix that a projection reads.
@@ -109,6 +112,10 @@ public:
   mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
   mlir::Value widen(mlir::Value value);
 
+  /// The vector of `param`, [channels, states] and made of parameters alone, for one state and panel `n`; SelectiveScan.cpp.
+  mlir::Value atState(mlir::Value param, mlir::Value state, int64_t n);
+  mlir::Value placeOfState(ScratchRegion region, mlir::Value state, int64_t n);
+
 private:
   /// Row of the tile with what the recurrences ask about it.
   struct RowPosition {
@@ -117,12 +124,20 @@ private:
 
   void evaluateOne(mlir::Operation *op);
   void evaluateElementwise(mlir::Operation *op);
+  /// `op` on vectors in place of tensors.
+  mlir::Operation *copyOnVectors(mlir::Operation *op, mlir::ValueRange operands);
   void evaluateBroadcast(BroadcastOp op);
   /// All projections of what `first` multiplies; TileProjections.cpp.
   void evaluateLinears(LinearOp first, llvm::ArrayRef<mlir::Operation *> ops);
   void evaluateConv(Conv1dOp op);
   void evaluateScan(ScanOp op);
   void evaluateScanStep(ScanOp op);
+  /// SelectiveScan.cpp.
+  void evaluateSelectiveScan(SelectiveScanOp op);
+  llvm::SmallVector<mlir::Value> scanState(SelectiveScanOp op, llvm::ArrayRef<RowPosition> positions, mlir::Value state,
+                                           mlir::ValueRange sums);
+  mlir::Value stateBefore(SelectiveScanOp op, const RowPosition &position, mlir::Value state, int64_t n, mlir::Value left);
+  mlir::Value weightOfState(mlir::Value weights, int64_t m, mlir::Value state);
   void evaluateSplit(SplitOp op);
   /// Rows of a buffer named by an index array: an embedding's table, or selected rows.
   void evaluateGather(mlir::Operation *op, mlir::Value source, mlir::Value indices);

@@ -122,11 +122,13 @@ static bool isModelState(Value value, ModelOp model) {
 
 /// A scan of closed form, or one whose start no state carries, holds only for a sequence in one piece.
 bool PlanBuilder::needsWholeSequence(ModelOp model) const {
-  return model
-      .walk([&](ScanOp scan) {
-        bool whole = options.closedForm || scan.getForm() == ScanForm::ClosedForm || !isModelState(scan.getInit(), model);
-        return whole ? WalkResult::interrupt() : WalkResult::advance();
-      })
+  auto holdsForWhole = [&](Operation *op) {
+    if (auto scan = dyn_cast<ScanOp>(op))
+      return options.closedForm || scan.getForm() == ScanForm::ClosedForm || !isModelState(scan.getInit(), model);
+    auto selective = dyn_cast<SelectiveScanOp>(op);
+    return selective && !isModelState(selective.getInit(), model);
+  };
+  return model.walk([&](Operation *op) { return holdsForWhole(op) ? WalkResult::interrupt() : WalkResult::advance(); })
       .wasInterrupted();
 }
 

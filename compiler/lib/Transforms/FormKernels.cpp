@@ -23,17 +23,18 @@ static bool isRepeated(Operation *op) {
 static bool isStructure(Operation *op) { return isa<ParamOp, LayersOp, KernelOp, LaunchOp>(op) || op->hasTrait<OpTrait::IsTerminator>(); }
 
 static bool hasKernelForm(Operation *op) {
-  return isa<EmbeddingOp, LinearOp, RmsNormOp, Conv1dOp, ScanOp, SplitOp, SelectRowsOp, BroadcastOp>(op) ||
+  return isa<EmbeddingOp, LinearOp, RmsNormOp, Conv1dOp, ScanOp, SelectiveScanOp, SplitOp, SelectRowsOp, BroadcastOp>(op) ||
          (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), isStream));
 }
 
-/// "layers.{i}.ssm.in_proj.weight" -> "ssm_in_proj".
+/// "layers.{i}.ssm.in_proj.weight" -> "ssm_in_proj", whatever the layers are called.
 static std::string stemOf(Value weight) {
   auto param = weight.getDefiningOp<ParamOp>();
   if (!param)
     return "";
   StringRef name = param.getTensor();
-  name.consume_front("layers.{i}.");
+  if (size_t layer = name.find(layerPlaceholder); layer != StringRef::npos)
+    name = name.drop_front(layer + layerPlaceholder.size()).ltrim('.');
   name.consume_back(".weight");
   std::string stem = name.str();
   std::replace_if(stem.begin(), stem.end(), [](char c) { return !llvm::isAlnum(c); }, '_');

@@ -17,6 +17,8 @@ static std::optional<const char *> whyNot(KernelOp producer, KernelOp consumer) 
     return std::nullopt;
   if (feedsProjection(producer, consumer))
     return "a projection of the scan's kernel multiplies it";
+  if (isReadByIndex(producer, consumer))
+    return "all channels of the scan read it";
   if (!onlyUsedBy(producer, consumer))
     return "its result is used elsewhere";
   return nullptr;

@@ -33,7 +33,7 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
       ++contents.linears;
       contents.hasPrologue |= linear.getInt8() || linear.getX().getDefiningOp();
-    } else if (isa<ScanOp>(op))
+    } else if (isa<ScanOp, SelectiveScanOp>(op))
       ++contents.scans;
     else if (isa<EmbeddingOp>(op))
       ++contents.lookups;
@@ -78,6 +78,15 @@ bool sm1::feedsProjection(KernelOp producer, KernelOp consumer) {
       return false;
     return llvm::any_of(argumentFor(consumer, result).getUsers(), [](Operation *user) {
       return isa<LinearOp>(user) || (user->getNumResults() == 1 && onlyFeedsProjections(user->getResult(0)));
+    });
+  });
+}
+
+bool sm1::isReadByIndex(KernelOp producer, KernelOp consumer) {
+  return llvm::any_of(consumer.getBlock().getOps<SelectiveScanOp>(), [&](SelectiveScanOp scan) {
+    return llvm::any_of(ValueRange{scan.getB(), scan.getC()}, [&](Value weights) {
+      auto argument = dyn_cast<BlockArgument>(weights);
+      return argument && definingKernel(consumer.getInputs()[argument.getArgNumber()]) == producer;
     });
   });
 }

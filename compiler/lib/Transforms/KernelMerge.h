@@ -57,6 +57,9 @@ bool feedsProjection(KernelOp producer, KernelOp consumer);
 /// Name of the attribute of a kernel that no fusion may touch.
 inline constexpr llvm::StringLiteral keepApartAttr = "keep_apart";
 
+/// True if a selective scan of `consumer` reads rows that `producer` makes number by number: they have to be in memory.
+bool isReadByIndex(KernelOp producer, KernelOp consumer);
+
 /// Why the two cannot become one kernel where `second` stands, whatever they contain; nullptr if they can. `first` comes before.
 const char *whyNotMerge(KernelOp first, KernelOp second);
 

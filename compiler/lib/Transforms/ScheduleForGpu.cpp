@@ -103,11 +103,23 @@ static BlockScheduleAttr scheduleScan(KernelOp kernel, bool keepsOrder) {
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
 }
 
+/// 256 threads: a state of each of 16 channels to a thread with the usual 16 states. A tile's states share a multiprocessor's memory
+/// with those of other blocks.
+static BlockScheduleAttr scheduleSelectiveScan(SelectiveScanOp scan) {
+  constexpr int64_t threads = 256, mostBytes = 40 << 10;
+  int64_t rowTile = 64;
+  while (rowTile > 16 && rowTile * (scan.stateSize() + 1) * 64 > mostBytes)
+    rowTile /= 2;
+  return BlockScheduleAttr::get(scan.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
+}
+
 static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
     return entry == Entry::Step ? scheduleStep(kernel, gpu) : scheduleTiles(kernel, contents, gpu, sizeOf(entry));
   if (contents.scans && !isStep(entry)) {
+    for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
+      return scheduleSelectiveScan(scan);
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
     return scheduleScan(kernel, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }

@@ -122,6 +122,11 @@ void ScanOp::getAsmResultNames(OpAsmSetValueNameFn set) {
   set(getLast(), "last");
 }
 
+void SelectiveScanOp::getAsmResultNames(OpAsmSetValueNameFn set) {
+  set(getY(), "scanned");
+  set(getLast(), "last");
+}
+
 //===----------------------------------------------------------------------===//
 // Kernels
 //===----------------------------------------------------------------------===//

@@ -214,6 +214,66 @@ void ScanOp::print(OpAsmPrinter &printer) {
 }
 
 //===----------------------------------------------------------------------===//
+// sm1.selective_scan
+//===----------------------------------------------------------------------===//
+
+/// More states than published models have; kernels keep them all at hand.
+static constexpr int64_t mostStates = 256;
+
+/// [channels of dt, channels of b] in f32: what `a` has to be.
+static RankedTensorType ratesLike(Type dt, Type b) {
+  return RankedTensorType::get({channels(dt), channels(b)}, Float32Type::get(dt.getContext()));
+}
+
+LogicalResult SelectiveScanOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, ValueRange operands, DictionaryAttr,
+                                                OpaqueProperties, RegionRange, SmallVectorImpl<Type> &types) {
+  Type dt = operands[0].getType(), input = operands[1].getType(), a = operands[2].getType(), b = operands[3].getType(),
+       c = operands[4].getType();
+  if (failed(refuseUnlessStream(loc, getOperationName(), dt)))
+    return failure();
+  if (input != dt)
+    return emitOptionalError(loc, "'sm1.selective_scan' op selective_scan_c1: dt and input must have one type, got ", dt, " and ",
+                             input);
+  if (!isStream(b) || c != b || channels(b) > mostStates || a != ratesLike(dt, b))
+    return emitOptionalError(loc, "'sm1.selective_scan' op selective_scan_c2: A must be [", channels(dt),
+                             ", N] in f32, B and C streams of N channels, and N at most ", mostStates, ", got ", a, ", ", b, " and ",
+                             c);
+  RankedTensorType state = stateLike(dt, {channels(b)});
+  if (operands.size() > 5 && operands[5].getType() != state)
+    return emitOptionalError(loc, "'sm1.selective_scan' op selective_scan_c3: init must be [batch, channel, state] = ", state,
+                             ", got ", operands[5].getType());
+  types.assign({dt, state});
+  return success();
+}
+
+ParseResult SelectiveScanOp::parse(OpAsmParser &parser, OperationState &result) {
+  SmallVector<OpAsmParser::UnresolvedOperand> operands;
+  if (parser.parseOperandList(operands, /*requiredOperandCount=*/5))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("init")) && parser.parseOperand(operands.emplace_back()))
+    return failure();
+  Type dt, b;
+  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColon() || parseStream(parser, dt) || parser.parseComma() ||
+      parseStream(parser, b))
+    return failure();
+  RankedTensorType state = stateLike(dt, {channels(b)});
+  SmallVector<Type> types{dt, dt, ratesLike(dt, b), b, b, state};
+  types.resize(operands.size());
+  if (parser.resolveOperands(operands, types, parser.getCurrentLocation(), result.operands))
+    return failure();
+  result.addTypes({dt, state});
+  return success();
+}
+
+void SelectiveScanOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getDt() << ", " << getInput() << ", " << getA() << ", " << getB() << ", " << getC();
+  if (getInit())
+    printer << " init " << getInit();
+  printer.printOptionalAttrDict((*this)->getAttrs());
+  printer << " : " << getDt().getType() << ", " << getB().getType();
+}
+
+//===----------------------------------------------------------------------===//
 // sm1.broadcast, sm1.split
 //===----------------------------------------------------------------------===//
 

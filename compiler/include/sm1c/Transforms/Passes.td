@@ -137,7 +137,7 @@ def FuseScanProducers : FusionPass<"sm1-fuse-scan-producers"> {
     %h, %l = sm1.kernel "scan"(%rate, %b, %h0) { exp, scan }
     ```
     Expects:  kernels.
-    Leaves:   no elementwise kernel all of whose users are one scan kernel.
+    Leaves:   no elementwise kernel all of whose users are one scan kernel, but those of what all channels of a selective scan read.
     Numerics: exact.
   }];
 }
@@ -210,7 +210,8 @@ def FuseProjectionScan : FusionPass<"sm1-fuse-projection-scan"> {
     %g, %l = sm1.kernel "scan"(%u, ...) { linear, linear, linear, ..., scan, ... }
     ```
     Expects:  kernels; producers and readout already inside the scan.
-    Leaves:   no projection kernel all of whose users are one scan kernel, up to three projections.
+    Leaves:   no projection kernel all of whose users are one scan kernel, up to three projections; those of a scan of several states per
+              channel, which wants other tiles.
     Numerics: exact.
   }];
 }
@@ -282,7 +283,7 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
     Expects:  fused kernels.
     Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step", what differs in other entries in their names.
     Numerics: exact; which kernels use tensor cores follows from the types alone. How many warps share a sum's k there follows from the entry.
-              With compute=bf16 a scan over time adds in groups of eight rows.
+              With compute=bf16 a scan of one state adds in groups of eight rows over time; one of several keeps its order.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,

@@ -96,6 +96,7 @@ private:
 /// The function's body for each form.
 void buildRows(BlockKernel &block);
 void buildScan(BlockKernel &block);
+void buildSelectiveScan(BlockKernel &block);
 void buildTiles(BlockKernel &block);
 void buildStep(BlockKernel &block);
 void buildTensorTiles(BlockKernel &block);

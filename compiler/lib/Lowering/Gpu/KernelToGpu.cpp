@@ -43,12 +43,14 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
   return types;
 }
 
+static bool isSelective(KernelOp kernel) { return !kernel.getBlock().getOps<SelectiveScanOp>().empty(); }
+
 static void buildBody(BlockKernel &block) {
   switch (block.schedule.getForm()) {
   case BlockForm::Rows:
     return buildRows(block);
   case BlockForm::Scan:
-    return buildScan(block);
+    return isSelective(block.kernel) ? buildSelectiveScan(block) : buildScan(block);
   case BlockForm::Tiles:
     return buildTiles(block);
   case BlockForm::Step:
@@ -113,6 +115,11 @@ static std::string whyNotForm(KernelOp kernel, bool isStep) {
   return "";
 }
 
+/// Threads cover a tile, with 1, 2 or 4 channels of a row each.
+static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
+  return llvm::is_contained({threads, threads * 2, threads * 4}, rowTile * panelWidth);
+}
+
 /// Why the numbers of a schedule do not fit its form; empty if they do.
 static std::string whyNotNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
@@ -131,6 +138,8 @@ static std::string whyNotNumbers(KernelOp kernel) {
   case BlockForm::Scan:
     return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
            : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
+           : isSelective(kernel)
+               ? (coversSelectiveTile(threads, rowTile) ? "" : "schedule: threads must be 4, 8 or 16 row_tile")
            : threads != 4 * rowTile && (threads * 8 != rowTile * 16 || rowTile % 64)
                ? "schedule: threads must be 4 row_tile, or 2 row_tile with row_tile a multiple of 64"
                : "";

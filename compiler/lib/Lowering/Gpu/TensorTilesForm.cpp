@@ -411,7 +411,7 @@ void TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t
 void TensorTilesBuilder::finish(ArrayRef<Value> sums, Value tile) {
   Value row = block.add(block.add(firstRow, warpRow), block.add(block.mul(tile, rowsOfTile), block.mul(block.rem(lane, 4), 2)));
   // Rows past the last can be computed as that one, so that loads need no branch, unless a state would be written twice.
-  if (block.kernel.getBlock().getOps<ScanOp>().empty() && block.kernel.getBlock().getOps<Conv1dOp>().empty())
+  if (llvm::none_of(block.kernel.getBlock(), [](Operation &op) { return isa<ScanOp, SelectiveScanOp, Conv1dOp>(op); }))
     return finishRows(sums, 0, 2, row, block.count);
   for (int64_t j = 0; j < 2; ++j) {
     Value own = block.add(row, block.constant(j));

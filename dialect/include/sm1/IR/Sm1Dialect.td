@@ -11,8 +11,8 @@ def Sm1_Dialect : Dialect {
   let summary = "Scalar state-space models: whole models, single layers and the kernels made from them";
   let description = [{
     The dialect holds the structure of a model (`sm1.model`, `sm1.param`, `sm1.layers`) and the operators that MLIR has no word for
-    (`sm1.scan`, `sm1.conv1d`, `sm1.linear`, `sm1.rms_norm`, `sm1.embedding`, `sm1.broadcast`, `sm1.split`). Everything elementwise
-    is upstream `arith` and `math` on tensors. The compiler adds `sm1.kernel`, `sm1.launch` and `sm1.dispatch` around them.
+    (`sm1.scan`, `sm1.selective_scan`, `sm1.conv1d`, `sm1.linear`, `sm1.rms_norm`, `sm1.embedding`, `sm1.broadcast`, `sm1.split`).
+    Everything elementwise is upstream `arith` and `math` on tensors. The compiler adds `sm1.kernel`, `sm1.launch` and `sm1.dispatch` around them.
 
     Four classes of tensors, told apart by their shape alone:
 

@@ -256,6 +256,36 @@ def Sm1_ScanOp : Sm1_Op<"scan", [Pure, DeclareOpInterfaceMethods<InferTypeOpInte
   let hasCustomAssemblyFormat = 1;
 }
 
+def Sm1_SelectiveScanOp : Sm1_Op<"selective_scan", [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>, Sm1_NamesResults]> {
+  let summary = "Recurrence of N f32 of state per channel, written and read through weights that all channels share";
+  let description = [{
+    The scan of Mamba (Gu and Dao, 2023). With C channels, N states to each, and `h[b, -1, c, n] = init[b, c, n]`, zero without `init`:
+    ```
+    h[b, t, c, n]  = exp(dt[b, t, c] * A[c, n]) * h[b, t-1, c, n] + input[b, t, c] * B[b, t, n]
+    y[b, t, c]     = sum over n of C[b, t, n] * h[b, t, c, n]
+    last[b, c, n]  = h[b, T-1, c, n]
+    ```
+    h is one fused multiply-add per token, its product with B rounded before; y is a chain of them from zero, n ascending. Neither decay
+    nor h is ever an array over time.
+
+    - selective_scan_c1: dt and input have one type.
+    - selective_scan_c2: A is [C, N] for the C channels of dt and the N of B, with N at most 256; B and C have one type.
+    - selective_scan_c3: init is [batch, C, N].
+
+    ```mlir
+    %y, %last = sm1.selective_scan %dt, %input, %A, %B, %C init %h0 : tensor<?x?x1536xf32>, tensor<?x?x16xf32>
+    ```
+  }];
+  let arguments = (ins Sm1_FloatStream:$dt, Sm1_FloatStream:$input, Sm1_Param:$a, Sm1_FloatStream:$b, Sm1_FloatStream:$c,
+                       Optional<Sm1_State>:$init);
+  let results = (outs Sm1_FloatStream:$y, Sm1_State:$last);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    /// States of a channel.
+    int64_t stateSize() { return ::sm1::channels(getB().getType()); }
+  }];
+}
+
 def Sm1_BroadcastOp : Sm1_Op<"broadcast", [Pure]> {
   let summary = "A number, or one number per channel, as a stream";
   let description = [{
