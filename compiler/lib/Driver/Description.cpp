@@ -150,19 +150,22 @@ Expected<Description> sm1::loadDescription(const CompileRequest &request) {
   bool isDirectory = sys::fs::is_directory(request.model);
   Description description;
   description.name = isDirectory ? request.model + " (its --emit=spec)" : request.model;
-  auto text = isDirectory ? importConfig(request.model) : readText(request.model);
-  if (!text)
-    return text.takeError();
-  description.text = std::move(*text);
+  std::string storage = "f32";
+  if (isDirectory) {
+    auto model = importConfig(request.model);
+    if (!model)
+      return model.takeError();
+    description.text = std::move(model->text);
+    storage = model->storage;
+  } else {
+    auto text = readText(request.model);
+    if (!text)
+      return text.takeError();
+    description.text = std::move(*text);
+  }
   if (Error error = settleCheckpoint(request, isDirectory, description))
     return error;
-  if (description.storage.empty() && isDirectory) {
-    auto config = readConfig(request.model);
-    if (!config)
-      return config.takeError();
-    description.storage = config->storage;
-  }
   if (description.storage.empty())
-    description.storage = "f32";
+    description.storage = storage;
   return description;
 }

@@ -1,15 +1,46 @@
 //===- Sm1Spec.cpp - an SM1 configuration as a description in MLIR text ------------------------------------------===//
 //
-// The description is written as text, not built as operations: it is read by people first, and names, comments and type aliases
-// do not survive printing. $NAME stands for a size; see `sizes` at the end.
+// $NAME stands for a size; see `sizes` at the end.
 
-#include "sm1c/Import.h"
+#include "Models.h"
 
-#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace llvm;
 using namespace sm1;
+
+namespace {
+struct Sm1Config {
+  int64_t vocabSize = 0, dModel = 0, nLayers = 0;
+  int64_t dConv = 4, expand = 2;
+  /// Default: 2.667 times dModel, cut to an integer, then up to a multiple of 64.
+  int64_t dFf = 0;
+  std::string rmsNormEps;
+
+  int64_t dInner() const { return expand * dModel; }
+  int64_t parameters() const;
+};
+} // namespace
+
+int64_t Sm1Config::parameters() const {
+  int64_t inner = dInner();
+  int64_t mixer = 2 * inner * dModel + inner * (dConv + 1) + inner + 3 * inner * inner + 3 * inner + dModel * inner;
+  return vocabSize * dModel + nLayers * (mixer + 3 * dFf * dModel + 2 * dModel) + dModel;
+}
+
+static Sm1Config readFields(FieldReader &reader) {
+  Sm1Config config;
+  config.vocabSize = reader.integer("vocab_size", 1, maxVocab);
+  config.dModel = reader.integer("d_model", 1, maxWidth);
+  config.nLayers = reader.integer("n_layers", 1, 4096);
+  config.dConv = reader.integer("d_conv", 2, 64, config.dConv);
+  config.expand = reader.integer("expand", 1, 64, config.expand);
+  config.dFf = reader.integer("d_ff", 1, 4 * maxWidth, (int64_t(config.dModel * 2.667) + 63) / 64 * 64);
+  config.rmsNormEps = floatLiteral(reader.positive("rms_norm_eps", 1e-6));
+  reader.onlyTrue("tie_word_embeddings", "as the head of sm1 is its embedding");
+  reader.limitParameters(config.parameters());
+  return config;
+}
 
 static constexpr StringLiteral head =
     R"(// SM1: $L layers of width $D over $V tokens, $PARAMETERS parameters. SPEC.mlir is this text:
@@ -142,25 +173,7 @@ static constexpr StringLiteral outputs = R"(
 }
 )";
 
-/// `text` with each $NAME, the longest that fits, replaced by its value.
-static std::string substitute(StringRef text, ArrayRef<std::pair<StringRef, std::string>> values) {
-  std::string result;
-  while (true) {
-    auto [before, rest] = text.split('$');
-    result += before;
-    if (before.size() == text.size())
-      return result;
-    const std::pair<StringRef, std::string> *best = nullptr;
-    for (const auto &value : values)
-      if (rest.starts_with(value.first) && (!best || value.first.size() > best->first.size()))
-        best = &value;
-    assert(best && "a size of the text is not in the table");
-    result += best->second;
-    text = rest.drop_front(best->first.size());
-  }
-}
-
-std::string sm1::sm1Spec(const Sm1Config &config) {
+static std::string specOf(const Sm1Config &config) {
   int64_t inner = config.dInner();
   const std::pair<StringRef, std::string> sizes[] = {
       {"L", std::to_string(config.nLayers)},
@@ -179,4 +192,10 @@ std::string sm1::sm1Spec(const Sm1Config &config) {
   for (StringRef part : {head, mixerInput, recurrence, outputs})
     text += substitute(part, sizes);
   return text;
+}
+
+ImportedModel sm1::importSm1(FieldReader &reader) {
+  Sm1Config config = readFields(reader);
+  std::string storage = reader.storage({"torch_dtype"});
+  return {reader.error.empty() ? specOf(config) : "", storage};
 }
