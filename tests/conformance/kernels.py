@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from devices import SCHEDULES
-from harness import HERE, Report, device_parser, programs_of
+from harness import DATA, HERE, Report, device_parser, programs_of
 from layer import narrow
 from relatives import printed, random_params
 from shapes import NARROW, resized
@@ -41,7 +41,7 @@ RESIZED = {
 }  # fmt: skip
 STORED = ("bf16 stored", "f16 stored")
 # Where there are no matrices; and relatives, whose projections are minGRU's and whose scans have one form. relatives.py has them in f32.
-NOTHING_NEW = {**dict.fromkeys(("scan", "selective-scan"), STORED),
+NOTHING_NEW = {**dict.fromkeys(("scan", "selective-scan"), STORED), "mamba": (*STORED, "closed form"),
                **dict.fromkeys(("min-lstm", "rg-lru", "hgrn"), ("f32", *STORED, "closed form"))}
 
 
@@ -75,21 +75,23 @@ def main():
     a = arguments.parse_args()
     programs, report = programs_of(a), Report()
     total = 0
-    for source in sorted(SPECS.glob("*.mlir")):
-        text = programs.work / source.name
-        text.write_text(RESIZED[source.stem](source.read_text()))
-        model = printed(programs, text, source.stem)
-        file = random_params(programs, model, source.stem, 7)
+    texts = {source.stem: RESIZED[source.stem](source.read_text()) for source in sorted(SPECS.glob("*.mlir"))}
+    texts["mamba"] = programs.spec(DATA / "golden" / "mamba-16")
+    for stem, written in texts.items():
+        text = programs.work / f"{stem}.mlir"
+        text.write_text(written)
+        model = printed(programs, text, stem)
+        file = random_params(programs, model, stem, 7)
         for arithmetic, options in ARITHMETICS.items():
-            if arithmetic in NOTHING_NEW.get(source.stem, ()):
+            if arithmetic in NOTHING_NEW.get(stem, ()):
                 continue
-            name = f"{source.stem}, {arithmetic}"
+            name = f"{stem}, {arithmetic}"
             package = programs.compile(text, "kernels", f"--params={file}", *options)
             launched = run_all(programs, report, package, model, name, programs.device.families(arithmetic))
             unreached = kernel_names(package) - launched
             report.check(not unreached, f"{name}: no run reaches {', '.join(sorted(unreached))}")
             total += len(kernel_names(package))
-    print(f"{total} kernels of {len(list(SPECS.glob('*.mlir')))} descriptions, each under {len(SCHEDULES)} orders of threads")
+    print(f"{total} kernels of {len(texts)} descriptions, each under {len(SCHEDULES)} orders of threads")
     return report.finish()
 
 

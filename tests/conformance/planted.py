@@ -87,6 +87,7 @@ SUBJECTS = [
     Subject("deep, bf16", DEEP, ["--weights=bf16", "--compute=bf16"], None, (5, 19)),
     Subject("recurrence", RECURRENCE, ["--weights=f32"], (2, 150), (3,)),
     Subject("selective scan", SELECTIVE, ["--weights=f32"], (2, 70), ()),
+    Subject("selective scan, two states", SELECTIVE.replace("16", "2"), ["--weights=f32"], (2, 70), ()),
 ]
 EVERY = {"barrier": 1, "wait": 1, "index": 5}  # which of them are tried
 LEAST = {"barrier": 0.95, "wait": 0.95, "index": 0.95}  # the share of those that can be noticed which has to be

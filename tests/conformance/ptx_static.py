@@ -86,6 +86,9 @@ def subjects(few):
     for source in sorted(SPECS.glob("*.mlir")):
         for arithmetic, options in ARITHMETICS.items():
             yield f"{source.stem}, {arithmetic}", source, options, EVERYWHERE
+    for model in ("mamba-1", "mamba-16"):
+        for arithmetic in ("f32", "bf16"):
+            yield f"{model}, {arithmetic}", DATA / "golden" / model, ARITHMETICS[arithmetic], EVERYWHERE
 
 
 def main():

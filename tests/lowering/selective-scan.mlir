@@ -55,9 +55,18 @@ sm1.model @sixteen(%dt: !s {sm1.name = "dt"}, %b: !n {sm1.name = "b"}, %h0: !h {
 
 // -----
 
-// Few states leave room for more rows; A as it is needs no scratch.
+// Few states leave room for more rows; A as it is needs no scratch. One state is 16 threads' to walk: the others decay for them, every
+// 16th row each.
 // SCHEDULE: blocks<scan, threads = 256, row_tile = 64,
-// GPU: memref.view %{{.*}} to memref<64x2x16xf32, 3>
+// GPU: %[[PLACE:.*]] = memref.view %{{.*}} to memref<64x2x16xf32, 3>
+// GPU: nvvm.barrier
+// GPU: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c16
+// GPU: math.exp
+// GPU-NEXT: memref.store %{{.*}}, %[[PLACE]]
+// GPU: nvvm.barrier
+// GPU-NOT: math.exp
+// GPU: memref.load %[[PLACE]]
+// GPU: math.fma
 !s = tensor<?x?x40xf32>
 !n = tensor<?x?x1xf32>
 sm1.model @one(%dt: !s {sm1.name = "dt"}, %b: !n {sm1.name = "b"}) -> (!s {sm1.name = "y"}) {

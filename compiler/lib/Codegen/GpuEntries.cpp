@@ -53,12 +53,22 @@ static SmallVector<bool> unaliased(DispatchOp dispatch) {
   return flags;
 }
 
-/// Blocks of a projection that a multiprocessor has room for at the least; 0: as ptxas likes. Left alone, ptxas aims at more blocks
+/// True if `dispatch` has several states a channel: it reads a matrix by channels, what they decay at.
+static bool isSelectiveScan(DispatchOp dispatch) {
+  return dispatch.getBlocksAttr().getForm() == BlockForm::Scan && llvm::any_of(dispatch.getInputs(), [](Value input) {
+           auto param = input.getDefiningOp<ParamOp>();
+           return param && isParam(param.getType(), 2) && param.getLayout().value_or("") == "channels";
+         });
+}
+
+/// Blocks of a kernel that a multiprocessor has room for at the least; 0: as ptxas likes. Left alone, ptxas aims at more blocks
 /// with 64 registers a thread and spills what a loop needs; three projections at once need more than two blocks leave.
 static int32_t residentBlocks(DispatchOp dispatch) {
   BlockForm form = dispatch.getBlocksAttr().getForm();
   if (form == BlockForm::TensorTiles)
     return 1;
+  if (isSelectiveScan(dispatch))
+    return 2;
   if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)
     return 0;
   auto matrices = llvm::count_if(dispatch.getInputs(), [](Value input) {

@@ -4,6 +4,9 @@
 // row and a few channels; then each has one state of one channel, decays it and writes to it row by row; then all threads read the
 // tile's states out, each for its row and channels again, and compute what follows. The states of a tile are in shared memory and
 // nowhere else. Every h is the chain of a step, so prefill, step and chunks agree in every bit.
+//
+// Where there are fewer states than would give every thread one, as with one state, the others decay for those who walk:
+// exponentials do not wait for each other, only the chain does.
 
 #include "BlockKernel.h"
 
@@ -40,6 +43,8 @@ private:
   SmallVector<Value> readTile(Value start);
   /// Puts dt, input, B and C of a tile where all threads find them.
   void shareTile(TileEvaluator &evaluator, ArrayRef<Value> weights);
+  /// Puts the decays of a tile's rows where the states will be, each thread those of its state in every helpers-th row.
+  void shareDecays(Value rows);
   /// Walks `rows` rows from `state` on; the state behind them.
   Value walk(const Walk &walk, Value rows, Value state);
   /// y of this thread's row and channels.
@@ -49,6 +54,8 @@ private:
   BlockKernel &block;
   SelectiveScanOp scan;
   int64_t states, lanes = 1, tileRows = 1;
+  /// Threads to a state of a channel; 1 also where they do not come out even.
+  int64_t helpers = 1;
   SmallVector<Walk> walks;
   SmallVector<BlockArgument> streams;
   /// Operations that make dt and input; the others.
@@ -77,6 +84,9 @@ void SelectiveScanBuilder::place() {
   row = block.div(block.thread, panelWidth / lanes);
   unit = block.rem(block.thread, panelWidth / lanes);
   channel = block.rem(block.thread, panelWidth);
+  int64_t groups = block.schedule.getThreads() / panelWidth;
+  if (groups > states && groups % states == 0)
+    helpers = groups / states;
 }
 
 /// Splits read by index; everything else is read a tile ahead, so that memory works while the tile before is walked.
@@ -106,8 +116,9 @@ void SelectiveScanBuilder::takeShared() {
 SelectiveScanBuilder::Walk SelectiveScanBuilder::walkOf(int64_t number) {
   Value index = block.add(block.thread, block.constant(number * block.schedule.getThreads()));
   Value isMine = block.less(index, block.constant(states * panelWidth));
-  // The other threads have a state to read, so that no branch is needed, and walk no rows.
-  Value state = block.least(block.div(index, panelWidth), block.constant(states - 1));
+  // The other threads have a state to read or to help with, so that no branch is needed, and walk no rows.
+  Value group = block.div(index, panelWidth);
+  Value state = helpers > 1 ? block.rem(group, states) : block.least(group, block.constant(states - 1));
   Value column = block.add(block.mul(panel, panelWidth), channel);
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, {firstRow, column, 1, 1, /*lanes=*/1});
   Value rate = vector::ExtractOp::create(block.builder, block.loc, evaluator.atState(scan.getA(), state, 0), ArrayRef<int64_t>{0});
@@ -156,15 +167,28 @@ void SelectiveScanBuilder::shareTile(TileEvaluator &evaluator, ArrayRef<Value> w
   }
 }
 
+void SelectiveScanBuilder::shareDecays(Value rows) {
+  Value state = walks.front().state, rate = walks.front().rate;
+  block.loop(block.div(block.thread, panelWidth * states), rows, helpers, [&](Value own) {
+    Value exponent = arith::MulFOp::create(block.builder, block.loc, block.loadScalar(steps, {own, channel}), rate);
+    block.storeScalar(math::ExpOp::create(block.builder, block.loc, exponent), tileStates, {own, state, channel});
+  });
+}
+
 Value SelectiveScanBuilder::walk(const Walk &walk, Value rows, Value state) {
   OpBuilder &builder = block.builder;
+  auto decayOf = [&](Value place) -> Value {
+    if (helpers > 1)
+      return block.loadScalar(tileStates, {place, walk.state, channel});
+    Value exponent = arith::MulFOp::create(builder, block.loc, block.loadScalar(steps, {place, channel}), walk.rate);
+    return math::ExpOp::create(builder, block.loc, exponent);
+  };
   auto step = [&](int64_t together) {
     return [&, together](Value first, ValueRange carried) {
       SmallVector<Value> decays, written, h{carried[0]};
       for (int64_t i = 0; i < together; ++i) {
         Value place = block.add(first, block.constant(i));
-        Value exponent = arith::MulFOp::create(builder, block.loc, block.loadScalar(steps, {place, channel}), walk.rate);
-        decays.push_back(math::ExpOp::create(builder, block.loc, exponent));
+        decays.push_back(decayOf(place));
         written.push_back(arith::MulFOp::create(builder, block.loc, block.loadScalar(inputs, {place, channel}),
                                                 block.loadScalar(writes, {place, walk.state})));
       }
@@ -202,6 +226,10 @@ SmallVector<Value> SelectiveScanBuilder::buildTile(Value start, ValueRange carri
   shareTile(evaluator, ArrayRef(own).drop_front(streams.size()));
   block.barrier();
   Value rows = block.least(block.sub(end, start), block.constant(tileRows));
+  if (helpers > 1) {
+    shareDecays(rows);
+    block.barrier();
+  }
   SmallVector<Value> next;
   for (auto [one, state] : llvm::zip(walks, carried))
     next.push_back(walk(one, rows, state));
