@@ -49,6 +49,7 @@ void readSchedule(Schedule &schedule) {
   } else
     refuse("SM1_EMULATOR_SCHEDULE", text);
   schedule.hostThreads = static_cast<unsigned>(number("SM1_EMULATOR_THREADS", 1));
+  schedule.residents = static_cast<unsigned>(number("SM1_EMULATOR_RESIDENTS", 1));
   schedule.racecheck = number("SM1_EMULATOR_RACECHECK", 1) != 0;
   schedule.stepLimit = number("SM1_EMULATOR_STEPS", 1000000000);
   schedule.pollLimit = number("SM1_EMULATOR_POLLS", 20000);

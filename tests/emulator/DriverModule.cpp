@@ -317,6 +317,17 @@ EMULATED cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, uns
   return launchKernel(driver, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, shared, stream, params, extra, false);
 }
 
+/// A launch that may overlap the one before runs after it all the same; what it does too early shows in the text.
+EMULATED cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params, void **extra) {
+  ENTER(cuLaunchKernelEx, true);
+  for (unsigned i = 0; i < config->numAttrs; ++i)
+    if (config->attrs[i].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION || driver.settings.capability < 90)
+      return CUDA_ERROR_INVALID_VALUE;
+  return launchKernel(driver, function, {config->gridDimX, config->gridDimY, config->gridDimZ},
+                      {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes, config->hStream, params,
+                      extra, false);
+}
+
 EMULATED cuLaunchCooperativeKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
                                    unsigned blockY, unsigned blockZ, unsigned shared, CUstream stream, void **params) {
   ENTER(cuLaunchCooperativeKernel, true);

@@ -1,7 +1,7 @@
 // The grid: which blocks run at the same time, in which order their warps get turns, and when waiting counts as a deadlock.
 //
-// A cooperative launch has all its blocks there at once, an ordinary one runs them one after another. Every warp that can go on
-// gets a turn in every round, so that one that spins keeps nobody from what it waits for.
+// A cooperative launch has all its blocks there at once, an ordinary one runs them one after another, or a few at a time. Every
+// warp that can go on gets a turn in every round, so that one that spins keeps nobody from what it waits for.
 #include "Machine.h"
 
 #include "Cuda.h"
@@ -63,7 +63,7 @@ public:
 
 private:
   Turn nextTurn() {
-    if (!launch.cooperative)
+    if (blocks.size() == 1 && !launch.cooperative)
       return kLongTurn;
     if (schedule.order != Order::Shuffled)
       return kShortTurn;
@@ -159,6 +159,14 @@ Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &me
   uint64_t count = uint64_t(launch.grid.x) * launch.grid.y * launch.grid.z;
   if (launch.cooperative)
     return Residents(launch, schedule, memory, count).run(0);
+  if (schedule.residents > 1) {
+    for (uint64_t done = 0; done < count; done += schedule.residents) {
+      Finding finding = Residents(launch, schedule, memory, std::min<uint64_t>(schedule.residents, count - done)).run(done);
+      if (finding.error)
+        return finding;
+    }
+    return {};
+  }
   std::atomic<uint64_t> next{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;

@@ -31,6 +31,7 @@ struct Schedule {
   Order order = Order::Warps;
   unsigned seed = 0;
   unsigned hostThreads = 1;
+  unsigned residents = 1; // blocks of an ordinary launch that run at the same time
   bool racecheck = true;
   uint64_t stepLimit = 0; // instructions of a warp before a kernel counts as hanging
   uint64_t pollLimit = 0; // polls of every warp, nothing changing meanwhile, before it counts as deadlocked
