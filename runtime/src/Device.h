@@ -47,6 +47,7 @@ struct DeviceLaunch {
   RowTables tables;
   int64_t segments; ///< of the pass
   int64_t longest;  ///< rows of its longest segment
+  int64_t passRows; ///< of all its segments
 };
 
 /// A layer of a state in the blocks of a pass, [segment][bytes] at `block`, and in a sequence's memory, at `offset`. Addresses and

@@ -158,8 +158,13 @@ Expected<void> Trial::launchOnce(bool replacement) {
                  : launch.rows == RowSpace::Selected ? int64_t(selected.size())
                                                      : segments;
   check.choose(replacement);
-  auto launched = device.launch(
-      {&launch, args.data(), rows, {table(3), table(2), table(1)}, segments, *std::max_element(lengths.begin(), lengths.end())});
+  auto launched = device.launch({&launch,
+                                 args.data(),
+                                 rows,
+                                 {table(3), table(2), table(1)},
+                                 segments,
+                                 *std::max_element(lengths.begin(), lengths.end()),
+                                 int64_t(rowSegment.size())});
   if (!launched)
     return launched.error();
   for (TrialArray &array : arrays) {

@@ -2,7 +2,7 @@
 #include "sm1rt/Plan.h"
 
 #include "Json.h"
-#include "PlanToken.h"
+#include "PlanGpu.h"
 
 #include <fmt/format.h>
 
@@ -75,7 +75,6 @@ private:
   void readHashes(const JsonCursor &at);
   void readPrograms(const JsonCursor &at);
   PlanProgram readProgram(const JsonCursor &at, std::string_view target, uint64_t codeBytes);
-  void readRanges(const JsonCursor &at, PlanProgram &program);
   void readKernels(const JsonCursor &list, PlanProgram &program, uint64_t codeBytes);
   void readBuffers(const JsonCursor &list, PlanProgram &program);
   std::vector<int> readPortBuffers(const JsonCursor &list, const std::vector<PlanPort> &ports, const PlanProgram &program);
@@ -439,25 +438,8 @@ PlanProgram PlanReader::readProgram(const JsonCursor &at, std::string_view targe
   }
   if (!at.failed() && program.entries.empty())
     entries.fail("no entry");
-  if (!at.failed() && at.has("token"))
-    program.token = readPlanToken(at["token"], plan, program);
-  if (at.has("ranges"))
-    readRanges(at["ranges"], program);
+  readGpuParts(at, plan, program);
   return program;
-}
-
-void PlanReader::readRanges(const JsonCursor &at, PlanProgram &program) {
-  for (const std::string &variant : at.keys()) {
-    JsonCursor range = at[variant.c_str()];
-    std::string entry = range["entry"].name();
-    int64_t least = range["least_rows"].integer(1, splitLimit);
-    program.ranges.push_back({entry, variant, least, range["most_rows"].integer(least, splitLimit)});
-    for (const std::string &name : {entry, variant})
-      if (!at.failed() && program.entries.count(name) == 0)
-        range.fail(fmt::format("there is no entry '{}'", name));
-    if (!at.failed() && (entry == variant || at.has(entry.c_str())))
-      range["entry"].fail(fmt::format("'{}' stands in for another entry itself", entry));
-  }
 }
 
 void PlanReader::checkPortBuffer(const JsonCursor &at, const PlanPort &port, const PlanBuffer &buffer) {
@@ -518,6 +500,7 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
   launch.panelSplit = at["panel_split"].integer(1, splitLimit);
   launch.threads = at["threads"].integer(32, threadsLimit);
   launch.shared = at["shared"].integer(0, sharedLimit);
+  launch.alone = at.has("alone") && at["alone"].boolean();
   launch.timeSplit = at.has("time_split") ? at["time_split"].integer(0, splitLimit) : 0;
   if (at.failed())
     return;

@@ -287,7 +287,7 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
     else
       args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
   }
-  DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest};
+  DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest, size.rows};
   LaunchTime time{context.variant, &launch, rows, size.segments, size.rows, size.longest, 0};
   auto tasks = timer ? timer->launch(call, time) : device->launch(call);
   if (!tasks)

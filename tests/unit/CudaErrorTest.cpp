@@ -180,7 +180,7 @@ TEST_F(CudaFailureTest, EveryCallMayFail) {
     set("SM1_EMULATOR_FAIL", std::string(function) + ":1:801");
     EXPECT_ERROR(tryOpen(), "CUDA_ERROR_NOT_SUPPORTED");
   }
-  for (const char *function : {"cuLaunchKernel", "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags",
+  for (const char *function : {"cuLaunchKernelEx", "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags",
                                "cuGraphLaunch", "cuMemcpyDtoHAsync_v2", "cuStreamSynchronize"}) {
     set("SM1_EMULATOR_FAIL", std::string(function) + ":1:801"); // opening calls none of them
     Model model = open();
@@ -192,7 +192,7 @@ TEST_F(CudaFailureTest, EveryCallMayFail) {
 
 TEST_F(CudaFailureTest, ALostDeviceStaysLost) {
   for (const char *failure :
-       {"cuLaunchKernel:1:700", "cuGraphLaunch:1:700", "cuStreamSynchronize:1:700", "cuMemcpyHtoDAsync_v2:4:700"}) {
+       {"cuLaunchKernelEx:1:700", "cuGraphLaunch:1:700", "cuStreamSynchronize:1:700", "cuMemcpyHtoDAsync_v2:4:700"}) {
     set("SM1_EMULATOR_FAIL", failure);
     Model model = open();
     Sequence sequence = model.newSequence();
@@ -230,6 +230,7 @@ TEST_F(CudaErrorTest, PlansThatLie) {
   EXPECT_REFUSED("entries/step/3/rows", "segments", "a launch over segments cannot use a buffer of selected rows");
   EXPECT_REFUSED("kernels/0/name", "toy embed", "'toy embed' is no name of a PTX entry");
   EXPECT_REFUSED("compute", "f64", "'f64' is none of");
+  EXPECT_REFUSED("overlaps", 1, "overlaps");
 }
 
 TEST_F(CudaErrorTest, ComputeOfItsOwn) {

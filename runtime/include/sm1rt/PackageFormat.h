@@ -108,18 +108,22 @@
  *   entries   "prefill" and "step" may be different lists of launches over the same buffers, and there may be others of any name
  *   ranges    {variant: {entry, least_rows, most_rows}}, optional: a pass of `entry` whose rows are in the range takes the launches of
  *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own
- *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split}
+ *   overlaps  boolean, optional: every kernel waits (griddepcontrol.wait) before it touches what earlier ones write or read, so it may
+ *             be started while they run; sm_90 and later
+ *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split, alone}
  *
  * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime
- * raises the kernel's limit); time_split is optional, 0 when absent; row_split and panel_split are at least 1. With n = rows of the
- * run, selected rows, or segments, the grid is
+ * raises the kernel's limit); row_split and panel_split are at least 1. time_split is optional, 0 when absent. alone, optional, says that
+ * blocks want a multiprocessor each: a launch of no more blocks than those does not overlap the one before, whose last blocks would
+ * crowd them. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : 1, <= 65535
  *
  * and a launch with n = 0 is left out. A kernel's parameters, 8 bytes each, in this order: one pointer per arg, rowSegment,
- * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments. Launches run in order, each sees what earlier
- * ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
+ * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments, and where z > 1 uint64_t *words: one for each of
+ * the 16 panels channels of each time_split rows of the run, zero when the kernel starts and when it has ended. Launches run in order,
+ * each sees what earlier ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
  *
  *   token     optional: a step in one launch of the kernel in "token/<target>", which includes kernels/token.cuh. An object:
  *             {layers, warps, words, bits, table: weight, partitions: [width],

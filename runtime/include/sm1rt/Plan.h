@@ -84,6 +84,7 @@ struct PlanLaunch : LaunchCuts {
   int64_t threads = 0;   ///< per block; GPU
   int64_t shared = 0;    ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0; ///< GPU; 0: time is not cut
+  bool alone = false;    ///< GPU: each block wants a multiprocessor
   std::optional<KernelCost> cost;
 };
 
@@ -125,6 +126,7 @@ struct PlanProgram {
   std::map<std::string, std::vector<PlanStep>, std::less<>> entries;
   std::optional<PlanToken> token; ///< GPU, optional
   std::vector<PlanRange> ranges;  ///< GPU
+  bool overlaps = false;          ///< GPU: kernels wait by themselves for those before them
 
   /// Whether `entry` only stands in for another.
   bool isVariant(std::string_view entry) const {

@@ -125,13 +125,16 @@ private:
     CUfunction handle;
     std::string name;
     LaunchShape shape = {}; ///< of a user's kernel
+    bool overlaps = false;  ///< it waits by itself for what it needs of earlier launches
   };
   struct Grid {
     int64_t x, y, z, threads, shared;
+    bool overlaps = false; ///< it may begin before the launch in front of it has ended
   };
   Expected<Module> loadCode(const Package &package);
   Expected<void> findFunctions(const PlanProgram &program);
   Expected<void> loadOwn(const char *ptx, std::initializer_list<std::pair<Function *, const char *>> functions, int64_t threads);
+  Expected<uint8_t *> wordsFor(const PlanLaunch &plan, int64_t parts);
   Expected<void> start(const Function &function, const Grid &grid, void **parameters);
 
   std::shared_ptr<Context> context;
@@ -143,6 +146,7 @@ private:
   Function gatherStates{}, scatterStates{}, sampleTokens{};
   std::unique_ptr<TokenKernel> tokens;    // null: a step is kernel by kernel
   std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
+  std::unique_ptr<DeviceBuffer> words;    // for kernels that cut time
   GraphCache graphs;                      // before modules and buffers go, graphs do
   LaunchClock clock;
 };
@@ -176,7 +180,11 @@ Expected<Module> CudaDevice::loadCode(const Package &package) {
   return Module::load(context, ptxOf(package, target).data(), fmt::format("the PTX of {}", target));
 }
 
+/// Drivers take overlapping launches into graphs since CUDA 12.3.
+static bool overlapsLaunches(const Context &context) { return context.driver.version >= 12030 && context.capability >= 90; }
+
 Expected<void> CudaDevice::findFunctions(const PlanProgram &program) {
+  bool overlaps = program.overlaps && overlapsLaunches(*context);
   for (size_t index = 0; index < program.kernels.size(); ++index) {
     const std::string &name = program.kernels[index].name;
     auto function = modules.front().function(name);
@@ -185,7 +193,7 @@ Expected<void> CudaDevice::findFunctions(const PlanProgram &program) {
     BlockSize size = largestBlock(program, index);
     if (auto prepared = prepareLaunch(*context, *function, name, size.threads, size.shared); !prepared)
       return prepared;
-    kernels.push_back({*function, name});
+    kernels.push_back({*function, name, {}, overlaps});
   }
   return {};
 }
@@ -264,14 +272,28 @@ Expected<void> CudaDevice::start(const Function &function, const Grid &grid, voi
   if (auto ready = context->enter(); !ready)
     return ready;
   context->busy = true;
-  CUresult result =
-      context->driver.cuLaunchKernel(function.handle, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(grid.threads),
-                                     1, 1, unsigned(grid.shared), context->stream, parameters, nullptr);
+  CUlaunchAttribute overlap{programmaticSerialization, {1}};
+  CUlaunchConfig config{unsigned(grid.x),      unsigned(grid.y), unsigned(grid.z), unsigned(grid.threads), 1, 1,
+                        unsigned(grid.shared), context->stream,  &overlap,         grid.overlaps ? 1u : 0u};
+  CUresult result = context->driver.cuLaunchKernelEx(&config, function.handle, parameters, nullptr);
   if (result == success)
     return {};
   return context->error(result, fmt::format("launching kernel '{}' on a grid of {} x {} x {} blocks of {} threads with {} bytes of "
                                             "shared memory",
                                             function.name, grid.x, grid.y, grid.z, grid.threads, grid.shared));
+}
+
+/// Words that blocks of one kernel exchange. Every kernel leaves them zero, so all can have the same.
+Expected<uint8_t *> CudaDevice::wordsFor(const PlanLaunch &plan, int64_t parts) {
+  uint64_t bytes = uint64_t(parts * plan.panels) * 16 * sizeof(uint64_t);
+  if (!words || words->bytes < bytes) {
+    words.reset();
+    auto allocated = allocate(bytes);
+    if (!allocated)
+      return allocated.error();
+    words = std::move(*allocated);
+  }
+  return words->address;
 }
 
 Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
@@ -286,14 +308,18 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
     return Error{
         fmt::format("{}: kernel '{}' cuts {} rows of a sequence into {} parts of {}, a grid has at most 65535; run shorter pieces",
                     context->name(), function.name, launch.longest, grid.z, timeSplit)};
+  grid.overlaps = function.overlaps && !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
   RowTables tables = launch.tables;
   int64_t rows = launch.rows, segments = launch.segments;
-  void *parameters[PlanLaunch::argsLimit + 5];
+  auto words = grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
+  if (!words)
+    return words.error().in(function.name);
+  void *parameters[PlanLaunch::argsLimit + 6];
   size_t count = 0;
   for (; count < plan.args.size(); ++count)
     parameters[count] = const_cast<void **>(&launch.args[count]);
-  for (void *last : {static_cast<void *>(&tables.rowSegment), static_cast<void *>(&tables.segmentStart),
-                     static_cast<void *>(&tables.selected), static_cast<void *>(&rows), static_cast<void *>(&segments)})
+  for (void *last :
+       std::initializer_list<void *>{&tables.rowSegment, &tables.segmentStart, &tables.selected, &rows, &segments, &*words})
     parameters[count++] = last;
   if (auto started = start(function, grid, parameters); !started)
     return started.error();

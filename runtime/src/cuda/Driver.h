@@ -68,6 +68,25 @@ struct CUDA_MEMCPY2D {
 };
 static_assert(sizeof(void *) != 8 || sizeof(CUDA_MEMCPY2D) == 128, "the layout of the driver's header");
 
+/// CUlaunchAttribute and CUlaunchConfig of the driver's header.
+struct CUlaunchAttribute {
+  int id;
+  alignas(8) union {
+    int allowed;
+    unsigned char room[64];
+  } value;
+};
+struct CUlaunchConfig {
+  unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+  CUstream hStream;
+  CUlaunchAttribute *attrs;
+  unsigned numAttrs;
+};
+static_assert(sizeof(void *) != 8 || (sizeof(CUlaunchAttribute) == 72 && sizeof(CUlaunchConfig) == 56),
+              "the layout of the driver's header");
+/// The value is an int: whether the launch may begin before the one in front of it has ended.
+enum LaunchAttribute { programmaticSerialization = 6 };
+
 /// The driver's functions. The library stays loaded until the process ends: drivers do not survive being unloaded.
 struct Driver {
 #define F(name, parameters) CUresult(*name) parameters = nullptr;

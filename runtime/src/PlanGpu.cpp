@@ -1,0 +1,36 @@
+// Ranges of rows and other facts of a program for a GPU; a token's launch is PlanToken's.
+#include "PlanGpu.h"
+
+#include "PlanToken.h"
+
+#include <fmt/format.h>
+
+namespace sm1rt {
+
+static constexpr int64_t rowsLimit = int64_t(1) << 31;
+
+static void readRanges(const JsonCursor &at, PlanProgram &program) {
+  for (const std::string &variant : at.keys()) {
+    JsonCursor range = at[variant.c_str()];
+    std::string entry = range["entry"].name();
+    int64_t least = range["least_rows"].integer(1, rowsLimit);
+    program.ranges.push_back({entry, variant, least, range["most_rows"].integer(least, rowsLimit)});
+    for (const std::string &name : {entry, variant})
+      if (!at.failed() && program.entries.count(name) == 0)
+        range.fail(fmt::format("there is no entry '{}'", name));
+    if (!at.failed() && (entry == variant || at.has(entry.c_str())))
+      range["entry"].fail(fmt::format("'{}' stands in for another entry itself", entry));
+  }
+}
+
+void readGpuParts(const JsonCursor &at, const Plan &plan, PlanProgram &program) {
+  if (!at.failed() && at.has("token"))
+    program.token = readPlanToken(at["token"], plan, program);
+  if (at.has("ranges"))
+    readRanges(at["ranges"], program);
+  program.overlaps = at.has("overlaps") && at["overlaps"].boolean();
+  if (!at.failed() && program.overlaps && program.capability < 90)
+    at["overlaps"].fail("kernels that overlap need compute capability 9.0");
+}
+
+} // namespace sm1rt

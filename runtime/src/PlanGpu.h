@@ -1,0 +1,16 @@
+// Reading what only programs of GPUs have.
+#ifndef SM1RT_SRC_PLANGPU_H
+#define SM1RT_SRC_PLANGPU_H
+
+#include "Json.h"
+#include "sm1rt/Plan.h"
+
+namespace sm1rt {
+
+/// Entries for numbers of rows, a step as one launch, kernels that overlap: to `program`, whose entries are known. Failures go to
+/// the cursor.
+void readGpuParts(const JsonCursor &at, const Plan &plan, PlanProgram &program);
+
+} // namespace sm1rt
+
+#endif // SM1RT_SRC_PLANGPU_H
