@@ -159,7 +159,7 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
     passes.addPass(createKernelToGpu({options.target->name.str(), isStep(options.entry)}));
   else
     passes.addPass(createKernelToCpu());
-  passes.addPass(createCopyCarried());
+  passes.addPass(createCopyCarried({options.target->isGpu() && options.target->gpu->overlapsKernels()}));
   if (options.target->isGpu() && options.compute == "bf16")
     passes.addPass(createApproximateMath());
   passes.addPass(createExpandMath());

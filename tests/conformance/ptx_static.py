@@ -4,7 +4,8 @@
   ptx_static.py --bin DIR --work DIR [--tools DIR] [--few]
 
 Text, for every description and arithmetic: the right .target and .version; shared memory declared so that nothing can lie on top of it
-and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64. With ptxas: it assembles, without
+and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64; where kernels overlap, each waits
+before its first write, and before its first read of what is no parameter or row table. With ptxas: it assembles, without
 spills and stack, within the chip's shared memory and registers, as a table. Without ptxas that part is a visible skip.
 """
 import re
@@ -38,6 +39,37 @@ def text_problems(text, target):
             yield f"arithmetic in f64: {line.strip()}"
         if re.search(r"\bcall\b", line):
             yield f"a call: {line.strip()}"
+
+
+def constant_parameters(gpu, program):
+    """{kernel: numbers of its parameters behind which no kernel writes: weights and row tables}"""
+    found = {}
+    for entry in program["entries"]:
+        for launch, _ in gpu.launches(program, entry):
+            args = launch["args"]
+            weights = {str(number) for number, arg in enumerate(args) if "weight" in arg}
+            found[program["kernels"][launch["kernel"]]["name"]] = weights | {str(len(args) + table) for table in range(3)}
+    return found
+
+
+def early_accesses(text, target, constant):
+    """Sentences about kernels that touch what others write before they have waited for them."""
+    for name, body in re.findall(r"\.entry (\w+)\(.*?\)\n(.*?)\n}", text, re.S):
+        early, wait, _ = body.partition("griddepcontrol.wait;")
+        if bool(wait) != (int(target[3:]) >= 90):
+            yield f"{name} {'waits' if wait else 'does not wait'} for earlier kernels"
+        if not wait:
+            continue
+        if re.search(r"\b(st|red|atom)\.\S*global", early):
+            yield f"{name} writes before it waits"
+        came_from = {}  # the parameters that a register was computed from
+        for result, operands in re.findall(r"\t\S+\s+(%rd\d+), ([^;]*);", early):
+            parts = [came_from.get(register, set()) for register in re.findall(r"%rd\d+", operands)]
+            came_from[result] = set(re.findall(r"_param_(\d+)", operands)).union(*parts)
+        for address in re.findall(r"\tld\.global\S*\s[^;\[]*\[(%rd\d+)|\tcp\.async\S*\s[^;]*\[(%rd\d+)[^\]]*\]", early):
+            register = "".join(address)
+            if not came_from.get(register) or not came_from[register] <= constant.get(name, set()):
+                yield f"{name} reads parameter {sorted(came_from.get(register, {'of no name'}))} before it waits"
 
 
 BROKEN = [
@@ -107,11 +139,14 @@ def main():
         package = programs.compile(model, "static", *options, "--weights-in=external", f"--target={','.join(targets)}")
         plan, texts = gpu.read_package(package)
         for target in targets:
-            problems = list(text_problems(texts[target], target))
+            constant = constant_parameters(gpu, plan["programs"][target])
+            problems = [*text_problems(texts[target], target), *early_accesses(texts[target], target, constant)]
             report.check(not problems, f"{name}, {target}: {'; '.join(problems[:3])}")
             if ptxas:
                 check_kernels(report, gpu, ptxas, texts[target], plan["programs"][target], target, name)
     check_the_checks(report, texts["sm_90"], "sm_90")
+    late = texts["sm_90"].replace("griddepcontrol.wait;", "", 1).replace("\tret;", "\tgriddepcontrol.wait;\n\tret;", 1)
+    report.check(any("before it waits" in problem for problem in early_accesses(late, "sm_90", {})), "a wait at the end passes as right")
     return report.finish()
 
 

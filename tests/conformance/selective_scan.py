@@ -4,7 +4,8 @@
   selective_scan.py --bin DIR --work DIR [--device NAME] --spec selective-scan.mlir
 
 Widths that are no multiple of a tile, one sequence and several, from drawn states; every target and the step have the same bits. Some
-step sizes are so small that dt is at its clamp, some gates so far out that exp overflows and underflows.
+step sizes are so small that dt is at its clamp, some gates so far out that exp overflows and underflows. With --compute=bf16 a GPU cuts
+time into chunks, whose blocks wait for each other: the same bits in every order in which they run, and whatever their neighbours are.
 """
 import pathlib
 import re
@@ -17,6 +18,7 @@ from relatives import printed, random_params
 import spec_reference
 import tensors
 
+APPROXIMATE = 1e-4  # exp, log1p and quotients are a GPU's own in bf16; nothing is rounded to it here
 NAMES = {"streams": ("y",), "states": ("state_out.h",)}
 
 
@@ -59,6 +61,28 @@ def check(programs, report, text, channels, batch, time):
     report.same_bits({"y": np.concatenate(rows, 1)}, {"y": first["y"][:, : len(rows)]}, f"{name}, step against prefill")
 
 
+def check_chunks(programs, report, text, channels, batch, time):
+    name = f"chunks of {channels} channels, {batch} x {time}"
+    source = programs.work / f"selective-scan-{channels}.mlir"
+    source.write_text(with_channels(text, channels))
+    model = printed(programs, source, source.stem)
+    file = random_params(programs, model, source.stem, 12)
+    package = programs.compile(source, f"{source.stem}-bf16", f"--params={file}", "--weights=bf16", "--compute=bf16")
+    given = inputs(model, batch, time)
+    expected = spec_reference.run(model, tensors.load(file), given)
+
+    first = programs.call(package, "prefill", given)
+    worst = report.close(first, expected, name, tolerance=APPROXIMATE, **NAMES)
+    print(f"{name}: largest relative error {worst:.2e}")
+    together = [[f"SM1_EMULATOR_RESIDENTS={blocks}", f"SM1_EMULATOR_SCHEDULE={order}"] for blocks, order in ((3, "warps-reversed"), (8, "shuffled:5"))]
+    for options in together if programs.device.is_emulated else [[]] * 5:
+        report.same_bits(programs.call(package, "prefill", given, *options), first, f"{name} {' '.join(options)}")
+    for sequence in range(batch if batch > 1 else 0):
+        one = {key: value[sequence : sequence + 1] for key, value in given.items()}
+        alone = {key: value[sequence : sequence + 1] for key, value in first.items()}
+        report.same_bits(programs.call(package, "prefill", one), alone, f"{name}, sequence {sequence} alone")
+
+
 def main():
     arguments = device_parser(__doc__)
     arguments.add_argument("--spec", required=True, type=pathlib.Path)
@@ -67,6 +91,9 @@ def main():
     small = programs.device.is_emulated
     for channels, batch, time in ((20, 3, 20), (48, 1, 9)) if small else ((1408, 1, 300), (1408, 2, 33), (100, 3, 70), (20, 1, 1)):
         check(programs, report, a.spec.read_text(), channels, batch, time)
+    if programs.device.is_gpu:
+        for channels, batch, time in ((32, 2, 530), (20, 1, 300)) if small else ((1408, 1, 4096), (1408, 3, 1000), (20, 5, 700)):
+            check_chunks(programs, report, a.spec.read_text(), channels, batch, time)
     return report.finish()
 
 

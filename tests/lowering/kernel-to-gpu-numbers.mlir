@@ -69,8 +69,40 @@ sm1.model @scan_of_two_segments(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}
 !w = tensor<8x8xf32>
 sm1.model @scan_of_few_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %r = sm1.launch sync(none) -> !s {
-    // expected-error @+1 {{schedule: threads must be 4 row_tile, or 2 row_tile with row_tile a multiple of 64}}
+    // expected-error @+1 {{schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64}}
     %q = sm1.kernel "k" (%x0 = %x : !s) blocks<scan, threads = 256, row_tile = 32, row_split = 1, panel_split = 1, stages = 1> -> !s {
+      %y, %last = sm1.scan %x0, %x0 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x8xf32>
+!w = tensor<8x8xf32>
+sm1.model @chunks_of_odd_panels(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %r = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: panel_split of a scan must divide the panels}}
+    %q = sm1.kernel "k" (%x0 = %x : !s) blocks<scan, threads = 256, row_tile = 256, row_split = 1, panel_split = 2, stages = 1> -> !s {
+      %y, %last = sm1.scan %x0, %x0 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x8xf32>
+!w = tensor<8x8xf32>
+sm1.model @chunks_of_few_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %r = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64}}
+    %q = sm1.kernel "k" (%x0 = %x : !s) blocks<scan, threads = 32, row_tile = 32, row_split = 1, panel_split = 1, stages = 1> -> !s {
       %y, %last = sm1.scan %x0, %x0 : !s
       sm1.yield %y : !s
     }

@@ -102,35 +102,55 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
 
 // -----
 
-// With eight rows of a channel to a thread: each scans its rows from zero, as if rows past the end left the state alone, and leaves product
-// and sum in shared memory; 16 threads walk the groups and put the state before each in the product's place; one more multiply-add
-// makes each h.
-// CHECK-LABEL: func.func @groups
-// CHECK: %[[PRODUCTS:.*]] = memref.view %{{.*}} to memref<32x16xf32, 3>
-// CHECK: %[[SUMS:.*]] = memref.view %{{.*}} to memref<32x16xf32, 3>
-// CHECK: scf.for %{{.*}} step %c256
-// CHECK: %[[OWN:.*]]:16 = scf.if
-// CHECK: arith.select %{{.*}}, %{{.*}}, %cst
-// CHECK: memref.store %[[OWN]]#7, %[[PRODUCTS]]
-// CHECK: memref.store %[[OWN]]#15, %[[SUMS]]
-// CHECK: nvvm.barrier
-// CHECK: scf.for %{{.*}} step %c8 iter_args(%[[STATE:.*]] = %{{.*}}) -> (f32)
-// CHECK-COUNT-16: memref.load
-// CHECK-COUNT-8: math.fma
-// CHECK: memref.store %[[STATE]], %[[PRODUCTS]]
+// A scan that is cut in time: a block to 64 rows of a segment, eight of them and four channels to a thread, which scans them from zero. Two
+// panels' threads a channel put their products and sums together, and wait for the word that says the chunk's number; the state goes on in
+// the same word, or zero behind the last chunk. From there one multiply-add makes each product of h. Where launches overlap the block waits
+// for earlier kernels before it reads. Twice: chunks with an end ask each row whether it is there.
+// CHECK-LABEL: func.func @chunks
+// CHECK-SAME: %[[WORDS:[a-z0-9]+]]: memref<?xi64, 1>) {
+// CHECK: llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}"
+// CHECK: %[[CHUNK32:.*]] = nvvm.read.ptx.sreg.ctaid.z
+// CHECK: %[[CHUNK:.*]] = arith.index_castui %[[CHUNK32]]
+// CHECK: memref.view %{{.*}} to memref<8x32xf32, 3>
+// CHECK: memref.view %{{.*}} to memref<8x32xf32, 3>
+// CHECK: memref.view %{{.*}} to memref<32xf32, 3>
+// CHECK: llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}"
+// CHECK: scf.if
+// CHECK-COUNT-24: vector.load
+// CHECK-NOT: arith.select
+// CHECK: vector.store
+// CHECK: vector.store
 // CHECK: nvvm.barrier
 // CHECK: scf.if
-// CHECK: %[[BEFORE:.*]] = memref.load %[[PRODUCTS]]
-// CHECK: math.fma %[[OWN]]#0, %[[BEFORE]], %[[OWN]]#8
-// CHECK: vector.store
-// CHECK: sm1.dispatch @groups({{.*}}) panels 2 scratch 4096 blocks <scan,
+// CHECK-COUNT-16: memref.load
+// CHECK: scf.if %{{.*}} -> (f32)
+// CHECK: scf.while
+// CHECK: %[[WORD:.*]] = llvm.load %{{.*}} atomic syncscope("device") monotonic
+// CHECK: %[[TAG:.*]] = arith.trunci %[[WORD]] : i64 to i32
+// CHECK: %[[OTHER:.*]] = arith.cmpi ne, %[[TAG]], %[[CHUNK32]]
+// CHECK: scf.condition(%[[OTHER]]) %[[WORD]] : i64
+// CHECK: arith.shrui %{{.*}}, %c32_i64
+// CHECK: llvm.store %{{.*}} atomic syncscope("device") monotonic
+// CHECK: nvvm.barrier
+// CHECK: math.fma
+// CHECK: math.fma
+// CHECK-NEXT: arith.truncf
+// CHECK-COUNT-8: vector.store
+// CHECK: } else {
+// CHECK: arith.select
+// CHECK: nvvm.barrier
+// CHECK: sm1.dispatch @chunks({{.*}}) panels 2 scratch 2176 blocks <scan,
 !s = tensor<?x?x20xf32>
-sm1.model @model_of_scan_in_groups(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: tensor<?x20xf32> {sm1.state = "h"}) -> (!s {sm1.name = "y"}, tensor<?x20xf32> {sm1.state = "h"}) {
+!b = tensor<?x?x20xbf16>
+sm1.model @model_of_scan_in_chunks(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %c: !s {sm1.name = "c"}, %h0: tensor<?x20xf32> {sm1.state = "h"}) -> (!s {sm1.name = "y"}, tensor<?x20xf32> {sm1.state = "h"}) {
   %r, %l = sm1.launch sync(none) -> !s, tensor<?x20xf32> {
-    %h, %last = sm1.kernel "groups" (%a0 = %a : !s, %b0 = %b : !s, %i0 = %h0 : tensor<?x20xf32>)
-        blocks<scan, threads = 512, row_tile = 256, row_split = 1, panel_split = 1, stages = 1> -> (!s, tensor<?x20xf32>) {
+    %h, %last = sm1.kernel "chunks" (%a0 = %a : !s, %b0 = %b : !s, %c0 = %c : !s, %i0 = %h0 : tensor<?x20xf32>)
+        blocks<scan, threads = 64, row_tile = 64, row_split = 1, panel_split = 2, stages = 1> -> (!s, tensor<?x20xf32>) {
       %0, %1 = sm1.scan %a0, %b0 init %i0 : !s
-      sm1.yield %0, %1 : !s, tensor<?x20xf32>
+      %2 = arith.mulf %0, %c0 : !s
+      %3 = arith.truncf %2 : !s to !b
+      %4 = arith.extf %3 : !b to !s
+      sm1.yield %4, %1 : !s, tensor<?x20xf32>
     }
     sm1.yield %h, %last : !s, tensor<?x20xf32>
   }
@@ -194,7 +214,7 @@ sm1.model @model_of_tiles(%x: !x {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 }
 // -----
 
-// Form tensor_tiles: `stages` steps of 32 k are under way as asynchronous copies. Of a row's last vector only what is inside is copied, the
+// Form tensor_tiles: `stages` steps of 32 k are under way as asynchronous copies, weights before earlier kernels have ended. Of a row's last vector only what is inside is copied, the
 // rest is zero. While one tile of 16 k is multiplied the next is read; between steps a wait and a barrier, after which the stage that
 // was read last is filled again. The last steps copy nothing more. Sums stay where they are: a thread stores what it has of two rows.
 // CHECK-LABEL: func.func @tensor
@@ -204,12 +224,15 @@ sm1.model @model_of_tiles(%x: !x {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // CHECK: memref.view %{{.*}} to memref<6144xi8, 3>
 // CHECK: %[[LASTROW:.*]] = arith.subi %[[COUNT]], %c1
 // CHECK: arith.minsi %{{.*}}, %[[LASTROW]]
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %c16_i32
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %c16_i32
+// CHECK-NOT: nvvm.cp.async
+// CHECK: llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}"
 // CHECK: %[[LEFT:.*]] = arith.subi %c100,
 // CHECK: %[[MOST:.*]] = arith.minsi %{{.*}}, %c16
 // CHECK: %[[BYTES:.*]] = arith.maxsi %[[MOST]], %c0
 // CHECK: %[[BYTES32:.*]] = arith.index_cast %[[BYTES]] : index to i32
 // CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %[[BYTES32]]
-// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %c16_i32
 // CHECK: nvvm.cp.async.commit.group
 // CHECK: nvvm.cp.async.commit.group
 // CHECK: nvvm.cp.async.wait.group 1

@@ -110,14 +110,16 @@ sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64x
 
 // -----
 
-// A scan has a form of its own where there are many rows, in bf16 with eight rows to a thread; a step of it is one row, like everything
-// elementwise. A norm needs all panels of
-// a row, so that no form without projections splits them.
+// A scan has a form of its own where there are many rows, in bf16 with chunks of time; a step of it is one row, like everything
+// elementwise. A norm needs all panels of a row, so that no form without projections splits them; in a prefill in bf16 a warp takes each.
 // CHECK-LABEL: sm1.model @no_projections
-// BF16: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 512, row_tile = 256, row_split = 1, panel_split = 1, stages = 1> ->
+// BF16: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 256, row_tile = 256, row_split = 1, panel_split = 2, stages = 1> ->
 // PREFILL: sm1.kernel "recurrence" ({{.*}}) blocks<scan, threads = 256, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> ->
 // STEP: sm1.kernel "recurrence_step" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// CHECK: sm1.kernel "norm{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// BF16: sm1.kernel "norm" ({{.*}}) blocks<rows, threads = 128, row_tile = 4, row_split = 4, panel_split = 0, stages = 1> ->
+// PREFILL: sm1.kernel "norm" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// STEP: sm1.kernel "norm_step" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// MANY: sm1.kernel "norm_step_many" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 // CHECK: sm1.kernel "wide{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 512, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !v = tensor<?x?x2000xf32>
 sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?x?x20xf32> {sm1.name = "s"}, %v: !v {sm1.name = "v"})

@@ -58,7 +58,7 @@ static bool isNeededAfter(LayersOp layers, unsigned index) {
 }
 
 /// The same for a GPU: a block copies a row.
-static func::FuncOp copyFunctionOfBlocks(ModuleOp module, StringRef name, int64_t stride, Type element) {
+static func::FuncOp copyFunctionOfBlocks(ModuleOp module, StringRef name, int64_t stride, Type element, bool overlaps) {
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   Location loc = module.getLoc();
   auto buffer = [&](ArrayRef<int64_t> shape, Type type, unsigned space) -> Type {
@@ -71,6 +71,10 @@ static func::FuncOp copyFunctionOfBlocks(ModuleOp module, StringRef name, int64_
                                        builder.getFunctionType({rows, rows, table, table, table, shared, index, index}, {}));
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToStart(entry);
+  if (overlaps) {
+    cuda::waitForEarlierKernels(builder, loc);
+    cuda::startLaterKernel(builder, loc);
+  }
   Value row = cuda::blockId(builder, loc, cuda::Axis::X), thread = cuda::threadId(builder, loc);
   Value end = arith::ConstantIndexOp::create(builder, loc, stride),
         step = arith::ConstantIndexOp::create(builder, loc, copyThreads);
@@ -84,13 +88,13 @@ static func::FuncOp copyFunctionOfBlocks(ModuleOp module, StringRef name, int64_
 }
 
 /// The function that copies rows of `width` elements, made when it is not there yet.
-static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element, bool forGpu) {
+static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element, bool forGpu, bool overlaps) {
   std::string name;
   llvm::raw_string_ostream(name) << "copy_" << stride << "_" << element;
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   if (forGpu)
-    return copyFunctionOfBlocks(module, name, stride, element);
+    return copyFunctionOfBlocks(module, name, stride, element, overlaps);
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   Location loc = module.getLoc();
   Type rows = MemRefType::get({ShapedType::kDynamic, stride}, element),
@@ -115,13 +119,13 @@ static func::FuncOp copyFunction(ModuleOp module, int64_t stride, Type element, 
 }
 
 /// A launch at `builder`'s place that copies `value`.
-static Value createCopy(OpBuilder &builder, ModuleOp module, Value value) {
+static Value createCopy(OpBuilder &builder, ModuleOp module, Value value, bool overlaps) {
   auto type = cast<RankedTensorType>(value.getType());
   int64_t stride = rowStride(type);
   bool forGpu =
       module.walk([](DispatchOp dispatch) { return dispatch.getBlocks() ? WalkResult::interrupt() : WalkResult::advance(); })
           .wasInterrupted();
-  func::FuncOp function = copyFunction(module, stride, type.getElementType(), forGpu);
+  func::FuncOp function = copyFunction(module, stride, type.getElementType(), forGpu, overlaps);
   Location loc = value.getLoc();
   auto launch = LaunchOp::create(builder, loc, TypeRange(type), Sync::None);
   OpBuilder::InsertionGuard guard(builder);
@@ -137,17 +141,19 @@ static Value createCopy(OpBuilder &builder, ModuleOp module, Value value) {
 
 namespace {
 struct CopyCarried : sm1::impl::CopyCarriedBase<CopyCarried> {
+  using CopyCarriedBase::CopyCarriedBase;
+
   void runOnOperation() override {
     getOperation().walk([&](LayersOp layers) {
       for (unsigned index = 0; index < layers.getCarried().size(); ++index) {
         if (isNeededAfter(layers, index)) {
           OpBuilder builder(layers);
-          layers->setOperand(index, createCopy(builder, getOperation(), layers.getCarried()[index]));
+          layers->setOperand(index, createCopy(builder, getOperation(), layers.getCarried()[index], overlaps));
         }
         if (whyNotInPlace(layers, index)) {
           Operation *yield = layers.getBody().front().getTerminator();
           OpBuilder builder(yield);
-          yield->setOperand(index, createCopy(builder, getOperation(), yield->getOperand(index)));
+          yield->setOperand(index, createCopy(builder, getOperation(), yield->getOperand(index), overlaps));
         }
       }
     });

@@ -4,6 +4,7 @@
 // it is the block's dynamic memory, one external array of no size. (gpu.dynamic_shared_memory makes a static array of one byte of
 // it, which other arrays may then lie on top of.)
 
+#include "../Transforms/BlockForms.h"
 #include "BufferArguments.h"
 #include "sm1/IR/Sm1.h"
 #include "sm1c/Codegen/Passes.h"
@@ -18,8 +19,8 @@ using namespace sm1;
 
 static constexpr llvm::StringLiteral sharedSymbol = "sm1_shared";
 static constexpr unsigned sharedSpace = 3;
-/// Position of shared memory, from the end of the arguments of a GPU function.
-static constexpr unsigned sharedFromEnd = 3;
+/// Arguments of a GPU function before shared memory that are no buffers: the row tables.
+static constexpr unsigned rowTables = 3;
 
 static LLVM::GlobalOp makeShared(ModuleOp module) {
   auto builder = OpBuilder::atBlockBegin(module.getBody());
@@ -31,8 +32,7 @@ static LLVM::GlobalOp makeShared(ModuleOp module) {
 }
 
 /// Takes the argument for shared memory out of the function's head.
-static void useShared(LLVM::LLVMFuncOp kernel, LLVM::GlobalOp shared) {
-  unsigned index = kernel.getNumArguments() - sharedFromEnd;
+static void useShared(LLVM::LLVMFuncOp kernel, unsigned index, LLVM::GlobalOp shared) {
   auto builder = OpBuilder::atBlockBegin(&kernel.getBody().front());
   Value address = LLVM::AddressOfOp::create(builder, kernel.getLoc(), shared);
   kernel.getArgument(index).replaceAllUsesWith(address);
@@ -69,6 +69,8 @@ static int32_t residentBlocks(DispatchOp dispatch) {
     return 1;
   if (isSelectiveScan(dispatch))
     return 2;
+  if (cutsTime(dispatch.getBlocksAttr())) // one waits for memory, or for the block before it, while another computes
+    return std::max<int32_t>(512 / dispatch.getBlocksAttr().getThreads(), 1);
   if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)
     return 0;
   auto matrices = llvm::count_if(dispatch.getInputs(), [](Value input) {
@@ -93,7 +95,7 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       }
       OpBuilder builder(function);
       LLVM::LLVMFuncOp kernel = moveBody(builder, function, LLVM::Linkage::External);
-      useShared(kernel, shared);
+      useShared(kernel, dispatch->getNumOperands() + dispatch->getNumResults() + rowTables, shared);
       kernel->setAttr("nvvm.kernel", builder.getUnitAttr());
       kernel->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({int32_t(dispatch.getBlocksAttr().getThreads())}));
       if (int32_t resident = residentBlocks(dispatch))

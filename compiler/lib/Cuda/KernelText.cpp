@@ -3,6 +3,7 @@
 #include "KernelText.h"
 
 #include "../Lowering/TileEvaluator.h"
+#include "../Transforms/BlockForms.h"
 #include "../Transforms/KernelMerge.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -80,14 +81,16 @@ void KernelText::printParameter(Type type, StringRef layout, const std::string &
 
 void KernelText::printHead() {
   bool isScan = schedule.getForm() == BlockForm::Scan;
-  line(llvm::formatv("// {0}: a block for {1} {2} and {3}", kernel.getKernelName(), schedule.getRowSplit(),
-                     isScan                        ? "segment"
-                     : schedule.getRowSplit() == 1 ? "row"
-                                                   : "rows",
+  line(llvm::formatv("// {0}: a block for {1} {2} and {3}", kernel.getKernelName(), rowSplit(),
+                     isScan            ? "segment"
+                     : rowSplit() == 1 ? "row"
+                                       : "rows",
                      schedule.getPanelSplit() ? std::to_string(16 * schedule.getPanelSplit()) + " channels"
                                               : std::string("all channels")));
-  std::string shape = llvm::formatv("// sm1: threads={0} shared=0 row_split={1}", schedule.getThreads(), schedule.getRowSplit());
-  line(shape + (schedule.getPanelSplit() ? " panel_split=" + std::to_string(schedule.getPanelSplit()) : std::string()));
+  std::string shape = llvm::formatv("// sm1: threads={0} shared=0 row_split={1}", schedule.getThreads(), rowSplit());
+  if (schedule.getPanelSplit())
+    shape += " panel_split=" + std::to_string(schedule.getPanelSplit());
+  line(shape + (cutsTime(schedule) ? " time_split=0" : "")); // printed, a block walks all of its segment
   line(llvm::formatv("extern \"C\" __global__ void __launch_bounds__({0}) {1}_kernel(", schedule.getThreads(),
                      kernel.getKernelName()));
   for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), kernel.getInputs())) {

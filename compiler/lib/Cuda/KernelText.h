@@ -62,6 +62,8 @@ private:
   void printScan();
   void printWalk(ScanOp scan, const std::string &h);
   bool needsSegment();
+  /// Rows of a block: one where there is a norm, which shares what it keeps of a row among all threads.
+  int64_t rowSplit();
 
   KernelOp kernel;
   BlockScheduleAttr schedule;

@@ -1,5 +1,6 @@
 //===- OperatorText.cpp - each operation of a kernel as lines of CUDA C++ ----------------------------------------===//
 
+#include "../Lowering/StoredValue.h"
 #include "../Lowering/TileEvaluator.h"
 #include "../Transforms/KernelMerge.h"
 #include "Elementwise.h"
@@ -53,7 +54,7 @@ static std::string whyNotOperation(Operation *op) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
     hasForm = splatNumber(constant).has_value();
   else if (auto conv = dyn_cast<Conv1dOp>(op))
-    hasForm = getElementTypeOrSelf(conv.getX()).isF32();
+    hasForm = getElementTypeOrSelf(conv.getX()).isF32(); // or bf16 that is widened
   else if (!isa<BroadcastOp, EmbeddingOp, SelectRowsOp, SplitOp, RmsNormOp, ScanOp>(op))
     hasForm = !cudaForm(op).empty();
   return hasForm ? "" : ("holds " + op->getName().getStringRef()).str();
@@ -153,7 +154,10 @@ void KernelText::computeSplit(SplitOp split) {
 
 void KernelText::computeConv(Conv1dOp conv) {
   int64_t taken = cast<RankedTensorType>(conv.getWeight().getType()).getDimSize(2), before = taken - 1;
-  std::string x = nameOf(conv.getX()), taps = nameOf(conv.getTaps()), weight = nameOf(conv.getWeight()), bias = use(conv.getBias());
+  Value stored = storedValue(conv.getX());
+  const char *load = stored == conv.getX() ? "sm1::load({0})" : "sm1::widen(sm1::load({0}))";
+  auto read = [&](const std::string &place) { return llvm::formatv(/*Validate=*/false, load, place).str(); };
+  std::string x = nameOf(stored), taps = nameOf(conv.getTaps()), weight = nameOf(conv.getWeight()), bias = use(conv.getBias());
   std::string name = nameOf(conv.getResult()), window = unique(name + "_window");
   line("f32x4 " + window + "[" + Twine(taken) + "];" + origin(conv));
   if (isStep) {
@@ -164,12 +168,12 @@ void KernelText::computeConv(Conv1dOp conv) {
     line(llvm::formatv(
         "const int64_t wanted = row - {0} + j; // before the first row of a segment come the taps that it has from earlier",
         before));
-    line(llvm::formatv("{0}[j] = sm1::load((wanted >= start ? {1} + wanted * stride : {2} + (segment * {3} + wanted - start + {3}) "
-                       "* stride) + column);",
-                       window, x, taps, before));
+    line(
+        llvm::formatv("{0}[j] = wanted >= start ? {1} : sm1::load({2} + (segment * {3} + wanted - start + {3}) * stride + column);",
+                      window, read(x + " + wanted * stride + column"), taps, before));
     close();
   }
-  line(llvm::formatv("{0}[{1}] = sm1::load({2} + row * stride + column);", window, before, x));
+  line(llvm::formatv("{0}[{1}] = {2};", window, before, read(x + " + row * stride + column")));
   line("f32x4 " + name + " = " + bias + ";");
   line(llvm::formatv("for (int j = 0; j < {0}; ++j)", taken));
   line(llvm::formatv("  {0} = sm1::fma(sm1::widen(sm1::load({1} + j * stride + column)), {2}[j], {0});", name, weight, window));

@@ -20,6 +20,8 @@ static SmallVector<Operation *> rowOps(KernelOp kernel) {
   return ops;
 }
 
+int64_t KernelText::rowSplit() { return normIn(rowOps(kernel)) ? 1 : schedule.getRowSplit(); }
+
 bool KernelText::needsSegment() { return !isStep && !kernel.getBlock().getOps<Conv1dOp>().empty(); }
 
 //===----------------------------------------------------------------------===//
@@ -27,7 +29,7 @@ bool KernelText::needsSegment() { return !isStep && !kernel.getBlock().getOps<Co
 //===----------------------------------------------------------------------===//
 
 void KernelText::openRow() {
-  int64_t split = schedule.getRowSplit();
+  int64_t split = rowSplit();
   if (split == 1)
     line("const int64_t row = blockIdx.x;");
   else
@@ -73,7 +75,7 @@ void KernelText::printRows() {
   compute(later);
   storeStreams([&](Value value) { return !llvm::is_contained(earlier, value.getDefiningOp()); });
   close();
-  if (schedule.getRowSplit() != 1)
+  if (rowSplit() != 1)
     close();
 }
 

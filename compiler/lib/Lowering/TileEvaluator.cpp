@@ -3,6 +3,7 @@
 #include "TileEvaluator.h"
 
 #include "../Transforms/KernelMerge.h"
+#include "StoredValue.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -44,7 +45,8 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
   if (layout == "nibbles")
     return MemRefType::get({panels, int64_t(steps(32)) * 4, panelWidth}, word);
   if (layout == "scales")
-    return shape[1] == 1 ? MemRefType::get({panels * panelWidth}, element) : MemRefType::get({panels, shape[1], panelWidth}, element);
+    return shape[1] == 1 ? MemRefType::get({panels * panelWidth}, element)
+                         : MemRefType::get({panels, shape[1], panelWidth}, element);
   if (layout == "fragments")
     return MemRefType::get({panels, fragmentTiles(shape[1]), 32, 8}, element);
   if (layout == "rows")
@@ -81,7 +83,7 @@ static SmallVector<Value> indexedOperands(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op))
     return linear.getScales() ? SmallVector<Value>{linear.getWeight(), linear.getScales()} : SmallVector<Value>{linear.getWeight()};
   if (auto conv = dyn_cast<Conv1dOp>(op))
-    return {conv.getX(), conv.getWeight(), conv.getTaps()};
+    return {storedValue(conv.getX()), conv.getWeight(), conv.getTaps()};
   if (auto scan = dyn_cast<ScanOp>(op))
     return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
   if (auto scan = dyn_cast<SelectiveScanOp>(op)) {
@@ -99,7 +101,8 @@ std::string sm1::whyNotBody(KernelOp kernel) {
   for (Operation &op : kernel.getBlock()) {
     for (Value operand : indexedOperands(&op))
       if (!isa<BlockArgument>(operand))
-        return (op.getName().getStringRef() + " reads from memory what the kernel computes itself; make it a parameter or a kernel of its own")
+        return (op.getName().getStringRef() +
+                " reads from memory what the kernel computes itself; make it a parameter or a kernel of its own")
             .str();
     auto constant = dyn_cast<arith::ConstantOp>(op);
     auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
@@ -206,7 +209,7 @@ Value TileEvaluator::row(int64_t m) {
 }
 
 Value TileEvaluator::column(int64_t n) {
-  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n)), constant(tile.lanes));
+  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n * tile.panelStep)), constant(tile.lanes));
 }
 
 Value TileEvaluator::loadVector(Value buffer, ValueRange indices) {
@@ -340,8 +343,8 @@ void TileEvaluator::evaluateSplit(SplitOp op) {
         Value left = arith::SubIOp::create(builder, loc, constant(width), column(n));
         Value mask = vector::CreateMaskOp::create(builder, loc, vectorOf(builder.getI1Type()), left);
         Type element = cast<MemRefType>(x.getType()).getElementType();
-        vectors.push_back(vector::MaskedLoadOp::create(builder, loc, vectorOf(element), x, ValueRange{row(m), add(column(n), constant(offset))},
-                                                       mask, splat(0, element)));
+        vectors.push_back(vector::MaskedLoadOp::create(
+            builder, loc, vectorOf(element), x, ValueRange{row(m), add(column(n), constant(offset))}, mask, splat(0, element)));
       }
     define(part, std::move(vectors));
     offset += width;
@@ -364,7 +367,7 @@ void TileEvaluator::evaluateGather(Operation *op, Value source, Value indices) {
 //===----------------------------------------------------------------------===//
 
 void TileEvaluator::evaluateConv(Conv1dOp op) {
-  Value x = buffers.inputs.lookup(op.getX()), taps = buffers.inputs.lookup(op.getTaps());
+  Value x = buffers.inputs.lookup(storedValue(op.getX())), taps = buffers.inputs.lookup(op.getTaps());
   Value weight = buffers.inputs.lookup(op.getWeight());
   SmallVector<Value> lasts = resultBuffers(op.getLast());
   int64_t taken = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
@@ -373,7 +376,7 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
     RowPosition position = positionOf(m);
     SmallVector<Value> window = rowsBefore(position, x, taps, taken);
     for (int64_t n = 0; n < tile.panels; ++n)
-      window.push_back(loadVector(x, {position.row, column(n)}));
+      window.push_back(widen(loadVector(x, {position.row, column(n)})));
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value sum = at(op.getBias(), m, n);
       for (int64_t j = 0; j < taken; ++j) {
@@ -395,8 +398,8 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
   define(op.getResult(), std::move(vectors));
 }
 
-/// The `taken` - 1 rows of the sequence before the one at `position`, oldest first, all panels of each: from this run, or the taps that
-/// it came with.
+/// The `taken` - 1 rows of the sequence before the one at `position`, oldest first, all panels of each: from this run, or the taps
+/// that it came with.
 SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value x, Value taps, int64_t taken) {
   auto collect = [&](llvm::function_ref<Value(int64_t, int64_t)> load) {
     SmallVector<Value> rows;
@@ -421,12 +424,17 @@ SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value 
   // Nearly all rows have all of them in this run: one branch that a processor foresees.
   return choose(
       isInside(rowBefore(0)),
-      [&] { return collect([&](int64_t j, int64_t n) { return loadVector(x, {rowBefore(j), column(n)}); }); },
+      [&] { return collect([&](int64_t j, int64_t n) {
+              return widen(loadVector(x, {rowBefore(j), column(n)}));
+            }); },
       [&] {
         return collect([&](int64_t j, int64_t n) {
           Value wanted = rowBefore(j);
           return choose(
-              isInside(wanted), [&] { return SmallVector<Value>{loadVector(x, {wanted, column(n)})}; },
+              isInside(wanted),
+              [&] {
+                return SmallVector<Value>{widen(loadVector(x, {wanted, column(n)}))};
+              },
               [&] {
                 Value age = arith::SubIOp::create(builder, loc, wanted, position.start);
                 return SmallVector<Value>{fromTaps(add(age, constant(taken - 1)), n)};
@@ -467,7 +475,8 @@ void TileEvaluator::evaluateScan(ScanOp op) {
     Value start = arith::MulIOp::create(builder, loc, panel, constant(carry.stride));
     return add(start, constant(carry.offset + part * panelWidth));
   };
-  // What the row before left, by panel: h, or the closed form's running product and running sum. At a segment's start it is `first`.
+  // What the row before left, by panel: h, or the closed form's running product and running sum. At a segment's start it is
+  // `first`.
   auto first = [&](int64_t part, Value h0) { return closedForm ? splat(part == 0 ? 1 : 0) : h0; };
   auto initial = [&](const RowPosition &position, int64_t n) {
     return init ? loadVector(init, {position.segment, column(n)}) : splat(0);

@@ -79,6 +79,8 @@ struct Tile {
   mlir::Value rowEnd = {};
   /// Where not 0: the lines of streams so many rows further on are fetched into the second cache.
   int64_t fetchedAhead = 0;
+  /// From one panel of the tile to the next.
+  int64_t panelStep = 1;
 };
 
 class TileEvaluator {

@@ -1,5 +1,6 @@
 //===- PlanProgram.cpp - the part of a plan that a target decides: buffers, launches, packed weights -------------===//
 
+#include "../Transforms/BlockForms.h"
 #include "sm1c/Package.h"
 
 #include "llvm/ADT/BitVector.h"
@@ -210,6 +211,10 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   int64_t rowSplit, panelSplit;
   if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
     launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
+    if (blocks.getForm() == BlockForm::TensorTiles)
+      launch["alone"] = true;
+    if (cutsTime(blocks))
+      launch["time_split"] = blocks.getRowTile();
     launch["threads"] = blocks.getThreads();
     launch["shared"] = int64_t(dispatch.getScratchBytes());
     rowSplit = blocks.getRowSplit();
@@ -361,6 +366,8 @@ LogicalResult PlanBuilder::addProgram(ArrayRef<EntryModel> models, const Target 
     return failure();
   if (compute != options.compute)
     (*program)["compute"] = compute;
+  if (target.isGpu() && target.gpu->overlapsKernels())
+    (*program)["overlaps"] = true;
   if (target.isGpu()) // kernels are found by name
     for (json::Value &kernel : *program->getArray("kernels"))
       kernel.getAsObject()->erase("offset");

@@ -1,5 +1,6 @@
 //===- ScheduleForGpu.cpp - forms of blocks, splits, weight layouts and launches for one GPU ---------------------===//
 
+#include "BlockForms.h"
 #include "KernelMerge.h"
 #include "Scheduling.h"
 #include "sm1c/Stages.h"
@@ -97,10 +98,25 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
                                 shape.panelSplit, stages, shape.depthSplit);
 }
 
-/// In bf16 eight rows of a channel to a thread, and an eighth of the chain; else the order of a step.
+/// In bf16 time is cut, so that one sequence fills the chip: as many panels as make whole lines of memory, up to four, and chunks
+/// that 256 threads have in their registers. Else the order of a step.
 static BlockScheduleAttr scheduleScan(KernelOp kernel, bool keepsOrder) {
-  int64_t threads = keepsOrder ? 256 : 512, rowTile = keepsOrder ? 64 : 256;
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
+  if (keepsOrder)
+    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
+  int64_t panels = llvm::divideCeil(widthOf(kernel), 16), together = panels % 4 == 0 ? 4 : panels % 2 == 0 ? 2 : 1;
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/512 / together, 1, together, 1,
+                                1);
+}
+
+/// A row to a block; where there are many rows and a norm, and the order of its sum is free, rows to the warps of one. Neighbouring
+/// rows in a block let a convolution find the rows before its own in the first cache.
+static BlockScheduleAttr scheduleRows(KernelOp kernel, const KernelContents &contents, bool keepsOrder) {
+  constexpr int64_t rows = 4;
+  if (!keepsOrder && contents.norms == 1 && channelsOfLane(widthOf(kernel)))
+    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, rows * lanesOfWarp, /*rowTile=*/rows, /*rowSplit=*/rows,
+                                  /*panelSplit=*/0, 1, 1);
+  int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(widthOf(kernel), 4), 32), 64, 512);
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1, 1);
 }
 
 /// 256 threads: a state of each of 16 channels to a thread with the usual 16 states. A tile's states share a multiprocessor's memory
@@ -123,8 +139,7 @@ static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry 
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
     return scheduleScan(kernel, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }
-  int64_t threads = std::clamp<int64_t>(llvm::alignTo(llvm::divideCeil(widthOf(kernel), 4), 32), 64, 512);
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1, 1);
+  return scheduleRows(kernel, contents, keepsOrder || isStep(entry));
 }
 
 namespace {

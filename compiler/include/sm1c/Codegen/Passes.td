@@ -30,6 +30,7 @@ def CopyCarried : Pass<"sm1-copy-carried", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect", "::mlir::ub::UBDialect"];
+  let options = [Option<"overlaps", "overlaps", "bool", "false", "kernels wait by themselves for those before them">];
 }
 
 def ExpandArithmetic : Pass<"sm1-expand-arithmetic"> {

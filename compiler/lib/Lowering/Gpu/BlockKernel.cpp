@@ -13,8 +13,8 @@
 using namespace mlir;
 using namespace sm1;
 
-BlockKernel::BlockKernel(OpBuilder &builder, KernelOp kernel)
-    : builder(builder), loc(kernel.getLoc()), kernel(kernel), schedule(kernel.getBlocksAttr()) {}
+BlockKernel::BlockKernel(OpBuilder &builder, KernelOp kernel, bool overlaps)
+    : builder(builder), loc(kernel.getLoc()), kernel(kernel), schedule(kernel.getBlocksAttr()), overlaps(overlaps) {}
 
 //===----------------------------------------------------------------------===//
 // Numbers and control flow
@@ -64,6 +64,16 @@ void BlockKernel::when(Value condition, llvm::function_ref<void()> body) {
 }
 
 void BlockKernel::barrier() { cuda::barrier(builder, loc); }
+
+void BlockKernel::waitForInputs() {
+  if (overlaps)
+    cuda::waitForEarlierKernels(builder, loc);
+}
+
+void BlockKernel::startLaterKernel() {
+  if (overlaps)
+    cuda::startLaterKernel(builder, loc);
+}
 
 //===----------------------------------------------------------------------===//
 // Memory
@@ -229,6 +239,7 @@ void BlockKernel::storeResults(TileEvaluator &evaluator) {
 
 void sm1::buildRows(BlockKernel &block) {
   Value row = cuda::blockId(block.builder, block.loc, cuda::Axis::X);
+  block.waitForInputs();
   // A result that the norm's input needs is stored in the first walk, the others in the second.
   auto storeDefined = [&](TileEvaluator &evaluator, Value) { block.storeResults(evaluator); };
   block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), storeDefined, storeDefined);

@@ -11,7 +11,7 @@
 namespace sm1 {
 
 /// Arguments of every GPU function after its buffers: rowSegment, segmentStart, selected, shared memory, the number of rows (of a
-/// scan: segments) of the launch, the number of segments.
+/// scan: segments) of the launch, the number of segments. A form that cuts time has one more, the words that its blocks exchange.
 inline constexpr unsigned numBlockArguments = 6;
 /// Position of shared memory among them.
 inline constexpr unsigned sharedArgument = 3;
@@ -23,7 +23,8 @@ inline constexpr int64_t sumBlock = 64;
 
 class BlockKernel {
 public:
-  BlockKernel(mlir::OpBuilder &builder, KernelOp kernel);
+  /// `overlaps`: the kernel may start before those that it reads from have ended.
+  BlockKernel(mlir::OpBuilder &builder, KernelOp kernel, bool overlaps);
 
   using Body = llvm::function_ref<void(mlir::Value)>;
   using Carrying = llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)>;
@@ -49,6 +50,12 @@ public:
   void share(mlir::Value end, Body body);
   void when(mlir::Value condition, llvm::function_ref<void()> body);
   void barrier();
+  /// Before the first access to anything but parameters and row tables, which no kernel writes. Forms call it as late as they can:
+  /// what stands before it is done while earlier kernels end.
+  void waitForInputs();
+  /// The next kernel may start, whose blocks come when all of this one have got here or ended. Forms that are not short, or read
+  /// weights ahead, say where.
+  void startLaterKernel();
 
   //===-- Memory ------------------------------------------------------------------------------------------------------------===//
   /// An array in shared memory, on 128 bytes.
@@ -84,8 +91,10 @@ public:
   BlockScheduleAttr schedule;
   KernelBuffers buffers;
   mlir::Value thread, count, segments, sharedMemory;
+  mlir::Value words; ///< of forms that cut time: [part of time][channel] of i64, zero at the start and at the end
 
 private:
+  bool overlaps;
   mlir::Value sumOfSquares(mlir::Value values, mlir::Value row, mlir::Value lane, int64_t panels);
   /// 1 / sqrt(mean of squares + eps) of each row in `rows`, to `inverse`.
   void buildInverseRms(RmsNormOp norm, mlir::Value values, mlir::Value inverse, mlir::Value rows, int64_t maxRows);
@@ -95,8 +104,10 @@ private:
 
 /// The function's body for each form.
 void buildRows(BlockKernel &block);
+void buildWarpRows(BlockKernel &block);
 void buildScan(BlockKernel &block);
 void buildSelectiveScan(BlockKernel &block);
+void buildScanChunks(BlockKernel &block);
 void buildTiles(BlockKernel &block);
 void buildStep(BlockKernel &block);
 void buildTensorTiles(BlockKernel &block);

@@ -35,6 +35,31 @@ void sm1::cuda::warpBarrier(OpBuilder &builder, Location loc) {
   NVVM::SyncWarpOp::create(builder, loc, constant(builder, loc, -1));
 }
 
+/// Inline, since LLVM's intrinsic lets accesses to memory pass.
+static void instruction(OpBuilder &builder, Location loc, StringRef text) {
+  LLVM::InlineAsmOp::create(builder, loc, TypeRange(), ValueRange(), text, "~{memory}", /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }
+
+void sm1::cuda::startLaterKernel(OpBuilder &builder, Location loc) {
+  instruction(builder, loc, "griddepcontrol.launch_dependents;");
+}
+
+static constexpr llvm::StringLiteral wholeDevice = "device";
+
+Value sm1::cuda::loadSharedWord(OpBuilder &builder, Location loc, Value address) {
+  return LLVM::LoadOp::create(builder, loc, builder.getI64Type(), address, /*alignment=*/8, /*isVolatile=*/false,
+                              /*isNonTemporal=*/false, /*isInvariant=*/false, /*isInvariantGroup=*/false,
+                              LLVM::AtomicOrdering::monotonic, wholeDevice);
+}
+
+void sm1::cuda::storeSharedWord(OpBuilder &builder, Location loc, Value word, Value address) {
+  LLVM::StoreOp::create(builder, loc, word, address, /*alignment=*/8, /*isVolatile=*/false, /*isNonTemporal=*/false,
+                        /*isInvariantGroup=*/false, LLVM::AtomicOrdering::monotonic, wholeDevice);
+}
+
 Value sm1::cuda::shuffleXor(OpBuilder &builder, Location loc, Value value, int32_t mask) {
   return NVVM::ShflOp::create(builder, loc, value.getType(), constant(builder, loc, -1), value, constant(builder, loc, mask),
                               constant(builder, loc, 31), NVVM::ShflKind::bfly, UnitAttr());

@@ -25,6 +25,16 @@ void barrier(OpBuilder &builder, Location loc);
 /// All lanes of a warp meet, and see each other's writes.
 void warpBarrier(OpBuilder &builder, Location loc);
 
+/// Waits until the kernels launched before have ended and their writes can be seen. Where launches overlap, nothing that they write
+/// may be read before, and nothing written that they read.
+void waitForEarlierKernels(OpBuilder &builder, Location loc);
+/// The kernel launched next may start, as far as it gets without that.
+void startLaterKernel(OpBuilder &builder, Location loc);
+
+/// A word of 64 bits (i64) that blocks of the device hand to each other: seen whole or not at all, and orders nothing else.
+Value loadSharedWord(OpBuilder &builder, Location loc, Value address);
+void storeSharedWord(OpBuilder &builder, Location loc, Value word, Value address);
+
 /// The f32 `value` of lane `lane ^ mask`; all 32 lanes must take part.
 Value shuffleXor(OpBuilder &builder, Location loc, Value value, int32_t mask);
 

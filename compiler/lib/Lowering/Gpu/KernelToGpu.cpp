@@ -1,5 +1,6 @@
 //===- KernelToGpu.cpp - kernels to functions over threads, blocks and shared memory -----------------------------===//
 
+#include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "BlockKernel.h"
 #include "GpuOps.h"
@@ -40,6 +41,8 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
   auto table = inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI32Type()), cuda::globalMemory);
   auto shared = inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI8Type()), cuda::sharedMemory);
   types.append({table, table, table, shared, builder.getIndexType(), builder.getIndexType()});
+  if (cutsTime(kernel.getBlocksAttr()))
+    types.push_back(inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), cuda::globalMemory));
   return types;
 }
 
@@ -48,9 +51,11 @@ static bool isSelective(KernelOp kernel) { return !kernel.getBlock().getOps<Sele
 static void buildBody(BlockKernel &block) {
   switch (block.schedule.getForm()) {
   case BlockForm::Rows:
-    return buildRows(block);
+    return hasWarpRows(block.schedule) ? buildWarpRows(block) : buildRows(block);
   case BlockForm::Scan:
-    return isSelective(block.kernel) ? buildSelectiveScan(block) : buildScan(block);
+    return isSelective(block.kernel)        ? buildSelectiveScan(block)
+           : cutsTime(block.schedule) ? buildScanChunks(block)
+                                      : buildScan(block);
   case BlockForm::Tiles:
     return buildTiles(block);
   case BlockForm::Step:
@@ -63,8 +68,8 @@ static void buildBody(BlockKernel &block) {
 }
 
 /// The function of one kernel; bytes of shared memory that a block needs.
-static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, bool isStep) {
-  BlockKernel block(builder, kernel);
+static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, const GpuFacts &gpu, bool isStep) {
+  BlockKernel block(builder, kernel, gpu.overlapsKernels());
   auto function = func::FuncOp::create(builder, kernel.getLoc(), kernel.getKernelName(),
                                        builder.getFunctionType(argumentTypes(builder, kernel), {}));
   OpBuilder::InsertionGuard guard(builder);
@@ -78,8 +83,12 @@ static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, bool isStep) {
   for (Value *field : {&block.buffers.rowSegment, &block.buffers.segmentStart, &block.buffers.selected, &block.sharedMemory,
                        &block.count, &block.segments})
     *field = entry->getArgument(next++);
+  if (cutsTime(kernel.getBlocksAttr()))
+    block.words = entry->getArgument(next++);
   block.buffers.oneRowPerSegment = isStep;
   block.thread = cuda::threadId(builder, kernel.getLoc());
+  if (BlockForm form = kernel.getBlocksAttr().getForm(); form == BlockForm::Rows || form == BlockForm::Scan || form == BlockForm::Tiles)
+    block.startLaterKernel();
   buildBody(block);
   func::ReturnOp::create(builder, kernel.getLoc());
   return block.sharedBytes();
@@ -98,6 +107,8 @@ static std::string whyNotForm(KernelOp kernel, bool isStep) {
     return "has a scan over time: the form must be scan, with one scan and no projection";
   if (!contents.scans && form == BlockForm::Scan)
     return "has no scan, the form must not be scan";
+  if (cutsTime(kernel.getBlocksAttr()) && (*kernel.getBlock().getOps<ScanOp>().begin()).getForm() == ScanForm::ClosedForm)
+    return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
   if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
     return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
                             : "has no projections: the form must be rows or scan";
@@ -120,6 +131,9 @@ static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
   return llvm::is_contained({threads, threads * 2, threads * 4}, rowTile * panelWidth);
 }
 
+static constexpr const char *scanThreads =
+    "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
+
 /// Why the numbers of a schedule do not fit its form; empty if they do.
 static std::string whyNotNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
@@ -132,17 +146,25 @@ static std::string whyNotNumbers(KernelOp kernel) {
     return must("depth_split", depthSplit, "exactly", 1);
   switch (blocks.getForm()) {
   case BlockForm::Rows:
+    if (hasWarpRows(blocks) && (!channelsOfLane(widthOf(kernel)) || contentsOf(kernel).norms != 1))
+      return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
     return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
-           : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
-                           : "";
-  case BlockForm::Scan:
-    return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
-           : rowSplit != 1 ? must("row_split", rowSplit, "exactly", 1)
-           : isSelective(kernel)
-               ? (coversSelectiveTile(threads, rowTile) ? "" : "schedule: threads must be 4, 8 or 16 row_tile")
-           : threads != 4 * rowTile && (threads * 8 != rowTile * 16 || rowTile % 64)
-               ? "schedule: threads must be 4 row_tile, or 2 row_tile with row_tile a multiple of 64"
+           : rowSplit != (hasWarpRows(blocks) ? rowTile : 1)
+               ? must("row_split", rowSplit, "exactly", hasWarpRows(blocks) ? rowTile : 1)
                : "";
+  case BlockForm::Scan:
+    if (rowSplit != 1)
+      return must("row_split", rowSplit, "exactly", 1);
+    if (isSelective(kernel))
+      return panelSplit != 1                           ? must("panel_split", panelSplit, "exactly", 1)
+             : !coversSelectiveTile(threads, rowTile) ? "schedule: threads must be 4, 8 or 16 row_tile"
+                                                      : "";
+    if (!cutsTime(blocks))
+      return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1) : threads != 4 * rowTile ? scanThreads : "";
+    // Eight rows of four channels to a thread; the threads of a channel are walked eight at a time.
+    if (panelSplit < 1 || strideOf(widthOf(kernel)) / panelWidth % panelSplit)
+      return "schedule: panel_split of a scan must divide the panels";
+    return threads * 2 != rowTile * panelSplit || rowTile % 64 ? scanThreads : "";
   case BlockForm::Tiles:
     if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
       return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
@@ -201,7 +223,7 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
         return signalPassFailure();
       }
       builder.setInsertionPoint(kernel->getParentOfType<ModelOp>());
-      int64_t bytes = buildFunction(builder, kernel, step);
+      int64_t bytes = buildFunction(builder, kernel, *facts->gpu, step);
       if (bytes > facts->gpu->sharedPerBlock) {
         kernel.emitOpError("needs ") << bytes << " bytes of shared memory, a block of " << target << " has "
                                      << facts->gpu->sharedPerBlock << "; a smaller row_tile or fewer stages need less";

@@ -194,6 +194,8 @@ void TensorStepBuilder::build() {
   Value begin = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::X), rowSplit);
   Value end = block.least(block.add(begin, block.constant(rowSplit)), block.count);
   Fragments weights = readWeights(0);
+  block.waitForInputs();
+  block.startLaterKernel(); // whose weights would be in the way of this kernel's before
   block.loop(begin, end, rowsOfTile,
              [&](Value first) { buildGroup(first, block.least(block.sub(end, first), block.constant(rowsOfTile)), weights); });
 }

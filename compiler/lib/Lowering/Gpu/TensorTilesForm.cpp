@@ -67,6 +67,8 @@ private:
   void startCopy(const Copy &copy, Value step, Value stage);
   /// Starts the copies of step `step` of k into stage `stage`, and makes them one group.
   void startStage(Value step, Value stage);
+  /// Starts those of the first steps: of all weights, which wait for no kernel, then a group for each step.
+  void startFirstStages();
   Operands readOperands(Value stage, int64_t k);
   void multiply(const Operands &operands, SmallVector<Value> &sums);
   /// One step of k. Its first operands are there; `ahead` says that there is a next step, whose first are read and returned.
@@ -248,6 +250,21 @@ void TensorTilesBuilder::startStage(Value step, Value stage) {
   cuda::commitCopies(block.builder, block.loc);
 }
 
+void TensorTilesBuilder::startFirstStages() {
+  auto start = [&](int64_t step, bool ofRows) {
+    for (const Copy &copy : copies)
+      if (step < steps && (copy.array == x) == ofRows)
+        startCopy(copy, block.constant(step), block.constant(step));
+  };
+  for (int64_t step = 0; step + 1 < stages; ++step)
+    start(step, /*ofRows=*/false);
+  block.waitForInputs();
+  for (int64_t step = 0; step + 1 < stages; ++step) {
+    start(step, /*ofRows=*/true);
+    cuda::commitCopies(block.builder, block.loc);
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
@@ -353,11 +370,7 @@ SmallVector<Value> TensorTilesBuilder::sum() {
   planRowCopies();
   for (size_t linear = 0; linear < linears.size(); ++linear)
     planWeightCopies(linear);
-  for (int64_t step = 0; step + 1 < stages; ++step)
-    if (step < steps)
-      startStage(block.constant(step), block.constant(step));
-    else
-      cuda::commitCopies(block.builder, block.loc);
+  startFirstStages();
   SmallVector<Value> sums(linears.size() * warpPanels * tiles * 4, block.number(0));
   Value stage = block.constant(0);
   cuda::waitForCopies(block.builder, block.loc, stages - 2);
@@ -464,6 +477,8 @@ void TensorTilesBuilder::build() {
   place();
   SmallVector<Value> sums = sum();
   block.releaseShared(mark);
+  // Not earlier: blocks that come while some multiprocessors are still full crowd the others.
+  block.startLaterKernel();
   if (slices > 1)
     return finishParts(sums);
   for (int64_t tile = 0; tile < tiles; ++tile)

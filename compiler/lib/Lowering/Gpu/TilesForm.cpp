@@ -112,6 +112,7 @@ void TilesBuilder::build() {
   firstPanel = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::Y), panels);
   threadRow = block.div(block.thread, quads);
   threadQuad = block.rem(block.thread, quads);
+  block.waitForInputs();
   SmallVector<std::pair<Value, SmallVector<Value>>> sums;
   for (auto &linears : block.projections()) {
     SmallVector<Value> totals = sum(linears);

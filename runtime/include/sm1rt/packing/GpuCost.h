@@ -20,6 +20,9 @@ struct GpuFacts {
   int64_t capability;                              ///< 90 for 9.0
   int64_t sharedPerBlock, sharedPerMultiprocessor; ///< bytes
   int64_t threadsPerMultiprocessor, registersPerMultiprocessor;
+
+  /// Whether a kernel can start while earlier ones run, and wait for them by itself.
+  bool overlapsKernels() const { return capability >= 90; }
 };
 
 /// Newest first. From the table of compute capabilities in NVIDIA's CUDA C++ Programming Guide.

@@ -1,0 +1,106 @@
+//===- WarpRowsForm.cpp - rows with a norm, a warp to each -------------------------------------------------------===//
+//
+// A lane has every 32nd few channels of its row in registers from the first operation to the last, and the warp adds up the squares
+// by exchanging sums: no shared memory, and nobody waits for another warp. The order of the sum is not that of a CPU.
+
+#include "BlockKernel.h"
+
+#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/KernelMerge.h"
+#include "GpuOps.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+static Value sumOfWarp(BlockKernel &block, Value sum) {
+  for (int32_t distance = lanesOfWarp / 2; distance >= 1; distance /= 2)
+    sum = arith::AddFOp::create(block.builder, block.loc, sum, cuda::shuffleXor(block.builder, block.loc, sum, distance));
+  return sum;
+}
+
+/// 1 / sqrt(mean of squares + eps) of the row whose lanes have `x`.
+static Value inverseRms(BlockKernel &block, RmsNormOp norm, ArrayRef<Value> x) {
+  OpBuilder &builder = block.builder;
+  Value squares = block.zeros(cast<VectorType>(x.front().getType()).getNumElements());
+  for (Value vector : x)
+    squares = block.fma(vector, vector, squares);
+  Value sum;
+  for (int64_t i = 0; i < cast<VectorType>(squares.getType()).getNumElements(); ++i) {
+    Value one = vector::ExtractOp::create(builder, block.loc, squares, ArrayRef<int64_t>{i});
+    sum = sum ? arith::AddFOp::create(builder, block.loc, sum, one) : one;
+  }
+  sum = sumOfWarp(block, sum);
+  Value mean = arith::DivFOp::create(builder, block.loc, sum, block.number(channels(norm.getType())));
+  Value eps = arith::ConstantOp::create(builder, block.loc, norm.getEpsAttr());
+  Value root = math::SqrtOp::create(builder, block.loc, arith::AddFOp::create(builder, block.loc, mean, eps));
+  return arith::DivFOp::create(builder, block.loc, block.number(1), root);
+}
+
+static void buildRow(BlockKernel &block, Value row, Value lane) {
+  int64_t width = widthOf(block.kernel), lanes = channelsOfLane(width), parts = width / lanes / lanesOfWarp;
+  Tile tile{row, lane, 1, parts, lanes, {}};
+  tile.panelStep = lanesOfWarp;
+  TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tile);
+  SmallVector<Operation *> later = block.mainOps();
+  RmsNormOp norm = normIn(later);
+  SmallVector<Operation *> earlier = sliceOf(block.kernel, norm.getX());
+  llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
+  evaluator.evaluate(earlier);
+  SmallVector<Value> x, normed;
+  for (int64_t n = 0; n < parts; ++n)
+    x.push_back(evaluator.at(norm.getX(), 0, n));
+  Value scale = vector::BroadcastOp::create(block.builder, block.loc, x.front().getType(), inverseRms(block, norm, x));
+  for (int64_t n = 0; n < parts; ++n) {
+    Value scaled = arith::MulFOp::create(block.builder, block.loc, x[n], scale);
+    normed.push_back(arith::MulFOp::create(block.builder, block.loc, scaled, evaluator.at(norm.getWeight(), 0, n)));
+  }
+  evaluator.define(norm, normed);
+  evaluator.evaluate(later);
+  block.storeResults(evaluator);
+}
+
+/// Whether the rows that the convolution looks back on are in the run; nothing where there is no convolution.
+static Value hasRowsBefore(BlockKernel &block, Value row) {
+  auto convs = block.kernel.getBlock().getOps<Conv1dOp>();
+  if (convs.empty())
+    return {};
+  int64_t taken = cast<RankedTensorType>((*convs.begin()).getWeight().getType()).getDimSize(2);
+  Type index = block.builder.getIndexType();
+  Value segment = arith::IndexCastOp::create(block.builder, block.loc, index, block.loadScalar(block.buffers.rowSegment, row));
+  Value start = arith::IndexCastOp::create(block.builder, block.loc, index, block.loadScalar(block.buffers.segmentStart, segment));
+  return arith::CmpIOp::create(block.builder, block.loc, arith::CmpIPredicate::sge, block.sub(row, block.constant(taken - 1)),
+                               start);
+}
+
+/// LLVM would give two branches that end alike one end, where everything that they loaded meets in registers. Nothing, but of
+/// unknown effect, at the end of one keeps them apart.
+static void endApart(BlockKernel &block, Block *branch) {
+  OpBuilder::InsertionGuard guard(block.builder);
+  block.builder.setInsertionPoint(branch->getTerminator());
+  LLVM::InlineAsmOp::create(block.builder, block.loc, TypeRange(), ValueRange(), "", "~{memory}", /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+void sm1::buildWarpRows(BlockKernel &block) {
+  Value first = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::X), block.schedule.getRowTile());
+  Value row = block.add(first, block.div(block.thread, lanesOfWarp)), lane = block.rem(block.thread, lanesOfWarp);
+  block.waitForInputs();
+  block.when(block.less(row, block.count), [&] {
+    Value isPlain = block.buffers.oneRowPerSegment ? Value() : hasRowsBefore(block, row);
+    if (!isPlain)
+      return buildRow(block, row, lane);
+    // Code of its own for nearly all rows: there no window waits in registers for a branch to end.
+    auto choice = scf::IfOp::create(block.builder, block.loc, isPlain, /*withElseRegion=*/true);
+    for (Block *branch : {choice.thenBlock(), choice.elseBlock()}) {
+      OpBuilder::InsertionGuard guard(block.builder);
+      block.builder.setInsertionPointToStart(branch);
+      buildRow(block, row, lane);
+    }
+    endApart(block, choice.thenBlock());
+  });
+}

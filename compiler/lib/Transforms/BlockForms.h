@@ -1,0 +1,35 @@
+//===- BlockForms.h - forms of blocks that the numbers of a schedule tell apart ----------------------------------===//
+
+#ifndef SM1C_TRANSFORMS_BLOCKFORMS_H
+#define SM1C_TRANSFORMS_BLOCKFORMS_H
+
+#include "sm1/IR/Sm1.h"
+
+namespace sm1 {
+
+inline constexpr int64_t lanesOfWarp = 32;
+
+/// Of a scan: whether blocks have `row_tile` rows of a segment each, eight of them to a thread, and not a whole segment, of which a
+/// thread has a row of each tile.
+inline bool cutsTime(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::Scan && blocks.getThreads() < 4 * blocks.getRowTile();
+}
+
+/// Of rows: whether each has a warp; else all threads of a block share one.
+inline bool hasWarpRows(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp;
+}
+
+/// Neighbouring channels that a lane has at once of a row that a warp holds in registers, the most up to four that share it evenly;
+/// 0 where none do, or a lane would have too much to hold.
+inline int64_t channelsOfLane(int64_t width) {
+  constexpr int64_t mostParts = 16;
+  for (int64_t lanes : {4, 2, 1})
+    if (width % 16 == 0 && width % (lanes * lanesOfWarp) == 0 && width / lanes / lanesOfWarp <= mostParts)
+      return lanes;
+  return 0;
+}
+
+} // namespace sm1
+
+#endif // SM1C_TRANSFORMS_BLOCKFORMS_H
