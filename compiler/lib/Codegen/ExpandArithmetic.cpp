@@ -33,6 +33,32 @@ struct FuseForCertain : OpRewritePattern<vector::FMAOp> {
   }
 };
 
+/// bf16 are the upper halves of f32: two of them in a word widen with a shift and a mask. What was loaded then waits for its use in
+/// whole words, and not in as many registers as there are numbers.
+struct WidenWords : OpRewritePattern<arith::ExtFOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::ExtFOp op, PatternRewriter &rewriter) const override {
+    auto narrow = dyn_cast<VectorType>(op.getIn().getType()), wide = dyn_cast<VectorType>(op.getType());
+    if (!narrow || !narrow.getElementType().isBF16() || !wide.getElementType().isF32() || narrow.getNumElements() % 2)
+      return failure();
+    Location loc = op.getLoc();
+    Type word = rewriter.getI32Type();
+    int64_t count = narrow.getNumElements() / 2;
+    Value half = arith::ConstantIntOp::create(rewriter, loc, 16, 32),
+          upper = arith::ConstantIntOp::create(rewriter, loc, -65536, 32);
+    Value words = vector::BitCastOp::create(rewriter, loc, VectorType::get({count}, word), op.getIn());
+    SmallVector<Value> numbers;
+    for (int64_t i = 0; i < count; ++i) {
+      Value both = vector::ExtractOp::create(rewriter, loc, words, ArrayRef<int64_t>{i});
+      Value first = arith::ShLIOp::create(rewriter, loc, both, half), second = arith::AndIOp::create(rewriter, loc, both, upper);
+      for (Value bits : {first, second})
+        numbers.push_back(arith::BitcastOp::create(rewriter, loc, rewriter.getF32Type(), bits));
+    }
+    rewriter.replaceOpWithNewOp<vector::FromElementsOp>(op, wide, numbers);
+    return success();
+  }
+};
+
 struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
   using ExpandArithmeticBase::ExpandArithmeticBase;
 
@@ -42,7 +68,9 @@ struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
     populateMathPolynomialApproximationPatterns(patterns);
     math::populateExpansionPatterns(patterns,
                                     {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
-    if (!hasBf16)
+    if (hasBf16)
+      patterns.add<WidenWords>(&getContext());
+    else
       arith::populateExpandBFloat16Patterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();

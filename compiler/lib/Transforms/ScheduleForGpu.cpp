@@ -2,6 +2,7 @@
 
 #include "BlockForms.h"
 #include "KernelMerge.h"
+#include "RoundStreams.h"
 #include "Scheduling.h"
 #include "sm1c/Stages.h"
 #include "sm1c/Target.h"
@@ -157,6 +158,8 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       getOperation()->emitError("no entry called '") << this->entry << "'";
       return signalPassFailure();
     }
+    if (compute == "bf16" && !isStep(*entry)) // a step's streams are short, and stay as they are
+      roundStreams(getOperation());
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getBlocks())
         kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, *entry, compute != "bf16"));

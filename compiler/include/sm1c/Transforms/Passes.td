@@ -283,8 +283,8 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
     Expects:  fused kernels.
     Leaves:   scheduled kernels with unique names, one per launch; those of a step end in "_step", what differs in other entries in their names.
     Numerics: exact; which kernels use tensor cores follows from the types alone. How many warps share a sum's k there follows from the entry.
-              With compute=bf16 a scan of one state adds in groups of eight rows and chunks of 128 to 512 over time; one of several keeps
-              its order.
+              With compute=bf16 a scan of one state adds in groups of eight rows and chunks of 128 to 512 over time, one of several keeps
+              its order; and in a prefill what projections and norms hand to other kernels is stored in bf16.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
