@@ -108,12 +108,12 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
 // for earlier kernels before it reads. Twice: chunks with an end ask each row whether it is there.
 // CHECK-LABEL: func.func @chunks
 // CHECK-SAME: %[[WORDS:[a-z0-9]+]]: memref<?xi64, 1>) {
-// CHECK: llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}"
 // CHECK: %[[CHUNK32:.*]] = nvvm.read.ptx.sreg.ctaid.z
 // CHECK: %[[CHUNK:.*]] = arith.index_castui %[[CHUNK32]]
 // CHECK: memref.view %{{.*}} to memref<8x32xf32, 3>
 // CHECK: memref.view %{{.*}} to memref<8x32xf32, 3>
 // CHECK: memref.view %{{.*}} to memref<32xf32, 3>
+// CHECK: llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}"
 // CHECK: llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}"
 // CHECK: scf.if
 // CHECK-COUNT-24: vector.load

@@ -66,8 +66,14 @@ void BlockKernel::when(Value condition, llvm::function_ref<void()> body) {
 void BlockKernel::barrier() { cuda::barrier(builder, loc); }
 
 void BlockKernel::waitForInputs() {
+  bool isStep = buffers.oneRowPerSegment, isTiles = schedule.getForm() == BlockForm::TensorTiles;
+  // In a step the next kernel's weights would be in the way of what this one still waits for.
+  if (!isStep && !isTiles)
+    startLaterKernel();
   if (overlaps)
     cuda::waitForEarlierKernels(builder, loc);
+  if (isStep && !isTiles)
+    startLaterKernel();
 }
 
 void BlockKernel::startLaterKernel() {

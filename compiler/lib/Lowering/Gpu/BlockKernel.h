@@ -51,10 +51,9 @@ public:
   void when(mlir::Value condition, llvm::function_ref<void()> body);
   void barrier();
   /// Before the first access to anything but parameters and row tables, which no kernel writes. Forms call it as late as they can:
-  /// what stands before it is done while earlier kernels end.
+  /// what stands before it is done while earlier kernels end. All but tiles on tensor cores let the next kernel start here, too.
   void waitForInputs();
-  /// The next kernel may start, whose blocks come when all of this one have got here or ended. Forms that are not short, or read
-  /// weights ahead, say where.
+  /// The next kernel may start, whose blocks come when all of this one have got here or ended.
   void startLaterKernel();
 
   //===-- Memory ------------------------------------------------------------------------------------------------------------===//

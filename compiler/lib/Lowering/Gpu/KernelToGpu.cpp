@@ -87,8 +87,6 @@ static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, const GpuFacts
     block.words = entry->getArgument(next++);
   block.buffers.oneRowPerSegment = isStep;
   block.thread = cuda::threadId(builder, kernel.getLoc());
-  if (BlockForm form = kernel.getBlocksAttr().getForm(); form == BlockForm::Rows || form == BlockForm::Scan || form == BlockForm::Tiles)
-    block.startLaterKernel();
   buildBody(block);
   func::ReturnOp::create(builder, kernel.getLoc());
   return block.sharedBytes();

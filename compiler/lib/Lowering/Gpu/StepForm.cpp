@@ -139,7 +139,6 @@ void StepBuilder::build() {
   Value end = block.least(block.add(begin, block.constant(rowSplit)), block.count);
   Value whole = block.sub(end, block.rem(block.sub(end, begin), rowTile));
   block.waitForInputs();
-  block.startLaterKernel();
   if (rowTile > 1)
     block.loop(begin, whole, rowTile, [&](Value first) { buildGroup(first, rowTile); });
   block.loop(rowTile > 1 ? whole : begin, end, 1, [&](Value first) { buildGroup(first, 1); });

@@ -195,7 +195,6 @@ void TensorStepBuilder::build() {
   Value end = block.least(block.add(begin, block.constant(rowSplit)), block.count);
   Fragments weights = readWeights(0);
   block.waitForInputs();
-  block.startLaterKernel(); // whose weights would be in the way of this kernel's before
   block.loop(begin, end, rowsOfTile,
              [&](Value first) { buildGroup(first, block.least(block.sub(end, first), block.constant(rowsOfTile)), weights); });
 }
