@@ -41,7 +41,8 @@ def MakePrecise : Pass<"sm1-make-precise"> {
     %y = sm1.linear %r, %w : tensor<?x?x4xbf16>, tensor<8x4xbf16>
     ```
     With storage=int8 (one scale per row) or int4 (one f16 per 32 columns) matrices become integers and scales; rows that tokens look up
-    are kept in bf16. With compute=int8 each projection quantises what it multiplies, row by row.
+    are kept in bf16. With compute=int8 each projection quantises what it multiplies, row by row; with compute=bf16 matrices become bf16, what the
+    integers and scales stand for (GPUs).
     ```mlir
     %q = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x4xi8>
     %s = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x1xf32>
