@@ -3,6 +3,8 @@
 what a launch is given, products from the shapes of its matrices. Fusion moves work between kernels, but never makes or loses any.
 
   costs.py --bin DIR --work DIR --model DIR|FILE.mlir [--model ...]
+
+The first model with each storage of matrices, the others with f32.
 """
 import json
 import math
@@ -94,7 +96,7 @@ def main():
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
     for model in a.model:
-        for storage in STORAGES:
+        for storage in STORAGES if model is a.model[0] else STORAGES[:1]:
             options, name = ("--weights-in=external", f"--weights={storage}"), f"{model.stem}, {storage}"
             # A GPU's programs once: they take long to compile.
             targets = "--target=native,sm_90" if model is a.model[0] and storage == "bf16" else "--target=native"

@@ -83,9 +83,11 @@ set(onEmulator --device=emulated --target=${SM1_GPU_TEST_TARGET} --emulator "$<T
 sm1_conformance(kernels.emulated "quick;emulated" 1200 kernels.py ${onEmulator})
 sm1_conformance(planted.emulated "quick;emulated" 1200 planted.py ${onEmulator})
 
-# PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything in the slow tier.
+# PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything with `ctest -C long -R
+# ptx-static.all`.
 sm1_conformance(ptx-static quick 600 ptx_static.py --few)
-sm1_conformance(ptx-static.all slow 1800 ptx_static.py)
+add_test(NAME ptx-static.all COMMAND "${SM1_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/ptx_static.py" --bin "${bin}"
+  --work "${CMAKE_CURRENT_BINARY_DIR}/ptx-static.all" CONFIGURATIONS long)
 sm1_conformance(token-static quick 600 token_static.py)
 
 # The trained model on a GPU: bf16 by bf16, and f32 weights for the tokens.
