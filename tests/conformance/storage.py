@@ -136,7 +136,7 @@ def check_refusals(programs, report):
         (["--compute=bf16", "--weights=int8"], ["bf16", "int8"]),
         (["--compute=int8", "--weights=bf16"], ["int8", "bf16"]),
         (["--compute=int8"], ["int8", "f32"]),
-        (["--weights=int8", "--target=native,sm_120"], ["int8", "sm_120"]),
+        (["--weights=int8", "--target=native,sm_120", "--compute=f32"], ["int8", "sm_120"]),
         (["--weights=int3"], ["int3", "int4"]),
         (["--compute=f16"], ["f16", "bf16"]),
     ]

@@ -9,6 +9,12 @@
 using namespace mlir;
 using namespace sm1;
 
+/// Whether an operation reads places of `stream` that are not its own row and channel.
+static bool readsByIndex(Operation *op, Value stream) {
+  auto scan = dyn_cast<SelectiveScanOp>(op);
+  return isa<SplitOp, SelectRowsOp, YieldOp>(op) || (scan && (scan.getB() == stream || scan.getC() == stream));
+}
+
 /// Why `stream`, a result of a kernel, keeps its f32; nullptr if it can be stored in bf16.
 static const char *whyNotRound(OpResult stream) {
   Operation *maker = cast<KernelOp>(stream.getOwner()).yielded()[stream.getResultNumber()].getDefiningOp();
@@ -20,7 +26,7 @@ static const char *whyNotRound(OpResult stream) {
     if (!user)
       return "it leaves the kernels";
     BlockArgument argument = user.getBlock().getArgument(use.getOperandNumber());
-    if (llvm::any_of(argument.getUsers(), [](Operation *op) { return isa<SplitOp, SelectRowsOp, YieldOp>(op); }))
+    if (llvm::any_of(argument.getUsers(), [&](Operation *op) { return readsByIndex(op, argument); }))
       return "a kernel reads it by index";
   }
   return nullptr;
