@@ -208,7 +208,7 @@ func.func @param_c4_integers() {
 // -----
 
 func.func @param_c4_bits() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x40xi8>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x40xi8>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x40xi8>
   return
 }
@@ -216,7 +216,7 @@ func.func @param_c4_bits() {
 // -----
 
 func.func @param_c4_columns() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x20xi4>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x20xi4>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x20xi4>
   return
 }
@@ -224,7 +224,7 @@ func.func @param_c4_columns() {
 // -----
 
 func.func @param_c4_groups() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x1xf16>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x1xf16>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x1xf16>
   return
 }
@@ -232,7 +232,7 @@ func.func @param_c4_groups() {
 // -----
 
 func.func @param_c4_scales() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8x2xbf16>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x2xbf16>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x2xbf16>
   return
 }
@@ -240,7 +240,7 @@ func.func @param_c4_scales() {
 // -----
 
 func.func @param_c4_vector() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 and scales [rows, 2] of f32 or f16, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8xf32>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8xf32>
   return
 }

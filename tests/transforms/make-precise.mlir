@@ -12,17 +12,16 @@
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f64" 2>&1 | FileCheck %s --check-prefix=TYPE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=f16" 2>&1 | FileCheck %s --check-prefix=COMPUTE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f16 compute=bf16" 2>&1 | FileCheck %s --check-prefix=MIXED
-// RUN: not sm1-opt %s -sm1-make-precise="storage=int8 compute=bf16" 2>&1 | FileCheck %s --check-prefix=NARROW
+// RUN: sm1-opt %s -sm1-make-precise="storage=int8 compute=bf16" -cse | FileCheck %s --check-prefix=COARSE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=int8" 2>&1 | FileCheck %s --check-prefix=WHOLE
 
 // TYPE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'f64' and 'f32'
 // COMPUTE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'bf16' and 'f16'
 // MIXED: error: compute=bf16 multiplies bf16 by bf16, got storage=f16; store matrices as bf16 too
-// NARROW: error: compute=bf16 multiplies bf16 by bf16, got storage=int8; store matrices as bf16 too
 // WHOLE: error: compute=int8 multiplies integers, got storage=bf16; store matrices as int8 or int4
 
 // Matrices are stored; what projections multiply is rounded once, where it is made, however many projections read it. A quantised matrix
-// is two parameters of one tensor; x stays f32, since the projection quantises it.
+// is two parameters of one tensor; x stays f32, since the projection quantises it. Multiplied as bf16 it is one, what its integers stand for.
 // F32-LABEL: sm1.model @projections
 // F32-NOT: bf16
 // STORE-LABEL: sm1.model @projections
@@ -30,6 +29,7 @@
 // BOTH-LABEL: sm1.model @projections
 // HALF-LABEL: sm1.model @projections
 // HALF-NOT: truncf
+// COARSE-LABEL: sm1.model @projections
 // QUANT-LABEL: sm1.model @projections
 // QUANT-NOT: truncf
 sm1.model @projections(%x: tensor<?x?x8xf32> {sm1.name = "x"})
@@ -38,6 +38,9 @@ sm1.model @projections(%x: tensor<?x?x8xf32> {sm1.name = "x"})
   // BOTH-NOT: truncf
   // STORE: sm1.param "a" : tensor<4x8xbf16>
   // HALF: sm1.param "a" : tensor<4x8xf16>
+  // COARSE: %[[R:.*]] = arith.truncf %x
+  // COARSE: %[[A:.*]] = sm1.param "a" quantised <bits = 8, group = 0, columns = 8> : tensor<4x8xbf16>
+  // COARSE: sm1.linear %[[R]], %[[A]] : tensor<?x?x8xbf16>, tensor<4x8xbf16>
   // INT8: %[[A:.*]] = sm1.param "a" quantised <bits = 8, group = 0, columns = 8> : tensor<4x8xi8>
   // INT8: %[[AS:.*]] = sm1.param "a" quantised <bits = 8, group = 0, columns = 8> : tensor<4x1xf32>
   // INT4: %[[A:.*]] = sm1.param "a" quantised <bits = 4, group = 32, columns = 8> : tensor<4x8xi4>
@@ -62,6 +65,7 @@ sm1.model @projections(%x: tensor<?x?x8xf32> {sm1.name = "x"})
 // STORE-LABEL: sm1.model @tied
 // BOTH-LABEL: sm1.model @tied
 // HALF-LABEL: sm1.model @tied
+// COARSE-LABEL: sm1.model @tied
 // QUANT-LABEL: sm1.model @tied
 sm1.model @tied(%tokens: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x8xf32> {sm1.name = "logits"}) {
   // STORE: sm1.param "embed" : tensor<8x4xbf16>
@@ -73,6 +77,10 @@ sm1.model @tied(%tokens: tensor<?x?xi32> {sm1.name = "tokens"}) -> (tensor<?x?x8
   // BOTH: %[[R:.*]] = arith.truncf %[[WIDE]]
   // BOTH: sm1.linear %[[R]], %embed : tensor<?x?x4xbf16>, tensor<8x4xbf16>
   // HALF: arith.extf %{{.*}} : tensor<?x?x4xf16> to tensor<?x?x4xf32>
+  // COARSE: %[[E:.*]] = sm1.param "embed" : tensor<8x4xbf16>
+  // COARSE: sm1.embedding %tokens, %[[E]]
+  // COARSE: %[[H:.*]] = sm1.param "embed" quantised <bits = 8, group = 0, columns = 4> : tensor<8x4xbf16>
+  // COARSE: sm1.linear %{{.*}}, %[[H]] : tensor<?x?x4xbf16>, tensor<8x4xbf16>
   // QUANT: %[[E:.*]] = sm1.param "embed" : tensor<8x4xbf16>
   // QUANT: %[[ROW:.*]] = sm1.embedding %tokens, %[[E]]
   // QUANT: %[[WIDE:.*]] = arith.extf %[[ROW]] : tensor<?x?x4xbf16> to tensor<?x?x4xf32>
