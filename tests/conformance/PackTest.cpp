@@ -1,5 +1,5 @@
 // Quantises matrices of a file and compares with what the file says comes out, byte for byte. Tensors are named CASE/source and
-// CASE/BITS.GROUP.SCALE.integers or .scales, e.g. "ties/4.32.f16.scales". Usage: sm1-pack-test FILE.
+// CASE/BITS.GROUP.SCALE.integers, .scales or .coarse, e.g. "ties/4.32.f16.scales". Usage: sm1-pack-test FILE.
 
 #include "sm1rt/Packing.h"
 #include "sm1rt/Safetensors.h"
@@ -18,7 +18,10 @@ static PackingStep stepOf(const std::string &name) {
   if (std::sscanf(name.c_str(), "%lld.%lld.%7[a-z0-9].%15s", &bits, &group, scale, what) != 4)
     return PackingStep::quantise(0, 0, DType::F32);
   DType dtype = parseDType(scale).value_or(DType::U8);
-  return std::strcmp(what, "scales") ? PackingStep::quantise(bits, group, dtype) : PackingStep::scales(bits, group, dtype);
+  auto step = !std::strcmp(what, "scales")   ? PackingStep::scales
+              : !std::strcmp(what, "coarse") ? PackingStep::coarsen
+                                             : PackingStep::quantise;
+  return step(bits, group, dtype);
 }
 
 /// What is wrong with `expected`, empty when nothing is.

@@ -56,8 +56,15 @@ def cases():
                 if np.isfinite(scales).all():
                     form = f"{name}{suffix}/{bits}.{group}.{scale}"
                     made[f"{form}.scales"] = scales
-                    made[f"{form}.integers"] = quantise.integers_of(values, bits, group, DTYPES[scale])
+                    made[f"{form}.integers"] = integers = quantise.integers_of(values, bits, group, DTYPES[scale])
+                    made[f"{form}.coarse"] = coarse(integers, scales, group)
     return made
+
+
+def coarse(integers, scales, group):
+    """What integers and scales stand for, as bits of bf16: products of f32, rounded."""
+    columns = np.arange(integers.shape[1]) // group if group else np.zeros(integers.shape[1], dtype=int)
+    return tensors.round_bf16(integers.astype(np.float32) * scales.astype(np.float32)[:, columns])
 
 
 def check_meaning(report):
