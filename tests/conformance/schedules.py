@@ -17,7 +17,7 @@ CPU = ["gru_out row_tile=3 panel_tile=1 single_row_panels=1 panel_split=1\nscan 
        "mlp_up row_tile=5 row_split=10 apart=true\nhead row_split=1",
        "norm1 row_split=3\nscan row_tile=2 panel_tile=2 single_row_panels=4\nmlp_down row_tile=12 panel_tile=1 single_row_panels=3",
        "exp fuse=off\nscan fuse=off\nembedding row_split=1 panel_tile=1"]
-GPU = ["gru_out threads=128 row_split=32\nscan threads=128 row_tile=32\nmlp_up row_tile=2 row_split=32\nnorm1 threads=32",
+GPU = ["gru_out threads=128 row_split=32\nscan threads=128 row_tile=32\nmlp_up row_tile=2 row_split=32\nnorm1 threads=64",
        "gru_out_step threads=128 row_tile=1\nmlp_down_step row_split=4\nscan fuse=off\nscan_step threads=256"]
 NUMBERS = {"row_tile": (1, 2, 3, 5, 8, 12), "panel_tile": (1, 2, 3), "single_row_panels": (1, 2, 3, 4, 6), "row_split": (0, 1, 7, 24, 64),
            "panel_split": (0, 1, 2, 3), "apart": ("true", "false")}

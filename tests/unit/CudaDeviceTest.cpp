@@ -192,7 +192,7 @@ TEST_F(CudaDeviceTest, FailsWhileTiming) {
     GTEST_SKIP() << "only the emulator fails on demand";
   std::vector<int32_t> tokens = randomTokens(3);
   for (const char *function :
-       {"cuLaunchHostFunc", "cuEventCreate:2", "cuEventRecord:3", "cuLaunchKernel:4", "cuEventElapsedTime:2"}) {
+       {"cuLaunchHostFunc", "cuEventCreate:2", "cuEventRecord:3", "cuLaunchKernelEx:4", "cuEventElapsedTime:2"}) {
     set("SM1_EMULATOR_FAIL", function);
     Model model = open();
     Sequence sequence = model.newSequence();

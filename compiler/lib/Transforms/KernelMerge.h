@@ -63,8 +63,8 @@ bool isReadByIndex(KernelOp producer, KernelOp consumer);
 /// Why the two cannot become one kernel where `second` stands, whatever they contain; nullptr if they can. `first` comes before.
 const char *whyNotMerge(KernelOp first, KernelOp second);
 
-/// Puts the body of `first` before that of `second`, at the place of `second`, and drops results that nobody uses any more. The name is
-/// that of `named`.
+/// Puts the body of `first` before that of `second`, at the place of `second`, and drops results that nobody uses any more. The
+/// name is that of `named`.
 KernelOp mergeKernels(mlir::RewriterBase &rewriter, KernelOp first, KernelOp second, KernelOp named);
 
 /// Walks every pair (producer, consumer) until none fuses. `why` answers for a pair with a reason not to, nullptr to fuse, or

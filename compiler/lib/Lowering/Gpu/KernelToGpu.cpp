@@ -53,7 +53,7 @@ static void buildBody(BlockKernel &block) {
   case BlockForm::Rows:
     return hasWarpRows(block.schedule) ? buildWarpRows(block) : buildRows(block);
   case BlockForm::Scan:
-    return isSelective(block.kernel)        ? buildSelectiveScan(block)
+    return isSelective(block.kernel)  ? buildSelectiveScan(block)
            : cutsTime(block.schedule) ? buildScanChunks(block)
                                       : buildScan(block);
   case BlockForm::Tiles:
@@ -154,7 +154,7 @@ static std::string whyNotNumbers(KernelOp kernel) {
     if (rowSplit != 1)
       return must("row_split", rowSplit, "exactly", 1);
     if (isSelective(kernel))
-      return panelSplit != 1                           ? must("panel_split", panelSplit, "exactly", 1)
+      return panelSplit != 1                          ? must("panel_split", panelSplit, "exactly", 1)
              : !coversSelectiveTile(threads, rowTile) ? "schedule: threads must be 4, 8 or 16 row_tile"
                                                       : "";
     if (!cutsTime(blocks))
