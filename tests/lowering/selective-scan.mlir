@@ -26,6 +26,8 @@
 // GPU-LABEL: func.func @k
 // GPU: memref.view %{{.*}} to memref<32x16xf32, 3>
 // GPU: %[[STATES:.*]] = memref.view %{{.*}} to memref<32x17x16xf32, 3>
+// GPU-NOT: vector.load
+// GPU: griddepcontrol.wait
 // GPU: nvvm.barrier
 // GPU: math.exp
 // GPU: math.fma

@@ -246,6 +246,7 @@ void SelectiveScanBuilder::build() {
   place();
   findSlices();
   takeShared();
+  block.waitForInputs();
   Value column = block.add(block.mul(panel, panelWidth), channel);
   SmallVector<Value> carried;
   for (int64_t number = 0; number * block.schedule.getThreads() < states * panelWidth; ++number) {
