@@ -117,6 +117,7 @@ def subjects(few):
     for arithmetic in ("f32", "bf16"):
         yield f"chorales, {arithmetic}", TRAINED, ARITHMETICS[arithmetic], EVERYWHERE if few else tuple(VERSIONS)
     if few:
+        yield "mamba-16, bf16", DATA / "golden" / "mamba-16", ARITHMETICS["bf16"], EVERYWHERE
         return
     for source in sorted(SPECS.glob("*.mlir")):
         for arithmetic, options in ARITHMETICS.items():
@@ -129,7 +130,7 @@ def subjects(few):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("--tools", default=HERE.parent.parent / "tools", help="the folder of lib/gpu_kernels.py")
-    arguments.add_argument("--few", action="store_true", help="the trained model for two chips only")
+    arguments.add_argument("--few", action="store_true", help="the trained model and Mamba for two chips only")
     a = arguments.parse_args()
     sys.path.insert(0, f"{a.tools}/lib")
     import gpu_kernels as gpu
