@@ -105,7 +105,9 @@ static std::string whyNotForm(KernelOp kernel, bool isStep) {
     return "has a scan over time: the form must be scan, with one scan and no projection";
   if (!contents.scans && form == BlockForm::Scan)
     return "has no scan, the form must not be scan";
-  if (cutsTime(kernel.getBlocksAttr()) && (*kernel.getBlock().getOps<ScanOp>().begin()).getForm() == ScanForm::ClosedForm)
+  bool hasClosedForm =
+      llvm::any_of(kernel.getBlock().getOps<ScanOp>(), [](ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm; });
+  if (cutsTime(kernel.getBlocksAttr()) && hasClosedForm)
     return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
   if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
     return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
