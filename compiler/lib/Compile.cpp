@@ -381,6 +381,7 @@ bool Compilation::reachTarget(TargetJob &job) {
     if (job.target->isGpu() != (variant.entry != Entry::Both))
       continue;
     job.modules.emplace_back(variant.entry, variant.module->clone());
+    options.compute = variant.compute;
     for (Stage stage : {Stage::Scheduled, Stage::Target}) {
       if (!endsBefore(stageName(stage)) && !runStage(*job.modules.back().second, stage, variant.entry, job.target))
         return false;

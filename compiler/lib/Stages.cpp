@@ -151,7 +151,7 @@ static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   if (options.target->isGpu())
     passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule}));
   else
-    passes.addPass(createScheduleForCpu({name, options.schedule}));
+    passes.addPass(createScheduleForCpu({name, options.compute, options.schedule}));
 }
 
 static void buildTarget(OpPassManager &passes, const StageOptions &options) {
@@ -200,7 +200,7 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   options.compute = given.compute;
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
-    return passes.addPass(createScheduleForCpu({given.target, ""}));
+    return passes.addPass(createScheduleForCpu({given.target, given.compute, ""}));
   if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
     return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute, ""}));
   if (options.target->isGpu())
