@@ -81,8 +81,8 @@ func.func private @tiles() attributes {s = #sm1.schedule<row_tile = 2, panel_til
 func.func private @apart() attributes {s = #sm1.schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, apart>}
 // CHECK: @widen() attributes {s = #sm1.schedule<row_tile = 6, {{.*}}, panel_split = 2, widen_rows = 24>}
 func.func private @widen() attributes {s = #sm1.schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, widen_rows = 24>}
-// CHECK: @all() attributes {s = #sm1.schedule<row_tile = 6, {{.*}}, panel_split = 2, apart, widen_rows = 24, products = dot, matrix_rows = 16, matrix_panels = 1>}
-func.func private @all() attributes {s = #sm1.schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, apart, widen_rows = 24, products = dot, matrix_rows = 16, matrix_panels = 1>}
+// CHECK: @all() attributes {s = #sm1.schedule<row_tile = 6, {{.*}}, panel_split = 2, row_band = 96, apart, widen_rows = 24, products = dot, matrix_rows = 16, matrix_panels = 1>}
+func.func private @all() attributes {s = #sm1.schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, row_band = 96, apart, widen_rows = 24, products = dot, matrix_rows = 16, matrix_panels = 1>}
 // CHECK: @both() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 1>}
 func.func private @both() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 1>}
 

@@ -11,12 +11,17 @@ func.func private @schedule_panels() attributes {s = #sm1.schedule<row_tile = 1,
 
 // -----
 
-// expected-error @+1 {{row_split, panel_split and widen_rows must not be negative, got -1, 0, 0}}
+// expected-error @+1 {{row_split, panel_split, row_band and widen_rows must not be negative, got -1, 0, 0, 0}}
 func.func private @schedule_split() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = -1, panel_split = 0>}
 
 // -----
 
-// expected-error @+1 {{row_split, panel_split and widen_rows must not be negative, got 0, 0, -8}}
+// expected-error @+1 {{row_split, panel_split, row_band and widen_rows must not be negative, got 0, 0, -4, 0}}
+func.func private @schedule_row_band() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, row_band = -4>}
+
+// -----
+
+// expected-error @+1 {{row_split, panel_split, row_band and widen_rows must not be negative, got 0, 0, 0, -8}}
 func.func private @schedule_widen() attributes {s = #sm1.schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 0, widen_rows = -8>}
 
 // -----

@@ -316,8 +316,10 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !y = tensor<?x?x40xf32>
 
 // Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows and of 8, each with sums that go to scratch and from there through
-// the rest of the body, four rows at once. Rows are walked there and back, so that the second panel is loaded once for both. For 8 rows the
-// next panels are prefetched. What is left comes after: the remaining panels of those rows, then the remaining rows.
+// the rest of the body. A sum is cut in pieces, and between them four rows of the block before go through the rest: one turn more than there
+// are blocks, the first without a block before it, the last without one to sum. Rows are walked there and back, so that the second panel is
+// loaded once for both. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
+// left comes after: the remaining panels of those rows, then the remaining rows.
 // CHECK-LABEL: func.func @matrix
 // CHECK-SAME: (%{{[a-z0-9]+}}: memref<?x64xf32>, %[[A:[a-z0-9]+]]: memref<3x32x16xi32>, %[[Y:[a-z0-9]+]]: memref<?x48xf32>,
 // CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
@@ -329,34 +331,51 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: %[[SOME:.*]] = arith.cmpi ugt, %[[ROWS]], %[[ROWBEGIN]]
 // CHECK-NEXT: scf.if %[[SOME]] {
 // CHECK: llvm.call_intrinsic "llvm.x86.ldtilecfg"
-// CHECK-NEXT: scf.for %[[PANEL:.*]] = %[[PANELBEGIN]] to %[[PANELS]] step %c2
-// CHECK-NEXT: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[ROWS]] step %c32
+// CHECK: %[[ROWBLOCKS:.*]] = arith.divui %{{.*}}, %c32
+// CHECK: %[[PANELBLOCKS:.*]] = arith.divui %{{.*}}, %c2
+// CHECK: %[[BLOCKS:.*]] = arith.muli %[[ROWBLOCKS]], %[[PANELBLOCKS]]
+// CHECK: %[[TURNS:.*]] = arith.addi %[[BLOCKS]], %c1
+// CHECK: scf.for %[[TURN:.*]] = %c0 to %[[TURNS]] step %c1
+// CHECK: %[[SUMS:.*]] = arith.cmpi ult, %[[TURN]], %[[BLOCKS]]
+// CHECK-NEXT: scf.if %[[SUMS]]
 // CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.tilezero"
-// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1
+// CHECK: scf.for %[[PIECE:.*]] = %c0 to %c8 step %c1
+// CHECK-NEXT: scf.if %[[SUMS]]
+// CHECK-NEXT: %[[STEPS:.*]] = arith.muli %[[PIECE]], %c2
+// CHECK-NEXT: %[[FROM:.*]] = arith.divui %[[STEPS]], %c8
+// CHECK-NEXT: %[[MORE:.*]] = arith.addi %[[STEPS]], %c2
+// CHECK-NEXT: %[[TO:.*]] = arith.divui %[[MORE]], %c8
+// CHECK-NEXT: scf.for %{{.*}} = %[[FROM]] to %[[TO]] step %c1
 // CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c128_i64)
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c0_i8, %c6_i8, %c7_i8)
+// CHECK-COUNT-8: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c6_i8, %c7_i8)
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c2_i8, %c6_i8, %c7_i8)
+// CHECK-COUNT-8: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c6_i8, %c7_i8)
 // CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c128_i64)
 // CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c6_i8, %c7_i8)
 // CHECK-NEXT: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
 // CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c6_i8, %c7_i8)
-// CHECK-COUNT-4: "llvm.x86.tilestored64"
-// CHECK: scf.for %[[INSIDE:.*]] = %c0 to %c32 step %c4
-// CHECK-NEXT: arith.addi %[[ROW]], %[[INSIDE]]
+// CHECK: %[[BEFORE:.*]] = arith.cmpi ugt, %[[TURN]], %c0
+// CHECK-NEXT: scf.if %[[BEFORE]]
 // CHECK-COUNT-8: vector.load %[[SCRATCH]]
 // CHECK-COUNT-8: math.absf
+// CHECK: memref.prefetch %[[Y]]
 // CHECK-COUNT-8: vector.store %{{.*}}, %[[Y]]
+// CHECK: scf.if %[[SUMS]]
+// CHECK-COUNT-4: "llvm.x86.tilestored64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilerelease"
 // CHECK: %[[REST:.*]] = arith.remui %{{.*}}, %c16
 // CHECK-NEXT: %[[MORE:.*]] = arith.subi %[[ROWEND]], %[[REST]]
-// CHECK: scf.for %{{.*}} = %[[ROWS]] to %[[MORE]] step %c16
+// CHECK: arith.subi %[[MORE]], %[[ROWS]]
 // CHECK-COUNT-2: "llvm.x86.tilestored64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilerelease"
 // CHECK: %[[REST:.*]] = arith.remui %{{.*}}, %c8
 // CHECK-NEXT: %[[LAST:.*]] = arith.subi %[[ROWEND]], %[[REST]]
-// CHECK: scf.for %{{.*}} = %[[MORE]] to %[[LAST]] step %c8
+// CHECK: arith.subi %[[LAST]], %[[MORE]]
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-16: llvm.intr.prefetch
 // CHECK: "llvm.x86.tdpbf16ps"
@@ -370,8 +389,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: vector.fma
 // CHECK: math.absf
 // CHECK: return
-// Rows of 32 words, the registers' configuration and four tiles of sums.
-// CHECK: sm1.dispatch @matrix({{.*}}) panels 3 scratch 12352 schedule
+// Rows of 32 words, the registers' configuration and four tiles of sums, twice.
+// CHECK: sm1.dispatch @matrix({{.*}}) panels 3 scratch 16448 schedule
 sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "pairs"} : tensor<40x64xbf16>
   %r = sm1.launch sync(none) -> !y {

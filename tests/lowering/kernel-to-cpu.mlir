@@ -3,8 +3,9 @@
 !s = tensor<?x?x20xf32>
 
 // Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile, and
-// the same row of the next panel is prefetched. Row by row, so that only one of x is in a register. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has
-// a loop of its own. Rows that fill no tile come last.
+// the same row of the next panel is prefetched. Row by row, so that only one of x is in a
+// register. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has a loop of its own. Rows that fill no
+// tile come last.
 // CHECK-LABEL: func.func @projections
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[Z:[a-z0-9]+]]: memref<?x32xf32>, %[[A:[a-z0-9]+]]: memref<2x20x16xf32>, %[[B:[a-z0-9]+]]: memref<2x20x16xbf16>, %[[C:[a-z0-9]+]]: memref<2x20x16xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>,
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index) {
@@ -101,6 +102,7 @@ sm1.model @m(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm
 // CHECK-SAME: (%[[A:[a-z0-9]+]]: memref<?x32xf32>, %[[B:[a-z0-9]+]]: memref<?x32xf32>, %[[H0:[a-z0-9]+]]: memref<?x32xf32>, %[[H:[a-z0-9]+]]: memref<?x32xf32>, %[[LAST:[a-z0-9]+]]: memref<?x32xf32>, %[[ROWSEGMENT:[a-z0-9]+]]: memref<?xi32>, %[[SEGMENTSTART:[a-z0-9]+]]: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[ROWEND]] step %c1
 // CHECK: scf.for %[[PANEL:.*]] = %[[PANELBEGIN]] to %[[PANELEND]] step %c1
+// CHECK: %[[AFTER:.*]] = arith.addi %[[ROW]], %c1
 // CHECK: %[[I:.*]] = memref.load %[[ROWSEGMENT]][%[[ROW]]]
 // CHECK: %[[SEGMENT:.*]] = arith.index_cast %[[I]]
 // CHECK: %[[I:.*]] = memref.load %[[SEGMENTSTART]][%[[SEGMENT]]]
@@ -109,7 +111,6 @@ sm1.model @m(%x: tensor<?x?x100xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm
 // CHECK: %[[I:.*]] = memref.load %[[SEGMENTSTART]][%[[NEXT]]]
 // CHECK: %[[END:.*]] = arith.index_cast %[[I]]
 // CHECK: %[[ISSTART:.*]] = arith.cmpi eq, %[[ROW]], %[[START]]
-// CHECK: %[[AFTER:.*]] = arith.addi %[[ROW]], %c1
 // CHECK: %[[ISLAST:.*]] = arith.cmpi eq, %[[AFTER]], %[[END]]
 // CHECK: %[[BEFORE:.*]] = scf.if %[[ISSTART]]
 // CHECK: %[[INIT:.*]] = vector.load %[[H0]][%[[SEGMENT]],
@@ -425,6 +426,35 @@ sm1.model @m(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
         schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 8, panel_split = 0> -> !s {
       %p = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
       sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x40xf32>
+
+// A scan with projections walks all rows, in bands of which each passes all panels. What it carries waits in scratch, panel by panel.
+// CHECK-LABEL: func.func @bands
+// CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
+// CHECK: scf.for %[[BAND:.*]] = %[[ROWBEGIN]] to %[[ROWEND]] step %c64
+// CHECK-NEXT: %[[NEXT:.*]] = arith.addi %[[BAND]], %c64
+// CHECK-NEXT: %[[END:.*]] = arith.minui %[[NEXT]], %[[ROWEND]]
+// CHECK-NEXT: scf.for %{{.*}} = %[[PANELBEGIN]] to %[[PANELEND]] step %c1
+// CHECK-NEXT: scf.for %{{.*}} = %[[BAND]] to %[[END]] step %c1
+// CHECK: vector.load %[[SCRATCH]]
+// CHECK: vector.store %{{.*}}, %[[SCRATCH]]
+// CHECK: return
+sm1.model @m(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "h"}) {
+  %a = sm1.param "a" {layout = "panels"} : tensor<40x40xf32>
+  %r = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "bands" (%x0 = %x : !s, %a0 = %a : tensor<40x40xf32>)
+        schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 0, panel_split = 1, row_band = 64> -> !s {
+      %p = sm1.linear %x0, %a0 : !s, tensor<40x40xf32>
+      %h, %last = sm1.scan %p, %x0 : !s
+      sm1.yield %h : !s
     }
     sm1.yield %y : !s
   }

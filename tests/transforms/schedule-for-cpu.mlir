@@ -278,3 +278,25 @@ sm1.model @two_layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?
   }
   sm1.return %y : tensor<?x?x8xf32>
 }
+
+// -----
+
+// A scan walks all rows. Behind tile registers, whose speed asks for rows from the core's cache, it takes them in bands that fit half of it.
+// AMX-LABEL: sm1.model @banded
+!b = tensor<?x?x1408xbf16>
+!s = tensor<?x?x64xf32>
+sm1.model @banded(%x: tensor<?x?x1408xf32> {sm1.name = "x"}) -> (!s {sm1.name = "h"}) {
+  %a = sm1.param "a" : tensor<64x1408xbf16>
+  %r = sm1.kernel "rounded" (%x0 = %x : tensor<?x?x1408xf32>) -> !b {
+    %0 = arith.truncf %x0 : tensor<?x?x1408xf32> to !b
+    sm1.yield %0 : !b
+  }
+  // AMX: sm1.kernel "scanned" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 0, panel_split = 2, row_band = 240, matrix_rows = 48, matrix_panels = 2> ->
+  // V4: sm1.kernel "scanned" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 0, panel_split = 2, widen_rows = 24> ->
+  %h = sm1.kernel "scanned" (%x0 = %r : !b, %a0 = %a : tensor<64x1408xbf16>) -> !s {
+    %p = sm1.linear %x0, %a0 : !b, tensor<64x1408xbf16>
+    %0, %last = sm1.scan %p, %p : !s
+    sm1.yield %0 : !s
+  }
+  sm1.return %h : !s
+}

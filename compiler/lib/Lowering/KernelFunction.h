@@ -38,10 +38,14 @@ private:
     mlir::Value rowBegin, rowEnd, panelBegin, panelEnd;
   };
   void buildTiles();
-  Part buildMatrixBlocks();
+  void buildBand(const Part &all);
+  /// The part of `all` that fills blocks.
+  Part buildMatrixBlocks(const Part &all);
   /// Whole blocks of `rows` rows of `part`; returns the end of the last.
   mlir::Value buildMatrixBlocks(const Part &part, int64_t rows);
-  void buildMatrixBlock(MatrixTiles &tiles, int64_t rows, mlir::Value row, mlir::Value panel);
+  void buildMatrixPipeline(MatrixTiles &tiles, const Part &part, int64_t rows);
+  /// What follows the sums, for a few rows of a block from `inside` on; the same rows of `next` are fetched.
+  void buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next, mlir::Value inside);
   void buildPart(const Part &part);
   void buildPanels(const Part &part, int64_t panelsTogether, bool widens);
   void widen(mlir::Value panel, int64_t panels);

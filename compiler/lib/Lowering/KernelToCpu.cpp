@@ -150,8 +150,8 @@ void KernelFunction::buildInvariants() {
       while (auto broadcast = operand.getDefiningOp<BroadcastOp>())
         operand = broadcast.getValue();
       Operation *source = operand.getDefiningOp();
-      if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() &&
-          isParam(operand.getType(), 1) && !llvm::is_contained(llvm::make_first_range(invariants), operand))
+      if (source && isRowInvariant(source) && !source->hasTrait<OpTrait::ConstantLike>() && isParam(operand.getType(), 1) &&
+          !llvm::is_contained(llvm::make_first_range(invariants), operand))
         invariants.push_back({operand, reserve(strideOf(widthOf(kernel)), 1)});
     }
   if (!invariants.empty())
@@ -170,7 +170,8 @@ void KernelFunction::buildStreams() {
   auto walk = [&](Value begin, Value end, int64_t rows) {
     // A task may have a part of each row only, and what it reads next then is in other pages: the hardware does not foresee it.
     auto tile = [&](Value row, Value panel, int64_t panels) {
-      buildTile({row, panel, rows, panels, panelWidth, /*rowEnd=*/{}, /*fetchedAhead=*/rows});
+      Value later = arith::AddIOp::create(builder, loc, row, constant(rows));
+      buildTile({row, panel, rows, panels, panelWidth, /*rowEnd=*/{}, /*fetchedRow=*/later, /*fetchedPanel=*/panel});
     };
     loop(begin, end, rows, [&](Value row) {
       loop(buffers.panelBegin, wholePanels, panelTile, [&](Value panel) { tile(row, panel, panelTile); });

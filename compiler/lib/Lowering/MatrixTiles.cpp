@@ -42,15 +42,21 @@ const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   return tilesOf.empty() ? "has no projection for tile registers" : nullptr;
 }
 
-int64_t MatrixTiles::wordsOf(KernelOp kernel) {
+/// Words of the sums of one block.
+static int64_t sumWords(KernelOp kernel) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   int64_t linears = llvm::range_size(kernel.getBlock().getOps<LinearOp>());
-  return configWords + linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords;
+  return linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords;
 }
+
+int64_t MatrixTiles::wordsOf(KernelOp kernel) { return configWords + 2 * sumWords(kernel); }
 
 MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset)
     : builder(builder), loc(kernel.getLoc()), kernel(kernel), buffers(buffers), rows(rows), scratch(scratchOffset),
-      rowTiles(llvm::divideCeil(rows, tileRows)), panels(kernel.getScheduleAttr().getMatrixPanels()) {
+      rowTiles(llvm::divideCeil(rows, tileRows)), panels(kernel.getScheduleAttr().getMatrixPanels()),
+      parityWords(sumWords(kernel)) {
+  int64_t together = std::max(kernel.getScheduleAttr().getRowSplit(), kernel.getScheduleAttr().getRowBand());
+  fetchedLines = llvm::divideCeil(tileRows, std::max<int64_t>(1, rows < tileRows ? 1 : together / rows));
   int64_t place = scratch + configWords;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
     auto known = llvm::find_if(groups, [&](Group &group) { return group.linears.front().getX() == linear.getX(); });
@@ -61,7 +67,7 @@ MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffer
   }
   for (Group &group : groups) {
     group.place = place;
-    place += int64_t(group.linears.size()) * rowTiles * panels * tileWords;
+    place += tilesOf(group) * tileWords;
   }
 }
 
@@ -84,13 +90,18 @@ static Value toPointer(OpBuilder &builder, Location loc, Value address) {
   return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), integer);
 }
 
-void MatrixTiles::load(int64_t number, Value address, int64_t pitch, int64_t ahead) {
+void MatrixTiles::load(int64_t number, Value address, int64_t pitch) {
   Value stride = arith::ConstantIntOp::create(builder, loc, pitch, 64);
   call("llvm.x86.tileloadd64", {tile(number), toPointer(builder, loc, address), stride});
-  if (!ahead)
-    return;
-  for (int64_t row = 0; row < tileRows; ++row)
-    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(address, constant(row * pitch + ahead))), /*rw=*/0, /*hint=*/3,
+}
+
+/// A few rows pass their weights once, and so want the next in the first cache; many find them there after the first block, whose
+/// time they would take if memory had to bring all of them then.
+void MatrixTiles::fetchNext(const Block &block, Value address, int64_t distance) {
+  int32_t hint = fetchedLines == tileRows ? 3 : 2;
+  Value first = add(add(address, constant(distance)), times(block.turn, fetchedLines * tileRowBytes));
+  for (int64_t line = 0; line < fetchedLines; ++line)
+    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(first, constant(line * tileRowBytes))), /*rw=*/0, hint,
                            /*cache=*/1);
 }
 
@@ -126,19 +137,21 @@ std::pair<Value, int64_t> MatrixTiles::inputOf(Group &group, Value row) {
 }
 
 /// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded.
-void MatrixTiles::multiply(Group &group, Value row, Value panel, Value step) {
-  auto [input, pitch] = inputOf(group, row);
+void MatrixTiles::multiply(Group &group, const Block &block, Value step) {
+  auto [input, pitch] = inputOf(group, block.row);
   int64_t count = int64_t(group.linears.size()) * panels, loaded = -1;
   for (int64_t r = 0; r < rowTiles; ++r) {
-    load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch, 0);
+    load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch);
     for (int64_t i = 0; i < count; ++i) {
       int64_t column = r % 2 ? count - 1 - i : i;
       if (column != loaded) {
         Value matrix = buffers.inputs.lookup(group.linears[column / panels].getWeight());
         int64_t panelBytes = 4 * panelWidth * cast<MemRefType>(matrix.getType()).getDimSize(1);
-        Value place = add(times(add(panel, constant(column % panels)), panelBytes), times(step, tileRows * tileRowBytes));
-        // Weights pass by once for a few rows, so those of the next panels are asked for; many rows find them in the cache.
-        load(weightTile, addressOf(matrix, place), tileRowBytes, rows < tileRows ? panels * panelBytes : 0);
+        Value place = add(times(add(block.panel, constant(column % panels)), panelBytes), times(step, tileRows * tileRowBytes));
+        Value address = addressOf(matrix, place);
+        load(weightTile, address, tileRowBytes);
+        if (r == 0)
+          fetchNext(block, address, panels * panelBytes);
         loaded = column;
       }
       call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
@@ -147,29 +160,55 @@ void MatrixTiles::multiply(Group &group, Value row, Value panel, Value step) {
   }
 }
 
-void MatrixTiles::sumGroup(Group &group, Value row, Value panel) {
-  int64_t count = int64_t(group.linears.size()) * panels * rowTiles;
-  for (int64_t number = 0; number < count; ++number)
+int64_t MatrixTiles::stepsOf(const Group &group) const {
+  LinearOp first = group.linears.front();
+  return channels(first.getX().getType()) / stepWidth(group.form);
+}
+
+void MatrixTiles::clear(const Group &group) {
+  for (int64_t number = 0; number < tilesOf(group); ++number)
     call("llvm.x86.tilezero", {tile(number)});
-  int64_t steps = channels(group.linears.front().getX().getType()) / stepWidth(group.form);
-  scf::ForOp::create(builder, loc, constant(0), constant(steps), constant(1), ValueRange(),
+}
+
+void MatrixTiles::multiply(Group &group, const Block &block, Value firstStep, Value lastStep) {
+  scf::ForOp::create(builder, loc, firstStep, lastStep, constant(1), ValueRange(),
                      [&](OpBuilder &, Location, Value step, ValueRange) {
-                       multiply(group, row, panel, step);
+                       multiply(group, block, step);
                        scf::YieldOp::create(builder, loc);
                      });
-  for (int64_t number = 0; number < count; ++number) {
-    Value address = toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * (group.place + number * tileWords))));
+}
+
+void MatrixTiles::store(const Group &group, const Block &block) {
+  for (int64_t number = 0; number < tilesOf(group); ++number) {
+    Value place = add(times(block.parity, parityWords), constant(group.place + number * tileWords));
     Value stride = arith::ConstantIntOp::create(builder, loc, tileRowBytes, 64);
-    call("llvm.x86.tilestored64", {tile(number), address, stride});
+    call("llvm.x86.tilestored64", {tile(number), toPointer(builder, loc, addressOf(buffers.scratch, times(place, 4))), stride});
   }
 }
 
-void MatrixTiles::sum(Value row, Value panel) {
-  for (Group &group : groups)
-    sumGroup(group, row, panel);
+/// Tile registers are those of the last group from here on.
+void MatrixTiles::begin(const Block &block) {
+  for (Group &group : groups) {
+    clear(group);
+    if (&group == &groups.back())
+      break;
+    multiply(group, block, constant(0), constant(stepsOf(group)));
+    store(group, block);
+  }
 }
 
-void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, Value inside) {
+void MatrixTiles::addPiece(const Block &block, Value piece, int64_t pieces) {
+  Group &group = groups.back();
+  Value scaled = times(piece, stepsOf(group)), count = constant(pieces);
+  Value first = arith::DivUIOp::create(builder, loc, scaled, count);
+  Value last = arith::DivUIOp::create(builder, loc, add(scaled, constant(stepsOf(group))), count);
+  multiply(group, block, first, last);
+}
+
+void MatrixTiles::end(const Block &block) { store(groups.back(), block); }
+
+void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, const Block &block, Value inside) {
+  Value base = times(block.parity, parityWords);
   for (Group &group : groups)
     for (auto [l, linear] : llvm::enumerate(group.linears)) {
       ProjectionScaling scaling(builder, loc, evaluator, buffers, linear, group.form);
@@ -177,7 +216,7 @@ void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, Value insid
       for (int64_t m = 0; m < tile.rows; ++m)
         for (int64_t n = 0; n < tile.panels; ++n) {
           int64_t first = group.place + (int64_t(l) * panels + n) * rowTiles * tileWords;
-          Value place = add(times(add(inside, constant(m)), panelWidth), constant(first));
+          Value place = add(times(add(inside, constant(m)), panelWidth), add(base, constant(first)));
           Value sum = evaluator.loadVector(buffers.scratch, place);
           results.push_back(scaling.finish(sum, m, n));
         }

@@ -1,8 +1,9 @@
 //===- MatrixTiles.h - sums of projections in tile registers (AMX) -----------------------------------------------===//
 //
 // A tile register holds 16 rows of 64 bytes. Sums are made for a block of rows by panels and left in scratch, from where the rest
-// of the kernel reads them row by row. bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear
-// states; denormal operands and sums count as zero. int8: integers, exact in any order.
+// of the kernel reads them row by row, while tile registers are at the next block: there are two places for sums, taken in turns.
+// bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear states; denormal operands and sums
+// count as zero. int8: integers, exact in any order.
 
 #ifndef SM1C_LOWERING_MATRIXTILES_H
 #define SM1C_LOWERING_MATRIXTILES_H
@@ -29,10 +30,19 @@ public:
   /// Before the first and after the last sum of a task.
   void configure();
   void release();
-  /// The sums of the rows from `row` and the panels from `panel`, as many as the schedule says.
-  void sum(mlir::Value row, mlir::Value panel);
+  /// Rows and panels from these on, as many as the schedule says.
+  struct Block {
+    mlir::Value row, panel;
+    mlir::Value turn;   ///< number among the blocks that multiply these panels, which fetch the next ones together
+    mlir::Value parity; ///< 0 and 1 in turns: the place of its sums
+  };
+  /// The sums of a block: begin, every piece from 0 to `pieces`, end. Other code may stand between them, but for calls of this
+  /// class that are of other sums.
+  void begin(const Block &block);
+  void addPiece(const Block &block, mlir::Value piece, int64_t pieces);
+  void end(const Block &block);
   /// Gives `evaluator`, whose tile begins `inside` rows into the block, the results of all projections.
-  void define(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside);
+  void define(TileEvaluator &evaluator, const Tile &tile, const Block &block, mlir::Value inside);
 
 private:
   /// Projections of one x.
@@ -41,8 +51,14 @@ private:
     ProductForm form;
     int64_t place; ///< of their sums in scratch
   };
-  void sumGroup(Group &group, mlir::Value row, mlir::Value panel);
-  void multiply(Group &group, mlir::Value row, mlir::Value panel, mlir::Value step);
+  int64_t stepsOf(const Group &group) const;
+  int64_t tilesOf(const Group &group) const { return int64_t(group.linears.size()) * panels * rowTiles; }
+  void clear(const Group &group);
+  void multiply(Group &group, const Block &block, mlir::Value firstStep, mlir::Value lastStep);
+  void multiply(Group &group, const Block &block, mlir::Value step);
+  void store(const Group &group, const Block &block);
+  /// Asks for lines of the weights one group of panels behind `address`, of which a register has `tileRows`.
+  void fetchNext(const Block &block, mlir::Value address, int64_t distance);
 
   mlir::Value constant(int64_t value);
   mlir::Value add(mlir::Value a, mlir::Value b);
@@ -52,14 +68,15 @@ private:
   std::pair<mlir::Value, int64_t> inputOf(Group &group, mlir::Value row);
   void call(llvm::StringRef intrinsic, mlir::ValueRange arguments);
   mlir::Value tile(int64_t number);
-  /// Loads a tile register. With `ahead`, the 16 rows so many bytes behind it are prefetched.
-  void load(int64_t number, mlir::Value address, int64_t pitch, int64_t ahead);
+  void load(int64_t number, mlir::Value address, int64_t pitch);
 
   mlir::OpBuilder &builder;
   mlir::Location loc;
   KernelOp kernel;
   const KernelBuffers &buffers;
   int64_t rows, scratch, rowTiles, panels;
+  int64_t parityWords;  ///< from one place for sums to the other
+  int64_t fetchedLines; ///< of each weight tile, by each block
   llvm::SmallVector<Group> groups;
 };
 

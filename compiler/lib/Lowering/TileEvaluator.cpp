@@ -165,7 +165,7 @@ void TileEvaluator::store(Value value, Value buffer) {
   for (int64_t m = 0; m < tile.rows; ++m)
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value vector = at(value, m, n);
-      fetchAhead(buffer, m, column(n), /*isWrite=*/true);
+      fetchAhead(buffer, m, n, /*isWrite=*/true);
       auto storeOne = [&] {
         vector::StoreOp::create(builder, loc, vector, buffer, ValueRange{row(m), column(n)}, /*nontemporal=*/false,
                                 alignmentOf(getElementTypeOrSelf(vector)));
@@ -208,25 +208,27 @@ Value TileEvaluator::row(int64_t m) {
   return arith::MinSIOp::create(builder, loc, row, last);
 }
 
-Value TileEvaluator::column(int64_t n) {
-  return builder.createOrFold<arith::MulIOp>(loc, add(tile.panel, constant(n * tile.panelStep)), constant(tile.lanes));
+Value TileEvaluator::columnOf(Value panel, int64_t n) {
+  return builder.createOrFold<arith::MulIOp>(loc, add(panel, constant(n * tile.panelStep)), constant(tile.lanes));
 }
+
+Value TileEvaluator::column(int64_t n) { return columnOf(tile.panel, n); }
 
 Value TileEvaluator::loadVector(Value buffer, ValueRange indices) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
   return vector::LoadOp::create(builder, loc, vectorOf(element), buffer, indices, /*nontemporal=*/false, alignmentOf(element));
 }
 
-Value TileEvaluator::loadOfRow(Value buffer, int64_t m, Value column) {
-  fetchAhead(buffer, m, column, /*isWrite=*/false);
-  return loadVector(buffer, {row(m), column});
+Value TileEvaluator::loadOfRow(Value buffer, int64_t m, int64_t n) {
+  fetchAhead(buffer, m, n, /*isWrite=*/false);
+  return loadVector(buffer, {row(m), column(n)});
 }
 
-void TileEvaluator::fetchAhead(Value buffer, int64_t m, Value column, bool isWrite) {
-  if (!tile.fetchedAhead)
+void TileEvaluator::fetchAhead(Value buffer, int64_t m, int64_t n, bool isWrite) {
+  if (!tile.fetchedRow)
     return;
-  Value later = add(row(m), constant(tile.fetchedAhead)); // behind the last row, an address that nobody reads
-  memref::PrefetchOp::create(builder, loc, buffer, ValueRange{later, column}, isWrite, /*localityHint=*/2, /*isDataCache=*/true);
+  Value row = add(tile.fetchedRow, constant(m)), column = columnOf(tile.fetchedPanel, n);
+  memref::PrefetchOp::create(builder, loc, buffer, ValueRange{row, column}, isWrite, /*localityHint=*/2, /*isDataCache=*/true);
 }
 
 Value TileEvaluator::loadIndex(Value buffer, Value position) {
@@ -285,7 +287,7 @@ void TileEvaluator::loadArgument(Value argument) {
   else
     for (int64_t m = 0; m < tile.rows; ++m)
       for (int64_t n = 0; n < tile.panels; ++n)
-        vectors.push_back(loadOfRow(buffer, m, column(n)));
+        vectors.push_back(loadOfRow(buffer, m, n));
   define(argument, std::move(vectors));
 }
 
@@ -305,7 +307,8 @@ Operation *TileEvaluator::copyOnVectors(Operation *op, ValueRange operands) {
   };
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
-    TypedAttr value = dense ? TypedAttr(dense.resizeSplat(cast<ShapedType>(vectorType(op->getResult(0).getType())))) : constant.getValue();
+    TypedAttr value =
+        dense ? TypedAttr(dense.resizeSplat(cast<ShapedType>(vectorType(op->getResult(0).getType())))) : constant.getValue();
     return arith::ConstantOp::create(builder, loc, value);
   }
   OperationState state(loc, op->getName());
@@ -323,7 +326,8 @@ void TileEvaluator::evaluateElementwise(Operation *op) {
   }
   SmallVector<SmallVector<Value>> results(op->getNumResults());
   for (size_t i = 0; i < count; ++i) {
-    auto operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return at(operand, i / tile.panels, i % tile.panels); });
+    auto operands =
+        llvm::map_to_vector(op->getOperands(), [&](Value operand) { return at(operand, i / tile.panels, i % tile.panels); });
     for (auto [index, result] : llvm::enumerate(copyOnVectors(op, operands)->getResults()))
       results[index].push_back(result);
   }

@@ -77,8 +77,9 @@ struct Tile {
   int64_t lanes = panelWidth; ///< channels of a panel; below 16 vectors lie on multiples of their size
   /// Where given: rows from there on are computed as the row before it and not stored.
   mlir::Value rowEnd = {};
-  /// Where not 0: the lines of streams so many rows further on are fetched into the second cache.
-  int64_t fetchedAhead = 0;
+  /// Where given: the row and panel of the tile whose lines of streams are fetched into the second cache in the meantime. They may
+  /// be behind the last, since nobody reads such an address.
+  mlir::Value fetchedRow = {}, fetchedPanel = {};
   /// From one panel of the tile to the next.
   int64_t panelStep = 1;
 };
@@ -110,6 +111,7 @@ public:
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value row(int64_t m);
   mlir::Value column(int64_t n);
+  mlir::Value columnOf(mlir::Value panel, int64_t n);
   mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({tile.lanes}, element); }
   mlir::Value loadVector(mlir::Value buffer, mlir::ValueRange indices);
   mlir::Value widen(mlir::Value value);
@@ -148,8 +150,8 @@ private:
 
   llvm::MaybeAlign alignmentOf(mlir::Type element);
   /// The vector of a [rows, stride] buffer at `column` in row `m` of the tile.
-  mlir::Value loadOfRow(mlir::Value buffer, int64_t m, mlir::Value column);
-  void fetchAhead(mlir::Value buffer, int64_t m, mlir::Value column, bool isWrite);
+  mlir::Value loadOfRow(mlir::Value buffer, int64_t m, int64_t n);
+  void fetchAhead(mlir::Value buffer, int64_t m, int64_t n, bool isWrite);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
   RowPosition positionOf(int64_t m);
   llvm::SmallVector<mlir::Value> rowsBefore(const RowPosition &position, mlir::Value x, mlir::Value taps, int64_t taken);

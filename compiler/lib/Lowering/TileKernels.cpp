@@ -10,14 +10,27 @@
 using namespace mlir;
 using namespace sm1;
 
-/// What fills blocks of tile registers first, then the rest: the remaining panels of those rows, and the remaining rows.
+/// Rows together hide the latency of what follows the sums.
+static constexpr int64_t rowsOfPiece = 4;
+
 void KernelFunction::buildTiles() {
   if (!apartSums.empty())
     buildInvariants(); // a tile evaluates the rest of the kernel several times
   Part all{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, buffers.panelEnd};
+  int64_t band = kernel.getScheduleAttr().getRowBand();
+  if (!band)
+    return buildBand(all);
+  loop(all.rowBegin, all.rowEnd, band, [&](Value row) {
+    Value end = arith::AddIOp::create(builder, loc, row, constant(band));
+    buildBand({row, arith::MinUIOp::create(builder, loc, end, all.rowEnd), all.panelBegin, all.panelEnd});
+  });
+}
+
+/// What fills blocks of tile registers first, then the rest: the remaining panels of those rows, and the remaining rows.
+void KernelFunction::buildBand(const Part &all) {
   if (!kernel.getScheduleAttr().getMatrixRows())
     return buildPart(all);
-  Part done = buildMatrixBlocks();
+  Part done = buildMatrixBlocks(all);
   loop(constant(0), constant(2), 1, [&](Value second) {
     Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, second, constant(0));
     auto choose = [&](Value first, Value other) -> Value { return arith::SelectOp::create(builder, loc, isFirst, first, other); };
@@ -33,19 +46,18 @@ Value sm1::wholeEnd(OpBuilder &builder, Location loc, Value begin, Value end, Va
 }
 
 /// Blocks as large as the schedule says, then of 16 rows and of 8, which a batch of 8 fills.
-KernelFunction::Part KernelFunction::buildMatrixBlocks() {
+KernelFunction::Part KernelFunction::buildMatrixBlocks(const Part &all) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
-  Value panelEnd = wholeEnd(builder, loc, buffers.panelBegin, buffers.panelEnd, constant(schedule.getMatrixPanels()));
-  Part part{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, panelEnd};
+  Part part = all;
+  part.panelEnd = wholeEnd(builder, loc, all.panelBegin, all.panelEnd, constant(schedule.getMatrixPanels()));
   part.rowBegin = buildMatrixBlocks(part, schedule.getMatrixRows());
   for (int64_t rows : {tileRows, tileRows / 2})
     if (schedule.getMatrixRows() > rows)
       part.rowBegin = buildMatrixBlocks(part, rows);
-  return {buffers.rowBegin, part.rowBegin, buffers.panelBegin, panelEnd};
+  return {all.rowBegin, part.rowBegin, all.panelBegin, part.panelEnd};
 }
 
 Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
-  int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
   Value end = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rows));
   Value some = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, end, part.rowBegin);
   auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
@@ -53,24 +65,58 @@ Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
   builder.setInsertionPointToStart(branch.thenBlock());
   MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
   tiles.configure();
-  loop(part.panelBegin, part.panelEnd, panels,
-       [&](Value panel) { loop(part.rowBegin, end, rows, [&](Value row) { buildMatrixBlock(tiles, rows, row, panel); }); });
+  Part whole = part;
+  whole.rowEnd = end;
+  buildMatrixPipeline(tiles, whole, rows);
   tiles.release();
   return end;
 }
 
-/// Four rows at a time hide the latency of what follows the sums.
-void KernelFunction::buildMatrixBlock(MatrixTiles &tiles, int64_t rows, Value row, Value panel) {
-  constexpr int64_t rowsTogether = 4;
-  tiles.sum(row, panel);
-  loop(constant(0), constant(rows), rowsTogether, [&](Value inside) {
-    Value first = arith::AddIOp::create(builder, loc, row, inside);
-    Tile tile{first, panel, rowsTogether, kernel.getScheduleAttr().getMatrixPanels()};
-    TileEvaluator evaluator(builder, kernel, buffers, tile);
-    tiles.define(evaluator, tile, inside);
-    evaluator.evaluate(mainOps);
-    storeResults(evaluator);
+/// All blocks of `part`, panels outside. While tile registers sum one block, vectors run the rest of the kernel on the sums of the
+/// block before, a few rows after each piece of a sum: one instruction stream keeps both busy.
+void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, int64_t rows) {
+  int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
+  auto divide = [&](Value a, Value b) -> Value { return arith::DivUIOp::create(builder, loc, a, b); };
+  auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
+  auto multiply = [&](Value a, Value b) -> Value { return arith::MulIOp::create(builder, loc, a, b); };
+  auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
+  auto when = [&](arith::CmpIPredicate predicate, Value a, Value b, llvm::function_ref<void()> body) {
+    auto branch = scf::IfOp::create(builder, loc, arith::CmpIOp::create(builder, loc, predicate, a, b), /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    body();
+  };
+  Value turns = divide(subtract(part.rowEnd, part.rowBegin), constant(rows));
+  Value blocks = multiply(turns, divide(subtract(part.panelEnd, part.panelBegin), constant(panels)));
+  auto blockOf = [&](Value number) {
+    Value turn = arith::RemUIOp::create(builder, loc, number, turns);
+    return MatrixTiles::Block{add(part.rowBegin, multiply(turn, constant(rows))),
+                              add(part.panelBegin, multiply(divide(number, turns), constant(panels))), turn,
+                              arith::RemUIOp::create(builder, loc, number, constant(2))};
+  };
+  using Predicate = arith::CmpIPredicate;
+  loop(constant(0), add(blocks, constant(1)), 1, [&](Value number) {
+    Value before = subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1));
+    MatrixTiles::Block current = blockOf(number), last = blockOf(before);
+    when(Predicate::ult, number, blocks, [&] { tiles.begin(current); });
+    loop(constant(0), constant(rows / rowsOfPiece), 1, [&](Value piece) {
+      when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece, rows / rowsOfPiece); });
+      when(Predicate::ugt, number, constant(0),
+           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(rowsOfPiece))); });
+    });
+    when(Predicate::ult, number, blocks, [&] { tiles.end(current); });
   });
+}
+
+void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next,
+                                     Value inside) {
+  auto rowIn = [&](const MatrixTiles::Block &of) -> Value { return arith::AddIOp::create(builder, loc, of.row, inside); };
+  Tile tile{rowIn(block), block.panel,   rowsOfPiece, kernel.getScheduleAttr().getMatrixPanels(),
+            panelWidth,   /*rowEnd=*/{}, rowIn(next), next.panel};
+  TileEvaluator evaluator(builder, kernel, buffers, tile);
+  tiles.define(evaluator, tile, block, inside);
+  evaluator.evaluate(mainOps);
+  storeResults(evaluator);
 }
 
 /// Many rows: weights are unpacked for all of them. Few: as many panels together as a single row wants to read.

@@ -14,8 +14,9 @@ using namespace sm1;
 using llvm::createStringError;
 
 static constexpr llvm::StringLiteral fuseKey = "fuse";
-static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile", "panel_tile", "single_row_panels", "row_split",   "panel_split",
-                                                  "apart",    "widen_rows", "products",          "matrix_rows", "matrix_panels"};
+static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile",     "panel_tile", "single_row_panels", "row_split", "panel_split",
+                                                  "row_band",     "apart",      "widen_rows",        "products",  "matrix_rows",
+                                                  "matrix_panels"};
 static constexpr llvm::StringLiteral gpuKeys[] = {"form",        "threads", "row_tile",   "row_split",
                                                   "panel_split", "stages",  "depth_split"};
 
@@ -184,7 +185,8 @@ static ScheduleAttr changed(ScheduleAttr old, const Values &values, llvm::functi
   return ScheduleAttr::getChecked(
       emitError, old.getContext(), values.number("row_tile", old.getRowTile()), values.number("panel_tile", old.getPanelTile()),
       values.number("single_row_panels", old.getSingleRowPanels()), values.number("row_split", old.getRowSplit()),
-      values.number("panel_split", old.getPanelSplit()), apart == "true", values.number("widen_rows", old.getWidenRows()),
+      values.number("panel_split", old.getPanelSplit()), values.number("row_band", old.getRowBand()), apart == "true",
+      values.number("widen_rows", old.getWidenRows()),
       *symbolizeProducts(values.text("products", stringifyProducts(old.getProducts()))),
       values.number("matrix_rows", old.getMatrixRows()), values.number("matrix_panels", old.getMatrixPanels()));
 }

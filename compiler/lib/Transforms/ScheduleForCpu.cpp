@@ -47,11 +47,8 @@ static bool unpacks(LinearOp linear, Products products) {
   return !dot && !getElementTypeOrSelf(linear.getWeight()).isF32();
 }
 
-/// Rows of a task stay in half of the core's cache while its panels pass by; a scan walks all rows itself.
-static int64_t rowSplitOf(KernelOp kernel, const KernelContents &contents, const Target &target, int64_t elementBytes,
-                          int64_t rowTile, int64_t most) {
-  if (contents.scans)
-    return 0;
+/// Rows that stay in half of the core's cache while panels pass by.
+static int64_t rowsInCache(KernelOp kernel, const Target &target, int64_t elementBytes, int64_t rowTile, int64_t most) {
   int64_t rows = std::clamp<int64_t>(target.l2Bytes / 2 / (depthOf(kernel) * elementBytes), rowTile, most);
   return rows / rowTile * rowTile;
 }
@@ -89,15 +86,14 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   int64_t widenRows = widens ? manyRows : 0;
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
   int64_t panelSplit = 2;
-  if (!matrix)
-    return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams,
-                             rowSplitOf(kernel, contents, target, sizeof(float), tile.rows, 128), panelSplit, tile.apart, widenRows,
-                             products, 0, 0);
   // Six tile registers of sums: rows by panels by projections.
-  int64_t matrixPanels = contents.linears == 1 ? 2 : 1, matrixRows = 6 / (contents.linears * matrixPanels) * 16;
-  int64_t elementBytes = anyInt8 ? 1 : 2;
-  return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams,
-                           rowSplitOf(kernel, contents, target, elementBytes, matrixRows, 256), panelSplit, tile.apart, widenRows,
+  int64_t matrixPanels = !matrix ? 0 : contents.linears == 1 ? 2 : 1;
+  int64_t matrixRows = !matrix ? 0 : 6 / (contents.linears * matrixPanels) * 16;
+  int64_t rows = matrix ? rowsInCache(kernel, target, anyInt8 ? 1 : 2, matrixRows, 256)
+                        : rowsInCache(kernel, target, sizeof(float), tile.rows, 128);
+  // A scan walks all rows itself. Its bands were worth 1.2 with tile registers; multiply-adds wait for no cache.
+  int64_t split = contents.scans ? 0 : rows, band = contents.scans && matrix ? rows : 0;
+  return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams, split, panelSplit, band, tile.apart, widenRows,
                            products, matrixRows, matrixPanels);
 }
 

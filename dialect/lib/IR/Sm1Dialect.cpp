@@ -11,13 +11,13 @@ using namespace sm1;
 #include "sm1/IR/Sm1Dialect.cpp.inc"
 #include "sm1/IR/Sm1Enums.cpp.inc"
 
-/// What a schedule says of projections, each only where it is not the default, in this order:
-/// `, apart`, `, widen_rows = 32`, `, products = dot` and `, matrix_rows = 48, matrix_panels = 2`.
-static ParseResult parseProducts(AsmParser &parser, bool &apart, int64_t &widenRows, Products &products, int64_t &matrixRows,
-                                 int64_t &matrixPanels) {
+/// What a schedule says of projections, each only where it is not the default, in this order: `, row_band = 256`, `, apart`,
+/// `, widen_rows = 32`, `, products = dot` and `, matrix_rows = 48, matrix_panels = 2`.
+static ParseResult parseProducts(AsmParser &parser, int64_t &rowBand, bool &apart, int64_t &widenRows, Products &products,
+                                 int64_t &matrixRows, int64_t &matrixPanels) {
   apart = false;
   products = Products::Fma;
-  widenRows = matrixRows = matrixPanels = 0;
+  rowBand = widenRows = matrixRows = matrixPanels = 0;
   bool more = succeeded(parser.parseOptionalComma());
   /// Whether `keyword` comes next; a comma behind what `rest` reads says that there is more.
   auto field = [&](StringRef keyword, llvm::function_ref<ParseResult()> rest) -> ParseResult {
@@ -34,8 +34,8 @@ static ParseResult parseProducts(AsmParser &parser, bool &apart, int64_t &widenR
     products = succeeded(parsed) ? *parsed : products;
     return LogicalResult(parsed);
   };
-  if (field("apart", [&] { return apart = true, success(); }) || field("widen_rows", [&] { return integer(widenRows); }) ||
-      field("products", product))
+  if (field("row_band", [&] { return integer(rowBand); }) || field("apart", [&] { return apart = true, success(); }) ||
+      field("widen_rows", [&] { return integer(widenRows); }) || field("products", product))
     return failure();
   if (!more)
     return success();
@@ -43,8 +43,10 @@ static ParseResult parseProducts(AsmParser &parser, bool &apart, int64_t &widenR
                  parser.parseKeyword("matrix_panels") || integer(matrixPanels));
 }
 
-static void printProducts(AsmPrinter &printer, bool apart, int64_t widenRows, Products products, int64_t matrixRows,
-                          int64_t matrixPanels) {
+static void printProducts(AsmPrinter &printer, int64_t rowBand, bool apart, int64_t widenRows, Products products,
+                          int64_t matrixRows, int64_t matrixPanels) {
+  if (rowBand)
+    printer << ", row_band = " << rowBand;
   if (apart)
     printer << ", apart";
   if (widenRows)
@@ -70,16 +72,16 @@ void Sm1Dialect::initialize() {
 }
 
 LogicalResult ScheduleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t rowTile, int64_t panelTile,
-                                   int64_t singleRowPanels, int64_t rowSplit, int64_t panelSplit, bool, int64_t widenRows, Products,
-                                   int64_t matrixRows, int64_t matrixPanels) {
+                                   int64_t singleRowPanels, int64_t rowSplit, int64_t panelSplit, int64_t rowBand, bool,
+                                   int64_t widenRows, Products, int64_t matrixRows, int64_t matrixPanels) {
   if (rowTile < 1 || panelTile < 1 || singleRowPanels < 1)
     return emitError() << "row_tile, panel_tile and single_row_panels must be at least 1, got " << rowTile << ", " << panelTile
                        << ", " << singleRowPanels;
   if (singleRowPanels % panelTile)
     return emitError() << "single_row_panels must be a multiple of panel_tile = " << panelTile << ", got " << singleRowPanels;
-  if (rowSplit < 0 || panelSplit < 0 || widenRows < 0)
-    return emitError() << "row_split, panel_split and widen_rows must not be negative, got " << rowSplit << ", " << panelSplit
-                       << ", " << widenRows;
+  if (rowSplit < 0 || panelSplit < 0 || rowBand < 0 || widenRows < 0)
+    return emitError() << "row_split, panel_split, row_band and widen_rows must not be negative, got " << rowSplit << ", "
+                       << panelSplit << ", " << rowBand << ", " << widenRows;
   if (matrixRows < 0 || matrixRows % 16 || (matrixRows > 0) != (matrixPanels > 0))
     return emitError() << "matrix_rows must be a multiple of 16 and matrix_panels positive, or both 0, got " << matrixRows
                        << " and " << matrixPanels;

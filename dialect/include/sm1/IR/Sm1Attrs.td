@@ -55,28 +55,30 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
     A panel is 16 neighbouring channels. The body is evaluated for `row_tile` rows and `panel_tile` panels at once; rows that do not
     fill a tile are evaluated one at a time over `single_row_panels` panels at once, which is how many weight streams a single row
     reads together. A task has at most `row_split` rows (0: all rows, in order, as a scan needs) and a multiple of `panel_split` panels
-    (0: all panels, as a norm needs).
+    (0: all panels, as a norm needs). With `row_band` a task takes its rows in bands of so many (0: all rows at once): all its panels for
+    one band, then the next, so that the rows that projections read over and over stay in the core's cache.
 
     With `apart` each projection of a row tile has a loop over k of its own and leaves its sums in scratch, from where the rest of the
     kernel reads them: few registers then hold a tile of as many rows as one projection alone could have. Tasks of at least `widen_rows`
-    rows (0: none) unpack stored weights once for all their rows, in scratch, and not once for each row tile. Neither changes a sum.
+    rows (0: none) unpack stored weights once for all their rows (of a band), in scratch, and not once for each row tile. None of these
+    changes a sum.
 
     `products` says what multiplies: `fma`, or `dot` products of neighbouring k (AVX512-BF16, VNNI). With `matrix_rows`, a multiple of
     16, the sums of so many rows by `matrix_panels` panels are made in tile registers (AMX) first; what fills no such block is left to the
     rest of the schedule, which sums in the same order.
   }];
   let parameters = (ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
-                        "int64_t":$panelSplit, DefaultValuedParameter<"bool", "false">:$apart,
-                        DefaultValuedParameter<"int64_t", "0">:$widenRows, DefaultValuedParameter<"::sm1::Products", "::sm1::Products::Fma">:$products,
+                        "int64_t":$panelSplit, DefaultValuedParameter<"int64_t", "0">:$rowBand,
+                        DefaultValuedParameter<"bool", "false">:$apart, DefaultValuedParameter<"int64_t", "0">:$widenRows, DefaultValuedParameter<"::sm1::Products", "::sm1::Products::Fma">:$products,
                         DefaultValuedParameter<"int64_t", "0">:$matrixRows, DefaultValuedParameter<"int64_t", "0">:$matrixPanels);
   let assemblyFormat = [{
     `<` `row_tile` `=` $rowTile `,` `panel_tile` `=` $panelTile `,` `single_row_panels` `=` $singleRowPanels `,`
-    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit `` custom<Products>($apart, $widenRows, $products, $matrixRows, $matrixPanels) `` `>`
+    `row_split` `=` $rowSplit `,` `panel_split` `=` $panelSplit `` custom<Products>($rowBand, $apart, $widenRows, $products, $matrixRows, $matrixPanels) `` `>`
   }];
   let builders = [AttrBuilder<(ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
                                    "int64_t":$panelSplit), [{
-    return $_get($_ctxt, rowTile, panelTile, singleRowPanels, rowSplit, panelSplit, false, int64_t(0), ::sm1::Products::Fma, int64_t(0),
-                     int64_t(0));
+    return $_get($_ctxt, rowTile, panelTile, singleRowPanels, rowSplit, panelSplit, int64_t(0), false, int64_t(0), ::sm1::Products::Fma,
+                     int64_t(0), int64_t(0));
   }]>];
   let genVerifyDecl = 1;
 }
