@@ -24,6 +24,7 @@ const Decoders &decoders() {
     addAtomicDecoders(all);
     addWarpDecoders(all);
     addMatrixDecoders(all);
+    addWgmmaDecoders(all);
     addAsyncCopyDecoders(all);
     addMbarrierDecoders(all);
     addControlDecoders(all);

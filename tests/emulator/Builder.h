@@ -117,6 +117,7 @@ void addMemoryDecoders(Decoders &decoders);
 void addAtomicDecoders(Decoders &decoders);
 void addWarpDecoders(Decoders &decoders);
 void addMatrixDecoders(Decoders &decoders);
+void addWgmmaDecoders(Decoders &decoders);
 void addAsyncCopyDecoders(Decoders &decoders);
 void addMbarrierDecoders(Decoders &decoders);
 void addControlDecoders(Decoders &decoders);

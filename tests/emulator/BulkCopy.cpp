@@ -1,7 +1,8 @@
-// cp.async.bulk from global to shared memory: the bytes land as late as a wait for their mbarrier allows, one copy at a failing
-// wait; the shuffled schedule also lets some land earlier.
+// cp.async.bulk from global to shared memory, of a run of bytes or of a box of a tensor map: the bytes land as late as a wait for
+// their mbarrier allows, one copy at a failing wait; the shuffled schedule also lets some land earlier.
 #include "Cuda.h"
 #include "Lanes.h"
+#include "TensorMap.h"
 #include "Windows.h"
 
 namespace emulator {
@@ -24,14 +25,32 @@ bool isThere(Warp &warp, unsigned lane, Space space, uint64_t address, uint32_t 
   return true;
 }
 
+/// The pieces of a run of bytes.
+std::vector<Piece> piecesOf(uint64_t source, uint32_t bytes) {
+  std::vector<Piece> pieces;
+  for (uint32_t at = 0; at < bytes; at += 16)
+    pieces.push_back({source + at, 16});
+  return pieces;
+}
+
+/// The mbarrier of a copy, whose initialisation copies have to see; nullptr after a finding.
+Mbarrier *barrierOf(Warp &warp, const Instruction &self, unsigned lane, uint32_t slot, uint32_t offset) {
+  Instruction operand = self;
+  operand.a = slot;
+  operand.narrowAddress = self.variant;
+  operand.imm = static_cast<int32_t>(offset);
+  operand.space = Space::Shared;
+  Mbarrier *barrier = warp.mbarrierAt(operand, lane, warp.addressOf(operand, lane), AccessKind::Atomic);
+  if (!barrier || barrier->fenced)
+    return barrier;
+  warp.report(CUDA_ERROR_LAUNCH_FAILED,
+              "cp.async.bulk on an mbarrier whose mbarrier.init no fence.mbarrier_init or fence.proxy.async has followed", lane);
+  return nullptr;
+}
+
 /// a: target; list: source, source offset, size, mbarrier, mbarrier offset (offsets are constants of the instruction).
 void issue(Warp &warp, const Instruction &self, uint32_t mask) {
   const uint32_t *list = warp.block.launch.program->lists.data() + self.list;
-  Instruction barrierOperand = self;
-  barrierOperand.a = list[3];
-  barrierOperand.narrowAddress = self.variant;
-  barrierOperand.imm = static_cast<int32_t>(list[4]);
-  barrierOperand.space = Space::Shared;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
     uint64_t target = warp.addressOf(self, lane),
@@ -40,18 +59,90 @@ void issue(Warp &warp, const Instruction &self, uint32_t mask) {
     if (!isMultiple(warp, lane, bytes, "size") || !isMultiple(warp, lane, target, "target address") ||
         !isMultiple(warp, lane, source, "source address"))
       return;
-    Mbarrier *barrier = warp.mbarrierAt(barrierOperand, lane, warp.addressOf(barrierOperand, lane), AccessKind::Atomic);
+    Mbarrier *barrier = barrierOf(warp, self, lane, list[3], list[4]);
     if (!barrier)
       return;
-    if (!barrier->fenced)
-      return warp.report(
-          CUDA_ERROR_LAUNCH_FAILED,
-          "cp.async.bulk on an mbarrier whose mbarrier.init no fence.mbarrier_init or fence.proxy.async has followed", lane);
     if (!isThere(warp, lane, Space::Global, source, bytes, AccessKind::Read) ||
         !isThere(warp, lane, Space::Shared, target, bytes, AccessKind::Write))
       return;
-    warp.block.issueBulkCopy(warp, lane, *barrier, static_cast<uint32_t>(target), source, bytes);
+    warp.block.issueBulkCopy(warp, lane, *barrier, static_cast<uint32_t>(target), piecesOf(source, bytes));
   }
+}
+
+/// Where the box of `map` at `column` and `row` comes from, in the order in which it lies in shared memory from `target` on. Empty
+/// after a finding.
+std::vector<Piece> piecesOf(Warp &warp, unsigned lane, const TensorMap &map, int32_t column, int32_t row, uint32_t target) {
+  uint32_t lineBytes = map.boxColumns * 2;
+  std::vector<Piece> pieces(map.boxRows * lineBytes / 16);
+  for (uint32_t i = 0; i < pieces.size(); ++i) {
+    int64_t ownRow = row + int64_t(i * 16 / lineBytes), first = column + int64_t(i * 16 % lineBytes / 2);
+    int64_t there = std::min<int64_t>(int64_t(map.columns) - first, 8);
+    bool outside = ownRow < 0 || ownRow >= int64_t(map.rows) || first < 0 || there <= 0;
+    Piece piece{outside ? 0 : map.address + uint64_t(ownRow) * map.rowBytes + uint64_t(first) * 2,
+                outside ? 0 : static_cast<uint32_t>(there) * 2};
+    uint32_t step = piece.bytes == 16 ? 16 : 2; // an access has a power of two
+    for (uint32_t at = 0; at < piece.bytes; at += step)
+      if (!warp.access(lane, Space::Global, piece.source + at, step, AccessKind::Read))
+        return {};
+    uint32_t plain = target + i * 16, turned = plain ^ (plain >> 7 & ((1u << map.swizzle) - 1)) << 4;
+    pieces[(turned - target) / 16] = piece;
+  }
+  return pieces;
+}
+
+/// a: target; list: map, column, row, mbarrier, mbarrier offset.
+void issueBox(Warp &warp, const Instruction &self, uint32_t mask) {
+  const uint32_t *list = warp.block.launch.program->lists.data() + self.list;
+  for (; mask; mask &= mask - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(mask));
+    TensorMap map;
+    uint64_t from = warp.slot<uint64_t>(list[0])[lane];
+    for (unsigned at = 0; at < sizeof map; at += 16) {
+      const uint8_t *part = warp.access(lane, Space::Generic, from + at, 16, AccessKind::ReadConstant);
+      if (!part)
+        return;
+      std::memcpy(reinterpret_cast<uint8_t *>(&map) + at, part, 16);
+    }
+    if (map.magic != TensorMap::kMagic || from % 64)
+      return warp.report(CUDA_ERROR_LAUNCH_FAILED, "no tensor map lies at generic address " + std::to_string(from), lane);
+    uint64_t target = warp.addressOf(self, lane);
+    if (target % (128u << map.swizzle))
+      return warp.report(CUDA_ERROR_MISALIGNED_ADDRESS,
+                         "cp.async.bulk.tensor: target address " + std::to_string(target) + " is no multiple of " +
+                             std::to_string(128u << map.swizzle),
+                         lane);
+    Mbarrier *barrier = barrierOf(warp, self, lane, list[3], list[4]);
+    if (!barrier || !isThere(warp, lane, Space::Shared, target, map.boxRows * map.boxColumns * 2, AccessKind::Write))
+      return;
+    auto pieces = piecesOf(warp, lane, map, static_cast<int32_t>(warp.slot<uint32_t>(list[1])[lane]),
+                           static_cast<int32_t>(warp.slot<uint32_t>(list[2])[lane]), static_cast<uint32_t>(target));
+    if (pieces.empty())
+      return;
+    warp.block.issueBulkCopy(warp, lane, *barrier, static_cast<uint32_t>(target), std::move(pieces));
+  }
+}
+
+void decodeBox(Builder &builder, const Statement &statement) {
+  builder.allow(statement, "async bulk tensor 2d shared::cluster shared::cta global tile mbarrier::complete_tx::bytes");
+  if (!statement.has("mbarrier::complete_tx::bytes") || !statement.has("2d") || statement.modifiers.back() == "global")
+    builder.fail("of cp.async.bulk.tensor only .2d copies to shared memory that complete on an mbarrier are known");
+  builder.expectOperands(statement, 3, 3);
+  const auto &operands = statement.operands;
+  if (operands[1].kind != Operand::Address || operands[1].parts.size() != 2 || operands[1].parts[1].parts.size() != 2)
+    builder.fail("expected [map, {column, row}]");
+  Instruction barrier, instruction;
+  builder.address(operands[2], barrier);
+  builder.address(operands[0], instruction);
+  if (statement.planted)
+    instruction.imm += 512;
+  instruction.space = Space::Shared;
+  instruction.flow = Flow::Checked;
+  instruction.run = issueBox;
+  instruction.variant = barrier.narrowAddress;
+  const auto &place = operands[1].parts[1].parts;
+  builder.list(instruction, {builder.read(operands[1].parts[0], Type::U64), builder.read(place[0], Type::B32),
+                             builder.read(place[1], Type::B32), barrier.a, static_cast<uint32_t>(barrier.imm)});
+  builder.emit(instruction);
 }
 
 void decodeCopy(Builder &builder, const Statement &statement) {
@@ -83,12 +174,13 @@ void decodeCopy(Builder &builder, const Statement &statement) {
 
 } // namespace
 
-void Block::issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, uint64_t source, uint32_t bytes) {
+void Block::issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, std::vector<Piece> pieces) {
+  auto bytes = static_cast<uint32_t>(pieces.size()) * 16;
   BulkCopy copy;
   copy.barrier = &barrier;
   copy.shared = target;
   copy.bytes = bytes;
-  copy.source = source;
+  copy.pieces = std::move(pieces);
   copy.pc = faultPc;
   shared.publish(warp.index, 1u << lane, warp.live, copy.known);
   shared.setInFlight(target, bytes, faultPc, true);
@@ -102,7 +194,11 @@ void Block::landBulkCopy(size_t number) {
   mbarriers.copies.erase(mbarriers.copies.begin() + static_cast<ptrdiff_t>(number));
   Mbarrier &barrier = *copy.barrier;
   // Checked when the copy was issued, and memory is not freed while a kernel runs.
-  std::memcpy(shared.data() + copy.shared, reinterpret_cast<const uint8_t *>(copy.source - kDeviceOffset), copy.bytes);
+  uint8_t *to = shared.data() + copy.shared;
+  std::memset(to, 0, copy.bytes);
+  for (size_t i = 0; i < copy.pieces.size(); ++i)
+    if (const Piece &piece = copy.pieces[i]; piece.bytes)
+      std::memcpy(to + i * 16, reinterpret_cast<const uint8_t *>(piece.source - kDeviceOffset), piece.bytes);
   shared.land(copy.shared, copy.bytes, barrier.agent, copy.pc, barrier.arriving);
   barrier.arriving.join(copy.known);
   barrier.bytes -= copy.bytes;
@@ -129,6 +225,8 @@ void Block::landSome() {
     random() % 8 ? void(++i) : landBulkCopy(i);
 }
 
-void decodeBulkCopy(Builder &builder, const Statement &statement) { decodeCopy(builder, statement); }
+void decodeBulkCopy(Builder &builder, const Statement &statement) {
+  statement.has("tensor") ? decodeBox(builder, statement) : decodeCopy(builder, statement);
+}
 
 } // namespace emulator

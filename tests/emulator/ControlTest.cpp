@@ -73,7 +73,7 @@ TEST(ControlTest, RefusesWhatItDoesNotKnow) {
                {"add.s32 %r2, %r1;", "2 operands in line 14"},
                {"add.s32 %r2, %r1, %unknown;", "unknown name '%unknown' in line 14"},
                {"bra NOWHERE;", "no label 'NOWHERE' in line 14"},
-               {"wgmma.fence.sync.aligned;", "unknown instruction 'wgmma'"},
+               {"wgmma.fence;", "wgmma is known with .sync.aligned"},
                {"cp.async.bulk.commit_group;", "unknown modifier '.commit_group'"},
                {"add.s32 %r2 %r1;", "expected ',' before '%r1' in line 14"}};
   for (auto &test : cases) {

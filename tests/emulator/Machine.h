@@ -70,6 +70,23 @@ struct AsyncCopies {
   std::deque<std::vector<AsyncCopy>> groups;
 };
 
+/// One wgmma.mma_async that has not been waited for.
+struct Product {
+  uint64_t rows, columns; // descriptors
+  unsigned width;         // columns
+  uint32_t pc, serial;    // of its first register
+  std::vector<uint16_t> elements;
+};
+/// Registers with sums on their way that a warp can have, a power of two.
+constexpr uint32_t kMarkedRegisters = 1 << 16;
+struct Products {
+  std::vector<Product> open;
+  std::deque<std::vector<Product>> groups;
+  bool fenced = false;
+  uint32_t serial = 0;
+  std::vector<std::array<uint32_t, 32>> sums; // by serial number of the register
+};
+
 class Warp {
 public:
   Warp(Block &block, unsigned index);
@@ -109,6 +126,7 @@ public:
   std::array<LaneState, 32> state{};
   std::array<uint32_t, 32> meetMask{};
   std::array<AsyncCopies, 32> copies;
+  Products products;
 
 private:
   friend class Block;
@@ -150,7 +168,7 @@ public:
   /// False after a finding.
   bool finishCopies(Warp &warp, unsigned lane, std::vector<AsyncCopy> &copies);
 
-  void issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, uint64_t source, uint32_t bytes);
+  void issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, std::vector<Piece> pieces);
   /// Somebody waits in vain: one of the copies that complete on `barrier` lands.
   void landOneFor(Mbarrier &barrier);
   /// Lets each copy under way land with a small probability.

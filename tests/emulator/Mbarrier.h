@@ -21,11 +21,17 @@ struct Mbarrier {
   Clock arriving, completed; // what arrivals of this phase, and of those before, make known
 };
 
+/// Where 16 bytes of a copy come from: so many from a device address, zeros behind them.
+struct Piece {
+  uint64_t source = 0;
+  uint32_t bytes = 16;
+};
+
 /// A cp.async.bulk that has not landed.
 struct BulkCopy {
   Mbarrier *barrier = nullptr;
   uint32_t shared = 0, bytes = 0;
-  uint64_t source = 0; // device address
+  std::vector<Piece> pieces; // in the order of the target
   uint32_t pc = 0;
   Clock known; // to the thread that issued it
 };

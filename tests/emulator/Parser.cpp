@@ -394,6 +394,8 @@ private:
       std::swap(result.offset, result.parts[0].offset);
       if (is("-"))
         result.offset = signedInteger();
+      if (accept(",")) // coordinates in a tensor map
+        result.parts.push_back(simpleOperand());
       expect("]");
     } else if (is("{") || is("(")) {
       bool list = take().text == "(";

@@ -17,6 +17,8 @@ static const char *kindOf(const Statement &statement) {
     return "wait";
   if (name == "mbarrier" && (statement.has("try_wait") || statement.has("test_wait")))
     return "wait";
+  if (name == "wgmma" && statement.has("wait_group"))
+    return "wait";
   bool copies = name == "cp" && statement.has("async") && statement.operands.size() > 2;
   bool elsewhere = statement.has("param") || statement.has("param::entry") || statement.has("param::func") ||
                    statement.has("local") || statement.has("const");

@@ -32,7 +32,7 @@ struct Operand {
     Integer, // bits
     Float32, // bits
     Float64, // bits
-    Address, // [parts[0] + offset]
+    Address, // [parts[0] + offset], or [parts[0], parts[1]]
     Vector,  // {parts...}
     List,    // (parts...)
     Pair,    // parts[0] | parts[1]

@@ -112,6 +112,9 @@ void Warp::start() {
     copies[lane].open.clear();
     copies[lane].groups.clear();
   }
+  products.open.clear();
+  products.groups.clear();
+  products.fenced = false;
   steps = polls = 0;
   lateStores.clear();
   std::fill(local.begin(), local.end(), uint8_t(0xCD));

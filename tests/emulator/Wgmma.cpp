@@ -1,0 +1,167 @@
+// wgmma of bf16 with both operands in shared memory, in the layouts of the PTX manual; each warp computes its 16 of the 64 rows.
+//
+// Products are computed when they are started, but nobody has them before they are waited for: until then registers hold marks,
+// numbers that are none, by which products that are added to them find their sums, however the marks have been moved. What a
+// product reads has to stay as it is until then: it is looked at again, as an access of the instruction that started it.
+#include "Cuda.h"
+#include "Lanes.h"
+#include "SoftFloat.h"
+
+namespace emulator {
+
+namespace {
+
+constexpr unsigned kDepth = 16, kRows = 16; // of one instruction, of a warp
+constexpr uint32_t kMark = 0x7fe00000, kMarkMask = 0xffe00000;
+
+/// The lane's mark for register number `serial` of those that products have written.
+uint32_t markOf(uint32_t serial, unsigned lane) { return kMark | serial % kMarkedRegisters << 5 | lane; }
+
+/// What `word` of a register stands for: a mark, the sum behind it.
+uint32_t sumBehind(const Products &products, uint32_t word) {
+  return (word & kMarkMask) == kMark ? products.sums[word >> 5 & (kMarkedRegisters - 1)][word & 31] : word;
+}
+
+/// Rows `first` to `first + rows` of the operand that `descriptor` names, appended to `elements`. False after a finding.
+bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows, std::vector<uint16_t> &elements) {
+  unsigned mode = descriptor >> 62, swizzle = mode == 0 ? 0 : 4 - mode; // bits of the number of 16 bytes that are turned
+  auto start = static_cast<uint32_t>(descriptor & 0x3fff) << 4, eight = static_cast<uint32_t>(descriptor >> 32 & 0x3fff) << 4;
+  if (!mode || descriptor >> 49 & 7 || eight % (128u << swizzle)) {
+    warp.report(CUDA_ERROR_NOT_SUPPORTED,
+                "wgmma of an operand that is not swizzled, has a base offset, or eights of rows " + std::to_string(eight) +
+                    " bytes apart",
+                0);
+    return false;
+  }
+  for (unsigned row = first; row < first + rows; ++row)
+    for (unsigned half = 0; half < 2; ++half) {
+      uint32_t plain = start + row / 8 * eight + row % 8 * (16u << swizzle) + 16 * half;
+      uint32_t address = plain ^ (plain >> 7 & ((1u << swizzle) - 1)) << 4;
+      const uint8_t *eightElements = warp.access(0, Space::Shared, address, 16, AccessKind::Read);
+      if (!eightElements)
+        return false;
+      elements.resize(elements.size() + 8);
+      std::memcpy(&elements[elements.size() - 8], eightElements, 16);
+    }
+  return true;
+}
+
+bool readOperands(Warp &warp, const Product &product, std::vector<uint16_t> &elements) {
+  return readOperand(warp, product.rows, warp.index % 4 * kRows, kRows, elements) &&
+         readOperand(warp, product.columns, 0, product.width, elements);
+}
+
+/// list: descriptors of rows and columns, then a slot for each register; imm: columns; variant: whether sums are added to.
+void multiply(Warp &warp, const Instruction &self, uint32_t) {
+  Products &products = warp.products;
+  const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
+  Product product{warp.slot<uint64_t>(slots[0])[0],
+                  warp.slot<uint64_t>(slots[1])[0],
+                  static_cast<unsigned>(self.imm),
+                  warp.block.faultPc,
+                  products.serial,
+                  {}};
+  if (!products.fenced)
+    return warp.report(CUDA_ERROR_LAUNCH_FAILED, "wgmma.mma_async without wgmma.fence since products were waited for", 0);
+  if (!readOperands(warp, product, product.elements))
+    return;
+  std::vector<double> elements;
+  for (uint16_t element : product.elements)
+    elements.push_back(double(toFloat(BFloat{element})));
+  products.sums.resize(kMarkedRegisters);
+  for (unsigned i = 0; i < product.width / 2; ++i) {
+    auto *d = warp.slot<uint32_t>(slots[2 + i]);
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      unsigned row = lane / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+      double sum = self.variant ? double(bitCast<float>(sumBehind(products, d[lane]))) : 0;
+      for (unsigned k = 0; k < kDepth; ++k)
+        sum += elements[row * kDepth + k] * elements[(kRows + column) * kDepth + k];
+      products.sums[products.serial % kMarkedRegisters][lane] = bitCast<uint32_t>(static_cast<float>(sum));
+      d[lane] = markOf(products.serial, lane);
+    }
+    ++products.serial;
+  }
+  products.open.push_back(std::move(product));
+}
+
+/// Registers get the sums that marks of `product` stand for.
+void land(Warp &warp, const Product &product) {
+  std::vector<uint16_t> now;
+  warp.block.faultPc = product.pc;
+  if (!readOperands(warp, product, now))
+    return;
+  if (now != product.elements)
+    return warp.report(CUDA_ERROR_LAUNCH_FAILED, "what wgmma.mma_async multiplies was written over before it was waited for", 0);
+  uint32_t *word = &warp.predicate(0), *end = word + warp.block.launch.program->registerBytes / sizeof(uint32_t);
+  uint32_t first = product.serial % kMarkedRegisters, count = product.width / 2;
+  for (; word != end; ++word)
+    if ((*word & kMarkMask) == kMark && ((*word >> 5) - first) % kMarkedRegisters < count)
+      *word = sumBehind(warp.products, *word);
+}
+
+void fence(Warp &warp, const Instruction &, uint32_t) { warp.products.fenced = true; }
+
+void commit(Warp &warp, const Instruction &, uint32_t) {
+  warp.products.groups.push_back(std::move(warp.products.open));
+  warp.products.open.clear();
+}
+
+/// Lands all groups but the `imm` youngest.
+void waitFor(Warp &warp, const Instruction &self, uint32_t) {
+  Products &products = warp.products;
+  products.fenced = false;
+  for (; products.groups.size() > static_cast<size_t>(self.imm) && !warp.block.failed(); products.groups.pop_front())
+    for (const Product &product : products.groups.front())
+      land(warp, product);
+}
+
+/// wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 d, rows, columns, scale-d, 1, 1, 0, 0
+void decodeProduct(Builder &builder, const Statement &statement, Instruction instruction) {
+  const auto &modifiers = statement.modifiers;
+  const auto &operands = statement.operands;
+  auto isNumber = [&](size_t i, uint64_t value) { return operands[i].kind == Operand::Integer && operands[i].bits == value; };
+  if (modifiers.size() != 7 || modifiers[3].rfind("m64n", 0) != 0 || modifiers[3].size() < 8 ||
+      modifiers[3].substr(modifiers[3].size() - 3) != "k16" || modifiers[4] != "f32" || modifiers[5] != "bf16" ||
+      modifiers[6] != "bf16")
+    builder.fail("of wgmma.mma_async only m64nNk16.f32.bf16.bf16 is known");
+  builder.expectOperands(statement, 8, 8);
+  if (operands[3].kind != Operand::Integer || !isNumber(4, 1) || !isNumber(5, 1) || !isNumber(6, 0) || !isNumber(7, 0))
+    builder.fail("of wgmma.mma_async only constants for scale-d, and '1, 1, 0, 0' behind it, are known");
+  auto columns = static_cast<unsigned>(std::stoul(modifiers[3].substr(4)));
+  const auto &sums = operands[0].parts;
+  if (columns % 8 || columns < 8 || columns > 256 || operands[0].kind != Operand::Vector || sums.size() != columns / 2)
+    builder.fail(std::to_string(sums.size()) + " registers for " + std::to_string(columns) + " columns of wgmma.mma_async");
+  std::vector<uint32_t> slots{builder.read(operands[1], Type::B64), builder.read(operands[2], Type::B64)};
+  for (const Operand &sum : sums)
+    slots.push_back(builder.write(sum, Type::B32));
+  instruction.run = multiply;
+  instruction.imm = columns;
+  instruction.variant = operands[3].bits != 0;
+  builder.list(instruction, slots);
+  builder.emit(instruction);
+}
+
+void decodeWgmma(Builder &builder, const Statement &statement) {
+  Instruction instruction;
+  instruction.flow = Flow::WarpAll;
+  if (statement.modifiers.size() < 3 || statement.modifiers[1] != "sync" || statement.modifiers[2] != "aligned")
+    builder.fail("wgmma is known with .sync.aligned");
+  const std::string &what = statement.modifiers[0];
+  if (what == "mma_async")
+    return decodeProduct(builder, statement, instruction);
+  bool waits = what == "wait_group";
+  if (!waits && what != "fence" && what != "commit_group")
+    builder.fail("of wgmma only mma_async, fence, commit_group and wait_group are known");
+  builder.expectOperands(statement, waits, waits);
+  if (waits && statement.operands[0].kind != Operand::Integer)
+    builder.fail("wgmma.wait_group takes a constant");
+  instruction.imm = !waits ? 0 : statement.planted ? INT64_MAX : int64_t(statement.operands[0].bits);
+  instruction.run = waits ? waitFor : what == "fence" ? fence : commit;
+  builder.emit(instruction);
+}
+
+} // namespace
+
+void addWgmmaDecoders(Decoders &decoders) { decoders["wgmma"] = decodeWgmma; }
+
+} // namespace emulator
