@@ -24,7 +24,11 @@ static constexpr size_t argsLimit = PlanLaunch::argsLimit;
 static constexpr uint64_t packedBytesLimit = uint64_t(1) << 40;
 static constexpr int64_t copiesLimit = 1 << 20; // of all params, of all weights: each layer of each is listed in memory
 
+bool isForOneChip(std::string_view target) { return target.compare(0, 3, "sm_") == 0 && target.back() == 'a'; }
+
 std::optional<int> gpuTarget(std::string_view target) {
+  if (isForOneChip(target))
+    target.remove_suffix(1);
   if (target.size() < 5 || target.size() > 6 || target.compare(0, 3, "sm_") != 0 || target[3] == '0')
     return std::nullopt;
   int capability = 0;
@@ -298,6 +302,8 @@ static PackingStep readPackingStep(const JsonCursor &at) {
   }
   if (op == "fragments")
     return PackingStep::fragments();
+  if (op == "images")
+    return PackingStep::images();
   if (op == "pairs")
     return PackingStep::pairs();
   if (auto kind = op == "quantise" ? PackingStep::quantise
@@ -309,9 +315,10 @@ static PackingStep readPackingStep(const JsonCursor &at) {
     return PackingStep::quads();
   if (op == "nibbles")
     return PackingStep::nibbles();
-  at["op"].fail(fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'pairs', 'quantise', "
-                            "'scales', 'coarsen', 'quads', 'nibbles'",
-                            op));
+  at["op"].fail(
+      fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'images', 'pairs', 'quantise', "
+                  "'scales', 'coarsen', 'quads', 'nibbles'",
+                  op));
   return PackingStep::channelsLast();
 }
 
@@ -531,6 +538,8 @@ PlanLaunch PlanReader::readLaunch(const JsonCursor &at, const PlanProgram &progr
   JsonCursor args = at["args"];
   for (size_t i = 0, count = args.arraySize(argsLimit); i < count && !at.failed(); ++i)
     launch.args.push_back(readArg(args[i], program, layers, launch.rows));
+  if (program.capability)
+    readMap(at, program, launch);
   return launch;
 }
 

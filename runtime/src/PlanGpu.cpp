@@ -1,4 +1,4 @@
-// Ranges of rows and other facts of a program for a GPU; a token's launch is PlanToken's.
+// Ranges of rows, tensor maps and other facts of a program for a GPU; a token's launch is PlanToken's.
 #include "PlanGpu.h"
 
 #include "PlanToken.h"
@@ -7,7 +7,7 @@
 
 namespace sm1rt {
 
-static constexpr int64_t rowsLimit = int64_t(1) << 31;
+static constexpr int64_t rowsLimit = int64_t(1) << 31, channelsLimit = int64_t(1) << 24;
 
 static void readRanges(const JsonCursor &at, PlanProgram &program) {
   for (const std::string &variant : at.keys()) {
@@ -31,6 +31,23 @@ void readGpuParts(const JsonCursor &at, const Plan &plan, PlanProgram &program) 
   program.overlaps = at.has("overlaps") && at["overlaps"].boolean();
   if (!at.failed() && program.overlaps && program.capability < 90)
     at["overlaps"].fail("kernels that overlap need compute capability 9.0");
+}
+
+/// Boxes have at most 256 rows.
+void readMap(const JsonCursor &launchAt, const PlanProgram &program, PlanLaunch &launch) {
+  if (!launchAt.has("map") || launchAt.failed())
+    return;
+  JsonCursor at = launchAt["map"];
+  PlanMap map{size_t(at["arg"].integer(0, int64_t(launch.args.size()) - 1)), at["rows"].integer(1, 256),
+              at["channels"].integer(1, channelsLimit)};
+  if (at.failed())
+    return;
+  const PlanArg &arg = launch.args[map.arg];
+  if (arg.kind != PlanArg::Kind::Buffer || program.buffers[arg.index].dtype != DType::BF16)
+    return at["arg"].fail(fmt::format("arg {} is no buffer of bf16", map.arg));
+  if (int64_t stride = program.buffers[arg.index].stride; (map.channels + 15) / 16 * 16 != stride)
+    return at["channels"].fail(fmt::format("{} do not fill a buffer of stride {}", map.channels, stride));
+  launch.map = map;
 }
 
 } // namespace sm1rt

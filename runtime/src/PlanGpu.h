@@ -11,6 +11,9 @@ namespace sm1rt {
 /// the cursor.
 void readGpuParts(const JsonCursor &at, const Plan &plan, PlanProgram &program);
 
+/// The tensor map of a launch, whose args are known, if it has one.
+void readMap(const JsonCursor &at, const PlanProgram &program, PlanLaunch &launch);
+
 } // namespace sm1rt
 
 #endif // SM1RT_SRC_PLANGPU_H

@@ -149,6 +149,20 @@ TEST_F(CudaFailureTest, OtherCapabilities) {
   ASSERT_OK(run(*model, sequence));
 }
 
+// "sm_90a" is for 9.0 alone.
+TEST_F(CudaFailureTest, TargetOfOneChip) {
+  ToyGpuOptions options;
+  options.target = "sm_90a";
+  options.ptx.replace(options.ptx.find("sm_90"), 5, "sm_90a");
+  writeToyGpuPackage(package, options);
+  set("SM1_EMULATOR_CAPABILITY", "10.0");
+  EXPECT_ERROR(tryOpen(), "built for sm_90a");
+  set("SM1_EMULATOR_CAPABILITY", "9.0");
+  auto model = tryOpen();
+  ASSERT_OK(model);
+  EXPECT_NE(model->deviceName().find("sm_90a, PTX)"), std::string::npos) << model->deviceName();
+}
+
 TEST_F(CudaFailureTest, OutOfMemory) {
   set("SM1_EMULATOR_MEMORY", "1000");
   EXPECT_ERROR(tryOpen(), "weights: cuda:0 (");
@@ -231,6 +245,12 @@ TEST_F(CudaErrorTest, PlansThatLie) {
   EXPECT_REFUSED("kernels/0/name", "toy embed", "'toy embed' is no name of a PTX entry");
   EXPECT_REFUSED("compute", "f64", "'f64' is none of");
   EXPECT_REFUSED("overlaps", 1, "overlaps");
+  nlohmann::json map = {{"arg", 0}, {"rows", 128}, {"channels", 32}};
+  EXPECT_REFUSED("entries/step/1/map", map, "arg 0 is no buffer of bf16");
+  map["arg"] = 3;
+  EXPECT_REFUSED("entries/step/1/map", map, "arg");
+  map["arg"] = 0, map["rows"] = 257;
+  EXPECT_REFUSED("entries/step/1/map", map, "rows");
 }
 
 TEST_F(CudaErrorTest, ComputeOfItsOwn) {

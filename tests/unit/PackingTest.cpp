@@ -130,6 +130,26 @@ TEST(PackingTest, ConvolutionWeight) {
       EXPECT_EQ(result[k * 32 + c], c < 21 ? source[c * 4 + k] : 0.0f);
 }
 
+// What wgmma finds where it looks: column c of a product of 8 columns in line c, swizzled, and in them neighbouring rows of the
+// matrix for the thread that has columns 2t and 2t + 1 of each.
+TEST(PackingTest, Images) {
+  constexpr int64_t rows = 37, columns = 70, lines = 48;
+  std::vector<uint16_t> source(rows * columns);
+  for (size_t i = 0; i < source.size(); ++i)
+    source[i] = uint16_t(i + 1);
+  auto result = packed<uint16_t>({DType::BF16, {rows, columns}}, source.data(), {PackingStep::images()}, threadedFor(3));
+  ASSERT_EQ(result.size(), size_t(3 * lines * 32));
+  for (int64_t panel = 0; panel < lines / 16; ++panel)
+    for (int64_t thread = 0; thread < 4; ++thread)
+      for (int64_t i = 0; i < 4; ++i)
+        for (int64_t k = 0; k < 96; ++k) {
+          int64_t line = panel * 16 + i / 2 * 8 + thread * 2 + i % 2, row = panel * 16 + thread * 4 + i;
+          int64_t byte = (k / 32 * lines + line) * 64 + k % 32 * 2, turned = byte ^ (byte >> 7 & 3) << 4;
+          EXPECT_EQ(result[size_t(turned / 2)], row < rows && k < columns ? source[size_t(row * columns + k)] : 0)
+              << row << " " << k;
+        }
+}
+
 // Steps that move nothing, alone and around others.
 TEST(PackingTest, StepsThatChangeNothing) {
   std::vector<float> source = randomFloats(12, 3);
@@ -168,6 +188,8 @@ TEST(PackingTest, RefusesWhatDoesNotFit) {
   EXPECT_ERROR(packedType(matrix, {PackingStep::pad(1 << 30)}), "more than doubles");
   EXPECT_ERROR(packedType(matrix, {PackingStep::cast(DType::I32)}), "weights are F32, F16 or BF16");
   EXPECT_ERROR(packedType({DType::F32, {3}}, {PackingStep::panels()}), "panels need two dimensions");
+  EXPECT_ERROR(packedType({DType::BF16, {3}}, {PackingStep::images()}), "images need two dimensions");
+  EXPECT_ERROR(packedType(matrix, {PackingStep::images()}), "images are of 16-bit numbers");
   EXPECT_ERROR(packedType({DType::I32, {3}}, {}), "cannot be packed");
   EXPECT_ERROR(packedType({DType::F32, {}}, {PackingStep::pad(16)}), "a scalar has no last dimension");
   float values[12] = {}, out[12];

@@ -43,6 +43,9 @@
  *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
  *                {op: "fragments"}             [N, K] of 16 bits becomes [ceil(N/16), 2 ceil(K/32), 32, 8], what is missing is zero: for each
  *                                              16 x 16 tile the A fragment of mma.m16n8k16, lane by lane
+ *                {op: "images"}                [N, K] of 16 bits becomes [ceil(K/32), ceil(N/16), 16, 32], what is missing is zero: line
+ *                                              8j + 2t + i of a panel is its row 4t + 2j + i, of whose eights of k number c stands at
+ *                                              c ^ (line/2 % 4), as wgmma reads shared memory swizzled by 64 bytes
  *                {op: "pairs"}                 [N, K] of 16 bits becomes [ceil(N/16), ceil(K/2), 16, 2], what is missing is zero
  *                {op: "quantise", bits: 8 | 4, group, scale: "f32" | "f16"}     [N, K] becomes I8 [N, K], see below
  *                {op: "scales", bits, group, scale}     [N, K] becomes [N, groups] of dtype `scale`: what the integers of the same
@@ -60,7 +63,8 @@
  *             largest magnitude (the first of equals), s is |m| / 127 for 8 bits; for 4 bits that of -m/6.5, -m/6.75 ... -m/10.25, so
  *             often a negative number, for which the squares of w - q s, added up in order, are least (the first of equals). All
  *             arithmetic is f32 rounded to nearest: the same bits everywhere.
- *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU)
+ *   programs  {target: program}          target: "x86-64-v3", "x86-64-v4" (CPU); "sm_90", "sm_120" and so on (GPU);
+ *                                      "sm_90a": code for chips of capability 9.0 alone
  *   hashes    {part: hex}                FNV-1a 64 of "source", of each "kernel/<target>", "cubin/<target>" and "token/<target>";
  *                                        detects accidents, not malice
  *
@@ -100,7 +104,7 @@
  *   projections                                    that share a loop; 0: none
  *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
  *   apart, widen_rows                              of the schedule, 0 when absent
- *   stages, depth_split, registers                 of a GPU's kernel: of the schedule, and of a thread; 0 when absent
+ *   stages, depth_split, wgmma, registers          of a GPU's kernel: of the schedule, and of a thread; 0 when absent
  *
  * A program of a GPU target has the same keys, with these differences:
  *
@@ -110,19 +114,20 @@
  *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own
  *   overlaps  boolean, optional: every kernel waits (griddepcontrol.wait) before it touches what earlier ones write or read, so it may
  *             be started while they run; sm_90 and later
- *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split, alone}
+ *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split, alone, map}
  *
  * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime
  * raises the kernel's limit); row_split and panel_split are at least 1. time_split is optional, 0 when absent. alone, optional, says that
  * blocks want a multiprocessor each: a launch of no more blocks than those does not overlap the one before, whose last blocks would
- * crowd them. With n = rows of the run, selected rows, or segments, the grid is
+ * crowd them. map, optional, is {arg, rows, channels}: of an arg that is a buffer of BF16 with so many channels, and the kernel's last
+ * parameter a CUtensorMap (128 bytes) of its [n][channels], in boxes of `rows` by 32, swizzled by 64 bytes, zero outside. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : 1, <= 65535
  *
  * and a launch with n = 0 is left out. A kernel's parameters, 8 bytes each, in this order: one pointer per arg, rowSegment,
  * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments, and where z > 1 uint64_t *words: one for each of
- * the 16 panels channels of each time_split rows of the run, zero when the kernel starts and when it has ended. Launches run in order,
+ * the 16 panels channels of each time_split rows of the run, zero when the kernel starts and when it has ended; or the map. Launches run in order,
  * each sees what earlier ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
  *
  *   token     optional: a step in one launch of the kernel in "token/<target>", which includes kernels/token.cuh. An object:

@@ -13,7 +13,7 @@
 namespace sm1rt {
 
 struct PackingStep {
-  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Coarsen, Quads, Nibbles };
+  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Coarsen, Quads, Nibbles, Images };
 
   Kind kind;
   int64_t begin = 0, end = 0;  ///< Rows
@@ -27,6 +27,7 @@ struct PackingStep {
   static PackingStep pad(int64_t to) { return {Kind::Pad, 0, 0, DType::F32, to}; }
   static PackingStep panels() { return {Kind::Panels, 0, 0, DType::F32, 16}; }
   static PackingStep fragments() { return {Kind::Fragments}; }
+  static PackingStep images() { return {Kind::Images}; }
   static PackingStep pairs() { return {Kind::Pairs}; }
   /// The integers, and with the same arguments the scales that belong to them.
   static PackingStep quantise(int64_t bits, int64_t group, DType scale) { return {Kind::Quantise, 0, 0, scale, 0, bits, group}; }

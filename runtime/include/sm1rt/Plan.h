@@ -74,17 +74,24 @@ struct PlanArg {
   size_t index = 0;
 };
 
+/// A tensor map that a kernel takes behind its other parameters.
+struct PlanMap {
+  size_t arg = 0;                 ///< of the launch: a buffer of bf16
+  int64_t rows = 0, channels = 0; ///< of a box; of the buffer, without what fills its last panel
+};
+
 struct PlanLaunch : LaunchCuts {
   static constexpr size_t argsLimit = 256;
 
   size_t kernel = 0;
   std::vector<PlanArg> args;
   RowSpace rows = RowSpace::All;
-  int64_t scratch = 0;   ///< bytes per task; CPU
-  int64_t threads = 0;   ///< per block; GPU
-  int64_t shared = 0;    ///< bytes of dynamic shared memory; GPU
-  int64_t timeSplit = 0; ///< GPU; 0: time is not cut
-  bool alone = false;    ///< GPU: each block wants a multiprocessor
+  int64_t scratch = 0;        ///< bytes per task; CPU
+  int64_t threads = 0;        ///< per block; GPU
+  int64_t shared = 0;         ///< bytes of dynamic shared memory; GPU
+  int64_t timeSplit = 0;      ///< GPU; 0: time is not cut
+  bool alone = false;         ///< GPU: each block wants a multiprocessor
+  std::optional<PlanMap> map; ///< GPU
   std::optional<KernelCost> cost;
 };
 
@@ -103,7 +110,7 @@ struct PlanToken {
     std::vector<size_t> scales;   ///< weights: those of matrices that are read as integers
   };
   int64_t layers = 0, warps = 0, words = 0;
-  int64_t bits = 16; ///< of a weight, as the launch reads it: 16, 8 or 4
+  int64_t bits = 16;               ///< of a weight, as the launch reads it: 16, 8 or 4
   size_t table = 0;                ///< weight: the embedding
   std::vector<int64_t> partitions; ///< widths
   std::vector<Phase> phases;       ///< of a layer, then that of the logits
@@ -150,7 +157,10 @@ struct Plan {
   std::map<std::string, std::string> hashes;
 };
 
-/// Compute capability of a GPU target, 120 for "sm_120"; nothing for any other name.
+/// Whether a GPU target is for chips of its compute capability alone, as "sm_90a" is; others are for later ones, too.
+bool isForOneChip(std::string_view target);
+
+/// Compute capability of a GPU target, 120 for "sm_120", 90 for "sm_90" and "sm_90a"; nothing for any other name.
 std::optional<int> gpuTarget(std::string_view target);
 
 /// Bytes of code of each target, from the package's "kernel/<target>" tensors.

@@ -30,15 +30,19 @@ static std::string listTargets(const Plan &plan) {
   return list;
 }
 
-/// The highest target that the device runs: PTX goes to every later chip.
+/// The highest target that the device runs: PTX goes to every later chip, but for that of one chip, which is best on it.
 static Expected<std::string> chooseTarget(const Package &package, const Context &context, const std::string &isa) {
   const std::string *best = nullptr;
   int highest = 0;
-  for (auto &[target, program] : package.plan.programs)
-    if (program.capability > highest && program.capability <= context.capability && (isa.empty() || isa == target)) {
+  for (auto &[target, program] : package.plan.programs) {
+    bool oneChip = isForOneChip(target);
+    bool fits = oneChip ? program.capability == context.capability : program.capability <= context.capability;
+    int rank = 2 * program.capability + oneChip;
+    if (program.capability && fits && rank > highest && (isa.empty() || isa == target)) {
       best = &target;
-      highest = program.capability;
+      highest = rank;
     }
+  }
   if (best)
     return *best;
   if (!isa.empty() && package.plan.programs.count(isa) == 0)
@@ -134,6 +138,7 @@ private:
   Expected<Module> loadCode(const Package &package);
   Expected<void> findFunctions(const PlanProgram &program);
   Expected<void> loadOwn(const char *ptx, std::initializer_list<std::pair<Function *, const char *>> functions, int64_t threads);
+  Expected<CUtensorMap> mapFor(const DeviceLaunch &launch);
   Expected<uint8_t *> wordsFor(const PlanLaunch &plan, int64_t parts);
   Expected<void> start(const Function &function, const Grid &grid, void **parameters);
 
@@ -283,6 +288,22 @@ Expected<void> CudaDevice::start(const Function &function, const Grid &grid, voi
                                             function.name, grid.x, grid.y, grid.z, grid.threads, grid.shared));
 }
 
+/// The map that a kernel takes of one of its args, in boxes of 32 channels; of nothing where it takes none.
+Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
+  CUtensorMap map{};
+  if (!launch.plan->map)
+    return map;
+  const PlanMap &plan = *launch.plan->map;
+  uint64_t sizes[] = {uint64_t(plan.channels), uint64_t(launch.rows)};
+  uint64_t rowBytes = uint64_t(divideUp(plan.channels, 16)) * 16 * sizeof(uint16_t);
+  unsigned box[] = {32, unsigned(plan.rows)}, steps[] = {1, 1};
+  CUresult result = context->driver.cuTensorMapEncodeTiled(&map, mapOfBf16, 2, launch.args[plan.arg], sizes, &rowBytes, box, steps,
+                                                           notInterleaved, swizzleOf64Bytes, fetchLinesOf128Bytes, zerosOutside);
+  if (result != success)
+    return context->error(result, fmt::format("a tensor map of {} rows of {} channels", launch.rows, plan.channels));
+  return map;
+}
+
 /// Words that blocks of one kernel exchange. Every kernel leaves them zero, so all can have the same.
 Expected<uint8_t *> CudaDevice::wordsFor(const PlanLaunch &plan, int64_t parts) {
   uint64_t bytes = uint64_t(parts * plan.panels) * 16 * sizeof(uint64_t);
@@ -314,12 +335,15 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   auto words = grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
   if (!words)
     return words.error().in(function.name);
+  auto map = mapFor(launch);
+  if (!map)
+    return map.error().in(function.name);
   void *parameters[PlanLaunch::argsLimit + 6];
   size_t count = 0;
   for (; count < plan.args.size(); ++count)
     parameters[count] = const_cast<void **>(&launch.args[count]);
-  for (void *last :
-       std::initializer_list<void *>{&tables.rowSegment, &tables.segmentStart, &tables.selected, &rows, &segments, &*words})
+  for (void *last : std::initializer_list<void *>{&tables.rowSegment, &tables.segmentStart, &tables.selected, &rows, &segments,
+                                                  plan.map ? static_cast<void *>(&*map) : &*words})
     parameters[count++] = last;
   if (auto started = start(function, grid, parameters); !started)
     return started.error();

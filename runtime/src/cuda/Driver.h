@@ -68,6 +68,12 @@ struct CUDA_MEMCPY2D {
 };
 static_assert(sizeof(void *) != 8 || sizeof(CUDA_MEMCPY2D) == 128, "the layout of the driver's header");
 
+/// How cp.async.bulk.tensor reads an array; only the driver knows what is in it.
+struct alignas(64) CUtensorMap {
+  uint64_t opaque[16];
+};
+enum TensorMapOption { mapOfBf16 = 9, notInterleaved = 0, swizzleOf64Bytes = 2, fetchLinesOf128Bytes = 2, zerosOutside = 0 };
+
 /// CUlaunchAttribute and CUlaunchConfig of the driver's header.
 struct CUlaunchAttribute {
   int id;

@@ -57,6 +57,9 @@ static Expected<void> executeStep(const TensorType &type, const uint8_t *data, c
   case Kind::Fragments:
     eachPanel(packFragments);
     break;
+  case Kind::Images:
+    eachPanel(packImages); // the first dimension is of blocks of 32 k
+    break;
   case Kind::Pairs:
   case Kind::Quads:
     eachPanel(packWords);

@@ -13,6 +13,8 @@ TensorType typeAfter(TensorType type, const PackingStep &step);
 /// [N, K] of `from.dtype` to [ceil(N/16), K, 16] of `toType`.
 void packPanels(const TensorType &from, const uint8_t *data, DType toType, uint8_t *out, int64_t begin, int64_t end);
 void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
+/// Range: blocks of 32 k.
+void packImages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 /// [N, K] to [ceil(N/16), ceil(K/w), 16, w], w = 4 bytes: pairs of 16-bit numbers, quads of I8 as U8.
 void packWords(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 void packNibbles(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);

@@ -24,6 +24,8 @@ static std::string describe(const PackingStep &step) {
     return fmt::format("panels of {}", step.size);
   case Kind::Fragments:
     return "fragments";
+  case Kind::Images:
+    return "images";
   case Kind::Pairs:
     return "pairs";
   case Kind::Quantise:
@@ -62,6 +64,9 @@ std::string toJson(const Steps &steps) {
       break;
     case Kind::Fragments:
       text += R"({"op":"fragments"})";
+      break;
+    case Kind::Images:
+      text += R"({"op":"images"})";
       break;
     case Kind::Pairs:
       text += R"({"op":"pairs"})";
@@ -122,6 +127,10 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
     return shape.size() != 2             ? "fragments need two dimensions"
            : dtypeBytes(type.dtype) != 2 ? "fragments are of 16-bit numbers"
                                          : nullptr;
+  case Kind::Images:
+    return shape.size() != 2             ? "images need two dimensions"
+           : dtypeBytes(type.dtype) != 2 ? "images are of 16-bit numbers"
+                                         : nullptr;
   case Kind::Pairs:
     return shape.size() != 2 ? "pairs need two dimensions" : dtypeBytes(type.dtype) != 2 ? "pairs are of 16-bit numbers" : nullptr;
   case Kind::Quantise:
@@ -161,6 +170,9 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     break;
   case Kind::Fragments:
     shape = {(shape[0] + 15) / 16, (shape[1] + 31) / 32 * 2, 32, 8};
+    break;
+  case Kind::Images:
+    shape = {(shape[1] + 31) / 32, (shape[0] + 15) / 16, 16, 32};
     break;
   case Kind::Pairs:
     shape = {(shape[0] + 15) / 16, (shape[1] + 1) / 2, 16, 2};
