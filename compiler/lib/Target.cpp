@@ -5,8 +5,8 @@
 using namespace sm1;
 
 /// The PTX version is the lowest that knows the chip, and not below 8.0, so that old drivers can be used.
-static constexpr Target gpu(llvm::StringLiteral name, llvm::StringLiteral ptx, int64_t capability) {
-  return {name, name, ptx, /*vectorRegisters=*/0, /*vectorLanes=*/0, /*l2Bytes=*/0, false, false, sm1rt::gpuFactsOf(capability)};
+static constexpr Target gpu(llvm::StringLiteral name, llvm::StringLiteral ptx, int64_t capability, bool wgmma = false) {
+  return {name, name, ptx, /*registers=*/0, /*lanes=*/0, /*l2Bytes=*/0, false, false, sm1rt::gpuFactsOf(capability), wgmma};
 }
 
 static constexpr llvm::StringLiteral dotFeatures = "+f16c,+avx512bf16,+avx512vnni",
@@ -23,6 +23,7 @@ static constexpr Target targets[] = {
     gpu("sm_120", "+ptx87", 120),
     gpu("sm_103", "+ptx88", 103),
     gpu("sm_100", "+ptx86", 100),
+    gpu("sm_90a", "+ptx80", 90, /*wgmma=*/true),
     gpu("sm_90", "+ptx80", 90),
     gpu("sm_89", "+ptx80", 89),
     gpu("sm_87", "+ptx80", 87),

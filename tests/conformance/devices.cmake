@@ -36,6 +36,14 @@ sm1_on_devices(batching.tiny-d 1200 batching.py --package "${SM1_PACKAGES}/tiny-
 set(fixtures tiny-a-gpu-bf16)
 sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --vocab 37 --compute=bf16)
 
+# The same with the instructions of one chip. Where tests compile for another, there is none.
+if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
+  sm1_package(tiny-a-wgmma "quick;emulated;cuda" "${golden}/tiny-a" --target=native,sm_90,sm_90a --weights=bf16 --compute=bf16)
+  set(fixtures tiny-a-wgmma)
+  sm1_on_devices(batching.tiny-a-wgmma 600 batching.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37 --compute=bf16)
+  sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37)
+endif()
+
 # sm1-bench, with a library in the place of NVIDIA's that tells of energy.
 add_library(sm1-fake-nvml MODULE FakeNvml.c)
 sm1_on_devices(bench-gpu 300 bench_gpu.py --package "${SM1_PACKAGES}/tiny-a-gpu-bf16.sm1pkg" --nvml "$<TARGET_FILE:sm1-fake-nvml>")

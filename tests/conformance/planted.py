@@ -80,11 +80,28 @@ sm1.model @deep(%x: !x {sm1.name = "x"}) -> (tensor<?x?x16xf32> {sm1.name = "y"}
   sm1.return %y : tensor<?x?x16xf32>
 }
 """
+# Two projections together and one, of more k than there are stages, on the tensor cores of a warpgroup.
+WARPGROUP = """
+!x = tensor<?x?x620xf32>
+!m = tensor<?x?x48xf32>
+sm1.model @warpgroup(%x: !x {sm1.name = "x"}) -> (!m {sm1.name = "y"}, !m {sm1.name = "z"}) {
+  %a = sm1.param "a" : tensor<48x620xf32>
+  %b = sm1.param "b" : tensor<48x620xf32>
+  %p = sm1.linear %x, %a : !x, tensor<48x620xf32>
+  %q = sm1.linear %x, %b : !x, tensor<48x620xf32>
+  %y = arith.mulf %p, %q : !m
+  %e = math.exp %x : !x
+  %c = sm1.param "c" : tensor<48x620xf32>
+  %z = sm1.linear %e, %c : !x, tensor<48x620xf32>
+  sm1.return %y, %z : !m, !m
+}
+"""
 Subject = namedtuple("Subject", "name text options prefill steps")  # prefill: batch and time; steps: batches; None: not run
 SUBJECTS = [
     Subject("projections, f32", PROJECTIONS, ["--weights=f32"], (3, 23), (11,)),
     Subject("projections, bf16", PROJECTIONS, ["--weights=bf16", "--compute=bf16"], (3, 23), (5, 19)),
     Subject("deep, bf16", DEEP, ["--weights=bf16", "--compute=bf16"], None, (5, 19)),
+    Subject("warpgroup, bf16", WARPGROUP, ["--weights=bf16", "--compute=bf16", "--target=sm_90a"], (3, 45), ()),
     Subject("recurrence", RECURRENCE, ["--weights=f32"], (2, 150), (3,)),
     Subject("selective scan", SELECTIVE, ["--weights=f32"], (2, 70), ()),
     Subject("selective scan, two states", SELECTIVE.replace("16", "2"), ["--weights=f32"], (2, 70), ()),
@@ -98,6 +115,7 @@ GROUP = "the next group of rows begins with barriers of its own, before anything
 EMPTY = "nothing is copied in the last rounds, so earlier waits have waited for everything"
 NORM = "the norm that follows has barriers before rows are stored"
 ZERO = "the first zeros that are left out lie where a row is stored right after"
+FIRST = "parts of sums lie in the first stage, which the last steps do not read"
 EQUIVALENT = {
     ("projections, f32", "barrier", "a_step"): [GROUP, GROUP],
     ("projections, bf16", "wait", "a"): [EMPTY],
@@ -107,6 +125,7 @@ EQUIVALENT = {
     ("projections, bf16", "index", "a_step"): [ZERO],
     ("projections, bf16", "index", "c_step"): [ZERO],
     ("deep, bf16", "barrier", "a_step"): [GROUP],
+    ("warpgroup, bf16", "barrier", "c_few"): [FIRST],
 }
 
 

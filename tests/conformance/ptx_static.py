@@ -15,8 +15,8 @@ from harness import DATA, HERE, Report, parser, Programs
 from kernels import ARITHMETICS, SPECS
 
 # The lowest PTX that knows the chip, and not below 8.0.
-VERSIONS = {"sm_80": "8.0", "sm_86": "8.0", "sm_89": "8.0", "sm_90": "8.0", "sm_100": "8.6", "sm_120": "8.7", "sm_121": "8.8"}
-EVERYWHERE = ("sm_90", "sm_120")  # every description in every arithmetic; other chips: one model in two
+VERSIONS = {"sm_80": "8.0", "sm_86": "8.0", "sm_89": "8.0", "sm_90": "8.0", "sm_90a": "8.0", "sm_100": "8.6", "sm_120": "8.7", "sm_121": "8.8"}
+EVERYWHERE = ("sm_90", "sm_90a", "sm_120")  # every description in every arithmetic; other chips: one model in two
 TRAINED = DATA / "checkpoints" / "chorales"  # 256 channels: every loop is there
 SPILLS_OF_SCANS = 32
 
@@ -26,7 +26,7 @@ def text_problems(text, target):
     code = re.sub(r"//.*", "", text)
     if f".target {target}\n" not in code or f".version {VERSIONS[target]}\n" not in code:
         yield f"its head is not .version {VERSIONS[target]} and .target {target}"
-    if not re.search(r"^\.extern \.shared \.align (16|32|64|128) \.b8 sm1_shared\[\];", code, re.M):
+    if not re.search(r"^\.extern \.shared \.align (16|32|64|128|512) \.b8 sm1_shared\[\];", code, re.M):
         yield "dynamic shared memory is not an external array on at least 16 bytes"
     for line in code.splitlines():
         if re.match(r"\s*(\.\w+ )*\.shared\b", line) and not line.startswith(".extern"):
@@ -57,7 +57,7 @@ def early_accesses(text, target, constant):
     """Sentences about kernels that touch what others write before they have waited for them."""
     for name, body in re.findall(r"\.entry (\w+)\(.*?\)\n(.*?)\n}", text, re.S):
         early, wait, _ = body.partition("griddepcontrol.wait;")
-        if bool(wait) != (int(target[3:]) >= 90):
+        if bool(wait) != (int(target[3:].rstrip("a")) >= 90):
             yield f"{name} {'waits' if wait else 'does not wait'} for earlier kernels"
         if not wait:
             continue
@@ -74,7 +74,7 @@ def early_accesses(text, target, constant):
 
 
 BROKEN = [
-    (".extern .shared .align 128 .b8 sm1_shared[];", ".shared .align 128 .b8 sm1_shared[1];", "dynamic shared memory"),
+    (".extern .shared .align 512 .b8 sm1_shared[];", ".shared .align 512 .b8 sm1_shared[1];", "dynamic shared memory"),
     (".address_size 64", ".address_size 64\n.shared .align 4 .b8 tile[64];", "on less than 16 bytes"),
     ("ret;", "atom.global.add.u32 %r1, [%rd1], 1;\n\tret;", "orders nothing"),
     ("ret;", "ld.local.b32 %r1, [%rd1];\n\tret;", "local memory"),
@@ -100,7 +100,7 @@ def check_kernels(report, gpu, ptxas, text, program, target, name):
     kernels = gpu.measure(said, program, target)
     names = set(re.findall(r"\.visible \.entry (\w+)\(", text))
     report.check({kernel.name for kernel in kernels} == names, f"{name}, {target}: ptxas reports other kernels than {sorted(names)}")
-    limit = gpu.CHIPS[int(target[3:])].block_shared * 1024
+    limit = gpu.CHIPS[gpu.capability(target)].block_shared * 1024
     for kernel in kernels:
         what = f"{name}, {target}, {kernel.name}"
         # Some words of addresses lie in the first cache where a scan's sums take nearly all registers.

@@ -82,7 +82,7 @@ sm1.model @unscheduled_dispatch(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}
 !s = tensor<?x?x8xf32>
 sm1.model @unknown_form(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   // expected-error @+2 {{failed to parse Sm1_BlockScheduleAttr parameter 'form'}}
-  // expected-error @+1 {{expected one of [rows, scan, tiles, step, tensor_tiles, tensor_step] for how the threads of a block share a kernel's work, got: warps}}
+  // expected-error @+1 {{expected one of [rows, scan, tiles, step, tensor_tiles, tensor_step, wgmma_tiles] for how the threads of a block share a kernel's work, got: warps}}
   %a = sm1.kernel "a" (%v = %x : !s) blocks<warps, threads = 32, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !s {
     sm1.yield %v : !s
   }

@@ -8,6 +8,7 @@
 // CHECK: sm1.kernel "d" {{.*}} blocks<step, threads = 1024, row_tile = 4, row_split = 16, panel_split = 1, stages = 1> ->
 // CHECK: sm1.kernel "e" {{.*}} blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 8, stages = 4> ->
 // CHECK: sm1.dispatch @f(%x) panels 1 scratch 128 blocks <tensor_step, threads = 128, row_tile = 8, row_split = 32, panel_split = 1, stages = 1> :
+// CHECK: sm1.dispatch @f(%x) panels 1 scratch 128 blocks <wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 1, stages = 4> mapped 0 :
 !s = tensor<?x?x8xf32>
 func.func private @f()
 sm1.model @forms(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
@@ -28,6 +29,7 @@ sm1.model @forms(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   }
   %r = sm1.launch sync(none) -> !s {
     %f = sm1.dispatch @f(%x) panels 1 scratch 128 blocks <tensor_step, threads = 128, row_tile = 8, row_split = 32, panel_split = 1, stages = 1> : (!s) -> !s
+    %g = sm1.dispatch @f(%x) panels 1 scratch 128 blocks <wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 1, stages = 4> mapped 0 : (!s) -> !s
     sm1.yield %f : !s
   }
   sm1.return %e : !s

@@ -20,6 +20,11 @@ REGISTERS, BLOCKS = 65536, 32
 Kernel = namedtuple("Kernel", "name threads registers static dynamic spills stack blocks")
 
 
+def capability(target):
+    """90 for sm_90 and sm_90a."""
+    return int(target[3:].rstrip("a"))
+
+
 def find_ptxas():
     places = [os.environ.get("PATH", ""), os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin"), "/usr/local/cuda/bin"]
     return shutil.which("ptxas", path=os.pathsep.join(places))
@@ -86,7 +91,7 @@ def assemble(ptxas, text, target):
 
 def measure(said, program, target):
     """Kernels in the order of ptxas's report."""
-    chip, kernels, sizes = CHIPS[int(target[3:])], [], launched(program)
+    chip, kernels, sizes = CHIPS[capability(target)], [], launched(program)
     for name, part in re.findall(r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry function|\Z)", said, re.S):
         number = lambda pattern: int((re.search(pattern, part) or [0, 0])[1])
         registers, static = number(r"Used (\d+) registers"), number(r"(\d+) bytes smem")

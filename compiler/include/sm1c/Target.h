@@ -28,6 +28,8 @@ struct Target {
   /// Dot products of bf16 (AVX512-BF16) and of bytes (VNNI); tile registers (AMX) for both.
   bool dotProducts = false, matrixTiles = false;
   std::optional<GpuFacts> gpu = std::nullopt;
+  /// Matrix instructions of four warps that read shared memory (Hopper's alone).
+  bool wgmma = false;
 
   int64_t registersPerPanel() const { return 16 / vectorLanes; }
   bool isGpu() const { return gpu.has_value(); }

@@ -134,7 +134,7 @@ static Value createCopy(OpBuilder &builder, ModuleOp module, Value value, bool o
   auto blocks =
       forGpu ? BlockScheduleAttr::get(builder.getContext(), BlockForm::Rows, copyThreads, 1, 1, 0, 1, 1) : BlockScheduleAttr();
   auto dispatch = DispatchOp::create(builder, loc, TypeRange(type), function.getName(), value, schedule, blocks, /*selected=*/false,
-                                     /*panels=*/stride / 16, /*scratchBytes=*/0);
+                                     /*panels=*/stride / 16, /*scratchBytes=*/0, /*mapped=*/IntegerAttr());
   YieldOp::create(builder, loc, dispatch.getResults());
   return launch.getResult(0);
 }

@@ -25,10 +25,10 @@ static constexpr unsigned rowTables = 3;
 static LLVM::GlobalOp makeShared(ModuleOp module) {
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   auto type = LLVM::LLVMArrayType::get(builder.getI8Type(), 0);
-  // ldmatrix and asynchronous copies want 16 bytes; 128 keeps rows of 32 banks together.
+  // ldmatrix and asynchronous copies want 16 bytes; 128 keep rows of 32 banks together; a swizzle goes from multiples of 512 on.
   return LLVM::GlobalOp::create(builder, module.getLoc(), type, /*isConstant=*/false, LLVM::Linkage::External, sharedSymbol,
                                 Attribute(),
-                                /*alignment=*/128, sharedSpace);
+                                /*alignment=*/512, sharedSpace);
 }
 
 /// Takes the argument for shared memory out of the function's head.
@@ -41,6 +41,15 @@ static void useShared(LLVM::LLVMFuncOp kernel, unsigned index, LLVM::GlobalOp sh
   auto parameters = llvm::to_vector(type.getParams());
   parameters.erase(parameters.begin() + index);
   kernel.setFunctionType(LLVM::LLVMFunctionType::get(type.getReturnType(), parameters));
+}
+
+/// The last argument is a tensor map: passed as a whole, and read where it lies.
+static void passMap(LLVM::LLVMFuncOp kernel) {
+  Builder builder(kernel.getContext());
+  unsigned last = kernel.getNumArguments() - 1;
+  kernel.setArgAttr(last, "llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(builder.getI8Type(), tensorMapBytes)));
+  kernel.setArgAttr(last, "llvm.align", builder.getI64IntegerAttr(64));
+  kernel.setArgAttr(last, "nvvm.grid_constant", builder.getUnitAttr());
 }
 
 /// Arguments that no other argument points into: buffers of the workspace, which a dispatch never writes under two names,
@@ -65,7 +74,7 @@ static bool isSelectiveScan(DispatchOp dispatch) {
 /// with 64 registers a thread and spills what a loop needs; three projections at once need more than two blocks leave.
 static int32_t residentBlocks(DispatchOp dispatch) {
   BlockForm form = dispatch.getBlocksAttr().getForm();
-  if (form == BlockForm::TensorTiles)
+  if (isTensorTiles(form))
     return 1;
   if (isSelectiveScan(dispatch))
     return 2;
@@ -103,6 +112,8 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))
         if (alone)
           kernel.setArgAttr(index, "llvm.noalias", builder.getUnitAttr());
+      if (dispatch.getMapped())
+        passMap(kernel);
       function.erase();
     }
     for (auto model : llvm::make_early_inc_range(getOperation().getOps<ModelOp>()))

@@ -186,6 +186,7 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
     cost.rowTile = double(blocks.getRowTile());
     cost.stages = double(blocks.getStages());
     cost.depthSplit = double(blocks.getDepthSplit());
+    cost.wgmma = blocks.getForm() == BlockForm::WgmmaTiles;
   }
   countProjections(kernel, cost);
   countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), functions, cost);

@@ -234,7 +234,8 @@ struct KernelToCpu : sm1::impl::KernelToCpuBase<KernelToCpu> {
     int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
     auto dispatch =
         DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
-                           kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes);
+                           kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes,
+                           /*mapped=*/IntegerAttr());
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

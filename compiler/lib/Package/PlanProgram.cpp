@@ -44,6 +44,8 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
     steps.push_back(PackingStep::panels());
   } else if (name == "fragments") {
     steps.push_back(PackingStep::fragments());
+  } else if (name == "images") {
+    steps.push_back(PackingStep::images());
   } else if (name == "rows") {
     steps.push_back(PackingStep::pad(rowStride(type)));
   } else if (name == "channels" || name == "scales") {
@@ -211,8 +213,11 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   int64_t rowSplit, panelSplit;
   if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
     launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
-    if (blocks.getForm() == BlockForm::TensorTiles)
+    if (isTensorTiles(blocks.getForm()))
       launch["alone"] = true;
+    if (auto mapped = dispatch.getMapped())
+      launch["map"] = json::Object{
+          {"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(dispatch.getInputs()[*mapped].getType())}};
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();
     launch["threads"] = blocks.getThreads();

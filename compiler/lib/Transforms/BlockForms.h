@@ -9,6 +9,10 @@ namespace sm1 {
 
 inline constexpr int64_t lanesOfWarp = 32;
 
+/// Projections of many rows on tensor cores.
+inline bool isTensorTiles(BlockForm form) { return form == BlockForm::TensorTiles || form == BlockForm::WgmmaTiles; }
+inline bool isTensorForm(BlockForm form) { return isTensorTiles(form) || form == BlockForm::TensorStep; }
+
 /// Of a scan: whether blocks have `row_tile` rows of a segment each, eight of them to a thread, and not a whole segment, of which a
 /// thread has a row of each tile.
 inline bool cutsTime(BlockScheduleAttr blocks) {
@@ -19,6 +23,19 @@ inline bool cutsTime(BlockScheduleAttr blocks) {
 inline bool hasWarpRows(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp;
 }
+
+/// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
+inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
+  return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128;
+}
+inline constexpr int64_t mostWgmmaSums = 192;
+/// Slices of 32 k in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
+/// then waits half as often; whole steps only.
+inline int64_t wgmmaSlices(BlockScheduleAttr blocks, int64_t depth) {
+  return blocks.getRowSplit() == 64 && (depth + 31) / 32 % 2 == 0 ? 2 : 1;
+}
+/// A CUtensorMap, on 64 bytes.
+inline constexpr int64_t tensorMapBytes = 128;
 
 /// Neighbouring channels that a lane has at once of a row that a warp holds in registers, the most up to four that share it evenly;
 /// 0 where none do, or a lane would have too much to hold.

@@ -50,7 +50,7 @@ static std::string whyNotValue(StringRef key, StringRef value) {
   if (key == "products")
     return oneOf({"fma", "dot"});
   if (key == "form")
-    return oneOf({"rows", "scan", "tiles", "step", "tensor_tiles", "tensor_step"});
+    return oneOf({"rows", "scan", "tiles", "step", "tensor_tiles", "tensor_step", "wgmma_tiles"});
   int64_t number;
   if (value.getAsInteger(10, number) || number < 0 || number > largestNumber)
     return (key + "=" + value + ": must be a whole number from 0 to " + llvm::Twine(largestNumber)).str();

@@ -18,8 +18,6 @@ namespace sm1 {
 using namespace mlir;
 using namespace sm1;
 
-static bool isTensorForm(BlockForm form) { return form == BlockForm::TensorTiles || form == BlockForm::TensorStep; }
-
 /// Tensor cores take one x, bf16 by bf16.
 static bool suitsTensorCores(KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
@@ -87,10 +85,57 @@ static constexpr TileShape tileShapes[3][maxProjections] = {
     {{128, 32, 64, 8, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 192, 4, 1, 1}},
 };
 
-static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu, RunSize size) {
+namespace {
+/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, and the run that they are chosen for.
+struct WgmmaShape {
+  int64_t rows, blocks, rowsOfRun;
+};
+} // namespace
+
+/// Of many rows a block has as much as its registers hold, and a second one multiplies while it waits or finishes. Of few there is
+/// no second one; it waits less often.
+static constexpr WgmmaShape wgmmaMany = {128, 2, 4096}, wgmmaSome = {64, 1, 512};
+
+/// How good tiles with `columns` are, where `across` stand side by side: the part of the chip that they fill (those with wgmma have
+/// 132 multiprocessors), and the part of the time that is spent on multiplying, where rows that are copied and read count as 64
+/// columns.
+static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t across) {
+  double filled = double(shape.rowsOfRun / shape.rows * across) / 132;
+  return std::min(filled, 1.0) * double(columns) / double(columns + 64);
+}
+
+/// A warpgroup's tile: as many panels as divide all of them and fit its registers. Nothing where tiles would be too narrow: both
+/// operands come from shared memory.
+static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu,
+                                       const WgmmaShape &shape) {
+  constexpr int64_t leastColumns = 48, barrierBytes = 8, mostStages = 8;
+  int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
+  BlockScheduleAttr best;
+  double bestWorth = 0;
+  for (int64_t split = std::min<int64_t>(16, panels); split * 16 * linears >= leastColumns; --split) {
+    auto scheduleOf = [&](int64_t stages) {
+      return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128, /*rowTile=*/shape.rows,
+                                    /*rowSplit=*/shape.rows, split, stages, /*depthSplit=*/1);
+    };
+    BlockScheduleAttr schedule = scheduleOf(mostStages);
+    int64_t columns = split * 16 * linears;
+    int64_t stageBytes = wgmmaSlices(schedule, depthOf(kernel)) * (shape.rows + columns) * 64 + barrierBytes;
+    int64_t stages = (gpu.sharedPerMultiprocessor / shape.blocks - 1024) / stageBytes;
+    double worth = worthOfWgmma(shape, columns, panels / split);
+    if (panels % split == 0 && wgmmaSums(schedule, linears) <= mostWgmmaSums && worth > bestWorth)
+      best = scheduleOf(std::min(stages, mostStages)), bestWorth = worth;
+  }
+  return best;
+}
+
+static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const Target &target, RunSize size) {
+  const GpuFacts &gpu = *target.gpu;
   if (!suitsTensorCores(kernel))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
+  if (target.wgmma && size != RunSize::Few)
+    if (auto schedule = scheduleWgmma(kernel, contents, gpu, size == RunSize::Many ? wgmmaMany : wgmmaSome))
+      return schedule;
   TileShape shape = tileShapes[static_cast<int>(size)][contents.linears - 1];
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
@@ -120,8 +165,8 @@ static BlockScheduleAttr scheduleRows(KernelOp kernel, const KernelContents &con
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, threads, 1, 1, /*panelSplit=*/0, 1, 1);
 }
 
-/// 256 threads: a state of each of 16 channels to a thread with the usual 16 states. A tile's states share a multiprocessor's memory
-/// with those of other blocks.
+/// 256 threads: a state of each of 16 channels to a thread with the usual 16 states. A tile's states share a multiprocessor's
+/// memory with those of other blocks.
 static BlockScheduleAttr scheduleSelectiveScan(SelectiveScanOp scan) {
   constexpr int64_t threads = 256, mostBytes = 40 << 10;
   int64_t rowTile = 64;
@@ -130,10 +175,10 @@ static BlockScheduleAttr scheduleSelectiveScan(SelectiveScanOp scan) {
   return BlockScheduleAttr::get(scan.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
 }
 
-static BlockScheduleAttr scheduleOf(KernelOp kernel, const GpuFacts &gpu, Entry entry, bool keepsOrder) {
+static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
-    return entry == Entry::Step ? scheduleStep(kernel, gpu) : scheduleTiles(kernel, contents, gpu, sizeOf(entry));
+    return entry == Entry::Step ? scheduleStep(kernel, *target.gpu) : scheduleTiles(kernel, contents, target, sizeOf(entry));
   if (contents.scans && !isStep(entry)) {
     for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
       return scheduleSelectiveScan(scan);
@@ -162,14 +207,15 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       roundStreams(getOperation());
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getBlocks())
-        kernel.setBlocksAttr(scheduleOf(kernel, *facts->gpu, *entry, compute != "bf16"));
+        kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));
     };
     auto matrixLayout = [](KernelOp kernel, Type) -> StringRef {
-      return isTensorForm(kernel.getBlocksAttr().getForm()) ? "fragments" : "panels";
+      BlockForm form = kernel.getBlocksAttr().getForm();
+      return form == BlockForm::WgmmaTiles ? "images" : isTensorForm(form) ? "fragments" : "panels";
     };
     // Kernels that prefills of every size have alike keep one name, and are one function.
     auto suffix = [&](KernelOp kernel) -> StringRef {
-      bool shared = !isStep(*entry) && kernel.getBlocksAttr().getForm() != BlockForm::TensorTiles;
+      bool shared = !isStep(*entry) && !isTensorTiles(kernel.getBlocksAttr().getForm());
       return shared ? "" : nameSuffix(*entry);
     };
     static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_many", "_few", "_some"};

@@ -157,8 +157,9 @@ LogicalResult ParamOp::verify() {
                                       << (repeated ? "has {i} but does not stand inside sm1.layers"
                                                    : "stands inside sm1.layers and needs {i}");
   if (getLayout() &&
-      !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "rows", "channels", "scales"}, *getLayout()))
-    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, rows, channels or scales, got ")
+      !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "images", "rows", "channels", "scales"},
+                          *getLayout()))
+    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, rows, channels or scales, got ")
            << getLayoutAttr();
   if (failed(verifyQuantised(*this)))
     return failure();
@@ -367,6 +368,9 @@ LogicalResult DispatchOp::verify() {
     return emitOpError("dispatch_c2: needs at least 1 panel and no negative scratch, got ") << panels << " and " << scratchBytes;
   if (getSchedule().has_value() == getBlocks().has_value())
     return emitOpError("dispatch_c3: needs one schedule, got ") << (getSchedule() ? "two" : "none");
+  if (auto mapped = getMapped(); mapped && (*mapped < 0 || *mapped >= int64_t(getInputs().size())))
+    return emitOpError("dispatch_c4: mapped = ")
+           << *mapped << ", must be the number of one of " << getInputs().size() << " operands";
   return success();
 }
 

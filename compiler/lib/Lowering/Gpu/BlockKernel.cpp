@@ -2,6 +2,7 @@
 
 #include "BlockKernel.h"
 
+#include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
 
@@ -66,7 +67,7 @@ void BlockKernel::when(Value condition, llvm::function_ref<void()> body) {
 void BlockKernel::barrier() { cuda::barrier(builder, loc); }
 
 void BlockKernel::waitForInputs() {
-  bool isStep = buffers.oneRowPerSegment, isTiles = schedule.getForm() == BlockForm::TensorTiles;
+  bool isStep = buffers.oneRowPerSegment, isTiles = isTensorTiles(schedule.getForm());
   // In a step the next kernel's weights would be in the way of what this one still waits for.
   if (!isStep && !isTiles)
     startLaterKernel();

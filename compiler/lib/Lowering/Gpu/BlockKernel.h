@@ -11,7 +11,8 @@
 namespace sm1 {
 
 /// Arguments of every GPU function after its buffers: rowSegment, segmentStart, selected, shared memory, the number of rows (of a
-/// scan: segments) of the launch, the number of segments. A form that cuts time has one more, the words that its blocks exchange.
+/// scan: segments) of the launch, the number of segments. A form that cuts time has one more, the words that its blocks exchange;
+/// wgmma_tiles a tensor map of what it multiplies.
 inline constexpr unsigned numBlockArguments = 6;
 /// Position of shared memory among them.
 inline constexpr unsigned sharedArgument = 3;
@@ -90,6 +91,7 @@ public:
   BlockScheduleAttr schedule;
   KernelBuffers buffers;
   mlir::Value thread, count, segments, sharedMemory;
+  mlir::Value map;   ///< of wgmma_tiles: the tensor map of what is multiplied
   mlir::Value words; ///< of forms that cut time: [part of time][channel] of i64, zero at the start and at the end
 
 private:
@@ -111,6 +113,7 @@ void buildTiles(BlockKernel &block);
 void buildStep(BlockKernel &block);
 void buildTensorTiles(BlockKernel &block);
 void buildTensorStep(BlockKernel &block);
+void buildWgmmaTiles(BlockKernel &block);
 
 } // namespace sm1
 

@@ -35,10 +35,15 @@ void sm1::cuda::warpBarrier(OpBuilder &builder, Location loc) {
   NVVM::SyncWarpOp::create(builder, loc, constant(builder, loc, -1));
 }
 
-/// Inline, since LLVM's intrinsic lets accesses to memory pass.
-static void instruction(OpBuilder &builder, Location loc, StringRef text) {
-  LLVM::InlineAsmOp::create(builder, loc, TypeRange(), ValueRange(), text, "~{memory}", /*has_side_effects=*/true,
-                            /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+static LLVM::InlineAsmOp inlineText(OpBuilder &builder, Location loc, TypeRange results, ValueRange operands, StringRef text,
+                                    StringRef constraints) {
+  return LLVM::InlineAsmOp::create(builder, loc, results, operands, text, constraints, /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+/// Inline, since LLVM's intrinsics let accesses to memory pass. `operands` are i32 ("r") or i64 ("l") as `constraints` say.
+static void instruction(OpBuilder &builder, Location loc, StringRef text, ValueRange operands = {}, StringRef constraints = "") {
+  inlineText(builder, loc, TypeRange(), operands, text, (constraints + (constraints.empty() ? "" : ",") + "~{memory}").str());
 }
 
 void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }
@@ -113,4 +118,105 @@ std::array<Value, 4> sm1::cuda::multiplyAdd(OpBuilder &builder, Location loc, st
                                    std::array<NVVM::MMATypes, 2>{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
                                    std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
   return unpack(builder, loc, four);
+}
+
+//===----------------------------------------------------------------------===//
+// Bulk copies
+//===----------------------------------------------------------------------===//
+
+/// The 32 bits of an address in shared memory.
+static Value sharedAddress(OpBuilder &builder, Location loc, Value pointer) {
+  return LLVM::PtrToIntOp::create(builder, loc, builder.getI32Type(), pointer);
+}
+
+void sm1::cuda::initBulkBarrier(OpBuilder &builder, Location loc, Value barrier) {
+  instruction(builder, loc, "mbarrier.init.shared.b64 [$0], 1;", sharedAddress(builder, loc, barrier), "r");
+}
+
+void sm1::cuda::fenceBulkBarriers(OpBuilder &builder, Location loc) {
+  instruction(builder, loc, "fence.mbarrier_init.release.cluster;");
+}
+
+void sm1::cuda::expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes) {
+  instruction(builder, loc, "mbarrier.arrive.expect_tx.shared.b64 _, [$0], $1;", {sharedAddress(builder, loc, barrier), bytes},
+              "r,r");
+}
+
+void sm1::cuda::copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier) {
+  Value source = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), from);
+  instruction(builder, loc, "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
+              {sharedAddress(builder, loc, to), source, bytes, sharedAddress(builder, loc, barrier)}, "r,l,r,r");
+}
+
+void sm1::cuda::copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier) {
+  Value base = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, map);
+  Value address = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), base);
+  instruction(builder, loc,
+              "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [$0], [$1, {$2, $3}], [$4];",
+              {sharedAddress(builder, loc, to), address, column, row, sharedAddress(builder, loc, barrier)}, "r,l,r,r,r");
+}
+
+void sm1::cuda::waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity) {
+  instruction(builder, loc,
+              "{\n\t.reg .pred there;\n"
+              "again_${:uid}:\n\tmbarrier.try_wait.parity.shared.b64 there, [$0], $1;\n\t"
+              "@!there bra again_${:uid};\n\t}",
+              {sharedAddress(builder, loc, barrier), parity}, "r,r");
+}
+
+//===----------------------------------------------------------------------===//
+// Tensor cores of a warpgroup
+//===----------------------------------------------------------------------===//
+
+/// The matrix descriptor of PTX, but for the address: in units of 16 bytes, eight rows further on lie 512 bytes; swizzled by 64.
+static constexpr uint64_t operandDescriptor = uint64_t(2) << 62 | uint64_t(512 / 16) << 32 | uint64_t(1) << 16;
+static constexpr uint64_t addressMask = (1 << 14) - 1;
+
+Value sm1::cuda::operandAt(OpBuilder &builder, Location loc, Value pointer) {
+  auto number = [&](uint64_t value) { return arith::ConstantIntOp::create(builder, loc, int64_t(value), 64).getResult(); };
+  Value address = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), pointer);
+  Value units = arith::ShRUIOp::create(builder, loc, address, number(4));
+  Value masked = arith::AndIOp::create(builder, loc, units, number(addressMask));
+  return arith::OrIOp::create(builder, loc, masked, number(operandDescriptor));
+}
+
+Value sm1::cuda::operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes) {
+  Value units = arith::ConstantIntOp::create(builder, loc, bytes / 16, 64);
+  return builder.createOrFold<arith::AddIOp>(loc, operand, units);
+}
+
+void sm1::cuda::fenceWarpgroup(OpBuilder &builder, Location loc) { instruction(builder, loc, "wgmma.fence.sync.aligned;"); }
+
+void sm1::cuda::commitProducts(OpBuilder &builder, Location loc) { instruction(builder, loc, "wgmma.commit_group.sync.aligned;"); }
+
+/// `text` with `sums` as registers $0, $1, ... that it reads and writes, and `others` (i64) behind them.
+static SmallVector<Value> withSums(OpBuilder &builder, Location loc, StringRef text, ValueRange sums, ValueRange others) {
+  SmallVector<Value> operands(others);
+  llvm::append_range(operands, sums);
+  std::string constraints;
+  for (size_t i = 0; i < sums.size(); ++i)
+    constraints += "=f,";
+  for (size_t i = 0; i < others.size(); ++i)
+    constraints += "l,";
+  for (size_t i = 0; i < sums.size(); ++i)
+    constraints += std::to_string(i) + ",";
+  auto type = LLVM::LLVMStructType::getLiteral(builder.getContext(), SmallVector<Type>(sums.size(), builder.getF32Type()));
+  Value all = inlineText(builder, loc, type, operands, text, constraints + "~{memory}").getResult(0);
+  SmallVector<Value> results;
+  for (size_t i = 0; i < sums.size(); ++i)
+    results.push_back(LLVM::ExtractValueOp::create(builder, loc, all, int64_t(i)));
+  return results;
+}
+
+SmallVector<Value> sm1::cuda::startProducts(OpBuilder &builder, Location loc, Value rows, Value weights, ValueRange sums) {
+  std::string registers, rowsAt = "$" + std::to_string(sums.size()), weightsAt = "$" + std::to_string(sums.size() + 1);
+  for (size_t i = 0; i < sums.size(); ++i)
+    registers += (i ? ", $" : "$") + std::to_string(i);
+  std::string text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(sums.size() * 2) + "k16.f32.bf16.bf16 {" + registers +
+                     "}, " + rowsAt + ", " + weightsAt + ", 1, 1, 1, 0, 0;";
+  return withSums(builder, loc, text, sums, {rows, weights});
+}
+
+SmallVector<Value> sm1::cuda::waitForProducts(OpBuilder &builder, Location loc, uint32_t groups, ValueRange sums) {
+  return withSums(builder, loc, "wgmma.wait_group.sync.aligned " + std::to_string(groups) + ";", sums, {});
 }

@@ -7,6 +7,8 @@
 
 #include "mlir/IR/Builders.h"
 
+#include "llvm/ADT/SmallVector.h"
+
 #include <array>
 
 namespace sm1::cuda {
@@ -56,6 +58,35 @@ std::array<Value, 4> loadWords(OpBuilder &builder, Location loc, Value address);
 /// c + a b for a 16x16 (rows), b 16x8 (columns), both bf16, c 16x8 f32, in the fragments of mma.m16n8k16.
 std::array<Value, 4> multiplyAdd(OpBuilder &builder, Location loc, std::array<Value, 4> a, std::array<Value, 2> b,
                                  std::array<Value, 4> c);
+
+//===-- Bulk copies, and the tensor cores of a warpgroup: sm_90a ------------------------------------------------------------===//
+
+/// Makes 8 bytes of shared memory a barrier for one arrival a phase; one thread does.
+void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier);
+/// Barriers made by this thread can be seen by copies.
+void fenceBulkBarriers(OpBuilder &builder, Location loc);
+/// The one arrival of a phase, which ends when `bytes` (i32) more have been copied.
+void expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes);
+/// Starts copying `bytes` (i32, a multiple of 16) from global to shared memory, which are counted by `barrier`.
+void copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier);
+/// The same of a box of the tensor map `map` (a memref), from column `column` of row `row` on (i32); what is outside is zero.
+void copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier);
+/// Waits for the end of the phase of that parity (i32, 0 for the first).
+void waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity);
+
+/// An operand in shared memory, as i64: rows of 32 bf16 from `address` on, a multiple of 512 bytes, swizzled by 64 bytes.
+Value operandAt(OpBuilder &builder, Location loc, Value address);
+/// The one `bytes` further on, a multiple of 16: other rows, or the second 16 k.
+Value operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes);
+/// Registers that the warpgroup has written can be used by multiplications that follow.
+void fenceWarpgroup(OpBuilder &builder, Location loc);
+/// Starts sums + rows weights', for 64 rows by 16 k and n = 2 sums.size() columns by 16 k. A thread of the four warps has of rows
+/// 16 warp + lane / 4, and that plus 8, columns 8 j + 2 (lane % 4) and the next as sums 4 j, 4 j + 1, and 4 j + 2, 4 j + 3.
+llvm::SmallVector<Value> startProducts(OpBuilder &builder, Location loc, Value rows, Value weights, mlir::ValueRange sums);
+/// Products started so far form a group.
+void commitProducts(OpBuilder &builder, Location loc);
+/// Waits until at most `groups` are under way. Without any the sums returned are there; else more can be added to them only.
+llvm::SmallVector<Value> waitForProducts(OpBuilder &builder, Location loc, uint32_t groups, mlir::ValueRange sums);
 
 } // namespace sm1::cuda
 

@@ -43,6 +43,8 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
   types.append({table, table, table, shared, builder.getIndexType(), builder.getIndexType()});
   if (cutsTime(kernel.getBlocksAttr()))
     types.push_back(inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), cuda::globalMemory));
+  if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
+    types.push_back(MemRefType::get({tensorMapBytes}, builder.getI8Type()));
   return types;
 }
 
@@ -64,6 +66,8 @@ static void buildBody(BlockKernel &block) {
     return buildTensorTiles(block);
   case BlockForm::TensorStep:
     return buildTensorStep(block);
+  case BlockForm::WgmmaTiles:
+    return buildWgmmaTiles(block);
   }
 }
 
@@ -85,6 +89,8 @@ static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, const GpuFacts
     *field = entry->getArgument(next++);
   if (cutsTime(kernel.getBlocksAttr()))
     block.words = entry->getArgument(next++);
+  if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
+    block.map = entry->getArgument(next++);
   block.buffers.oneRowPerSegment = isStep;
   block.thread = cuda::threadId(builder, kernel.getLoc());
   buildBody(block);
@@ -92,10 +98,8 @@ static int64_t buildFunction(OpBuilder &builder, KernelOp kernel, const GpuFacts
   return block.sharedBytes();
 }
 
-static bool isTensorForm(BlockForm form) { return form == BlockForm::TensorTiles || form == BlockForm::TensorStep; }
-
 /// Why the form does not fit what the kernel computes; empty if it does.
-static std::string whyNotForm(KernelOp kernel, bool isStep) {
+static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target) {
   KernelContents contents = contentsOf(kernel);
   BlockForm form = kernel.getBlocksAttr().getForm();
   bool hasStepForm = form == BlockForm::Step || form == BlockForm::TensorStep;
@@ -116,6 +120,9 @@ static std::string whyNotForm(KernelOp kernel, bool isStep) {
     return "computes what its projections multiply, for which the form must be step or tensor_step";
   if (hasStepForm && !isStep)
     return "has a form for one row per segment outside the entry step";
+  if (form == BlockForm::WgmmaTiles && !target.wgmma)
+    return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
+        .str();
   if (!isTensorForm(form))
     return "";
   auto linears = kernel.getBlock().getOps<LinearOp>();
@@ -133,6 +140,27 @@ static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
 
 static constexpr const char *scanThreads =
     "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
+
+/// The same of wgmma_tiles.
+static std::string whyNotWgmmaNumbers(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit(), panels = strideOf(widthOf(kernel)) / panelWidth,
+          linears = contentsOf(kernel).linears;
+  if (rowTile % 64 || blocks.getRowSplit() % rowTile || blocks.getThreads() != blocks.getRowSplit() / rowTile * 128)
+    return "schedule: row_tile must be a multiple of 64 and divide row_split, and threads be 128 row_split / row_tile";
+  if (blocks.getRowSplit() > 256) // of a box of a tensor map
+    return llvm::formatv("schedule: row_split = {0}, must be at most 256", blocks.getRowSplit()).str();
+  if (panelSplit < 1 || panelSplit > 16 || panels % panelSplit)
+    return llvm::formatv("schedule: panel_split = {0}, must be from 1 to 16 and divide the {1} panels", panelSplit, panels).str();
+  if (blocks.getStages() < 3)
+    return llvm::formatv("schedule: stages = {0}, must be at least 3", blocks.getStages()).str();
+  int64_t sums = wgmmaSums(blocks, linears);
+  if (sums > mostWgmmaSums)
+    return llvm::formatv("schedule: a thread has {0} sums, must be at most {1}; a smaller row_tile or panel_split needs fewer",
+                         sums, mostWgmmaSums)
+        .str();
+  return "";
+}
 
 /// Why the numbers of a schedule do not fit its form; empty if they do.
 static std::string whyNotNumbers(KernelOp kernel) {
@@ -188,17 +216,19 @@ static std::string whyNotNumbers(KernelOp kernel) {
            : threads < 128 ? must("threads", threads, "at least", 128)
            : rowTile > 8   ? must("row_tile", rowTile, "at most", 8)
                            : "";
+  case BlockForm::WgmmaTiles:
+    return whyNotWgmmaNumbers(kernel);
   }
   return "";
 }
 
-static std::string whyNot(KernelOp kernel, bool isStep) {
+static std::string whyNot(KernelOp kernel, bool isStep, const Target &target) {
   if (!kernel.getBlocks() || !kernel->getParentOfType<LaunchOp>())
     return "has no launch and schedule for a GPU; run sm1-schedule-for-gpu first";
   for (Value yielded : kernel.yielded())
     if (isa<BlockArgument>(yielded))
       return "yields what it reads";
-  for (auto check : {whyNotNumbers(kernel), whyNotForm(kernel, isStep)})
+  for (auto check : {whyNotNumbers(kernel), whyNotForm(kernel, isStep, target)})
     if (!check.empty())
       return check;
   return whyNotBody(kernel);
@@ -218,7 +248,7 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
     getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
     OpBuilder builder(&getContext());
     for (KernelOp kernel : kernels) {
-      if (std::string why = whyNot(kernel, step); !why.empty()) {
+      if (std::string why = whyNot(kernel, step, *facts); !why.empty()) {
         kernel.emitOpError() << why;
         return signalPassFailure();
       }
@@ -236,9 +266,14 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
   void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes) {
     builder.setInsertionPoint(kernel);
     int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
+    IntegerAttr mapped;
+    if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles) {
+      auto x = cast<BlockArgument>((*kernel.getBlock().getOps<LinearOp>().begin()).getX());
+      mapped = builder.getI64IntegerAttr(x.getArgNumber());
+    }
     auto dispatch =
         DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
-                           ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes);
+                           ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes, mapped);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

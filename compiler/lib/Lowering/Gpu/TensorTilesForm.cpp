@@ -9,7 +9,7 @@
 // A lane of the instruction has channels 8 apart. It reads the fragments of other lanes instead, so that what it holds in its
 // registers are neighbouring channels (`group` of them) of a row: what follows the sums is computed on them where they are.
 
-#include "BlockKernel.h"
+#include "TensorTiles.h"
 
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
@@ -26,9 +26,6 @@ static constexpr int64_t sliceDepth = 32, chunkBytes = 16, chunksPerRow = 4, sli
 /// last row again, which takes no register.
 static constexpr int64_t mostRowsOfFew = 64;
 static constexpr int64_t rowsOfTile = 8, lanesOfWarp = 32, tileBytes = lanesOfWarp * chunkBytes;
-/// Neighbouring blocks take the same panels of this many blocks of rows: both operands are then in the L2 cache when they are read
-/// again.
-static constexpr int64_t rowBlocksTogether = 16;
 
 namespace {
 class TensorTilesBuilder {
@@ -53,7 +50,6 @@ private:
   };
 
   void place();
-  void placeBlock();
   /// A copy of 16 bytes by each of `threads` threads: what is the same for every step. `from` and `to` are in bytes, `column` is
   /// the first k; where `isThere` is given and false, zeros are copied.
   struct Copy {
@@ -103,20 +99,6 @@ private:
 // Places
 //===----------------------------------------------------------------------===//
 
-void TensorTilesBuilder::placeBlock() {
-  OpBuilder &builder = block.builder;
-  Value rowBlocks = block.div(block.add(block.count, block.constant(rows - 1)), rows);
-  int64_t panelBlocks = llvm::divideCeil(strideOf(widthOf(block.kernel)) / panelWidth, panels);
-  Value number =
-      block.add(cuda::blockId(builder, block.loc, cuda::Axis::X),
-                builder.createOrFold<arith::MulIOp>(block.loc, cuda::blockId(builder, block.loc, cuda::Axis::Y), rowBlocks));
-  Value band = block.div(number, rowBlocksTogether * panelBlocks), inBand = block.rem(number, rowBlocksTogether * panelBlocks);
-  Value first = block.mul(band, rowBlocksTogether);
-  Value height = block.least(block.sub(rowBlocks, first), block.constant(rowBlocksTogether));
-  firstRow = block.mul(block.add(first, builder.createOrFold<arith::RemUIOp>(block.loc, inBand, height)), rows);
-  firstPanel = block.mul(builder.createOrFold<arith::DivUIOp>(block.loc, inBand, height), panels);
-}
-
 /// Chunk c of row r lies at c ^ (r/2 % 4), so that eight rows of a column of chunks are in eight different groups of banks.
 static Value swizzled(BlockKernel &block, Value row, Value chunk) {
   Value turn = block.rem(block.div(row, 2), chunksPerRow);
@@ -131,7 +113,8 @@ static Value weightSlot(BlockKernel &block, Value panel, Value lane) {
 
 void TensorTilesBuilder::place() {
   x = block.buffers.inputs.lookup(linears.front().getX());
-  placeBlock();
+  TilePlace tile = placeTile(block, rows, panels);
+  firstRow = tile.firstRow, firstPanel = tile.firstPanel;
   int64_t sliceWarps = threads / lanesOfWarp / slices, warpColumns = panels / warpPanels;
   Value number = block.div(block.thread, lanesOfWarp);
   lane = block.rem(block.thread, lanesOfWarp);

@@ -89,7 +89,8 @@ def Sm1_BlockForm : I32EnumAttr<"BlockForm", "how the threads of a block share a
     I32EnumAttrCase<"Tiles", 2, "tiles">,
     I32EnumAttrCase<"Step", 3, "step">,
     I32EnumAttrCase<"TensorTiles", 4, "tensor_tiles">,
-    I32EnumAttrCase<"TensorStep", 5, "tensor_step">]> {
+    I32EnumAttrCase<"TensorStep", 5, "tensor_step">,
+    I32EnumAttrCase<"WgmmaTiles", 6, "wgmma_tiles">]> {
   let cppNamespace = "::sm1";
   let genSpecializedAttr = 0;
 }
@@ -107,6 +108,7 @@ def Sm1_BlockScheduleAttr : AttrDef<Sm1_Dialect, "BlockSchedule"> {
     - `tiles`: projections of many rows; each thread sums `row_tile` rows by 4 channels with fused multiply-adds.
     - `step`: projections of few rows, one row per segment; threads share the blocks of 64 k that a sum is made of, `row_tile` rows at a time.
     - `tensor_tiles`, `tensor_step`: the same two on tensor cores (bf16, sums in f32); a warp of `tensor_tiles` takes `row_tile` rows.
+    - `wgmma_tiles`: as `tensor_tiles`, with the instructions of sm_90a; four warps take `row_tile` rows.
 
     `stages` is how many steps of k are in shared memory at once. `depth_split`, where it is not 1, says how many warps of `tensor_tiles`
     share the k of a sum; their parts are added in order.

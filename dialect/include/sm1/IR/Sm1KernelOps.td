@@ -75,11 +75,13 @@ def Sm1_DispatchOp : Sm1_Op<"dispatch", [Pure, DeclareOpInterfaceMethods<SymbolU
   let summary = "A kernel that has been lowered to a function";
   let description = [{
     Operands and results are those of the `sm1.kernel` it replaces; the function takes them as buffers, operands first. `scratch_bytes` is
-    what one task, or the shared memory of one block, needs.
+    what one task, or the shared memory of one block, needs. The function's last argument is a tensor map of operand `mapped`, if there is
+    one, in boxes of a block's rows by 32 channels.
 
     - dispatch_c1: the callee is a function of the module.
     - dispatch_c2: it covers at least one panel, and its scratch is not negative.
     - dispatch_c3: it has one schedule, that of its kernel.
+    - dispatch_c4: what is mapped is an operand.
 
     ```mlir
     %y = sm1.dispatch @in_proj(%x, %w) panels 88 scratch 4096
@@ -88,11 +90,12 @@ def Sm1_DispatchOp : Sm1_Op<"dispatch", [Pure, DeclareOpInterfaceMethods<SymbolU
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyRankedTensor>:$inputs, OptionalAttr<Sm1_ScheduleAttr>:$schedule,
-                       OptionalAttr<Sm1_BlockScheduleAttr>:$blocks, UnitAttr:$selected, I64Attr:$panels, I64Attr:$scratchBytes);
+                       OptionalAttr<Sm1_BlockScheduleAttr>:$blocks, UnitAttr:$selected, I64Attr:$panels, I64Attr:$scratchBytes,
+                       OptionalAttr<I64Attr>:$mapped);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     $callee `(` $inputs `)` `panels` $panels `scratch` $scratchBytes (`schedule` $schedule^)? (`blocks` $blocks^)?
-    (`selected` $selected^)? attr-dict
+    (`selected` $selected^)? (`mapped` $mapped^)? attr-dict
     `:` functional-type($inputs, $results)
   }];
   let hasVerifier = 1;

@@ -82,7 +82,7 @@ def Sm1_ParamOp : Sm1_Op<"param", [Pure, Sm1_NamesResults]> {
 
     - param_c1: `{i}` appears exactly inside `sm1.layers`.
     - param_c2: 0 <= B < E <= N, and the type has E - B rows.
-    - param_c3: the layout is `panels`, `pairs`, `quads`, `nibbles`, `fragments`, `rows`, `channels` or `scales`.
+    - param_c3: the layout is `panels`, `pairs`, `quads`, `nibbles`, `fragments`, `images`, `rows`, `channels` or `scales`.
     - param_c4: quantised values are [rows, columns] of i8 or i4 as `bits` says, or of bf16: what these integers stand for, rounded;
       scales [rows, groups] of f32 or f16. No other parameter holds integers.
 

@@ -1,0 +1,19 @@
+//===- TensorTiles.h - what the forms of tiles on tensor cores share ---------------------------------------------===//
+
+#ifndef SM1C_LOWERING_GPU_TENSORTILES_H
+#define SM1C_LOWERING_GPU_TENSORTILES_H
+
+#include "BlockKernel.h"
+
+namespace sm1 {
+
+struct TilePlace {
+  mlir::Value firstRow, firstPanel;
+};
+
+/// Where the tile of `rows` rows by `panels` panels lies that a block takes.
+TilePlace placeTile(BlockKernel &block, int64_t rows, int64_t panels);
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_GPU_TENSORTILES_H

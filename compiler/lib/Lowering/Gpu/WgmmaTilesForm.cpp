@@ -1,0 +1,253 @@
+//===- WgmmaTilesForm.cpp - projections of many rows on the tensor cores of a warpgroup (sm_90a) -----------------===//
+//
+// wgmma reads both operands from shared memory: rows are the 64-row one, of which a warpgroup takes row_tile / 64, the channels of
+// all projections are columns. A step is 32 k, or 64 where one block has a multiprocessor for itself, in one of `stages` stages.
+// Weights lie packed as the image of a stage ("images") and come in one bulk copy for each projection, rows in one copy of a box of
+// their tensor map, which swizzles them. Products of a step are under way while the next one's operands are waited for, and what
+// was multiplied before is written over. While a block waits or finishes, another one on the multiprocessor multiplies.
+//
+// Images have the channels of a panel in such an order that a thread's sums are four neighbouring channels of each panel: what
+// follows the sums is computed on them where they are. A sum is one chain over k, the same for every shape of tile.
+
+#include "TensorTiles.h"
+
+#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/KernelMerge.h"
+#include "GpuOps.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+/// Rows of an instruction and its warps; neighbouring channels of a thread.
+static constexpr int64_t rowsOfProduct = 64, warpsOfGroup = 4, group = panelWidth / 4;
+/// k of a slice; of it each row has 64 bytes.
+static constexpr int64_t sliceDepth = 32, lineBytes = sliceDepth * 2, productsOfSlice = sliceDepth / 16, barrierBytes = 8;
+/// Registers for sums and what follows them.
+static constexpr int64_t mostTogether = 212;
+/// Steps whose products may be under way while a later one is started: their stages are not written.
+static constexpr int64_t stepsInUse = 2;
+
+namespace {
+class WgmmaTilesBuilder {
+public:
+  WgmmaTilesBuilder(BlockKernel &block)
+      : block(block), builder(block.builder), loc(block.loc), linears(block.projections().front()),
+        warpgroupRows(block.schedule.getRowTile()), rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()),
+        stages(block.schedule.getStages()), depth(channels(linears.front().getX().getType())),
+        slices(wgmmaSlices(block.schedule, depth)), steps(llvm::divideCeil(depth, slices * sliceDepth)),
+        sliceRowBytes(rows * lineBytes), projectionBytes(panels * panelWidth * lineBytes),
+        sliceWeightBytes(int64_t(linears.size()) * projectionBytes), stageRowBytes(slices * sliceRowBytes),
+        stageWeightBytes(slices * sliceWeightBytes) {}
+  void build();
+
+private:
+  void place();
+  void makeBarriers();
+  /// Bytes of a stage in shared memory.
+  Value sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset = 0);
+  Value barrierAt(Value stage) { return sharedAt(barriers, stage, barrierBytes); }
+  void whenFirst(llvm::function_ref<void()> body) { block.when(isEqual(block.thread, 0), body); }
+  /// By the first thread: the copies of step `step` to stage `stage`.
+  void copyWeights(Value step, Value stage);
+  void copyRows(Value step, Value stage);
+  void startFirstStages();
+  /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
+  void sumSteps(int64_t begin, int64_t end, bool copies, SmallVector<Value> &carried);
+  void multiplyStage(Value stage, SmallVector<Value> &sums);
+  SmallVector<Value> sum();
+  void finish(ArrayRef<Value> sums);
+  void finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row);
+  /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
+  int64_t sumsOfProduct() const { return panels * panelWidth / 2; }
+  int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * sumsOfProduct(); }
+  int64_t parts() const { return warpgroupRows / rowsOfProduct; }
+  Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
+  Value isEqual(Value a, int64_t b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, block.constant(b)); }
+
+  BlockKernel &block;
+  OpBuilder &builder;
+  Location loc;
+  SmallVector<LinearOp> linears;
+  int64_t warpgroupRows, rows, panels, stages, depth, slices, steps, sliceRowBytes, projectionBytes, sliceWeightBytes,
+      stageRowBytes, stageWeightBytes;
+  Value firstRow, firstPanel, warpgroup, warp, lane;
+  Value rowStages, weightStages, barriers; ///< in bytes
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Copies
+//===----------------------------------------------------------------------===//
+
+void WgmmaTilesBuilder::place() {
+  TilePlace tile = placeTile(block, rows, panels);
+  firstRow = tile.firstRow, firstPanel = tile.firstPanel;
+  lane = block.rem(block.thread, lanesOfWarp);
+  warp = block.rem(block.div(block.thread, lanesOfWarp), warpsOfGroup);
+  warpgroup = block.div(block.thread, lanesOfWarp * warpsOfGroup);
+  Type byte = builder.getI8Type();
+  rowStages = block.shared({stages * stageRowBytes}, byte); // whole turns of the swizzle
+  weightStages = block.shared({stages * stageWeightBytes}, byte);
+  barriers = block.shared({stages * barrierBytes}, byte);
+}
+
+Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset) {
+  return cuda::addressOf(builder, loc, stages, block.add(block.mul(stage, stageBytes), block.constant(offset)), cuda::sharedMemory);
+}
+
+void WgmmaTilesBuilder::makeBarriers() {
+  whenFirst([&] {
+    for (int64_t stage = 0; stage < stages; ++stage)
+      cuda::initBulkBarrier(builder, loc, barrierAt(block.constant(stage)));
+    cuda::fenceBulkBarriers(builder, loc);
+  });
+}
+
+void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
+  cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + stageWeightBytes));
+  for (int64_t slice = 0; slice < slices; ++slice)
+    for (auto [index, linear] : llvm::enumerate(linears)) {
+      Value weight = block.buffers.inputs.lookup(linear.getWeight());
+      int64_t matrixBytes = cast<MemRefType>(weight.getType()).getDimSize(1) * panelWidth * lineBytes; // of a slice
+      Value from = block.add(block.add(block.mul(step, slices * matrixBytes), block.constant(slice * matrixBytes)),
+                             block.mul(firstPanel, panelWidth * lineBytes));
+      Value to = sharedAt(weightStages, stage, stageWeightBytes, slice * sliceWeightBytes + index * projectionBytes);
+      cuda::copyBulk(builder, loc, to, cuda::addressOf(builder, loc, weight, from, cuda::globalMemory), number32(projectionBytes),
+                     barrierAt(stage));
+    }
+}
+
+void WgmmaTilesBuilder::copyRows(Value step, Value stage) {
+  auto word = [&](Value index) { return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index).getResult(); };
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    Value column = block.add(block.mul(step, slices * sliceDepth), block.constant(slice * sliceDepth));
+    cuda::copyBox(builder, loc, sharedAt(rowStages, stage, stageRowBytes, slice * sliceRowBytes), block.map, word(column),
+                  word(firstRow), barrierAt(stage));
+  }
+}
+
+/// Weights wait for no kernel, rows for the one that makes them.
+void WgmmaTilesBuilder::startFirstStages() {
+  int64_t ahead = std::min(stages - stepsInUse, steps);
+  auto start = [&](void (WgmmaTilesBuilder::*copy)(Value, Value)) {
+    for (int64_t step = 0; step < ahead; ++step)
+      (this->*copy)(block.constant(step), block.constant(step));
+  };
+  whenFirst([&] { start(&WgmmaTilesBuilder::copyWeights); });
+  block.waitForInputs();
+  whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
+  Value place = block.add(block.mul(stage, stageRowBytes), block.mul(warpgroup, warpgroupRows * lineBytes));
+  Value rowsOperand = cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, rowStages, place, cuda::sharedMemory));
+  Value weightsOperand = cuda::operandAt(builder, loc, sharedAt(weightStages, stage, stageWeightBytes));
+  cuda::fenceWarpgroup(builder, loc);
+  for (int64_t k = 0; k < slices * productsOfSlice; ++k)
+    for (int64_t part = 0; part < parts(); ++part)
+      for (size_t linear = 0; linear < linears.size(); ++linear) {
+        int64_t slice = k / productsOfSlice, bytes = k % productsOfSlice * lineBytes / productsOfSlice, at = sumIndex(part, linear);
+        Value rows =
+            cuda::operandAfter(builder, loc, rowsOperand, slice * sliceRowBytes + part * rowsOfProduct * lineBytes + bytes);
+        Value weights =
+            cuda::operandAfter(builder, loc, weightsOperand, slice * sliceWeightBytes + linear * projectionBytes + bytes);
+        llvm::copy(cuda::startProducts(builder, loc, rows, weights, ArrayRef(sums).slice(at, sumsOfProduct())), sums.begin() + at);
+      }
+  cuda::commitProducts(builder, loc);
+}
+
+void WgmmaTilesBuilder::sumSteps(int64_t begin, int64_t end, bool copies, SmallVector<Value> &carried) {
+  if (begin >= end)
+    return;
+  carried = block.loopWith(block.constant(begin), block.constant(end), 1, carried, [&](Value step, ValueRange before) {
+    SmallVector<Value> sums(before.drop_back(2));
+    Value stage = before.drop_back().back(), parity = before.back();
+    cuda::waitForBytes(builder, loc, barrierAt(stage), parity);
+    if (copies) { // nobody reads the stage any more that will be written
+      sums = cuda::waitForProducts(builder, loc, stepsInUse - 1, sums);
+      block.barrier();
+    }
+    multiplyStage(stage, sums);
+    if (copies) {
+      Value later = block.add(step, block.constant(stages - stepsInUse)), shifted = block.add(stage, block.constant(stages));
+      Value free = block.rem(block.sub(shifted, block.constant(stepsInUse)), stages);
+      whenFirst([&] {
+        copyWeights(later, free);
+        copyRows(later, free);
+      });
+    }
+    Value isLast = isEqual(stage, stages - 1);
+    sums.push_back(arith::SelectOp::create(builder, loc, isLast, block.constant(0), block.add(stage, block.constant(1))));
+    Value turned = arith::XOrIOp::create(builder, loc, parity, number32(1));
+    sums.push_back(arith::SelectOp::create(builder, loc, isLast, turned, parity));
+    return sums;
+  });
+}
+
+SmallVector<Value> WgmmaTilesBuilder::sum() {
+  makeBarriers();
+  startFirstStages();
+  block.barrier(); // before anybody asks the barriers
+  SmallVector<Value> carried(parts() * linears.size() * sumsOfProduct(), block.number(0));
+  carried.append({block.constant(0), number32(0)});
+  int64_t withCopies = std::max<int64_t>(steps - (stages - stepsInUse), 0);
+  sumSteps(0, withCopies, /*copies=*/true, carried);
+  sumSteps(withCopies, steps, /*copies=*/false, carried);
+  return cuda::waitForProducts(builder, loc, 0, ArrayRef(carried).drop_back(2));
+}
+
+//===----------------------------------------------------------------------===//
+// What follows
+//===----------------------------------------------------------------------===//
+
+/// Panels `first` to `first + count` of one of the two rows, `half`, that a thread has of 64.
+void WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row) {
+  auto vectorType = VectorType::get({group}, builder.getF32Type());
+  Value unit = block.add(block.mul(block.add(firstPanel, block.constant(first)), panelWidth / group), block.rem(lane, 4));
+  Tile tile{row, unit, 1, count, group};
+  tile.panelStep = panelWidth / group;
+  TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
+  for (auto [index, linear] : llvm::enumerate(linears)) {
+    SmallVector<Value> vectors;
+    for (int64_t panel = first; panel < first + count; ++panel) {
+      // Two products of 8 columns, of which the thread has two each.
+      int64_t at = sumIndex(part, index) + panel * 2 * group + 2 * half;
+      SmallVector<Value> channels{sums[at], sums[at + 1], sums[at + group], sums[at + group + 1]};
+      vectors.push_back(vector::FromElementsOp::create(builder, loc, vectorType, channels));
+    }
+    evaluator.define(linear.getResult(), vectors);
+  }
+  evaluator.evaluate(block.mainOps());
+  block.storeResults(evaluator);
+}
+
+void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
+  Value threadRow = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
+                              block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
+  // What is read for several panels is on its way together, as far as registers go.
+  int64_t together = std::clamp<int64_t>((mostTogether - int64_t(sums.size())) / (group * int64_t(linears.size())), 1, panels);
+  for (int64_t part = 0; part < parts(); ++part)
+    for (int64_t half = 0; half < 2; ++half) {
+      Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));
+      block.when(block.less(row, block.count), [&] {
+        for (int64_t first = 0; first < panels; first += together)
+          finishPanels(sums, part, half, first, std::min(together, panels - first), row);
+      });
+    }
+}
+
+void WgmmaTilesBuilder::build() {
+  place();
+  SmallVector<Value> sums = sum();
+  // Not earlier: blocks that come while some multiprocessors are still full crowd the others.
+  block.startLaterKernel();
+  finish(sums);
+}
+
+void sm1::buildWgmmaTiles(BlockKernel &block) { WgmmaTilesBuilder(block).build(); }

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""The instructions of one chip against those of all: one package for sm_90 and sm_90a, run with each.
+
+  wgmma.py --bin DIR --work DIR [--device NAME] --package PKG --vocab V
+
+Without options the chip's own program is taken, its tiles for many rows and for some. Their logits and states are near those of mma.sync;
+on the emulator, where both add sixteen products to a sum at a time, those of the tiles for many rows are the same bits.
+"""
+import sys
+
+import numpy as np
+
+from harness import Report, device_parser, programs_of, random_tokens
+
+CLOSE = 2e-2  # bf16: what was rounded up in one order of a sum may be rounded down in another
+ROWS = {False: [(3, 700), (1, 300), (1, 1)], True: [(2, 70), (1, 5)]}  # batch and length; on the emulator the second
+
+
+def distance(got, wanted):
+    """Largest difference, by the root mean square of what is wanted."""
+    return max(np.abs(got[name] - wanted[name]).max() / np.sqrt(np.square(wanted[name]).mean()) for name in wanted)
+
+
+def main():
+    arguments = device_parser(__doc__)
+    arguments.add_argument("--package", required=True)
+    arguments.add_argument("--vocab", required=True, type=int)
+    a = arguments.parse_args()
+    programs, report = programs_of(a), Report()
+    for batch, length in ROWS[programs.device.is_emulated]:
+        given = {"tokens": random_tokens(9, a.vocab, batch, length)}
+        for family in ("none", "prefill_some"):
+            name = f"{batch} x {length}, --variants={family}"
+            run = lambda *options: programs.logits(a.package, given, f"--variants={family}", "--trace", *options)
+            common, own = run("--isa=sm_90"), run()
+            report.check("(sm_90a," in programs.said, f"{name}: not the program of sm_90a: {programs.said[:300]}")
+            worst = distance(own, common)
+            print(f"{name}: {worst:.1e} away from sm_90")
+            report.check(worst < CLOSE, f"{name}: {worst:.1e} away from sm_90, must be less than {CLOSE}")
+            if programs.device.is_emulated and family == "none":
+                report.same_bits(own, common, name)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

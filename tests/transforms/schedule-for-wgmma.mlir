@@ -1,0 +1,49 @@
+// Tiles for a warpgroup's instructions, where the target has them and rows are not few: the published model's projections.
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefix=FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
+
+// Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip. 20
+// channels are too few for a tile.
+// CHECK-LABEL: sm1.model @projections
+// MANY: sm1.param "out" {layout = "images"}
+// MANY: sm1.param "tiny" {layout = "fragments"}
+// MANY: sm1.kernel "out" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
+// MANY: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
+// MANY: sm1.kernel "tiny" ({{.*}}) blocks<tensor_tiles,
+// SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 6, stages = 7> ->
+// FEW: sm1.kernel "out_few" ({{.*}}) blocks<tensor_tiles,
+// STEP: sm1.kernel "out_step" ({{.*}}) blocks<tensor_step,
+// OTHER: sm1.kernel "out" ({{.*}}) blocks<tensor_tiles,
+!h = tensor<?x?x704xbf16>
+!y = tensor<?x?x704xf32>
+!g = tensor<?x?x1920xf32>
+!t = tensor<?x?x20xf32>
+sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1.name = "g"}, !t {sm1.name = "t"}) {
+  %o = sm1.param "out" : tensor<704x704xbf16>
+  %a = sm1.param "a" : tensor<1920x704xbf16>
+  %b = sm1.param "b" : tensor<1920x704xbf16>
+  %c = sm1.param "tiny" : tensor<20x704xbf16>
+  %h = sm1.kernel "round" (%x0 = %x : !y) -> !h {
+    %0 = arith.truncf %x0 : !y to !h
+    sm1.yield %0 : !h
+  }
+  %y = sm1.kernel "out" (%h0 = %h : !h, %o0 = %o : tensor<704x704xbf16>) -> !y {
+    %0 = sm1.linear %h0, %o0 : !h, tensor<704x704xbf16>
+    sm1.yield %0 : !y
+  }
+  %g = sm1.kernel "gate" (%h0 = %h : !h, %a0 = %a : tensor<1920x704xbf16>, %b0 = %b : tensor<1920x704xbf16>) -> !g {
+    %0 = sm1.linear %h0, %a0 : !h, tensor<1920x704xbf16>
+    %1 = sm1.linear %h0, %b0 : !h, tensor<1920x704xbf16>
+    %2 = arith.mulf %0, %1 : !g
+    sm1.yield %2 : !g
+  }
+  %t = sm1.kernel "tiny" (%h0 = %h : !h, %c0 = %c : tensor<20x704xbf16>) -> !t {
+    %0 = sm1.linear %h0, %c0 : !h, tensor<20x704xbf16>
+    sm1.yield %0 : !t
+  }
+  sm1.return %y, %g, %t : !y, !g, !t
+}
