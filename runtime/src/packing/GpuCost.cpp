@@ -83,8 +83,9 @@ static constexpr double f32Tiles = 0.42, f32LoneTile = 0.28, f32Rows = 0.1;
 /// Fewer warps on a multiprocessor hide nothing of their loads behind products; more hide half of the shorter.
 static constexpr double hidingWarps = 8;
 /// Rows of an instruction of wgmma, and its rate by that of mma.sync: an H200 multiplies at 739 TFLOP/s with it, 644 without.
-static constexpr double wgmmaRows = 64, wgmmaSpeed = 1.15;
-static double together(double a, double b, bool alone) { return std::max(a, b) + (alone ? 1.0 : 0.5) * std::min(a, b); }
+/// It reads while it multiplies; a part of the shorter of both is left.
+static constexpr double wgmmaRows = 64, wgmmaSpeed = 1.15, wgmmaWaits = 0.15;
+static double together(double a, double b, double part) { return std::max(a, b) + part * std::min(a, b); }
 
 /// Cycles of the busiest multiprocessor for all its tiles: the multiplications, and reading operands from shared memory, which each
 /// warp does for its own part of a tile. Copies into it count, too.
@@ -105,7 +106,7 @@ static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const 
   if (cost.wgmma > 0)
     multiply /= wgmmaSpeed;
   bool alone = std::min(blocks.busiest, blocks.resident) * allWarps < hidingWarps;
-  return blocks.busiest * together(multiply, load, alone);
+  return blocks.busiest * together(multiply, load, cost.wgmma > 0 ? wgmmaWaits : alone ? 1.0 : 0.5);
 }
 
 static double productSeconds(const KernelCost &cost, const BlockCuts &cuts, const Blocks &blocks, const GpuRates &rates) {
