@@ -37,7 +37,7 @@ def missing_gpu(target):
     for part, attribute in zip(parts, (75, 76)):  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
         driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, 0)
     capability = parts[0].value * 10 + parts[1].value
-    if capability < int(target[len("sm_") :]):
+    if capability < int(target[len("sm_") :].rstrip("a")):
         return f"the GPU is sm_{capability}, packages are for {target}; configure with -DSM1_GPU_TEST_TARGET=sm_{capability}"
     return ""
 
