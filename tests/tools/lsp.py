@@ -51,6 +51,25 @@ def place(text, word, inside=0):
     return {"line": before.count("\n"), "character": len(before) - before.rfind("\n") - 1}
 
 
+def check_documentation(report, server, at, text):
+    """Hovers say what an operation means, before its generic form; on a result, too, and for operations of MLIR's own dialects."""
+    def shown(word, inside):
+        hover = server.ask("textDocument/hover", **at, position=place(text, word, inside))
+        report.check(hover and hover["contents"]["kind"] == "markdown" and "range" in hover, f"{word}: hover {hover}")
+        return (hover or {}).get("contents", {}).get("value", "")
+
+    scan = shown("sm1.scan %decay", 2)
+    summary, formula = "_First-order recurrence along time, one f32 of state per channel_", "h[b, t, c]  = decay[b, t, c] * h[b, t-1, c]"
+    report.check(scan.startswith('"sm1.scan"') and 0 < scan.find(summary) < scan.find(formula) < scan.find("Generic Form"),
+                 f"no summary and formula before the generic form: {scan}")
+    report.check("scan_c1" in scan and "```mlir" in scan and "Traits:" not in scan and "::sm1::" not in scan.split("Generic Form")[0],
+                 f"a hover for people has constraints and an example, and no C++: {scan}")
+    report.check(summary in shown("%h, %last = sm1.scan", 1), "no summary on a result")
+    multiply = shown("arith.mulf", 2)
+    report.check("_Floating point multiplication operation_" in multiply and "operation ::= `arith.mulf`" in multiply, f"arith: {multiply}")
+    report.check("_The same layer, repeated" in shown("%x = %x0", 1), "no documentation of the layers that an argument is of")
+
+
 def main(program, spec):
     report, text = Report(), pathlib.Path(spec).read_text()
     server = Server(program)
@@ -63,6 +82,7 @@ def main(program, spec):
     at = {"textDocument": {"uri": uri}}
     hover = server.ask("textDocument/hover", **at, position=place(text, "sm1.scan %decay", 2))
     report.check("sm1.scan" in json.dumps(hover) and "tensor<?x?x72xf32>" in json.dumps(hover), f"hover: {hover}")
+    check_documentation(report, server, at, text)
     use = place(text, "sm1.scan %decay", len("sm1.scan %de"))
     definition = server.ask("textDocument/definition", **at, position=use)
     report.check(definition and definition[0]["range"]["start"]["line"] == place(text, "%decay = ")["line"], f"definition: {definition}")
@@ -81,6 +101,8 @@ def main(program, spec):
     server.ask("shutdown")
     server.send("exit", {})
     report.check(server.process.wait(10) == 0, "the server does not end")
+    helped = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10)
+    report.check(helped.returncode == 0 and "USAGE" in helped.stdout, f"--help: {helped}")
     return report.finish()
 
 
