@@ -1,7 +1,7 @@
 //===- Compile.cpp - the whole way from a request to a file ------------------------------------------------------===//
 //
 // Stages up to fused are run once for all CPUs and once for each entry of GPUs; from scheduled on, every target works on its own
-// copies. MLIR runs in this thread, LLVM in one thread per target, since that is where the time goes.
+// copies. LLVM, where most of the time goes, runs in as many threads as there are.
 
 #include "sm1c/Compile.h"
 
@@ -17,22 +17,20 @@
 #include "sm1c/Stages.h"
 #include "sm1c/Token.h"
 
+#include "mlir/IR/Threading.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Config/llvm-config.h"
-#include "llvm/IR/DiagnosticInfo.h"
-#include "llvm/IR/DiagnosticPrinter.h"
-#include "llvm/IR/LLVMContext.h"
-#include "llvm/IR/Module.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Target/TargetMachine.h"
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <thread>
+#include <deque>
 
 using namespace mlir;
 using namespace sm1;
@@ -73,16 +71,13 @@ struct Variant {
 
 /// What is made for one target.
 struct TargetJob {
-  explicit TargetJob(const Target *target) : target(target), context(std::make_unique<llvm::LLVMContext>()) {}
+  explicit TargetJob(const Target *target) : target(target), code(*target) {}
 
   const Target *target;
   std::vector<std::pair<Entry, OwningOpRef<ModuleOp>>> modules; ///< at Stage::Target
   KernelCosts costs;
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::TargetMachine> machine;
-  std::unique_ptr<llvm::Module> ir;
-  std::string irText, assembly;
-  FlatCode code;
+  KernelCode code;
+  std::atomic<size_t> tasksLeft{0};
   std::string error;
 };
 
@@ -104,8 +99,7 @@ private:
   bool reachFused(Variant &variant);
   void makeToken(ModuleOp precise);
   bool reachTarget(TargetJob &job);
-  bool reachLlvmIr(TargetJob &job);
-  void generateCode(TargetJob &job) const;
+  bool reachLlvmDialect(TargetJob &job);
   bool generateAll();
   bool writePackage();
   bool writeText();
@@ -142,7 +136,7 @@ private:
   std::vector<Variant> variants;
   std::unique_ptr<TokenKernel> token; ///< of GPUs; null: a step is not one launch
   std::unique_ptr<PlanBuilder> plan;
-  std::vector<TargetJob> jobs;
+  std::deque<TargetJob> jobs;
   /// The text that was asked for, of all targets.
   std::string emitted;
   std::chrono::steady_clock::time_point phaseStart = std::chrono::steady_clock::now();
@@ -217,7 +211,10 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
   PassManager passes(context.get());
   if (failedWith(own.pipelines().build(passes, stage, options)))
     return false;
-  if (failed(passes.run(from))) {
+  // From kernels to functions it is a long way, on which nobody's passes but ours run: what comes out is verified.
+  bool isOurs = stage == Stage::Target && !own.pipelines().hasText(stage);
+  passes.enableVerifier(!isOurs);
+  if (failed(passes.run(from)) || (isOurs && failed(verify(from)))) {
     if (!diagnostics->sawError())
       report(("sm1c: error: " + request.model + ": a pass of the stage " + stageName(stage) + " gave up without a reason").str());
     if (std::string hint = own.hint(stage); !hint.empty())
@@ -400,96 +397,42 @@ bool Compilation::reachTarget(TargetJob &job) {
   return true;
 }
 
-/// Moves the functions of `from` behind those of `to`. What both have, shared memory and copies, must be the same in both.
-static LogicalResult appendKernels(ModuleOp to, ModuleOp from) {
-  SymbolTable known(to);
-  for (Operation &op : llvm::make_early_inc_range(*from.getBody())) {
-    Operation *same = known.lookup(cast<SymbolOpInterface>(op).getName());
-    if (!same)
-      op.moveBefore(to.getBody(), to.getBody()->end());
-    else if (!OperationEquivalence::isEquivalentTo(same, &op, OperationEquivalence::IgnoreLocations))
-      return op.emitError("prefill and step have different kernels called ") << cast<SymbolOpInterface>(op).getName();
-  }
-  return success();
+bool Compilation::reachLlvmDialect(TargetJob &job) {
+  SmallVector<ModuleOp> modules;
+  for (auto &[entry, module] : job.modules)
+    modules.push_back(*module);
+  return succeeded(job.code.lower(modules, request.lineInfo));
 }
 
-bool Compilation::reachLlvmIr(TargetJob &job) {
-  auto machine = createTargetMachine(*job.target);
-  if (!machine)
-    return !failedWith(machine.takeError());
-  job.machine = std::move(*machine);
-  OwningOpRef<ModuleOp> kernels;
-  for (auto &[entry, module] : job.modules) {
-    OwningOpRef<ModuleOp> lowered = kernelFunctions(*module, *job.target);
-    if (failed(lowerToLlvm(*lowered, *job.target)))
-      return false;
-    if (request.lineInfo && failed(addLineInfo(*lowered)))
-      return false;
-    if (!kernels)
-      kernels = std::move(lowered);
-    else if (failed(appendKernels(*kernels, *lowered)))
-      return false;
-  }
-  job.context->setDiagnosticHandlerCallBack(
-      [](const llvm::DiagnosticInfo *info, void *error) {
-        if (info->getSeverity() != llvm::DS_Error)
-          return;
-        llvm::raw_string_ostream stream(*static_cast<std::string *>(error));
-        llvm::DiagnosticPrinterRawOStream printer(stream);
-        info->print(printer);
-      },
-      &job.error);
-  job.ir = translateToLlvmIr(*kernels, *job.context, *job.target, *job.machine);
-  return job.ir != nullptr;
-}
-
-/// LLVM's part for one target, in a thread of its own; an error is left in the job.
-void Compilation::generateCode(TargetJob &job) const {
-  bool keepsText = isWatched(), printsText = keepsText || wants("asm") || wants("ptx");
-  optimize(*job.ir, *job.machine);
-  if (keepsText || wants("llvm"))
-    llvm::raw_string_ostream(job.irText) << *job.ir;
-  if (endsBefore("asm"))
-    return;
-  auto fail = [&](llvm::Error error) { job.error = llvm::toString(std::move(error)); };
-  if (job.target->isGpu()) {
-    auto code = emitPtx(*job.ir, *job.machine);
-    if (!code)
-      return fail(code.takeError());
-    job.code = std::move(*code);
-    job.assembly.assign(job.code.bytes.begin(), job.code.bytes.end() - 1);
-    if (request.emit.empty() && !isOutputTaken())
-      if (llvm::Error error = assemblePtx(job.code, *job.target))
-        fail(std::move(error));
-    return;
-  }
-  if (printsText) {
-    auto assembly = emitAssembly(*job.ir, *job.machine);
-    if (!assembly)
-      return fail(assembly.takeError());
-    job.assembly = std::move(*assembly);
-  }
-  auto object = emitObject(*job.ir, *job.machine);
-  if (!object)
-    return fail(object.takeError());
-  auto code = flatten(*object);
-  if (!code)
-    return fail(code.takeError());
-  job.code = std::move(*code);
-}
-
+/// LLVM's part for all targets, kernel by kernel in as many threads as there are. What makes a target's last kernel puts them
+/// together: GPUs come first, so that ptxas, one long process, runs beside what follows.
 bool Compilation::generateAll() {
-  std::vector<std::thread> threads;
+  bool isShown = isWatched(), isWritten = request.emit.empty() && !isOutputTaken();
+  CodeWish wish{isShown || wants("llvm"), isShown || wants("asm") || wants("ptx"), !endsBefore("asm"), isWritten};
+  struct Task {
+    CodeTask code;
+    TargetJob *job;
+  };
+  std::vector<Task> tasks;
   for (TargetJob &job : jobs)
-    threads.emplace_back([&] { generateCode(job); });
-  for (std::thread &thread : threads)
-    thread.join();
+    for (CodeTask &task : job.code.tasks(wish))
+      tasks.push_back({std::move(task), &job}), ++job.tasksLeft;
+  llvm::stable_sort(tasks, [](const Task &a, const Task &b) {
+    return std::pair(a.job->target->isGpu(), a.code.size) > std::pair(b.job->target->isGpu(), b.code.size);
+  });
+  parallelForEach(context.get(), tasks, [&](Task &task) {
+    task.code.run();
+    if (--task.job->tasksLeft > 0)
+      return;
+    if (llvm::Error error = task.job->code.finish(wish))
+      task.job->error = llvm::toString(std::move(error));
+  });
   for (TargetJob &job : jobs) {
     if (!job.error.empty())
       return report(("sm1c: error: " + description.name + ": target " + job.target->name + ": " + job.error).str()), false;
-    keepStage("llvm", job.target, Entry::Both, job.irText);
+    keepStage("llvm", job.target, Entry::Both, job.code.ir);
     if (!endsBefore("asm"))
-      keepStage(job.target->isGpu() && !wants("asm") ? "ptx" : "asm", job.target, Entry::Both, job.assembly);
+      keepStage(job.target->isGpu() && !wants("asm") ? "ptx" : "asm", job.target, Entry::Both, job.code.assembly);
   }
   return true;
 }
@@ -500,12 +443,12 @@ bool Compilation::writePackage() {
     SmallVector<EntryModel> models;
     for (auto &[entry, module] : job.modules)
       models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
-    if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code)))
+    if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code.code)))
       return false;
     bool hasToken = token && job.target->isGpu();
     if (hasToken && failed(plan->addToken(*token, *job.target)))
       return false;
-    code.push_back({job.target, std::move(job.code), hasToken ? token->text : ""});
+    code.push_back({job.target, std::move(job.code.code), hasToken ? token->text : ""});
   }
   if (isWatched())
     show({"package", nullptr, Entry::Both, describePackage(*plan, code)});
@@ -559,9 +502,9 @@ bool Compilation::run() {
   finishPhase("scheduled, target");
   if (!endsBefore("llvm")) {
     for (TargetJob &job : jobs)
-      if (!reachLlvmIr(job))
+      if (!reachLlvmDialect(job))
         return false;
-    finishPhase("LLVM IR");
+    finishPhase("LLVM dialect");
     if (!generateAll())
       return false;
     finishPhase("optimisation, machine code");

@@ -6,6 +6,7 @@
 #include "sm1c/Lowering/Passes.h"
 #include "sm1c/Transforms/Passes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -160,12 +161,17 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
   else
     passes.addPass(createKernelToCpu());
   passes.addPass(createCopyCarried({options.target->isGpu() && options.target->gpu->overlapsKernels()}));
+  // Functions one by one, as many at a time as there are threads.
+  OpPassManager &functions = passes.nest<func::FuncOp>();
   if (options.target->isGpu() && options.compute == "bf16")
-    passes.addPass(createApproximateMath());
-  passes.addPass(createExpandMath());
-  passes.addPass(createCanonicalizerPass());
-  passes.addPass(createCSEPass());
-  passes.addPass(createLoopInvariantCodeMotionPass());
+    functions.addPass(createApproximateMath());
+  functions.addPass(createExpandMath());
+  functions.addPass(createCanonicalizerPass());
+  functions.addPass(createCSEPass());
+  functions.addPass(createLoopInvariantCodeMotionPass());
+  OpPassManager &model = passes.nest<ModelOp>();
+  model.addPass(createCanonicalizerPass());
+  model.addPass(createCSEPass());
 }
 
 void sm1::buildStage(OpPassManager &passes, Stage stage, const StageOptions &options) {

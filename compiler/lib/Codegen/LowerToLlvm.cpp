@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -43,8 +44,10 @@ void sm1::registerCodegenDialects(DialectRegistry &registry) {
   registerNVVMDialectTranslation(registry);
 }
 
-/// What is left between entries and the LLVM dialect.
-static void buildConversions(OpPassManager &passes) {
+/// What is left between entries and the LLVM dialect: bodies are lowered one by one, as many at a time as there are threads.
+static void buildConversions(OpPassManager &module, bool hasBf16) {
+  OpPassManager &passes = module.nest<LLVM::LLVMFuncOp>();
+  passes.addPass(createExpandArithmetic({hasBf16}));
   passes.addPass(createConvertVectorToSCFPass());
   passes.addPass(createSCFToControlFlowPass());
   passes.addPass(memref::createExpandStridedMetadataPass());
@@ -52,20 +55,19 @@ static void buildConversions(OpPassManager &passes) {
   passes.addPass(createConvertVectorToLLVMPass());
   passes.addPass(createConvertToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
-  passes.addPass(createCanonicalizerPass());
+  // Blocks are LLVM's to simplify, which takes it a tenth of the time.
+  passes.addPass(createCanonicalizerPass(GreedyRewriteConfig().setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled)));
   passes.addPass(createCSEPass());
 }
 
 void sm1::buildCpuLlvmPipeline(OpPassManager &passes) {
-  passes.addPass(createExpandArithmetic());
   passes.addPass(createCpuEntries());
-  buildConversions(passes);
+  buildConversions(passes, /*hasBf16=*/false);
 }
 
 void sm1::buildGpuLlvmPipeline(OpPassManager &passes) {
-  passes.addPass(createExpandArithmetic({/*hasBf16=*/true}));
   passes.addPass(createGpuEntries());
-  buildConversions(passes);
+  buildConversions(passes, /*hasBf16=*/true);
 }
 
 /// A dispatch never writes to a workspace buffer that it reads or writes under another name (BufferAssignment.cpp keeps to this),
@@ -81,23 +83,30 @@ static void markStreamResults(ModuleOp module) {
   });
 }
 
-OwningOpRef<ModuleOp> sm1::kernelFunctions(ModuleOp module, const Target &target) {
-  OwningOpRef<ModuleOp> clone = module.clone();
-  if (target.isGpu()) // sm1-gpu-entries needs the dispatches
-    return clone;
-  markStreamResults(*clone);
-  for (auto model : llvm::make_early_inc_range(clone->getOps<ModelOp>()))
-    model.erase();
+OwningOpRef<ModuleOp> sm1::kernelEntries(ModuleOp module, ArrayRef<Operation *> wanted, const Target &target) {
+  OwningOpRef<ModuleOp> clone = ModuleOp::create(module.getLoc());
+  for (Operation *op : wanted)
+    clone->push_back(op->clone());
+  PassManager passes(module.getContext());
+  if (target.isGpu()) { // which takes the number of threads from dispatches
+    passes.addPass(createGpuEntries());
+  } else {
+    markStreamResults(*clone);
+    for (auto model : llvm::make_early_inc_range(clone->getOps<ModelOp>()))
+      model.erase();
+    passes.addPass(createCpuEntries());
+  }
+  if (failed(passes.run(*clone)))
+    return nullptr;
   return clone;
 }
 
 LogicalResult sm1::lowerToLlvm(ModuleOp kernels, const Target &target) {
   PassManager passes(kernels.getContext());
-  if (target.isGpu())
-    buildGpuLlvmPipeline(passes);
-  else
-    buildCpuLlvmPipeline(passes);
-  if (failed(passes.run(kernels)))
+  // Nobody's passes but ours run here: between them nothing is verified, behind them everything.
+  passes.enableVerifier(false);
+  buildConversions(passes, target.isGpu());
+  if (failed(passes.run(kernels)) || failed(verify(kernels)))
     return failure();
   auto left = kernels.walk([&](Operation *op) {
     StringRef dialect = op->getName().getDialectNamespace();

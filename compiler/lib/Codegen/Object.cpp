@@ -104,7 +104,7 @@ static Error emit(Module &module, TargetMachine &machine, raw_pwrite_stream &str
   TargetLibraryInfoImpl library(machine.getTargetTriple());
   library.disableAllFunctions();
   passes.add(new TargetLibraryInfoWrapperPass(library));
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, type))
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, type, /*DisableVerify=*/true))
     return createStringError("this LLVM cannot write this kind of file for " + module.getTargetTriple().str());
   passes.run(module);
   return Error::success();

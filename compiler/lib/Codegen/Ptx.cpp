@@ -1,28 +1,12 @@
-//===- Ptx.cpp - PTX of an optimised module, and the cubin that ptxas makes of it ---------------------------------===//
+//===- Ptx.cpp - the cubin that ptxas makes of PTX, and what it says of kernels -----------------------------------===//
 
 #include "Ptxas.h"
 #include "sm1c/Codegen.h"
 
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/Module.h"
-#include "llvm/Target/TargetMachine.h"
 
 using namespace llvm;
 using namespace sm1;
-
-Expected<FlatCode> sm1::emitPtx(const Module &module, TargetMachine &machine) {
-  auto text = emitAssembly(module, machine);
-  if (!text)
-    return text.takeError();
-  FlatCode code;
-  code.bytes.assign(text->begin(), text->end());
-  code.bytes.push_back(0);
-  for (const Function &function : module)
-    if (!function.isDeclaration())
-      code.kernels.push_back({function.getName().str(), 0});
-  sort(code.kernels, [](auto &a, auto &b) { return a.name < b.name; });
-  return code;
-}
 
 /// The first line that is a complaint, and not what -v prints.
 static std::string firstComplaint(StringRef said) {

@@ -22,6 +22,8 @@ public:
   static llvm::Expected<Pipelines> parse(const std::vector<std::string> &given);
 
   bool empty() const { return texts.empty(); }
+  /// Whether somebody has written what leads to a stage.
+  bool hasText(Stage stage) const { return texts.count(stage); }
   /// Whether a stage's own passes do not run.
   bool replaces(Stage stage) const;
   /// Adds what runs on the way to `stage`.
