@@ -392,8 +392,11 @@ bool Compilation::reachTarget(TargetJob &job) {
   }
   if (printsCuda)
     keepStage("cuda", job.target, Entry::Both, cuda.finish(request.model, job.target->name));
-  if (printsCuda && token)
+  if (printsCuda && token) {
     show({"token", job.target, Entry::Both, token->text});
+    for (Observer *observer : observers)
+      observer->onToken(*token, job.target);
+  }
   return true;
 }
 

@@ -16,6 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformanc
 from browser import Browser, find_browser
 from harness import Programs, Report, parser
 
+# (sequences, tokens of each) of the first load of a program
+FIRST_LOADS = {"prefill": (1, 2048), "prefill_some": (1, 512), "prefill_few": (1, 128), "step": (1, 1), "step_many": (64, 1)}
 STAGES = ["precise", "fused", "scheduled", "target", "LLVM IR"]
 
 
@@ -23,27 +25,43 @@ def data_of(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.S)[1])
 
 
-def kernels_of(programs, spec, targets):
+def kernels_of(programs, spec, targets, *options):
     """{(target, entry): names of kernels} as --emit=scheduled has them, in order."""
-    text = programs.must(programs.sm1c, spec, "--emit=scheduled", f"--target={','.join(targets)}")
+    text = programs.must(programs.sm1c, spec, "--emit=scheduled", f"--target={','.join(targets)}", *options)
     parts = re.split(r"^// target ([\w-]+)(?:, entry (\w+))?\n", "\n" + text, flags=re.M)[1:]
     return {(target, entry or ""): re.findall(r'sm1\.kernel "(\w+)"', body) for target, entry, body in zip(*[iter(parts)] * 3)}
 
 
-def check_data(programs, report, spec, page):
+def check_data(programs, report, spec, page, *options):
     """What a page says is what the compiler says."""
     data = data_of(page)
     views = data["ways"][0]["views"]
     description = data["description"].splitlines()
     report.check(data["description"] == spec.read_text(), "another description")
-    expected = kernels_of(programs, spec, sorted({view["target"] for view in views}))
+    expected = kernels_of(programs, spec, sorted({view["target"] for view in views}), *options)
     for view in views:
         what = f"{view['target']} {view['entry']}"
+        if view["token"]:
+            check_token(report, what, view, description)
+            continue
         names = [kernel["name"] for kernel in view["kernels"]]
         report.check(names == expected[view["target"], view["entry"]], f"{what}: kernels {names}")
         for kernel in view["kernels"]:
             check_kernel(report, f"{what}: {kernel['name']}", view, kernel, description)
-    check_costs(programs, report, spec, next(view for view in views if not view["gpu"]))
+    check_costs(programs, report, spec, next(view for view in views if not view["gpu"]), *options)
+
+
+def check_token(report, what, view, description):
+    """Its phases are the projections that read one vector: all of the description's, each in one of them, in their order."""
+    places = [[n for n in kernel["lines"] if "sm1.linear" in description[n - 1]] for kernel in view["kernels"]]
+    linears = [n for n, line in enumerate(description, 1) if "= sm1.linear" in line]
+    report.check(sorted(sum(places, [])) == linears and all(places), f"{what}: projections of lines {places}, not {linears}")
+    layers = int(re.search(r"sm1\.layers (\d+)", "\n".join(description))[1])
+    report.check([kernel["times"] for kernel in view["kernels"]] == [layers] * (len(places) - 1) + [1], f"{what}: other numbers of phases")
+    scans = [kernel["name"] for kernel in view["kernels"] if "scan" in kernel["operations"]]
+    report.check(len(scans) == 1, f"{what}: scans in {scans}")
+    for kernel in view["kernels"]:
+        report.check("runTokens<" in kernel["stages"]["CUDA C++"], f"{what}: no code of {kernel['name']}")
 
 
 def check_kernel(report, what, view, kernel, description):
@@ -65,26 +83,31 @@ def check_kernel(report, what, view, kernel, description):
     report.check(not computed or "lines more" in code or places & set(computed), f"{what}: code of {sorted(places)}, operators in {computed}")
 
 
-def check_costs(programs, report, spec, view):
+def check_costs(programs, report, spec, view, *options):
     """Bytes of weights and operations of --emit=cost."""
-    table = programs.must(programs.sm1c, spec, "--emit=cost", f"--target={view['target']}")
+    table = programs.must(programs.sm1c, spec, "--emit=cost", f"--target={view['target']}", *options)
     for kernel in view["kernels"]:
         row = re.search(rf"^{kernel['name']}\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", table, re.M)
         told = [kernel["times"], kernel["weightBytes"], kernel["readBytes"] + kernel["writeBytes"], kernel["products"]]
         report.check(row and [int(x) for x in row.groups()] == told, f"{kernel['name']}: {told}, the table: {row and row[0]}")
 
 
-def check_predictions(programs, report, spec, views):
-    """Times of GPUs are those of `sm1-bench predict`, kernel by kernel."""
-    package = programs.compile(spec, "predicted", "--target=sm_90", "--weights-in=external")
+def check_predictions(programs, report, spec, views, options):
+    """Times of GPUs are those of `sm1-bench predict`, kernel by kernel, and of whole tokens all phases together."""
+    package = programs.compile(spec, "predicted", "--target=sm_90", "--weights-in=external", *options)
     bench = pathlib.Path(programs.sm1c).parent / "sm1-bench"
-    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1", "--time=2048", "--json"))["runs"]
+    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1,64", "--time=128,512,2048", "--json"))["runs"]
     for view in (view for view in views if view["gpu"]):
-        run = next(run for run in runs if run["entry"] == view["entry"])
-        for kernel, told in zip(view["kernels"], run["kernels"]):
-            shown = kernel["loads"][0]["machines"][0]
-            same = told["kernel"] == kernel["name"] and abs(shown["seconds"] / told["seconds"] - 1) < 1e-6 and shown["bound"] == told["bound"]
-            report.check(same, f"{view['entry']}: {kernel['name']} {shown}, sm1-bench predict: {told['kernel']} {told['seconds']} {told['bound']}")
+        entry = "step" if view["token"] else view["entry"]
+        run = next(run for run in runs if run["entry"] == entry and (run["batch"], run["time"]) == FIRST_LOADS[entry])
+        shown = [kernel["loads"][0]["machines"][0] for kernel in view["kernels"]]
+        if view["token"]:
+            total = sum(kernel["times"] * part["seconds"] for kernel, part in zip(view["kernels"], shown))
+            report.check(abs(total / run["token_seconds"] - 1) < 1e-6, f"a token takes {total}, sm1-bench predict: {run['token_seconds']}")
+            continue
+        for kernel, mine, told in zip(view["kernels"], shown, run["kernels"]):
+            same = told["kernel"] == kernel["name"] and abs(mine["seconds"] / told["seconds"] - 1) < 1e-6 and mine["bound"] == told["bound"]
+            report.check(same, f"{view['entry']}: {kernel['name']} {mine}, sm1-bench predict: {told['kernel']} {told['seconds']} {told['bound']}")
 
 
 def pressed(browser, group):
@@ -95,9 +118,13 @@ def check_page(report, browser, page, pictures):
     data = data_of(page)
     ways = data["ways"]
     report.check(browser.open(page.resolve().as_uri()), "the page does not load")
-    for index, view in enumerate(ways[0]["views"]):
-        report.check(browser.click(f"#views button:nth-child({index + 1})"), "a target cannot be chosen")
-        report.check(view["target"] in (pressed(browser, "views") or ""), f"{view['target']}: not chosen")
+    targets = list(dict.fromkeys(view["target"] for view in ways[0]["views"]))
+    for view in ways[0]["views"]:
+        entries = [one["entry"] for one in ways[0]["views"] if one["target"] == view["target"]]
+        report.check(browser.click(f"#targets button:nth-child({targets.index(view['target']) + 1})"), "a target cannot be chosen")
+        chosen = not view["entry"] or browser.click(f"#programs button:nth-child({entries.index(view['entry']) + 1})")
+        told = (pressed(browser, "targets"), pressed(browser, "programs") or "")
+        report.check(chosen and told == (view["target"], view["entry"]), f"{view['target']} {view['entry']}: chosen is {told}")
         for load in range(len(view["loads"])):
             report.check(browser.click(f"#loads button:nth-child({load + 1})"), "work cannot be chosen")
         shown = browser.evaluate("[...document.querySelectorAll('#graphs figure')].map(f => [...f.querySelectorAll('.box')].map(b => b.dataset.kernel))")
@@ -137,7 +164,7 @@ def main():
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
     spec, small = a.specs / "min-gru.mlir", a.specs / "scan.mlir"
-    one, two, default = (programs.work / f"{name}.html" for name in ("one", "two", "default"))
+    one, two, narrow, default = (programs.work / f"{name}.html" for name in ("one", "two", "narrow", "default"))
     programs.must(programs.sm1c, small, f"--report={default}")
     views = [(view["target"][:6], view["entry"]) for view in data_of(default)["ways"][0]["views"]]
     gpus = [(gpu, entry) for gpu in ("sm_120", "sm_90") for entry in ("prefill", "step")]
@@ -145,12 +172,18 @@ def main():
     programs.must(programs.sm1c, spec, f"--report={one}", "--target=x86-64-v3,sm_90")
     programs.must(programs.sm1c, spec, f"--report={two}", "--target=sm_90", "--compare=--no-fuse=sm1-fuse-scan-producers")
     check_data(programs, report, spec, one)
-    check_predictions(programs, report, spec, data_of(one)["ways"][0]["views"])
+    check_predictions(programs, report, spec, data_of(one)["ways"][0]["views"], [])
+    # In bf16 a GPU has all its programs.
+    programs.must(programs.sm1c, spec, f"--report={narrow}", "--target=x86-64-v3,sm_90", "--weights=bf16")
+    shown = [view["entry"] for view in data_of(narrow)["ways"][0]["views"]]
+    report.check(shown == ["", "prefill", "prefill_some", "prefill_few", "step", "step_many", "token"], f"programs in bf16: {shown}")
+    check_data(programs, report, spec, narrow, "--weights=bf16")
+    check_predictions(programs, report, spec, data_of(narrow)["ways"][0]["views"], ["--weights=bf16"])
     program = find_browser()
     if not program:
         report.skip("the page in a browser: there is no chromium")
         return report.finish()
-    for page in (one, two):
+    for page in (one, two, narrow):
         with Browser(program) as browser:
             check_page(report, browser, page, page.with_suffix(".png") if a.pictures else None)
     return report.finish()

@@ -51,8 +51,8 @@ double predictedTokenSeconds(const Plan &plan, const PlanToken &token, double se
     double layers = phase + 1 < token.phases.size() ? double(token.layers) : 1;
     work.phases += layers;
     for (size_t matrix : token.phases[phase].matrices)
-      work.weightBytes += layers * double(byteCount(plan.weights[matrix].type).value_or(0));
+      work.weightBytes += layers * double(byteCount(plan.weights[matrix].type).value_or(0)) * double(token.bits) / 16;
   }
   work.sequences = sequences;
-  return predictToken(work, rates);
+  return predictToken(work, rates).seconds();
 }

@@ -31,6 +31,9 @@ sm1rt::KernelCost costOf(KernelOp kernel, Functions functions = Functions::Exact
 /// Lane operations of one elementwise operation, as code generation expands it; 0 for what costs nothing.
 double laneOpsOf(mlir::Operation *op, Functions functions = Functions::Exact);
 
+/// Bytes of a parameter in the layout that kernels read.
+double packedBytes(ParamOp param);
+
 /// By kernel name.
 using KernelCosts = llvm::StringMap<sm1rt::KernelCost>;
 /// Counts of every kernel of `module`, which is at Stage::Scheduled.

@@ -18,14 +18,17 @@ namespace sm1 {
 struct TokenKernel {
   struct Phase {
     int64_t width, partition;
-    std::vector<ParamOp> matrices; ///< "fragments"
-    std::vector<ParamOp> scales;   ///< of matrices that are read as integers: "channels" of 8 bits, "rows" of 4
+    std::vector<ParamOp> matrices;             ///< "fragments"
+    std::vector<ParamOp> scales;               ///< of matrices that are read as integers: "channels" of 8 bits, "rows" of 4
+    std::vector<mlir::Operation *> operations; ///< of the description: its norm, its projections, and what follows for each channel
+    std::string stem;                          ///< what a kernel of its first projection would be called
+    mlir::Value vector;                        ///< what it reads
   };
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::string text; ///< CUDA C++ that includes kernels/token.cuh
+  std::string text;                   ///< CUDA C++ that includes kernels/token.cuh
   int64_t layers, warps, words, bits; ///< `bits` of a weight, as the launch reads it
-  ParamOp table; ///< "rows": the embedding
+  ParamOp table;                      ///< "rows": the embedding
   std::vector<int64_t> partitions;
   std::vector<Phase> phases;       ///< of a layer, then that of the logits
   std::vector<ParamOp> vectors;    ///< "channels", in the order of their memory

@@ -145,6 +145,8 @@ static double bytesOf(MemRefType buffer) {
   return elements * buffer.getElementTypeBitWidth() / 8;
 }
 
+double sm1::packedBytes(ParamOp param) { return bytesOf(bufferType(param.getType(), param.getLayout().value_or("panels"))); }
+
 /// Adds what the kernel reads through one of its arguments.
 static void countInput(BlockArgument argument, Value operand, KernelCost &cost) {
   auto param = operand.getDefiningOp<ParamOp>();

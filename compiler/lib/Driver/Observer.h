@@ -7,6 +7,7 @@
 
 #include "sm1c/Compile.h"
 #include "sm1c/Stages.h"
+#include "sm1c/Token.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
@@ -28,6 +29,8 @@ public:
   virtual void onText(const StageText &text) = 0;
   /// A module that has just reached a stage; to be read and not kept.
   virtual void onModule(mlir::ModuleOp, Stage, const Target *, Entry) {}
+  /// The launch for whole tokens of a GPU's program; to be read and not kept.
+  virtual void onToken(const TokenKernel &, const Target *) {}
   /// The passes that led there, as text.
   virtual void onPipeline(llvm::StringRef, Stage, const Target *, Entry) {}
 };

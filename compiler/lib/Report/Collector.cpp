@@ -3,7 +3,7 @@
 #include "Collector.h"
 
 #include "../Driver/StageFiles.h"
-#include "Machines.h"
+#include "TokenGraph.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
@@ -20,21 +20,27 @@ struct Load {
 };
 } // namespace
 
-/// A token, a batch of eight, and a prompt: what the two entries are for.
-static constexpr Load stepLoads[] = {{"decode, 1 token", 1, 1}, {"decode, 8 sequences", 8, 8}};
-static constexpr Load prefillLoads[] = {{"prefill, 2048 tokens", 2048, 1}};
-
-static SmallVector<Load> loadsOf(Entry entry) {
-  SmallVector<Load> loads;
-  if (entry != Entry::Prefill)
-    loads.append(std::begin(stepLoads), std::end(stepLoads));
-  if (entry != Entry::Step)
-    loads.append(std::begin(prefillLoads), std::end(prefillLoads));
-  return loads;
+/// A token, a batch, a prompt: what each program is for.
+static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
+  static constexpr Load one{"decode, 1 token", 1, 1}, batch{"decode, 8 sequences", 8, 8}, prompt{"prefill, 2048 tokens", 2048, 1};
+  if (isToken)
+    return {one, {"decode, 2 sequences", 2, 2}, {"decode, 4 sequences", 4, 4}};
+  switch (entry) {
+  case Entry::Both:
+    return {one, batch, prompt};
+  case Entry::Prefill:
+    return {prompt};
+  case Entry::PrefillSome:
+    return {{"prefill, 512 tokens", 512, 1}};
+  case Entry::PrefillFew:
+    return {{"prefill, 128 tokens", 128, 1}, {"prefill, 8 tokens", 8, 1}};
+  case Entry::Step:
+    return {one, batch};
+  case Entry::StepMany:
+    return {{"decode, 64 sequences", 64, 64}, {"decode, 256 sequences", 256, 256}};
+  }
+  llvm_unreachable("no such entry");
 }
-
-/// What a page has room for; the other entries are these two with other tiles.
-static bool isShown(Entry entry) { return entry == Entry::Both || entry == Entry::Prefill || entry == Entry::Step; }
 
 //===----------------------------------------------------------------------===//
 // Gathering
@@ -54,7 +60,7 @@ void Collector::onText(const StageText &text) {
 }
 
 void Collector::onPipeline(StringRef text, Stage stage, const Target *target, Entry entry) {
-  if (!isShown(entry) || !seenPipelines.insert((stageName(stage) + "=" + text).str()).second)
+  if (!seenPipelines.insert((stageName(stage) + "=" + text).str()).second)
     return;
   pipelines.push_back(json::Object{{"stage", stageName(stage)}, {"of", labelOf(target, entry)}, {"passes", text.str()}});
 }
@@ -85,14 +91,17 @@ void Collector::keepTarget(ModuleOp module, View &view) {
   });
 }
 
+void Collector::onToken(const TokenKernel &kernel, const Target *target) {
+  views.push_back({target, Entry::Step, graphOfToken(kernel, file), {}, {}, cut(kernel.text)});
+}
+
 Collector::View *Collector::viewOf(const Target *target, Entry entry) {
-  auto found = llvm::find_if(views, [&](const View &view) { return view.target == target && view.entry == entry; });
+  auto found =
+      llvm::find_if(views, [&](const View &view) { return view.target == target && view.entry == entry && !view.isToken(); });
   return found == views.end() ? nullptr : &*found;
 }
 
 void Collector::onModule(ModuleOp module, Stage stage, const Target *target, Entry entry) {
-  if (!isShown(entry))
-    return;
   if (stage == Stage::Precise)
     keepPrecise(module, entry);
   else if (stage == Stage::Fused)
@@ -124,6 +133,10 @@ json::Object Collector::stagesJson(const View &view, size_t index) const {
       if (llvm::is_contained(kernel.lines, line.line))
         text += line.text + "\n";
   stages["precise"] = text;
+  if (view.isToken()) {
+    stages["CUDA C++"] = view.tokenText;
+    return stages;
+  }
   if (auto *graph = find(fused, view.entry); graph && graph->kernels.size() == view.graph.kernels.size())
     stages["fused"] = graph->kernels[index].text;
   stages["scheduled"] = kernel.text;
@@ -139,7 +152,7 @@ json::Object Collector::resourcesJson(const View &view, const KernelNode &kernel
   auto [threads, sharedBytes] = view.launchShapes.lookup(kernel.name);
   json::Object out;
   auto code = codes.find(view.target);
-  if (code == codes.end())
+  if (code == codes.end() || view.isToken()) // which is compiled where it runs
     return out;
   if (!view.target->isGpu()) {
     out["scratch"] = sharedBytes;
@@ -163,22 +176,28 @@ json::Object Collector::resourcesJson(const View &view, const KernelNode &kernel
   return out;
 }
 
-json::Array Collector::loadsJson(const View &view, const KernelNode &kernel) const {
+Estimate Collector::estimateOf(const View &view, const KernelNode &kernel, const Machine &machine, const LaunchWork &work) const {
+  if (view.isToken())
+    return estimatePhase(machine, kernel, view.graph, work.segments);
   sm1rt::KernelCost cost = kernel.cost;
   sm1rt::BlockCuts cuts = kernel.cuts;
   cuts.shared = view.launchShapes.lookup(kernel.name).second;
   if (auto code = codes.find(view.target); code != codes.end())
     cost.registers = double(code->second.resources.lookup(kernel.name).registers);
+  return estimate(machine, cost, cuts, work);
+}
+
+json::Array Collector::loadsJson(const View &view, const KernelNode &kernel) const {
   json::Array loads;
-  for (const Load &load : loadsOf(view.entry)) {
+  for (const Load &load : loadsOf(view.entry, view.isToken())) {
     LaunchWork work{kernel.selected ? load.segments : load.rows, load.segments, load.rows, view.graph.weightBytes};
     json::Array estimates;
     for (const Machine &machine : machinesFor(*view.target)) {
-      Estimate one = estimate(machine, cost, cuts, work);
+      Estimate one = estimateOf(view, kernel, machine, work);
       estimates.push_back(json::Object{{"seconds", one.seconds}, {"bound", one.bound}});
     }
-    loads.push_back(json::Object{{"bytes", bytesOf(cost, work)},
-                                 {"operations", operationsOf(cost, work)},
+    loads.push_back(json::Object{{"bytes", bytesOf(kernel.cost, work)},
+                                 {"operations", operationsOf(kernel.cost, work)},
                                  {"rows", work.rows},
                                  {"machines", std::move(estimates)}});
   }
@@ -219,7 +238,7 @@ json::Object Collector::viewJson(const View &view) const {
   for (const GraphEdge &edge : view.graph.edges)
     edges.push_back(
         json::Object{{"from", edge.from}, {"to", edge.to}, {"value", edge.value}, {"kind", edge.kind}, {"bytes", edge.bytes}});
-  for (const Load &load : loadsOf(view.entry))
+  for (const Load &load : loadsOf(view.entry, view.isToken()))
     loads.push_back(load.title);
   for (const Machine &machine : machinesFor(*view.target))
     machines.push_back(json::Object{{"name", machine.name},
@@ -227,9 +246,10 @@ json::Object Collector::viewJson(const View &view) const {
                                     {"f32", machine.f32},
                                     {"bf16", machine.bf16},
                                     {"int8", machine.int8}});
-  return json::Object{{"target", view.target->name}, {"gpu", view.target->isGpu()},     {"entry", entryName(view.entry)},
-                      {"loads", std::move(loads)},   {"machines", std::move(machines)}, {"kernels", std::move(kernels)},
-                      {"edges", std::move(edges)}};
+  return json::Object{
+      {"target", view.target->name},   {"gpu", view.target->isGpu()}, {"entry", view.isToken() ? "token" : entryName(view.entry)},
+      {"token", view.isToken()},       {"loads", std::move(loads)},   {"machines", std::move(machines)},
+      {"kernels", std::move(kernels)}, {"edges", std::move(edges)}};
 }
 
 json::Object Collector::finish() const {

@@ -6,6 +6,7 @@
 #include "../Driver/Observer.h"
 #include "CodeText.h"
 #include "Graph.h"
+#include "Machines.h"
 #include "Resources.h"
 
 #include "llvm/ADT/StringSet.h"
@@ -24,6 +25,7 @@ public:
   bool takesOutput() const override { return true; }
   void onText(const StageText &text) override;
   void onModule(mlir::ModuleOp module, Stage stage, const Target *target, Entry entry) override;
+  void onToken(const TokenKernel &kernel, const Target *target) override;
   void onPipeline(llvm::StringRef text, Stage stage, const Target *target, Entry entry) override;
 
   /// Everything, in the form that page/report.js reads.
@@ -36,13 +38,15 @@ private:
     unsigned line;
     std::string text;
   };
-  /// A target and an entry of it.
+  /// A program of a target. That of whole tokens has phases for kernels, and is of the entry Step.
   struct View {
     const Target *target;
     Entry entry;
     KernelGraph graph;
     llvm::StringMap<std::string> functions;                    ///< at Stage::Target
     llvm::StringMap<std::pair<int64_t, int64_t>> launchShapes; ///< threads, bytes of shared memory or scratch
+    std::string tokenText = ""; ///< CUDA C++ of the launch for whole tokens; empty for any other program
+    bool isToken() const { return !tokenText.empty(); }
   };
   struct Code {
     FunctionTexts llvm, machine;
@@ -54,6 +58,7 @@ private:
   View *viewOf(const Target *target, Entry entry);
   llvm::json::Object viewJson(const View &view) const;
   llvm::json::Array loadsJson(const View &view, const KernelNode &kernel) const;
+  Estimate estimateOf(const View &view, const KernelNode &kernel, const Machine &machine, const LaunchWork &work) const;
   llvm::json::Object kernelJson(const View &view, size_t index) const;
   llvm::json::Object stagesJson(const View &view, size_t index) const;
   llvm::json::Object resourcesJson(const View &view, const KernelNode &kernel) const;

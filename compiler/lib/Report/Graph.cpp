@@ -3,6 +3,7 @@
 #include "Graph.h"
 
 #include "../Lowering/TileEvaluator.h"
+#include "../Transforms/BlockForms.h"
 #include "../Transforms/KernelMerge.h"
 #include "sm1c/Cost.h"
 
@@ -99,6 +100,7 @@ static sm1rt::BlockCuts cutsOf(KernelOp kernel) {
     cuts.panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : cuts.panels;
     cuts.threads = blocks.getThreads();
     cuts.overSegments = blocks.getForm() == BlockForm::Scan;
+    cuts.timeSplit = cutsTime(blocks) ? blocks.getRowTile() : 0;
   }
   return cuts;
 }

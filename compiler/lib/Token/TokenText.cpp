@@ -2,6 +2,7 @@
 
 #include "sm1c/Token.h"
 
+#include "../Transforms/KernelMerge.h"
 #include "PointwiseText.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -40,6 +41,23 @@ static SmallVector<int64_t> wordOffsets(TokenProgram &program, int64_t &end) {
   }
   offsets.push_back(0);
   return offsets;
+}
+
+/// What a phase makes known, in the order of the description; the launch leaves roundings out.
+static std::vector<Operation *> operationsOf(TokenProgram &program, unsigned index) {
+  TokenPhase &phase = program.phases[index];
+  std::vector<Operation *> operations;
+  if (index == program.layerPhases()) {
+    if (phase.norm)
+      operations.push_back(phase.norm);
+    operations.push_back(phase.linears.front());
+    return operations;
+  }
+  for (Operation &op : program.layers.getBody().front().without_terminator())
+    if (op.getNumResults() && !isRowInvariant(&op) && !isa<arith::ExtFOp, arith::TruncFOp>(op) &&
+        program.rankOf(op.getResult(0)) == int(index))
+      operations.push_back(&op);
+  return operations;
 }
 
 static std::string joined(ArrayRef<int64_t> numbers) {
@@ -114,8 +132,14 @@ std::unique_ptr<TokenKernel> sm1::makeTokenKernel(OwningOpRef<ModuleOp> module, 
   kernel->bits = program->bits;
   kernel->partitions.assign(program->partitions.begin(), program->partitions.end());
   kernel->table = withLayout(paramOf(program->embedding.getTable()), "rows");
-  for (const TokenPhase &phase : program->phases) {
-    TokenKernel::Phase made{phase.width, phase.partition, {}, {}};
+  for (TokenPhase &phase : program->phases) {
+    TokenKernel::Phase made{phase.width,
+                            phase.partition,
+                            {},
+                            {},
+                            operationsOf(*program, kernel->phases.size()),
+                            stemOfWeight(phase.linears.front().getWeight()),
+                            phase.vector};
     for (LinearOp linear : phase.linears)
       made.matrices.push_back(withLayout(paramOf(linear.getWeight()), "fragments"));
     for (ParamOp scales : phase.scales)

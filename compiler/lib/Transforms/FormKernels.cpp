@@ -27,27 +27,13 @@ static bool hasKernelForm(Operation *op) {
          (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), isStream));
 }
 
-/// "layers.{i}.ssm.in_proj.weight" -> "ssm_in_proj", whatever the layers are called.
-static std::string stemOf(Value weight) {
-  auto param = weight.getDefiningOp<ParamOp>();
-  if (!param)
-    return "";
-  StringRef name = param.getTensor();
-  if (size_t layer = name.find(layerPlaceholder); layer != StringRef::npos)
-    name = name.drop_front(layer + layerPlaceholder.size()).ltrim('.');
-  name.consume_back(".weight");
-  std::string stem = name.str();
-  std::replace_if(stem.begin(), stem.end(), [](char c) { return !llvm::isAlnum(c); }, '_');
-  return stem;
-}
-
 static std::string nameFor(Operation *op) {
   Value weight;
   if (auto linear = dyn_cast<LinearOp>(op))
     weight = linear.getWeight();
   else if (auto norm = dyn_cast<RmsNormOp>(op))
     weight = norm.getWeight();
-  std::string stem = weight ? stemOf(weight) : "";
+  std::string stem = weight ? stemOfWeight(weight) : "";
   return stem.empty() ? op->getName().stripDialect().str() : stem;
 }
 

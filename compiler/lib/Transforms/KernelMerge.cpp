@@ -25,6 +25,20 @@ bool sm1::onlyFeedsProjections(Value value) {
   });
 }
 
+/// Whatever the layers are called.
+std::string sm1::stemOfWeight(Value weight) {
+  auto param = weight.getDefiningOp<ParamOp>();
+  if (!param)
+    return "";
+  StringRef name = param.getTensor();
+  if (size_t layer = name.find(layerPlaceholder); layer != StringRef::npos)
+    name = name.drop_front(layer + layerPlaceholder.size()).ltrim('.');
+  name.consume_back(".weight");
+  std::string stem = name.str();
+  std::replace_if(stem.begin(), stem.end(), [](char c) { return !llvm::isAlnum(c); }, '_');
+  return stem;
+}
+
 KernelContents sm1::contentsOf(KernelOp kernel) {
   KernelContents contents;
   for (Operation &op : kernel.getBlock().without_terminator()) {

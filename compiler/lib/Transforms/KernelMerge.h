@@ -33,6 +33,9 @@ KernelContents contentsOf(KernelOp kernel);
 /// True if `op` yields the same for every row: constants, and arithmetic on parameters.
 bool isRowInvariant(mlir::Operation *op);
 
+/// What a kernel is called after its weight: "ssm_in_proj" for "layers.{i}.ssm.in_proj.weight"; empty where it is no parameter.
+std::string stemOfWeight(mlir::Value weight);
+
 /// Channels of what the kernel writes.
 int64_t widthOf(KernelOp kernel);
 

@@ -183,13 +183,19 @@ const char *GpuPrediction::bound() const {
 //===-- Whole tokens --------------------------------------------------------------------------------------------------------===//
 
 /// From a word that is written to a phase that has read all of them and computed its own, and what each further sequence adds.
-static constexpr double phaseSeconds = 1.5e-6, furtherSequence = 0.5;
+static constexpr double phaseSeconds = 1.6e-6, furtherSequence = 0.5;
 
 /// An H200 streams the weights of the 130M configuration in 63 us and exchanges words without any in 76; both together take 98.
-double predictToken(const TokenWork &work, const GpuRates &rates) {
-  double stream = work.weightBytes / rates.readBandwidth;
+TokenPrediction predictToken(const TokenWork &work, const GpuRates &rates) {
   double exchange = work.phases * phaseSeconds * (1 + furtherSequence * (work.sequences - 1));
-  return std::hypot(stream, exchange);
+  return {work.weightBytes / rates.readBandwidth, exchange};
+}
+
+double TokenPrediction::seconds() const { return std::hypot(stream, exchange); }
+
+/// What the whole grows by when the part does.
+double TokenPrediction::secondsOf(const TokenPrediction &part) const {
+  return (stream * part.stream + exchange * part.exchange) / seconds();
 }
 
 } // namespace sm1rt

@@ -1,6 +1,6 @@
 // What the page says of the chosen kernel: figures, and its text at every stage.
 
-const STAGES = ['precise', 'fused', 'scheduled', 'target', 'LLVM IR', 'PTX', 'assembly'];
+const STAGES = ['precise', 'fused', 'scheduled', 'target', 'LLVM IR', 'PTX', 'assembly', 'CUDA C++'];
 const RESOURCES = {
   threads: ['threads a block', String],
   registers: ['registers', String],
@@ -18,9 +18,9 @@ function statsOf(kernel, view) {
   const stats = view.machines.map(
       (machine, index) => [machine.name, `${timeText(load.machines[index].seconds)}, ${load.machines[index].bound}`]);
   stats.push(
-      ['launches', countText(kernel.times)], ['rows', countText(load.rows)], ['memory', bytesText(load.bytes)],
+      [view.token ? 'phases' : 'launches', countText(kernel.times)], ['rows', countText(load.rows)], ['memory', bytesText(load.bytes)],
       ['operations', countText(load.operations)], ['operations a byte', (load.operations / load.bytes).toPrecision(2)],
-      ['streams', `${kernel.streamsRead} in, ${kernel.streamsWritten} out`], ['weights', bytesText(kernel.weightBytes)],
+      ...(view.token ? [] : [['streams', `${kernel.streamsRead} in, ${kernel.streamsWritten} out`]]), ['weights', bytesText(kernel.weightBytes)],
       ['state a sequence', bytesText(kernel.stateBytes)]);
   for (const [key, value] of Object.entries(kernel.resources)) stats.push([RESOURCES[key][0], RESOURCES[key][1](value)]);
   return stats;

@@ -36,9 +36,13 @@ function chips(id, names, chosen, pick) {
   byId(id).parentElement.hidden = !names.length;
 }
 
+/** A target has one program or several, by the number of rows. */
 function drawChoices(view) {
-  const views = DATA.ways[0].views;
-  chips('views', views.map(viewName), state.view, index => choose({view: index, load: 0, machine: 0}));
+  const views = DATA.ways[0].views, targets = [...new Set(views.map(one => one.target))];
+  const programs = views.filter(one => one.target === view.target), show = one => choose({view: views.indexOf(one), load: 0, machine: 0});
+  chips('targets', targets, targets.indexOf(view.target), index => show(views.find(one => one.target === targets[index])));
+  chips(
+      'programs', view.entry ? programs.map(one => one.entry) : [], programs.indexOf(view), index => show(programs[index]));
   chips('loads', view.loads, state.load, index => choose({load: index}));
   chips('machines', view.machines.map(machine => machine.name), state.machine, index => choose({machine: index}));
   const scales = Object.keys(SCALES);
@@ -66,15 +70,18 @@ function totalCard(title, views, value, text, hint) {
 function drawTotals(views) {
   const at = kernel => kernel.loads[state.load], machine = views[0].machines[state.machine];
   const cards = [
-    totalCard('launches', views, view => sumOf(view, () => 1), countText, 'in one pass over all layers'),
+    totalCard(
+        views[0].token ? 'phases of one launch' : 'launches', views, view => sumOf(view, () => 1), countText,
+        'in one pass over all layers'),
     totalCard('memory traffic', views, view => sumOf(view, kernel => at(kernel).bytes), bytesText, 'weights, streams and states'),
     totalCard(
         'streams per token', views, view => sumOf(view, kernel => kernel.readBytes + kernel.writeBytes), bytesText,
-        'read and written between kernels'),
+        views[0].token ? 'exchanged between phases' : 'read and written between kernels'),
     totalCard(
         'stream passes', views, view => sumOf(view, kernel => kernel.passes), countText, 'arrays read or written by launches'),
     totalCard('operations', views, view => sumOf(view, kernel => at(kernel).operations), countText, 'a multiply-add is two'),
   ];
+  if (views[0].token) cards.splice(3, 1);  // no streams in memory
   if (machine) {
     const seconds = view => sumOf(view, kernel => at(kernel).machines[state.machine].seconds);
     cards.unshift(totalCard('predicted', views, seconds, timeText, machine.name));
@@ -83,12 +90,13 @@ function drawTotals(views) {
 }
 
 function drawLegend(view) {
+  fill('graph-title', view.token ? 'A whole token in one launch, phase by phase' : 'One pass, kernel by kernel');
   const item = (name, text) => [make('i', {style: `background: var(--${name})`}), text];
   fill(
       'legend',
       'Times are the cost model’s. Bound by',
       ...item('memory', 'memory'), ...item('products', 'projections'), ...item('elementwise', 'elementwise'),
-      ...item('launch', 'launch'), ...(view.gpu ? item('waiting', 'waiting of blocks') : []),
+      ...item('launch', 'launch'), ...(view.gpu ? item('waiting', view.token ? 'waiting for the phase before' : 'waiting of blocks') : []),
       '. Heights to scale; dashed boxes would be lower. Bars at the left are weights, numbers at arrows bytes per token.',
       DATA.ways.length > 1 ? ' A bar inside a box marks what is not the same in the other way.' : '');
 }
@@ -99,10 +107,10 @@ function drawTable(views) {
   const seconds = kernel => kernel.loads[state.load].machines[state.machine]?.seconds ?? 0;
   const most = Math.max(...views.flatMap(view => view.kernels.map(seconds)), 1e-30);
   const columns = [
-    ['launches', k => countText(k.times)], ['memory', k => bytesText(k.loads[state.load].bytes)],
-    ['operations', k => countText(k.loads[state.load].operations)], ['weights', k => bytesText(k.weightBytes)],
-    ['stream passes', k => countText(k.passes)]
+    [views[0].token ? 'phases' : 'launches', k => countText(k.times)], ['memory', k => bytesText(k.loads[state.load].bytes)],
+    ['operations', k => countText(k.loads[state.load].operations)], ['weights', k => bytesText(k.weightBytes)]
   ];
+  if (!views[0].token) columns.push(['stream passes', k => countText(k.passes)]);
   for (const key of Object.keys(RESOURCES))
     if (views.some(view => view.kernels.some(kernel => key in kernel.resources)))
       columns.push([RESOURCES[key][0], k => key in k.resources ? RESOURCES[key][1](k.resources[key]) : '']);

@@ -101,8 +101,16 @@ struct TokenWork {
   double sequences = 1;
 };
 
-/// Seconds of one of many tokens of a launch.
-double predictToken(const TokenWork &work, const GpuRates &rates);
+/// Of one of many tokens of a launch.
+struct TokenPrediction {
+  double stream = 0, exchange = 0; ///< each as if the other took no time: weights from memory, phases for each other
+
+  double seconds() const;
+  /// Of `part`, the same of some phases: parts that make up the whole add up to its seconds.
+  double secondsOf(const TokenPrediction &part) const;
+};
+
+TokenPrediction predictToken(const TokenWork &work, const GpuRates &rates);
 
 } // namespace sm1rt
 
