@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The page of `sm1c --report`: its data agrees with what the compiler says elsewhere, and in a browser it works.
 
-  report.py --bin DIR --work DIR --specs DIR [--pictures]
+  report.py --bin DIR --work DIR --specs DIR --golden DIR [--pictures]
 
 In a headless Chromium, where there is one: it loads without an error and asks for no address, the graph has the kernels of the plan, a
 click on one shows its stages, every choice can be taken, and two ways stand beside each other. --pictures leaves screenshots in the
@@ -160,6 +160,7 @@ def check_clicks(report, browser, view):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("--specs", required=True, type=pathlib.Path)
+    arguments.add_argument("--golden", required=True, type=pathlib.Path)
     arguments.add_argument("--pictures", action="store_true")
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
@@ -179,6 +180,12 @@ def main():
     report.check(shown == ["", "prefill", "prefill_some", "prefill_few", "step", "step_many", "token"], f"programs in bf16: {shown}")
     check_data(programs, report, spec, narrow, "--weights=bf16")
     check_predictions(programs, report, spec, data_of(narrow)["ways"][0]["views"], ["--weights=bf16"])
+    # Mamba's layers carry a value that is still needed, so one is copied: a launch like any other for who predicts.
+    copying = programs.compile(a.golden / "mamba-16", "copying", "--target=sm_90", "--weights=bf16")
+    bench = pathlib.Path(programs.sm1c).parent / "sm1-bench"
+    kernels = json.loads(programs.must(bench, "predict", copying, "--card=h200", "--json"))["runs"][0]["kernels"]
+    copies = [kernel for kernel in kernels if kernel["kernel"].startswith("copy_")]
+    report.check(copies and all(kernel["memory"] > 0 for kernel in copies), f"no copy among {[kernel['kernel'] for kernel in kernels]}")
     program = find_browser()
     if not program:
         report.skip("the page in a browser: there is no chromium")

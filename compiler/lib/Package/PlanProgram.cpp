@@ -5,6 +5,7 @@
 
 #include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace sm1;
@@ -196,6 +197,21 @@ static json::Object costJson(const sm1rt::KernelCost &cost) {
   return counts;
 }
 
+/// Of a copy that sm1-copy-carried has added, behind the stage at which kernels are counted.
+static sm1rt::KernelCost costOfCopy(DispatchOp dispatch) {
+  auto rowBytes = [](TypeRange types) {
+    double bytes = 0;
+    for (Type type : types)
+      if (isStream(type))
+        bytes += double(llvm::alignTo(channels(type), 16)) * cast<RankedTensorType>(type).getElementTypeBitWidth() / 8;
+    return bytes;
+  };
+  sm1rt::KernelCost cost;
+  cost.readBytes = rowBytes(dispatch.getInputs().getTypes());
+  cost.writeBytes = rowBytes(dispatch.getResultTypes());
+  return cost;
+}
+
 FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   auto kernel = kernelIndex(dispatch);
   if (failed(kernel))
@@ -230,8 +246,9 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     rowSplit = dispatch.getScheduleAttr().getRowSplit();
     panelSplit = dispatch.getScheduleAttr().getPanelSplit();
   }
-  if (auto known = costs.find(dispatch.getCallee()); known != costs.end()) {
-    sm1rt::KernelCost cost = known->second;
+  auto known = costs.find(dispatch.getCallee());
+  if (known != costs.end() || dispatch.getCallee().starts_with("copy_")) {
+    sm1rt::KernelCost cost = known != costs.end() ? known->second : costOfCopy(dispatch);
     cost.registers = double(code.kernels[size_t(*kernel)].registers);
     launch["cost"] = costJson(cost);
   }
