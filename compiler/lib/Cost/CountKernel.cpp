@@ -69,7 +69,8 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Ph
     phase.steps += stepsOfScan(scan) * stride / panelWidth / panelsAtOnce;
   } else if (auto selective = dyn_cast<SelectiveScanOp>(op)) {
     // Of each state: its exponent and exp, what is written, a multiply-add for h and one for y, loads and a store of what is carried.
-    phase.ops += stride * selective.stateSize() * (expOps + 7);
+    double exponential = functions == Functions::Approximate ? specialFunctionOps : expOps;
+    phase.ops += stride * selective.stateSize() * (exponential + 7);
     phase.steps += stride / panelWidth / panelsAtOnce;
   } else {
     phase.ops += stride * laneOpsOf(op, functions);
