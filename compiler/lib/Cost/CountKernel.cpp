@@ -68,7 +68,8 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Ph
     phase.ops += stride * (scan.getForm() == ScanForm::ClosedForm ? 5 + divisionOps : 1);
     phase.steps += stepsOfScan(scan) * stride / panelWidth / panelsAtOnce;
   } else if (auto selective = dyn_cast<SelectiveScanOp>(op)) {
-    // Of each state: its exponent and exp, what is written, a multiply-add for h and one for y, loads and a store of what is carried.
+    // Of each state: its exponent and exp, what is written, a multiply-add for h and one for y, loads and a store of what is
+    // carried.
     double exponential = functions == Functions::Approximate ? specialFunctionOps : expOps;
     phase.ops += stride * selective.stateSize() * (exponential + 7);
     phase.steps += stride / panelWidth / panelsAtOnce;
@@ -187,7 +188,8 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
   }
   if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
     cost.rowTile = double(blocks.getRowTile());
-    cost.stages = double(blocks.getStages());
+    bool readsAhead = !kernel.getBlock().getOps<SelectiveScanOp>().empty(); // a tile of rows
+    cost.stages = readsAhead ? 2 : double(blocks.getStages());
     cost.depthSplit = double(blocks.getDepthSplit());
     cost.wgmma = blocks.getForm() == BlockForm::WgmmaTiles;
   }

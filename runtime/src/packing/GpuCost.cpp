@@ -144,12 +144,13 @@ static double scanLinks(const KernelCost &cost, const BlockCuts &cuts) {
   return cost.rowTile / threads + threads;
 }
 
-/// Of one block: for its first operands, then for each turn of a tile of rows.
+/// Of one block: for its first operands, then for each turn of a tile of rows. A scan that has read its next tile meanwhile does
+/// not wait for it.
 static double waitingSeconds(const KernelCost &cost, const BlockCuts &cuts, const Blocks &blocks, const GpuRates &rates) {
   double turns = std::ceil(blocks.rows / std::max(cost.rowTile, 1.0));
   double cycles;
   if (cuts.overSegments)
-    cycles = turns * (blockStartCycles + linkCycles * scanLinks(cost, cuts));
+    cycles = (cost.stages > 1 ? 1 : turns) * blockStartCycles + turns * linkCycles * scanLinks(cost, cuts);
   else if (cost.stages > 1)
     cycles = tileStartCycles;
   else

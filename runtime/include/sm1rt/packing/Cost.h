@@ -39,7 +39,7 @@ struct KernelCost {
   double singleRowPanels = 1; ///< panels that a row outside of tiles reads at once
   double apart = 0;           ///< 1: tiles sum one projection after the other
   double widenRows = 0;       ///< tasks of so many rows unpack weights once for all of them; 0: none
-  double stages = 0;          ///< of a GPU's tiles: steps of k that are in shared memory at once; 0: a CPU's kernel
+  double stages = 0;          ///< of a GPU: steps of k in shared memory, or tiles of a scan's rows, under way at once; 0: a CPU's
   double depthSplit = 0;      ///< of a GPU's tiles: groups of warps that share the k of a sum
   double wgmma = 0;           ///< of a GPU's tiles: 1: products read both operands from shared memory, for 64 rows at once
   double registers = 0;       ///< of a GPU's thread, by ptxas; 0: not known
