@@ -4,11 +4,10 @@
   compile_time.py --bin DIR --work DIR [--rounds 5]
 
 Times are of the processor (user and system, all threads), of which a neighbour takes less than of the clock; 10 and 100 layers take turns,
-and the median of their ratios counts.
+and the least of each counts.
 """
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import time
 from harness import Programs, Report, parser
 
 SIZES = {"model_type": "sm1", "vocab_size": 442, "d_model": 704, "d_conv": 4, "expand": 2, "d_ff": 1920, "tie_word_embeddings": True}
-SPREAD = 0.10
+SPREAD = 0.25  # the rest of a second on a busy machine; what grew with layers would be several times as much
 PROCESSOR_SECONDS = 15  # 3.5 to 4.5 on the machine that the README speaks of, and 6.1 to 8 when kernels were compiled one entry after the other
 
 
@@ -43,13 +42,10 @@ def main():
     programs, report = Programs(a.bin, a.work), Report()
     ten, hundred = (config(programs.work / f"{layers}-layers", layers, "float32") for layers in (10, 100))
     for what in (["--emit=ptx", "--target=sm_90"], ["--emit=asm", "--target=x86-64-v3"]):
-        ratios = []
-        for _ in range(a.rounds):
-            few, many = (seconds(programs.sm1c, model, *what, "-o", programs.work / "text")[0] for model in (ten, hundred))
-            ratios.append(many / few)
-        ratio = statistics.median(ratios)
-        print(f"{' '.join(what)}: 100 layers take {ratio:.3f} times as long as 10 ({', '.join(f'{r:.3f}' for r in sorted(ratios))})")
-        report.check(abs(ratio - 1) <= SPREAD, f"{what[0]}: 100 layers take {ratio:.3f} times as long as 10")
+        rounds = [[seconds(programs.sm1c, model, *what, "-o", programs.work / "text")[0] for model in (ten, hundred)] for _ in range(a.rounds)]
+        few, many = map(min, zip(*rounds))
+        print(f"{' '.join(what)}: 100 layers take {many / few:.3f} times as long as 10, {many:.2f} and {few:.2f} s")
+        report.check(many / few <= 1 + SPREAD, f"{what[0]}: 100 layers take {many / few:.3f} times as long as 10")
     full = config(programs.work / "130m", 10, "bfloat16")
     runs = [seconds(programs.sm1c, full, "--emit=ptx", "--target=sm_120", "-o", programs.work / "text") for _ in range(2)]
     processor, clock = (min(run[index] for run in runs) for index in (0, 1))
