@@ -152,7 +152,7 @@ static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   if (options.target->isGpu())
     passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule}));
   else
-    passes.addPass(createScheduleForCpu({name, options.compute, options.schedule}));
+    passes.addPass(createScheduleForCpu({name, options.schedule}));
 }
 
 static void buildTarget(OpPassManager &passes, const StageOptions &options) {
@@ -206,7 +206,7 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   options.compute = given.compute;
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
-    return passes.addPass(createScheduleForCpu({given.target, given.compute, ""}));
+    return passes.addPass(createScheduleForCpu({given.target, ""}));
   if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
     return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute, ""}));
   if (options.target->isGpu())

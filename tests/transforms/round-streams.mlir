@@ -1,7 +1,5 @@
-// Where bf16 is multiplied, kernels hand projections and norms to each other in bf16: in prefills on GPUs, in all that a CPU runs.
+// In a prefill that computes in bf16, kernels hand projections and norms to each other in bf16.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 compute=bf16" -split-input-file | FileCheck %s
-// RUN: sm1-opt %s "-sm1-schedule-for-cpu=compute=bf16" -split-input-file | FileCheck %s
-// RUN: sm1-opt %s -sm1-schedule-for-cpu -split-input-file | FileCheck %s --check-prefix=F32
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 compute=bf16 entry=step" -split-input-file | FileCheck %s --check-prefix=F32
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file | FileCheck %s --check-prefix=F32
 

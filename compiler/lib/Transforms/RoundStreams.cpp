@@ -1,4 +1,4 @@
-//===- RoundStreams.cpp - store in bf16 what kernels hand to each other ------------------------------------------===//
+//===- RoundStreams.cpp - store in bf16 what prefill kernels hand to each other ----------------------------------===//
 
 #include "RoundStreams.h"
 

@@ -1,4 +1,4 @@
-//===- RoundStreams.h - store in bf16 what kernels hand to each other --------------------------------------------===//
+//===- RoundStreams.h - store in bf16 what prefill kernels hand to each other ------------------------------------===//
 
 #ifndef SM1C_TRANSFORMS_ROUNDSTREAMS_H
 #define SM1C_TRANSFORMS_ROUNDSTREAMS_H

@@ -1,7 +1,6 @@
 //===- ScheduleForCpu.cpp - tiles, splits, weight layouts and launches for one CPU target ------------------------===//
 
 #include "KernelMerge.h"
-#include "RoundStreams.h"
 #include "Scheduling.h"
 #include "sm1c/Cost.h"
 #include "sm1c/Target.h"
@@ -120,8 +119,6 @@ struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
       getOperation()->emitError("no CPU target called '") << target << "'";
       return signalPassFailure();
     }
-    if (compute == "bf16")
-      roundStreams(getOperation());
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getSchedule())
         kernel.setScheduleAttr(scheduleOf(kernel, *facts));

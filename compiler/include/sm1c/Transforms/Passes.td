@@ -264,11 +264,9 @@ def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
     ```
     Expects:  fused kernels.
     Leaves:   scheduled kernels with unique names, one per launch.
-    Numerics: exact: sums keep their order in every tile. With compute=bf16 what projections and norms hand to other kernels is stored in
-              bf16, in every entry, so that steps and prefills keep the same bits.
+    Numerics: exact: sums keep their order in every tile.
   }];
   let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">,
-                 Option<"compute", "compute", "std::string", "\"f32\"", "what projections multiply">,
                  Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">];
 }
 
