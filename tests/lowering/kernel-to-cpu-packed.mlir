@@ -389,8 +389,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: vector.fma
 // CHECK: math.absf
 // CHECK: return
-// Rows of 32 words, the registers' configuration and four tiles of sums, twice.
-// CHECK: sm1.dispatch @matrix({{.*}}) panels 3 scratch 16448 schedule
+// Rows of 32 words, the registers' configuration and four tiles of sums.
+// CHECK: sm1.dispatch @matrix({{.*}}) panels 3 scratch 12352 schedule
 sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "pairs"} : tensor<40x64xbf16>
   %r = sm1.launch sync(none) -> !y {

@@ -42,19 +42,15 @@ const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   return tilesOf.empty() ? "has no projection for tile registers" : nullptr;
 }
 
-/// Words of the sums of one block.
-static int64_t sumWords(KernelOp kernel) {
+int64_t MatrixTiles::wordsOf(KernelOp kernel) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   int64_t linears = llvm::range_size(kernel.getBlock().getOps<LinearOp>());
-  return linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords;
+  return configWords + linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords;
 }
-
-int64_t MatrixTiles::wordsOf(KernelOp kernel) { return configWords + 2 * sumWords(kernel); }
 
 MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset)
     : builder(builder), loc(kernel.getLoc()), kernel(kernel), buffers(buffers), rows(rows), scratch(scratchOffset),
-      rowTiles(llvm::divideCeil(rows, tileRows)), panels(kernel.getScheduleAttr().getMatrixPanels()),
-      parityWords(sumWords(kernel)) {
+      rowTiles(llvm::divideCeil(rows, tileRows)), panels(kernel.getScheduleAttr().getMatrixPanels()) {
   int64_t together = std::max(kernel.getScheduleAttr().getRowSplit(), kernel.getScheduleAttr().getRowBand());
   fetchedLines = llvm::divideCeil(tileRows, std::max<int64_t>(1, rows < tileRows ? 1 : together / rows));
   int64_t place = scratch + configWords;
@@ -178,37 +174,35 @@ void MatrixTiles::multiply(Group &group, const Block &block, Value firstStep, Va
                      });
 }
 
-void MatrixTiles::store(const Group &group, const Block &block) {
+void MatrixTiles::store(const Group &group) {
   for (int64_t number = 0; number < tilesOf(group); ++number) {
-    Value place = add(times(block.parity, parityWords), constant(group.place + number * tileWords));
+    Value address = toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * (group.place + number * tileWords))));
     Value stride = arith::ConstantIntOp::create(builder, loc, tileRowBytes, 64);
-    call("llvm.x86.tilestored64", {tile(number), toPointer(builder, loc, addressOf(buffers.scratch, times(place, 4))), stride});
+    call("llvm.x86.tilestored64", {tile(number), address, stride});
   }
 }
 
-/// Tile registers are those of the last group from here on.
-void MatrixTiles::begin(const Block &block) {
-  for (Group &group : groups) {
-    clear(group);
-    if (&group == &groups.back())
-      break;
-    multiply(group, block, constant(0), constant(stepsOf(group)));
-    store(group, block);
-  }
-}
+/// Pieces are the first group's, which has the tile registers meanwhile; the others follow at the end.
+void MatrixTiles::begin() { clear(groups.front()); }
 
 void MatrixTiles::addPiece(const Block &block, Value piece, int64_t pieces) {
-  Group &group = groups.back();
+  Group &group = groups.front();
   Value scaled = times(piece, stepsOf(group)), count = constant(pieces);
   Value first = arith::DivUIOp::create(builder, loc, scaled, count);
   Value last = arith::DivUIOp::create(builder, loc, add(scaled, constant(stepsOf(group))), count);
   multiply(group, block, first, last);
 }
 
-void MatrixTiles::end(const Block &block) { store(groups.back(), block); }
+void MatrixTiles::end(const Block &block) {
+  store(groups.front());
+  for (Group &group : llvm::drop_begin(groups)) {
+    clear(group);
+    multiply(group, block, constant(0), constant(stepsOf(group)));
+    store(group);
+  }
+}
 
-void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, const Block &block, Value inside) {
-  Value base = times(block.parity, parityWords);
+void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, Value inside) {
   for (Group &group : groups)
     for (auto [l, linear] : llvm::enumerate(group.linears)) {
       ProjectionScaling scaling(builder, loc, evaluator, buffers, linear, group.form);
@@ -216,7 +210,7 @@ void MatrixTiles::define(TileEvaluator &evaluator, const Tile &tile, const Block
       for (int64_t m = 0; m < tile.rows; ++m)
         for (int64_t n = 0; n < tile.panels; ++n) {
           int64_t first = group.place + (int64_t(l) * panels + n) * rowTiles * tileWords;
-          Value place = add(times(add(inside, constant(m)), panelWidth), add(base, constant(first)));
+          Value place = add(times(add(inside, constant(m)), panelWidth), constant(first));
           Value sum = evaluator.loadVector(buffers.scratch, place);
           results.push_back(scaling.finish(sum, m, n));
         }

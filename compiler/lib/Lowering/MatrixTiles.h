@@ -1,7 +1,7 @@
 //===- MatrixTiles.h - sums of projections in tile registers (AMX) -----------------------------------------------===//
 //
 // A tile register holds 16 rows of 64 bytes. Sums are made for a block of rows by panels and left in scratch, from where the rest
-// of the kernel reads them row by row, while tile registers are at the next block: there are two places for sums, taken in turns.
+// of the kernel reads them row by row while tile registers are at the next block, whose sums are left there when that is done.
 // bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear states; denormal operands and sums
 // count as zero. int8: integers, exact in any order.
 
@@ -33,16 +33,14 @@ public:
   /// Rows and panels from these on, as many as the schedule says.
   struct Block {
     mlir::Value row, panel;
-    mlir::Value turn;   ///< number among the blocks that multiply these panels, which fetch the next ones together
-    mlir::Value parity; ///< 0 and 1 in turns: the place of its sums
+    mlir::Value turn; ///< number among the blocks that multiply these panels, which fetch the next ones together
   };
-  /// The sums of a block: begin, every piece from 0 to `pieces`, end. Other code may stand between them, but for calls of this
-  /// class that are of other sums.
-  void begin(const Block &block);
+  /// The sums of a block: begin, every piece from 0 to `pieces`, end. Until then those of the block before can be read.
+  void begin();
   void addPiece(const Block &block, mlir::Value piece, int64_t pieces);
   void end(const Block &block);
   /// Gives `evaluator`, whose tile begins `inside` rows into the block, the results of all projections.
-  void define(TileEvaluator &evaluator, const Tile &tile, const Block &block, mlir::Value inside);
+  void define(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside);
 
 private:
   /// Projections of one x.
@@ -56,7 +54,7 @@ private:
   void clear(const Group &group);
   void multiply(Group &group, const Block &block, mlir::Value firstStep, mlir::Value lastStep);
   void multiply(Group &group, const Block &block, mlir::Value step);
-  void store(const Group &group, const Block &block);
+  void store(const Group &group);
   /// Asks for lines of the weights one group of panels behind `address`, of which a register has `tileRows`.
   void fetchNext(const Block &block, mlir::Value address, int64_t distance);
 
@@ -75,7 +73,6 @@ private:
   KernelOp kernel;
   const KernelBuffers &buffers;
   int64_t rows, scratch, rowTiles, panels;
-  int64_t parityWords;  ///< from one place for sums to the other
   int64_t fetchedLines; ///< of each weight tile, by each block
   llvm::SmallVector<Group> groups;
 };

@@ -91,14 +91,13 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
   auto blockOf = [&](Value number) {
     Value turn = arith::RemUIOp::create(builder, loc, number, turns);
     return MatrixTiles::Block{add(part.rowBegin, multiply(turn, constant(rows))),
-                              add(part.panelBegin, multiply(divide(number, turns), constant(panels))), turn,
-                              arith::RemUIOp::create(builder, loc, number, constant(2))};
+                              add(part.panelBegin, multiply(divide(number, turns), constant(panels))), turn};
   };
   using Predicate = arith::CmpIPredicate;
   loop(constant(0), add(blocks, constant(1)), 1, [&](Value number) {
     Value before = subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1));
     MatrixTiles::Block current = blockOf(number), last = blockOf(before);
-    when(Predicate::ult, number, blocks, [&] { tiles.begin(current); });
+    when(Predicate::ult, number, blocks, [&] { tiles.begin(); });
     loop(constant(0), constant(rows / rowsOfPiece), 1, [&](Value piece) {
       when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece, rows / rowsOfPiece); });
       when(Predicate::ugt, number, constant(0),
@@ -114,7 +113,7 @@ void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Bloc
   Tile tile{rowIn(block), block.panel,   rowsOfPiece, kernel.getScheduleAttr().getMatrixPanels(),
             panelWidth,   /*rowEnd=*/{}, rowIn(next), next.panel};
   TileEvaluator evaluator(builder, kernel, buffers, tile);
-  tiles.define(evaluator, tile, block, inside);
+  tiles.define(evaluator, tile, inside);
   evaluator.evaluate(mainOps);
   storeResults(evaluator);
 }
