@@ -73,7 +73,6 @@ static void prefixSums(std::vector<double> &values) {
 static int32_t drawn(const Choice &choice, std::vector<Key> &keys, std::vector<double> &sums) {
   std::sort(keys.begin(), keys.end(), std::greater<Key>());
   sums.clear();
-  sums.reserve(keys.capacity());
   double best = logitOf(keys.front());
   for (Key key : keys)
     sums.push_back(expOfNegative((logitOf(key) - best) / choice.temperature));
@@ -95,7 +94,7 @@ Chosen chooseByRow(const float *logits, int64_t count, const uint8_t *row, Choic
   auto *penalisedSet = reinterpret_cast<const unsigned *>(row + sizeof(Choice)), *barredSet = penalisedSet + setWords(count);
   std::vector<Key> &keys = scratch.keys;
   keys.clear();
-  keys.reserve(size_t(count));
+  scratch.reserve(count);
   for (int64_t token = 0; token < count; ++token) {
     float logit = weighed(choice, logits, penalisedSet, barredSet, token);
     if (isDamaged(logit))

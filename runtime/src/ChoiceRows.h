@@ -20,6 +20,12 @@ void appendChoiceRow(std::vector<uint8_t> &rows, const TokenChoice *choice, int6
 struct ChoiceScratch {
   std::vector<sm1sampling::Key> keys;
   std::vector<double> sums;
+
+  /// Choices among `count` tokens allocate nothing from here on.
+  void reserve(int64_t count) {
+    keys.reserve(size_t(count));
+    sums.reserve(size_t(count));
+  }
 };
 
 /// What `row` says about `count` logits. Needs host memory.

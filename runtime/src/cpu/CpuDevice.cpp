@@ -205,6 +205,9 @@ Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
 
 Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
   auto *results = reinterpret_cast<sm1sampling::Chosen *>(launch.results);
+  // For every thread: one that comes late to its first choice would allocate in the middle of a generation.
+  for (ChoiceScratch &scratch : choosing)
+    scratch.reserve(launch.count);
   forEach(launch.rows, [&](int64_t row, int thread) {
     const uint8_t *choiceRow = launch.choices + uint64_t(row) * choiceRowBytes(launch.count);
     sm1sampling::Choice choice;
