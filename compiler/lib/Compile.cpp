@@ -95,6 +95,7 @@ private:
   bool prepare();
   bool checkCompute();
   bool parse();
+  bool openCheckpoint();
   void listVariants();
   bool reachFused(Variant &variant);
   void makeToken(ModuleOp precise);
@@ -136,6 +137,7 @@ private:
   std::vector<Variant> variants;
   std::unique_ptr<TokenKernel> token; ///< of GPUs; null: a step is not one launch
   std::unique_ptr<PlanBuilder> plan;
+  std::optional<sm1rt::Checkpoint> checkpoint; ///< whose weights go into the package
   std::deque<TargetJob> jobs;
   /// The text that was asked for, of all targets.
   std::string emitted;
@@ -323,6 +325,17 @@ bool Compilation::parse() {
   plan->addHash("source", {reinterpret_cast<const uint8_t *>(description.text.data()), description.text.size()});
   listVariants();
   keepStage("spec", nullptr, Entry::Both, description.text);
+  return openCheckpoint();
+}
+
+/// Before anything is compiled: what is wrong with a checkpoint shows in its header.
+bool Compilation::openCheckpoint() {
+  if (description.checkpoint.empty() || !request.emit.empty() || isOutputTaken())
+    return true;
+  auto opened = sm1rt::Checkpoint::open(description.checkpoint, plan->modelName(), plan->params());
+  if (!opened)
+    return report("sm1c: error: " + opened.error().message), false;
+  checkpoint.emplace(std::move(*opened));
   return true;
 }
 
@@ -459,13 +472,6 @@ bool Compilation::writePackage() {
     return false;
   if (isOutputTaken())
     return true;
-  std::optional<sm1rt::Checkpoint> checkpoint;
-  if (!description.checkpoint.empty()) {
-    auto opened = sm1rt::Checkpoint::open(description.checkpoint, plan->modelName(), plan->params());
-    if (!opened)
-      return report("sm1c: error: " + opened.error().message), false;
-    checkpoint.emplace(std::move(*opened));
-  }
   if (failedWith(sm1::writePackage(request.output, *plan, description.text, code, checkpoint ? &*checkpoint : nullptr)))
     return false;
   if (!description.note.empty() && !plan->params().empty())

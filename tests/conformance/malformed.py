@@ -23,6 +23,7 @@ import tensors
 
 TINY = DATA / "golden" / "tiny-a"
 VOCAB, CONFIG = 37, "config.json"
+ONE = "--target=x86-64-v3"  # where it does not matter for which
 
 
 class Bench:
@@ -31,7 +32,7 @@ class Bench:
     def __init__(self, programs, report):
         self.programs, self.report, self.work = programs, report, programs.work
         self.package = programs.compile(TINY, "good")
-        self.external = programs.compile(TINY, "external", "--weights-in=external")
+        self.external = programs.compile(TINY, "external", "--weights-in=external", ONE)
         self.tokens = self.token_file("tokens", np.zeros((1, 3), np.int32))
         self.outputs = self.work / "outputs"
         shutil.rmtree(self.outputs, ignore_errors=True)
@@ -72,7 +73,7 @@ def check_checkpoints(bench):
     for name, says, spoil in BAD_CHECKPOINTS:
         folder = copy_checkpoint(TINY, bench.work / "bad-checkpoint")
         spoil(folder)
-        bench.refused(f"sm1c, {name}", says, bench.programs.sm1c, folder, "-o", bench.outputs / "out.sm1pkg")
+        bench.refused(f"sm1c, {name}", says, bench.programs.sm1c, folder, ONE, "-o", bench.outputs / "out.sm1pkg")
         bench.refused(f"--params, {name}", says, *bench.logits(bench.external, None, f"--params={folder}"))
 
 
@@ -89,7 +90,7 @@ def check_configs(bench):
     ):
         folder = copy_checkpoint(TINY, bench.work / "bad-config")
         (folder / CONFIG).write_text(text)
-        bench.refused(f"sm1c, {name}", says, bench.programs.sm1c, folder, "-o", bench.outputs / "out.sm1pkg")
+        bench.refused(f"sm1c, {name}", says, bench.programs.sm1c, folder, ONE, "-o", bench.outputs / "out.sm1pkg")
 
 
 def check_files(bench):
@@ -156,7 +157,7 @@ def check_generate(bench):
     bench.refused("generate with a vocabulary that is not music", "161|vocab", *generate)
     prompt = bench.work / "prompt.json"
     music = DATA / "checkpoints" / "chorales"
-    package = bench.programs.compile(music, "chorales")
+    package = bench.programs.compile(music, "chorales", ONE)
     for name, says, text in (
         ("empty prompt", "prompt", "[]"),
         ("empty list in a prompt", "prompt", "[[]]"),
@@ -171,7 +172,7 @@ def check_generate(bench):
 def check_arguments(bench):
     bench.refused("model that is not there", "nowhere", *bench.logits(bench.work / "nowhere.sm1pkg"))
     missing = bench.outputs / "nowhere" / "out.sm1pkg"
-    bench.refused("output folder that is not there", "nowhere", bench.programs.sm1c, TINY, "-o", missing)
+    bench.refused("output folder that is not there", "nowhere", bench.programs.sm1c, TINY, ONE, "-o", missing)
     bench.refused("unknown instruction set", "x86-64-v9", *bench.logits(bench.package, None, "--isa=x86-64-v9"))
     bench.refused("chunks of nothing", "chunked", *bench.logits(bench.package, None, "--mode=chunked:0"))
     bench.refused("package of one form asked for another", "form", *bench.logits(bench.package, None, "--form=closed_form"))
@@ -202,7 +203,7 @@ def limit_files(size):
 
 def check_full_disk(bench):
     """First by a limit on file sizes, which needs no rights; then on a real file system of 16 pages."""
-    compile_good = [bench.programs.sm1c, TINY, "-o", bench.outputs / "out.sm1pkg"]
+    compile_good = [bench.programs.sm1c, TINY, ONE, "-o", bench.outputs / "out.sm1pkg"]
     bench.refused("sm1c, no room", "write|space|large", *compile_good, limit=limit_files(8192))
     bench.refused("logits, no room", "write|space|large", *bench.logits(bench.package), limit=limit_files(64))
 
@@ -213,7 +214,7 @@ def check_full_disk(bench):
     mounted = ["unshare", "-m", "sh", "-c", script, small]
     if shutil.which("unshare") is None or bench.programs.run(*mounted, "true").returncode:
         return bench.report.skip("a full file system: mounting one needs root")
-    bench.refused("sm1c, full file system", "write|space", *mounted, bench.programs.sm1c, TINY, "-o", small / "out.sm1pkg")
+    bench.refused("sm1c, full file system", "write|space", *mounted, bench.programs.sm1c, TINY, ONE, "-o", small / "out.sm1pkg")
 
 
 def main():
