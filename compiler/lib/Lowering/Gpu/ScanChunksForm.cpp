@@ -10,7 +10,7 @@
 // numbers, with time outermost: the one that is waited for has always started. Which operations are done, in which order, depends
 // on where the segment begins and ends alone.
 
-#include "BlockKernel.h"
+#include "ScanSlices.h"
 
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
@@ -51,7 +51,6 @@ private:
   };
 
   void place();
-  void findSlices();
   /// The chunk, all of whose rows are there, or only those before `end`.
   void buildChunk(Value rowEnd);
   /// h of row `m`, given that of the row before; a row past the end leaves the state as it is.
@@ -77,10 +76,8 @@ private:
   ScanOp scan;
   int64_t chunkRows, width, groups, threadRows;
   Value segment, chunk, start, end, firstRow, unit, group, column, products, sums, states;
-  SmallVector<BlockArgument> streams;
-  /// Operations that make decay and input; the others that follow; those of them that are neither independent of h nor linear in
-  /// it.
-  SmallVector<Operation *> before, after, late;
+  ScanSlices slices;
+  SmallVector<Operation *> late; ///< those that follow the state and are neither independent of h nor linear in it
   llvm::DenseSet<Value> linears; ///< what is linear in h
 };
 } // namespace
@@ -88,19 +85,6 @@ private:
 //===----------------------------------------------------------------------===//
 // Rows of a thread
 //===----------------------------------------------------------------------===//
-
-void ScanChunksBuilder::findSlices() {
-  for (BlockArgument argument : block.kernel.getBlock().getArguments())
-    if (isStream(argument.getType()) &&
-        llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<SplitOp, SelectRowsOp>(user); }))
-      streams.push_back(argument);
-  before = sliceOf(block.kernel, scan.getDecay());
-  for (Operation *op : sliceOf(block.kernel, scan.getInput()))
-    if (!llvm::is_contained(before, op))
-      before.push_back(op);
-  after = block.mainOps();
-  llvm::erase_if(after, [&](Operation *op) { return op == scan || llvm::is_contained(before, op); });
-}
 
 /// Products and quotients with what does not depend on h, and sums.
 static bool staysLinear(Operation *op, const llvm::DenseSet<Value> &linears) {
@@ -113,7 +97,7 @@ static bool staysLinear(Operation *op, const llvm::DenseSet<Value> &linears) {
 
 void ScanChunksBuilder::findLate() {
   linears.insert(scan.getH());
-  for (Operation *op : after) {
+  for (Operation *op : slices.after) {
     auto needs = [&](auto test) { return llvm::any_of(op->getOperands(), test); };
     if (needs([&](Value operand) { return isLate(operand.getDefiningOp()); }))
       late.push_back(op);
@@ -270,7 +254,7 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
     if (rowEnd)
       place = block.least(place, block.sub(rowEnd, block.constant(1)));
     rows.push_back({TileEvaluator(builder, block.kernel, block.buffers, {place, unit, 1, 1, threadLanes, {}}), {}});
-    for (BlockArgument stream : streams)
+    for (BlockArgument stream : slices.streams)
       rows.back().evaluator.at(stream, 0, 0);
   };
   rows.reserve(threadRows);
@@ -281,9 +265,9 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
     if (m + rowsAhead < threadRows)
       readRow();
     Row &row = rows[m];
-    row.evaluator.evaluate(before);
+    row.evaluator.evaluate(slices.before);
     h = row.linear[scan.getH()] = scanRow(row, m, h, rowEnd);
-    for (Operation *op : after)
+    for (Operation *op : slices.after)
       if (linears.contains(op->getResult(0)))
         row.linear[op->getResult(0)] = follow(op, row);
       else if (!isLate(op))
@@ -327,7 +311,7 @@ void ScanChunksBuilder::place() {
 
 void ScanChunksBuilder::build() {
   place();
-  findSlices();
+  slices = slicesAround(block, scan, scan.getDecay(), scan.getInput());
   findLate();
   block.waitForInputs();
   Value chunkStart = block.add(start, block.mul(chunk, chunkRows)), chunkEnd = block.add(chunkStart, block.constant(chunkRows));

@@ -5,7 +5,7 @@
 // everything that they had before the walk still in registers. Every h is the same chain of fused multiply-adds as on a CPU and in
 // a step, so prefill, step and chunks agree in every bit.
 
-#include "BlockKernel.h"
+#include "ScanSlices.h"
 
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
@@ -33,16 +33,13 @@ private:
   /// One row; h is the first of what it returns.
   SmallVector<Value> advance(Value decay, Value input, ValueRange carried);
   void storeLast(Value h);
-  void findSlices();
   void defineStreams(TileEvaluator &evaluator, ArrayRef<Value> streamValues);
   void walkTiles();
 
   BlockKernel &block;
   ScanOp scan;
   Value segment, panel, column, firstRow, end, row, unit, decays, inputs;
-  SmallVector<BlockArgument> streams;
-  /// Operations that make decay and input; the others.
-  SmallVector<Operation *> before, after;
+  ScanSlices slices;
   Value h0; ///< closed form: the state before the segment
 };
 } // namespace
@@ -112,28 +109,14 @@ Tile ScanBuilder::tileAt(Value start) {
 SmallVector<Value> ScanBuilder::readStreams(Value start) {
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
   SmallVector<Value> values;
-  for (BlockArgument stream : streams)
+  for (BlockArgument stream : slices.streams)
     values.push_back(evaluator.at(stream, 0, 0));
   return values;
 }
 
 void ScanBuilder::defineStreams(TileEvaluator &evaluator, ArrayRef<Value> streamValues) {
-  for (auto [stream, value] : llvm::zip(streams, streamValues))
+  for (auto [stream, value] : llvm::zip(slices.streams, streamValues))
     evaluator.define(stream, {value});
-}
-
-/// Lookups and splits read by index; everything else is read a tile ahead, so that memory works while the tile before is walked.
-void ScanBuilder::findSlices() {
-  for (BlockArgument argument : block.kernel.getBlock().getArguments())
-    if (isStream(argument.getType()) &&
-        llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<SplitOp, SelectRowsOp>(user); }))
-      streams.push_back(argument);
-  before = sliceOf(block.kernel, scan.getDecay());
-  for (Operation *op : sliceOf(block.kernel, scan.getInput()))
-    if (!llvm::is_contained(before, op))
-      before.push_back(op);
-  after = block.mainOps();
-  llvm::erase_if(after, [&](Operation *op) { return op == scan || llvm::is_contained(before, op); });
 }
 
 void ScanBuilder::walkTiles() {
@@ -148,7 +131,7 @@ void ScanBuilder::walkTiles() {
     SmallVector<Value> ahead = readStreams(block.add(start, block.constant(tileRows)));
     TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
     defineStreams(evaluator, llvm::to_vector(carried.drop_front(stateSize)));
-    evaluator.evaluate(before);
+    evaluator.evaluate(slices.before);
     block.store(evaluator.at(scan.getDecay(), 0, 0), decays, {row, column});
     block.store(evaluator.at(scan.getInput(), 0, 0), inputs, {row, column});
     block.barrier();
@@ -158,7 +141,7 @@ void ScanBuilder::walkTiles() {
     SmallVector<Value> next = walk(walked, carried.take_front(stateSize));
     block.barrier();
     evaluator.define(scan.getH(), {block.load(inputs, {row, column}, threadLanes)});
-    evaluator.evaluate(after);
+    evaluator.evaluate(slices.after);
     block.storeResults(evaluator);
     // A thread reads h where it writes the next tile's input, so no barrier is needed in between.
     llvm::append_range(next, ahead);
@@ -189,7 +172,7 @@ void ScanBuilder::build() {
   end = table(block.add(segment, block.constant(1)));
   row = block.div(block.thread, units);
   unit = block.rem(block.thread, units);
-  findSlices();
+  slices = slicesAround(block, scan, scan.getDecay(), scan.getInput());
   block.waitForInputs();
   walkTiles();
 }

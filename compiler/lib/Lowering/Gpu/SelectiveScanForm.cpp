@@ -8,7 +8,7 @@
 // Where there are fewer states than would give every thread one, as with one state, the others decay for those who walk:
 // exponentials do not wait for each other, only the chain does.
 
-#include "BlockKernel.h"
+#include "ScanSlices.h"
 
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
@@ -35,7 +35,6 @@ private:
   };
 
   void place();
-  void findSlices();
   void takeShared();
   Walk walkOf(int64_t number);
   Tile tileAt(Value start);
@@ -57,9 +56,7 @@ private:
   /// Threads to a state of a channel; 1 also where they do not come out even.
   int64_t helpers = 1;
   SmallVector<Walk> walks;
-  SmallVector<BlockArgument> streams;
-  /// Operations that make dt and input; the others.
-  SmallVector<Operation *> before, after;
+  ScanSlices slices;
   Value segment, panel, firstRow, end, row, unit, channel;
   /// In shared memory: [row, channel], [row, channel], [row, state], [row, state], [row, state, channel].
   Value steps, inputs, writes, reads, tileStates;
@@ -87,20 +84,6 @@ void SelectiveScanBuilder::place() {
   int64_t groups = block.schedule.getThreads() / panelWidth;
   if (groups > states && groups % states == 0)
     helpers = groups / states;
-}
-
-/// Splits read by index; everything else is read a tile ahead, so that memory works while the tile before is walked.
-void SelectiveScanBuilder::findSlices() {
-  for (BlockArgument argument : block.kernel.getBlock().getArguments())
-    if (isStream(argument.getType()) && argument != scan.getB() && argument != scan.getC() &&
-        llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<SplitOp, SelectRowsOp>(user); }))
-      streams.push_back(argument);
-  before = sliceOf(block.kernel, scan.getDt());
-  for (Operation *op : sliceOf(block.kernel, scan.getInput()))
-    if (!llvm::is_contained(before, op))
-      before.push_back(op);
-  after = block.mainOps();
-  llvm::erase_if(after, [&](Operation *op) { return op == scan || llvm::is_contained(before, op); });
 }
 
 void SelectiveScanBuilder::takeShared() {
@@ -135,7 +118,7 @@ static int64_t sharesOf(int64_t tileRows, int64_t states, int64_t threads) { ret
 SmallVector<Value> SelectiveScanBuilder::readTile(Value start) {
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
   SmallVector<Value> values;
-  for (BlockArgument stream : streams)
+  for (BlockArgument stream : slices.streams)
     values.push_back(evaluator.at(stream, 0, 0));
   Value last = block.sub(end, block.constant(1));
   int64_t threads = block.schedule.getThreads();
@@ -220,10 +203,10 @@ Value SelectiveScanBuilder::readOut() {
 SmallVector<Value> SelectiveScanBuilder::buildTile(Value start, ValueRange carried) {
   SmallVector<Value> ahead = readTile(block.add(start, block.constant(tileRows))), own(carried.drop_front(walks.size()));
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
-  for (auto [stream, value] : llvm::zip(streams, own))
+  for (auto [stream, value] : llvm::zip(slices.streams, own))
     evaluator.define(stream, {value});
-  evaluator.evaluate(before);
-  shareTile(evaluator, ArrayRef(own).drop_front(streams.size()));
+  evaluator.evaluate(slices.before);
+  shareTile(evaluator, ArrayRef(own).drop_front(slices.streams.size()));
   block.barrier();
   Value rows = block.least(block.sub(end, start), block.constant(tileRows));
   if (helpers > 1) {
@@ -235,7 +218,7 @@ SmallVector<Value> SelectiveScanBuilder::buildTile(Value start, ValueRange carri
     next.push_back(walk(one, rows, state));
   block.barrier();
   evaluator.define(scan.getY(), {readOut()});
-  evaluator.evaluate(after);
+  evaluator.evaluate(slices.after);
   block.storeResults(evaluator);
   block.barrier(); // C of this tile has been read
   llvm::append_range(next, ahead);
@@ -244,7 +227,7 @@ SmallVector<Value> SelectiveScanBuilder::buildTile(Value start, ValueRange carri
 
 void SelectiveScanBuilder::build() {
   place();
-  findSlices();
+  slices = slicesAround(block, scan, scan.getDt(), scan.getInput(), {scan.getB(), scan.getC()});
   takeShared();
   block.waitForInputs();
   Value column = block.add(block.mul(panel, panelWidth), channel);
