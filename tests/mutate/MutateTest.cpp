@@ -43,8 +43,8 @@ static bool runCase(const Work &work, uint64_t number, Shared &shared, bool isLo
   request.model = work.folder + "/input.mlir";
   request.output = work.folder + "/output.mlir";
   request.targets = {targets[number % std::size(targets)]};
-  // Lowering takes ten times as long as all that comes before it; 5 has no common factor with the targets and storages.
-  request.emit = number % 5 ? "scheduled" : "target";
+  // Lowering takes ten times as long as all that comes before it; 25 has no common factor with the targets and storages.
+  request.emit = number % 25 ? "scheduled" : "target";
   if (number % 4 == 1)
     request.weights = "bf16";
   std::ofstream(request.model, std::ios::binary) << work.mutator.make(work.seed, number);
