@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 from edits import SIZES, make_checkpoint
-from harness import TOLERANCE, Report, device_parser, programs_of, random_tokens
+from harness import TOLERANCE, Report, device_parser, machine_isas, programs_of, random_tokens
 from spec_reference import round_to
 import reference
 
@@ -57,6 +57,11 @@ def run_all(programs, report, package, given, name, modes=("prefill", "step", "c
     return first
 
 
+def one_isa(programs):
+    """Options of a package whose bits on other instruction sets have been seen already."""
+    return [] if programs.device.is_gpu else [f"--target={machine_isas()[-1]}"]
+
+
 def check_random(programs, report):
     """Every storage of an F32 checkpoint."""
     checkpoint = make_checkpoint(programs.work / "wide", **SIZES)
@@ -79,7 +84,7 @@ def check_random(programs, report):
 
 def check_bound_later(programs, report, checkpoint, given, expected):
     """The runtime packs and rounds as the compiler does."""
-    package = programs.compile(checkpoint, "external", "--weights=bf16", "--compute=f32", "--weights-in=external")
+    package = programs.compile(checkpoint, "external", "--weights=bf16", "--compute=f32", "--weights-in=external", *one_isa(programs))
     got = programs.logits(package, given, f"--params={checkpoint}")
     report.same_bits(got, expected, "random, --weights=bf16 bound by sm1-run")
 
@@ -111,9 +116,9 @@ def check_trained(programs, report, checkpoint):
     expected = Stored(checkpoint, ROUNDINGS["bf16"]).run(given["tokens"])
     got = run_all(programs, report, package, given, "trained")
     print(f"trained, default: largest relative error {report.close(got, expected, 'trained, default'):.2e}")
-    bf16 = programs.compile(checkpoint, "trained", "--weights=bf16", "--compute=f32")
+    bf16 = programs.compile(checkpoint, "trained", "--weights=bf16", "--compute=f32", *one_isa(programs))
     report.same_bits(programs.logits(bf16, given), got, "trained, --weights=bf16 against the default")
-    f16 = programs.logits(programs.compile(checkpoint, "trained", "--weights=f16"), given)
+    f16 = programs.logits(programs.compile(checkpoint, "trained", "--weights=f16", *one_isa(programs)), given)
     report.close(f16, Stored(checkpoint, ROUNDINGS["f16"]).run(given["tokens"]), "trained, --weights=f16")
     check_bf16_compute(programs, report, checkpoint, expected, given, TRAINED_BF16, "trained")
 
@@ -123,7 +128,7 @@ def check_defaults(programs, report):
     for dtype, element in (("F32", "f32"), ("BF16", "bf16")):
         checkpoint = make_checkpoint(programs.work / dtype, **SIZES, dtype=dtype)
         compute = element if programs.device.is_gpu else "f32"
-        check_arithmetic(programs, report, programs.compile(checkpoint, "default"), element, compute, f"{dtype} checkpoint")
+        check_arithmetic(programs, report, programs.compile(checkpoint, "default", *one_isa(programs)), element, compute, f"{dtype} checkpoint")
 
 
 def check_refusals(programs, report):
