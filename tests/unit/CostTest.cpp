@@ -16,7 +16,7 @@ CpuRates slowMachine() {
   rates.core = coreOf("x86-64-v4");
   rates.hertz = 1e9;
   rates.readBandwidth = 10e9;
-  rates.writeBandwidth = 5e9;
+  rates.coreBandwidth = 10e9;
   rates.sharedBandwidth = 8e9;
   rates.sharedBytes = 32 << 20;
   rates.launchSeconds = 0;
@@ -81,6 +81,36 @@ TEST(CostTest, ThreadsShareWhatCanBeCut) {
   norm.vectorOps = 4096;
   EXPECT_EQ(predict(norm, {8, 64, 0}, rates, {1, 1, 0}).elementwise,
             predict(norm, {8, 64, 0}, slowMachine(), {1, 1, 0}).elementwise);
+}
+
+// A kernel that cannot be cut reads through one core, whatever memory could give to all of them.
+TEST(CostTest, OneTaskReadsAsFastAsOneCore) {
+  CpuRates rates = slowMachine();
+  rates.threads = 4;
+  rates.readBandwidth = 40e9;
+  KernelCost conv;
+  conv.weightBytes = 1 << 20;
+  LaunchCuts whole{8, 64, 0}, split{16, 64, 4};
+  double one = (1 << 20) / (10e9 * streamFraction(1));
+  EXPECT_NEAR(predict(conv, whole, rates, {1, 1, manyWeights}).memory, one, 1e-3 * one);
+  EXPECT_NEAR(predict(conv, split, rates, {1, 1, manyWeights}).memory, one / 4, 1e-3 * one);
+  // Two cores that saturate memory get no more than there is.
+  rates.readBandwidth = 20e9;
+  EXPECT_NEAR(predict(conv, split, rates, {1, 1, manyWeights}).memory, one / 2, 1e-3 * one);
+}
+
+// Lines are read before they are written: into the shared cache, into memory, and of states.
+TEST(CostTest, WritingCostsTwice) {
+  CpuRates rates = slowMachine();
+  LaunchCuts split{16, 64, 4};
+  KernelCost read, written, state;
+  read.readBytes = written.writeBytes = 4096;
+  for (double rows : {1024.0, 65536.0}) { // 4 MiB, in the shared cache; 256 MiB, in memory
+    double reading = predict(read, split, rates, {rows, 1, manyWeights}).memory;
+    EXPECT_NEAR(predict(written, split, rates, {rows, 1, manyWeights}).memory, 2 * reading, 0.01 * reading);
+  }
+  state.stateBytes = 2e6;
+  EXPECT_NEAR(predict(state, split, rates, {1, 1, manyWeights}).memory, 3e6 / 10e9, 1e-6);
 }
 
 TEST(CostTest, ChainsWaitAndProloguesAreRepeated) {
@@ -167,6 +197,9 @@ TEST(CostTest, ExtremesStayFinite) {
 TEST(CostTest, MeasuredRatesGiveBackWhatWasMeasured) {
   CpuRates rates = measuredRates(coreOf("x86-64-v3"), 2, {20e9, 150e9, 600e9});
   EXPECT_EQ(rates.readBandwidth, 20e9);
+  EXPECT_EQ(rates.coreBandwidth, 12e9);
+  EXPECT_EQ(measuredRates(coreOf("x86-64-v3"), 2, {30e9, 150e9}).coreBandwidth, 15e9);
+  EXPECT_EQ(measuredRates(coreOf("x86-64-v3"), 1, {20e9, 150e9}).coreBandwidth, 20e9);
   EXPECT_DOUBLE_EQ(2 * rates.core.lanes * rates.core.fmaPorts * rates.hertz * rates.threads, 150e9);
   EXPECT_DOUBLE_EQ(2 * rates.core.bf16PerCycle * rates.hertz * rates.threads, 600e9);
   EXPECT_EQ(rates.core.int8PerCycle, 0);

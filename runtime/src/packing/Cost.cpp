@@ -40,6 +40,9 @@ CoreFacts coreOf(std::string_view target) {
   return core;
 }
 
+/// What one core draws from memory by itself, however many more there are: its misses under way are so many lines.
+static constexpr double coreBytes = 12e9;
+
 CpuRates measuredRates(const CoreFacts &core, int threads, const MeasuredPeaks &peaks) {
   CpuRates rates;
   rates.core = core;
@@ -54,7 +57,7 @@ CpuRates measuredRates(const CoreFacts &core, int threads, const MeasuredPeaks &
   if (peaks.sharedCacheBytes > 0)
     rates.sharedBytes = peaks.sharedCacheBytes;
   rates.readBandwidth = peaks.readBytes;
-  rates.writeBandwidth = 0.5 * peaks.readBytes; // a line is read before it is written
+  rates.coreBandwidth = std::min(peaks.readBytes, std::max(peaks.readBytes / rates.threads, coreBytes));
   rates.sharedBandwidth = std::max(8 * rates.hertz, peaks.readBytes / rates.threads);
   if (rates.threads == 1)
     rates.launchSeconds = aloneSeconds;
@@ -64,7 +67,7 @@ CpuRates measuredRates(const CoreFacts &core, int threads, const MeasuredPeaks &
 CpuRates nominalRates(std::string_view target, int threads) {
   CoreFacts core = coreOf(target);
   constexpr double hertz = 2.8e9;
-  return measuredRates(core, threads, {std::min(12e9 * threads, 100e9), 2 * core.lanes * core.fmaPorts * hertz * threads});
+  return measuredRates(core, threads, {std::min(coreBytes * threads, 100e9), 2 * core.lanes * core.fmaPorts * hertz * threads});
 }
 
 // Measured with matrices in panels: a Sapphire Rapids gives one stream 0.62 of what it gives eight in a hand-written loop, four
@@ -150,22 +153,40 @@ static double busiestShare(const TaskGrid &grid, int threads) {
   return std::max(std::ceil(tasks / threads) / tasks, largestBlock / double(grid.rowBlocks));
 }
 
+namespace {
+/// Bytes a second that a launch gets from each place.
+struct Bandwidths {
+  double memory, shared, own;
+};
+} // namespace
+
+/// Threads that have nothing to do read nothing: the busiest draws no more than a core can, and a launch of one task is as fast as
+/// one core, not as all.
+static Bandwidths bandwidthsOf(const CpuRates &rates, double share) {
+  return {std::min(rates.readBandwidth, rates.coreBandwidth / share), rates.sharedBandwidth / share,
+          rates.core.l2BytesPerCycle * rates.hertz / share};
+}
+
+/// A line that is written is read first, wherever it comes from.
+static double trafficOf(double read, double written) { return read + 2 * written; }
+
 /// Streams come from where the kernel before left them.
-static double streamSeconds(double read, double written, const CpuRates &rates) {
+static double streamSeconds(double read, double written, const CpuRates &rates, const Bandwidths &bandwidths) {
   if (read + written <= rates.core.l2Bytes / 2 * rates.threads)
-    return (read + written) / (rates.core.l2BytesPerCycle * rates.hertz * rates.threads);
-  if (read + written <= rates.sharedBytes / 2)
-    return (read + written) / (rates.sharedBandwidth * rates.threads);
-  return read / rates.readBandwidth + written / rates.writeBandwidth;
+    return (read + written) / bandwidths.own;
+  bool stays = read + written <= rates.sharedBytes / 2;
+  return trafficOf(read, written) / (stays ? bandwidths.shared : bandwidths.memory);
 }
 
 /// Weights and states come from where the pass before left them, which is memory if the weights of a pass push each other out.
-static double memorySeconds(const KernelCost &cost, const CpuRates &rates, const LaunchSize &size) {
+static double memorySeconds(const KernelCost &cost, const CpuRates &rates, const LaunchSize &size, double share) {
+  Bandwidths bandwidths = bandwidthsOf(rates, share);
   bool stays = std::max(size.passBytes, cost.weightBytes) <= rates.sharedBytes;
-  double bandwidth = stays ? rates.sharedBandwidth * rates.threads : rates.readBandwidth;
+  double bandwidth = stays ? bandwidths.shared : bandwidths.memory;
   double streams = cost.singleRowPanels * std::max(cost.projections, 1.0);
-  return cost.weightBytes / (bandwidth * (stays ? 1 : streamFraction(streams))) + size.segments * cost.stateBytes / bandwidth +
-         streamSeconds(size.rows * cost.readBytes, size.rows * cost.writeBytes, rates);
+  double states = size.segments * trafficOf(cost.stateBytes / 2, cost.stateBytes / 2);
+  return cost.weightBytes / (bandwidth * (stays ? 1 : streamFraction(streams))) + states / bandwidth +
+         streamSeconds(size.rows * cost.readBytes, size.rows * cost.writeBytes, rates, bandwidths);
 }
 
 /// The part of a matrix unit's peak that kernels reach whose operands come from the core's own cache: 0.45 to 0.55 in the study.
@@ -220,9 +241,9 @@ Prediction predict(const KernelCost &cost, const LaunchCuts &cuts, const CpuRate
   if (size.rows < 1)
     return prediction;
   TaskGrid grid = partition(cuts, int64_t(size.rows), rates.threads);
-  double busiest = busiestShare(grid, rates.threads) / rates.hertz;
+  double share = busiestShare(grid, rates.threads), busiest = share / rates.hertz;
   prediction.launch = grid.tasks() > 1 ? rates.launchSeconds : aloneSeconds;
-  prediction.memory = memorySeconds(cost, rates, size);
+  prediction.memory = memorySeconds(cost, rates, size, share);
   prediction.products = busiest * productCycles(cost, cuts, rates.core, grid, size.rows);
   prediction.elementwise = busiest * elementwiseCycles(cost, rates.core, size.rows, double(grid.panelBlocks));
   // The longer hides the shorter, less and less so the nearer they are to each other.

@@ -81,7 +81,7 @@ struct CpuRates {
   int threads = 1;
   double hertz = 2.5e9;          ///< of every core, all at work
   double readBandwidth = 10e9;   ///< bytes from memory, all threads
-  double writeBandwidth = 6e9;   ///< bytes to memory, all threads; a line is read before it is written
+  double coreBandwidth = 10e9;   ///< bytes from memory that one thread gets while the others wait
   double sharedBandwidth = 20e9; ///< bytes from the cache that cores share, each thread
   double sharedBytes = 32 << 20; ///< of that cache
   double launchSeconds = 1.5e-6; ///< of several tasks: to start all threads and to wait for the last
