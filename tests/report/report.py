@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
 from browser import Browser, find_browser
@@ -157,6 +158,41 @@ def check_clicks(report, browser, view):
         report.check(browser.click(f"#scales button:nth-child({scale})"), "heights cannot be chosen")
 
 
+def eventually(browser, expression, seconds=10):
+    """The expression's first value that is true, of a page that is still at work."""
+    end = time.monotonic() + seconds
+    while not (value := browser.evaluate(expression)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return value
+
+
+def check_measured(programs, report, program, model):
+    """What sm1-bench measured stands beside what was predicted, every kernel with the bench's own ratio; other files are refused."""
+    page, times = programs.work / "timed.html", programs.work / "times.json"
+    programs.must(programs.sm1c, model, f"--report={page}", "--target=x86-64-v3")
+    package, bench = programs.compile(model, "timed", "--target=x86-64-v3"), pathlib.Path(programs.sm1c).parent / "sm1-bench"
+    text = programs.must(bench, "decode", package, "--kernels", "--time=2", "--repeat=1", "--threads=1", "--json")
+    times.write_text(text)
+    expected = {kernel["kernel"]: f"{kernel['predicted_seconds'] / kernel['seconds']['median']:.2f}" for kernel in json.loads(text)["rows"][0]["kernels"]}
+    with Browser(program) as browser:
+        report.check(browser.open(page.resolve().as_uri()), "the page to measure does not load")
+        browser.give_file("#measured", times)
+        column = "[...document.querySelectorAll('#table th')].findIndex(e => e.textContent === 'measured, decode, 1 sequence, 1 thread')"
+        report.check(eventually(browser, f"{column} >= 0"), "no column of measured times")
+        cells = browser.evaluate(f"[...document.querySelectorAll('#table tbody tr')].map(r => [r.cells[0].textContent, r.cells[{column}].textContent])")
+        shown = {name: re.search(r" predicted (.*)×", cell)[1] for name, cell in cells if "predicted" in cell}
+        report.check(shown == expected, f"measured: {shown}, sm1-bench: {expected}")
+        # A browser says nothing when the same file is chosen again.
+        for name, content, says in (("list", "[1]", "not what sm1-bench kernels --json writes"), ("other", text.replace("x86-64-v3", "sm_120"), "it is about sm_120")):
+            other = programs.work / f"{name}.json"
+            other.write_text(content)
+            browser.give_file("#measured", other)
+            note = f"document.querySelector('#measured-note').textContent.includes({json.dumps(says)})"
+            report.check(eventually(browser, note), f"another file: not said: {says}")
+            report.check(browser.evaluate(f"{column} < 0"), "times of another file are still shown")
+        report.check(not browser.errors, f"errors: {browser.errors}")
+
+
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("--specs", required=True, type=pathlib.Path)
@@ -193,6 +229,7 @@ def main():
     for page in (one, two, narrow):
         with Browser(program) as browser:
             check_page(report, browser, page, page.with_suffix(".png") if a.pictures else None)
+    check_measured(programs, report, program, a.golden / "tiny-a")
     return report.finish()
 
 

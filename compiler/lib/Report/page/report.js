@@ -106,6 +106,8 @@ function drawTable(views) {
         names = [...new Set(views.flatMap(view => view.kernels.map(kernel => kernel.name)))];
   const seconds = kernel => kernel.loads[state.load].machines[state.machine]?.seconds ?? 0;
   const most = Math.max(...views.flatMap(view => view.kernels.map(seconds)), 1e-30);
+  const timed = measuredColumns(views[0]);
+  noteMeasured(views[0]);
   const columns = [
     [views[0].token ? 'phases' : 'launches', k => countText(k.times)], ['memory', k => bytesText(k.loads[state.load].bytes)],
     ['operations', k => countText(k.loads[state.load].operations)], ['weights', k => bytesText(k.weightBytes)]
@@ -118,7 +120,7 @@ function drawTable(views) {
     'kernel',
     ...views.flatMap(
         (view, way) => [machine ? `${machine.name}${views.length > 1 ? (way ? ', other' : ', given') : ''}` : 'time']),
-    ...columns.map(([name]) => name)
+    ...timed.map(column => column.title), ...columns.map(([name]) => name)
   ];
   const rows = names.map(name => {
     const kernels = views.map(view => view.kernels.find(kernel => kernel.name === name)), shown = kernels.find(Boolean);
@@ -133,7 +135,7 @@ function drawTable(views) {
                                 null));
     return make(
         'tr', {class: name === state.kernel ? 'chosen' : undefined, onclick: () => select(name)}, make('td', {}, name), ...times,
-        ...columns.map(([, text]) => make('td', {}, text(shown))));
+        ...timed.map(column => measuredCell(column, views[0], name)), ...columns.map(([, text]) => make('td', {}, text(shown))));
   });
   fill('table', make('thead', {}, make('tr', {}, ...head.map(name => make('th', {}, name)))), make('tbody', {}, ...rows));
 }
