@@ -9,6 +9,7 @@
 #include "Driver/Diagnostics.h"
 #include "Driver/Observer.h"
 #include "Driver/OwnWays.h"
+#include "Driver/PassWatch.h"
 #include "Driver/StageFiles.h"
 #include "sm1c/Codegen.h"
 #include "sm1c/Cost.h"
@@ -213,6 +214,8 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
   PassManager passes(context.get());
   if (failedWith(own.pipelines().build(passes, stage, options)))
     return false;
+  if (!request.plugins.empty())
+    watchPasses(passes);
   // From kernels to functions it is a long way, on which nobody's passes but ours run: what comes out is verified.
   bool isOurs = stage == Stage::Target && !own.pipelines().hasText(stage);
   passes.enableVerifier(!isOurs);

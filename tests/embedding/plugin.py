@@ -18,6 +18,17 @@ import tensors
 
 PIPELINE = "--pipeline=fused=default,recompute-elementwise"
 
+CRASHING = """#include "sm1c/Plugin.h"
+#include "mlir/Pass/Pass.h"
+struct Crash : mlir::PassWrapper<Crash, mlir::OperationPass<>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(Crash)
+  llvm::StringRef getArgument() const override { return "crash-here"; }
+  void runOnOperation() override { __builtin_trap(); }
+};
+static void registerPasses() { mlir::PassRegistration<Crash>(); }
+SM1_PASS_PLUGIN("crash", registerPasses)
+"""
+
 
 def install(programs, build):
     """The folder of a moved installation of the component `compiler`."""
@@ -64,6 +75,19 @@ def check_works(programs, report, sm1c, sm1_opt, plugin, model):
     report.check(text.count("sm1.kernel") == 4, f"sm1-opt: {text}")
 
 
+def check_crash(programs, report, prefix, sm1c, model):
+    """Nothing can keep a plugin from crashing; it is said which pass it was."""
+    source = programs.work / "crash"
+    source.mkdir(exist_ok=True)
+    (source / "crash.cpp").write_text(CRASHING)
+    (source / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.22)\nproject(crash LANGUAGES C CXX)\nfind_package(sm1c REQUIRED)\n"
+                                           "sm1_add_plugin(crash crash.cpp)\n")
+    plugin = build_plugin(programs, prefix, source, "build-crash") / "crash.so"
+    done = programs.run(sm1c, model, "--emit=fused", f"--load-pass-plugin={plugin}", "--pipeline=fused=default,crash-here")
+    report.check(done.returncode < 0, f"a crash: exit code {done.returncode}")
+    report.check(done.stderr.startswith("sm1c: error: the pass 'crash-here' crashed; "), f"a crash: {done.stderr}")
+
+
 def check_refused(programs, report, prefix, sm1c, sm1_opt, plugin, model):
     """A plugin for another version, and what is no plugin, before any of their code runs."""
     text = plugin.read_bytes()
@@ -94,6 +118,7 @@ def main():
     plugin = build_plugin(programs, prefix, source, "build") / "recompute.so"
     check_works(programs, report, sm1c, sm1_opt, plugin, source / "two-readers.mlir")
     check_refused(programs, report, prefix, sm1c, sm1_opt, plugin, source / "two-readers.mlir")
+    check_crash(programs, report, prefix, sm1c, source / "two-readers.mlir")
     return report.finish()
 
 

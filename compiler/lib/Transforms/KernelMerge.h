@@ -67,7 +67,8 @@ bool isReadByIndex(KernelOp producer, KernelOp consumer);
 const char *whyNotMerge(KernelOp first, KernelOp second);
 
 /// Puts the body of `first` before that of `second`, at the place of `second`, and drops results that nobody uses any more. The
-/// name is that of `named`.
+/// name is that of `named`. Both kernels are gone afterwards, and the result is a third: a pass that kept a list of kernels asks
+/// for it again.
 KernelOp mergeKernels(mlir::RewriterBase &rewriter, KernelOp first, KernelOp second, KernelOp named);
 
 /// Walks every pair (producer, consumer) until none fuses. `why` answers for a pair with a reason not to, nullptr to fuse, or
