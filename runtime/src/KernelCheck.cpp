@@ -22,15 +22,16 @@ struct TrialArray {
   int64_t rows = 0, stride = 0, width = 0; ///< elements; channels from width on are padding
   int32_t limit = 0;                       ///< I32: values are below
   std::vector<uint8_t> given, expected, got;
-  std::unique_ptr<DeviceBuffer> memory;
+  std::unique_ptr<DeviceBuffer> memory, otherMemory; ///< of the two devices, where they are two
 
   uint64_t bytes() const { return uint64_t(rows * stride) * dtypeBytes(dtype); }
 };
 
 class Trial {
 public:
-  Trial(const KernelCheck &check, const PlanLaunch &launch, std::vector<int64_t> lengths, int64_t layer)
-      : check(check), launch(launch), lengths(std::move(lengths)), layer(layer), layout(check.package.plan), random(1) {}
+  Trial(const KernelCheck &check, const PlanLaunch &launch, const PlanLaunch &other, std::vector<int64_t> lengths, int64_t layer)
+      : check(check), launch(launch), other(other), lengths(std::move(lengths)), layer(layer), layout(check.expected.package.plan),
+        random(1) {}
   Expected<void> run();
 
 private:
@@ -39,14 +40,15 @@ private:
   void addTable(const char *name, const std::vector<int32_t> &values);
   int64_t widthOf(int64_t stride) const;
   void fill(TrialArray &array);
-  Expected<void> launchOnce(bool replacement);
+  Expected<void> allocate();
+  Expected<void> launchOnce(bool second);
   Expected<void> compare(const TrialArray &array) const;
   Expected<void> compareRow(const TrialArray &array, int64_t row) const;
   std::string shape() const;
 
   const KernelCheck &check;
-  const PlanLaunch &launch;
-  std::vector<int64_t> lengths; ///< rows of each segment
+  const PlanLaunch &launch, &other; ///< of the trusted kernel and of the other
+  std::vector<int64_t> lengths;     ///< rows of each segment
   int64_t layer;
   StateLayout layout;
   std::mt19937 random;
@@ -74,7 +76,7 @@ static int64_t padded(int64_t channels) { return (channels + SM1_PANEL - 1) / SM
 
 /// Channels of a row of `stride` elements, as states and parameters of the launch tell them; where none does, all count.
 int64_t Trial::widthOf(int64_t stride) const {
-  const Plan &plan = check.package.plan;
+  const Plan &plan = check.expected.package.plan;
   int64_t width = 0;
   for (auto [kind, index] : launch.args) {
     if (kind == PlanArg::Kind::Buffer)
@@ -110,16 +112,16 @@ void Trial::addArray(size_t position) {
   TrialArray array;
   array.name = fmt::format("argument {}", position);
   if (kind == PlanArg::Kind::Buffer) {
-    const PlanBuffer &buffer = check.program.buffers[index];
+    const PlanBuffer &buffer = check.expected.program.buffers[index];
     array.dtype = buffer.dtype;
     array.rows = int64_t(buffer.rows == RowSpace::All ? rowSegment.size() : selected.size());
     array.stride = buffer.stride;
     array.width = array.stride == 1 ? 1 : widthOf(array.stride);
-    for (const PlanPort &input : check.package.plan.inputs)
+    for (const PlanPort &input : check.expected.package.plan.inputs)
       array.limit = std::max(array.limit, int32_t(input.limit));
   } else {
     const StatePlace &place = layout.places[index];
-    array.name += fmt::format(" (state {})", check.package.plan.states[index].name);
+    array.name += fmt::format(" (state {})", check.expected.package.plan.states[index].name);
     array.rows = int64_t(lengths.size()) * place.extra;
     array.stride = place.stride;
     array.width = place.channels;
@@ -141,38 +143,59 @@ void Trial::addTable(const char *name, const std::vector<int32_t> &values) {
 
 //===-- Running -------------------------------------------------------------------------------------------------------------===//
 
-Expected<void> Trial::launchOnce(bool replacement) {
-  Device &device = check.device;
+Expected<void> Trial::launchOnce(bool second) {
+  const KernelHost &host = second ? check.got : check.expected;
+  const PlanLaunch &own = second ? other : launch;
+  auto memoryOf = [&](TrialArray &array) { return (second && array.otherMemory ? array.otherMemory : array.memory)->address; };
   for (TrialArray &array : arrays) {
     uint64_t bytes = array.given.size();
-    if (auto sent = device.upload({array.memory->address, bytes, array.given.data(), bytes, bytes, 1}); !sent)
+    if (auto sent = host.device.upload({memoryOf(array), bytes, array.given.data(), bytes, bytes, 1}); !sent)
       return sent;
   }
   std::vector<void *> args;
-  for (auto [kind, index] : launch.args)
-    args.push_back(kind == PlanArg::Kind::Weight ? check.weights.address(index, layer)
-                                                 : arrays[places.at({int(kind), index})].memory->address);
-  auto table = [&](size_t fromEnd) { return reinterpret_cast<const int32_t *>(arrays[arrays.size() - fromEnd].memory->address); };
+  for (size_t position = 0; position < launch.args.size(); ++position) {
+    auto [kind, index] = launch.args[position];
+    args.push_back(kind == PlanArg::Kind::Weight ? host.weights.address(own.args[position].index, layer)
+                                                 : memoryOf(arrays[places.at({int(kind), index})]));
+  }
+  auto table = [&](size_t fromEnd) { return reinterpret_cast<const int32_t *>(memoryOf(arrays[arrays.size() - fromEnd])); };
   int64_t segments = int64_t(lengths.size());
-  int64_t rows = launch.rows == RowSpace::All        ? int64_t(rowSegment.size())
-                 : launch.rows == RowSpace::Selected ? int64_t(selected.size())
-                                                     : segments;
-  check.choose(replacement);
-  auto launched = device.launch({&launch,
-                                 args.data(),
-                                 rows,
-                                 {table(3), table(2), table(1)},
-                                 segments,
-                                 *std::max_element(lengths.begin(), lengths.end()),
-                                 int64_t(rowSegment.size())});
+  int64_t rows = own.rows == RowSpace::All        ? int64_t(rowSegment.size())
+                 : own.rows == RowSpace::Selected ? int64_t(selected.size())
+                                                  : segments;
+  if (check.choose)
+    check.choose(second);
+  auto launched = host.device.launch({&own,
+                                      args.data(),
+                                      rows,
+                                      {table(3), table(2), table(1)},
+                                      segments,
+                                      *std::max_element(lengths.begin(), lengths.end()),
+                                      int64_t(rowSegment.size())});
   if (!launched)
     return launched.error();
   for (TrialArray &array : arrays) {
-    std::vector<uint8_t> &result = replacement ? array.got : array.expected;
+    std::vector<uint8_t> &result = second ? array.got : array.expected;
     uint64_t bytes = array.given.size();
     result.resize(bytes);
-    if (auto read = device.download({result.data(), bytes, array.memory->address, bytes, bytes, 1}); !read)
+    if (auto read = host.device.download({result.data(), bytes, memoryOf(array), bytes, bytes, 1}); !read)
       return read;
+  }
+  return {};
+}
+
+Expected<void> Trial::allocate() {
+  for (TrialArray &array : arrays) {
+    auto allocated = check.expected.device.allocate(array.given.size());
+    if (!allocated)
+      return allocated.error();
+    array.memory = std::move(*allocated);
+    if (&check.got.device == &check.expected.device)
+      continue;
+    auto second = check.got.device.allocate(array.given.size());
+    if (!second)
+      return second.error();
+    array.otherMemory = std::move(*second);
   }
   return {};
 }
@@ -184,14 +207,10 @@ Expected<void> Trial::run() {
   addTable("rowSegment", rowSegment);
   addTable("segmentStart", segmentStart);
   addTable("selected", selected);
-  for (TrialArray &array : arrays) {
-    auto allocated = check.device.allocate(array.given.size());
-    if (!allocated)
-      return allocated.error();
-    array.memory = std::move(*allocated);
-  }
-  for (bool replacement : {false, true})
-    if (auto done = launchOnce(replacement); !done)
+  if (auto allocated = allocate(); !allocated)
+    return allocated;
+  for (bool second : {false, true})
+    if (auto done = launchOnce(second); !done)
       return done;
   for (const TrialArray &array : arrays)
     if (auto same = compare(array); !same)
@@ -244,20 +263,58 @@ Expected<void> Trial::compare(const TrialArray &array) const {
   return {};
 }
 
-Expected<void> checkKernel(const KernelCheck &check) {
+//===-- All launches --------------------------------------------------------------------------------------------------------===//
+
+static std::vector<std::vector<int64_t>> shapesOf(const std::string &entry, int64_t moreRows) {
   using Lengths = std::vector<int64_t>;
-  for (auto &[entry, steps] : check.program.entries) {
-    bool isStep = entry.compare(0, 4, "step") == 0; // its variants, too
-    std::vector<Lengths> shapes = {{1}, {7}, {130}, {1, 64, 3, 61, 1}};
-    if (isStep)
-      shapes = {{1}, Lengths(7, 1), Lengths(130, 1)};
-    for (const PlanStep &step : steps)
-      for (const PlanLaunch &launch : step.body)
-        for (int64_t layer : std::vector<int64_t>(step.layers > 1 ? Lengths{0, step.layers - 1} : Lengths{0}))
-          for (const Lengths &lengths : shapes)
-            if (launch.kernel == check.kernel)
-              if (auto same = Trial(check, launch, lengths, layer).run(); !same)
-                return same;
+  if (entry.compare(0, 4, "step") == 0) // its variants, too
+    return {{1}, Lengths(7, 1), Lengths(130, 1)};
+  std::vector<Lengths> shapes = {{1}, {7}, {130}, {1, 64, 3, 61, 1}};
+  if (moreRows > 2)
+    shapes.insert(shapes.end(), {{moreRows}, {moreRows / 2, 1, moreRows - moreRows / 2 - 1}});
+  return shapes;
+}
+
+static bool takesSameArrays(const KernelCheck &check, const PlanLaunch &launch, const PlanLaunch &other) {
+  return std::equal(launch.args.begin(), launch.args.end(), other.args.begin(), other.args.end(),
+                    [&](const PlanArg &arg, const PlanArg &second) {
+                      if (arg.kind != second.kind || arg.kind == PlanArg::Kind::Weight)
+                        return arg.kind == second.kind;
+                      if (arg.kind != PlanArg::Kind::Buffer)
+                        return arg.index == second.index;
+                      const PlanBuffer &buffer = check.expected.program.buffers[arg.index];
+                      const PlanBuffer &same = check.got.program.buffers[second.index];
+                      return buffer.rows == same.rows && buffer.stride == same.stride && buffer.dtype == same.dtype;
+                    });
+}
+
+/// The two launches at the same place, if the trusted one is of the kernel.
+static Expected<void> checkLaunch(const KernelCheck &check, const std::string &entry, int64_t layers, const PlanLaunch &launch,
+                                  const PlanLaunch &other) {
+  if (check.expected.program.kernels[launch.kernel].name != check.kernel)
+    return {};
+  if (check.got.program.kernels[other.kernel].name != check.kernel || !takesSameArrays(check, launch, other))
+    return Error{fmt::format("in '{}' another kernel stands in its place", entry)};
+  for (int64_t layer : layers > 1 ? std::vector<int64_t>{0, layers - 1} : std::vector<int64_t>{0})
+    for (const std::vector<int64_t> &lengths : shapesOf(entry, check.moreRows))
+      if (auto same = Trial(check, launch, other, lengths, layer).run(); !same)
+        return same;
+  return {};
+}
+
+Expected<void> checkKernel(const KernelCheck &check) {
+  for (auto &[entry, steps] : check.expected.program.entries) {
+    auto found = check.got.program.entries.find(entry);
+    if (found == check.got.program.entries.end() || found->second.size() != steps.size())
+      return Error{fmt::format("'{}' has other launches", entry)};
+    for (size_t step = 0; step < steps.size(); ++step) {
+      const PlanStep &own = steps[step], &second = found->second[step];
+      if (own.layers != second.layers || own.body.size() != second.body.size())
+        return Error{fmt::format("'{}' has other launches", entry)};
+      for (size_t launch = 0; launch < own.body.size(); ++launch)
+        if (auto same = checkLaunch(check, entry, own.layers, own.body[launch], second.body[launch]); !same)
+          return same;
+    }
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #include "RunContext.h"
 
 #include "Guard.h"
+#include "KernelCheck.h"
 
 #include <fmt/format.h>
 
@@ -113,6 +114,18 @@ void ModelImpl::timeLaunches(std::function<void(const LaunchTime &)> take) {
   takeLaunchTime = std::move(take);
 }
 void Model::timeLaunches(std::function<void(const LaunchTime &)> take) { impl->timeLaunches(std::move(take)); }
+
+Expected<void> ModelImpl::compareKernel(const std::string &kernel, ModelImpl &trusted, int64_t moreRows) {
+  std::scoped_lock lock(mutex, trusted.mutex);
+  return checkKernel({{*trusted.device, trusted.package, trusted.program, trusted.weights},
+                      {*device, package, program, weights},
+                      kernel,
+                      nullptr,
+                      moreRows});
+}
+Expected<void> Model::compareKernel(const std::string &kernel, Model &trusted, int64_t moreRows) {
+  return guarded([&] { return impl->compareKernel(kernel, *trusted.impl, moreRows); });
+}
 
 Sequence Model::newSequence() const {
   std::lock_guard<std::mutex> lock(impl->mutex);

@@ -54,6 +54,7 @@ public:
   /// Hash of description, params, states and weights; the same for every device and target. Computed when first asked for.
   Expected<std::string> fingerprint();
   void timeLaunches(std::function<void(const LaunchTime &)> take);
+  Expected<void> compareKernel(const std::string &kernel, ModelImpl &trusted, int64_t moreRows);
   int64_t rowsPerPass() const { return options.rowsPerPass ? options.rowsPerPass : device->rowsPerPass(); }
 
   const Package package;

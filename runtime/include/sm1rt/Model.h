@@ -150,6 +150,11 @@ public:
   /// (`step`). `take` must not use the model.
   void timeLaunches(std::function<void(const LaunchTime &)> take);
 
+  /// Whether `kernel` computes what the kernel of that name does in `trusted`, a model of the same description and parameters on a
+  /// device of the same kind: every launch of both on the same random rows, up to `moreRows` of them. An error says where they
+  /// first differ.
+  Expected<void> compareKernel(const std::string &kernel, Model &trusted, int64_t moreRows = 0);
+
 private:
   explicit Model(std::unique_ptr<ModelImpl> impl);
   std::unique_ptr<ModelImpl> impl;

@@ -240,6 +240,7 @@ Expected<void> CudaDevice::load(const Package &package, const std::string &chose
 /// Each is compared with the generated one first, unless the user vouches for it.
 Expected<void> CudaDevice::replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) {
   const PlanProgram &program = package.plan.programs.find(target)->second;
+  KernelHost host{*this, package, program, weights};
   for (const std::string &text : options.replace) {
     auto replacement = parseReplacement(text);
     if (!replacement)
@@ -251,10 +252,11 @@ Expected<void> CudaDevice::replaceKernels(const Package &package, const Weights 
     for (const ReplacingFunction &found : loaded->functions) {
       Function generated = kernels[found.kernel], own{found.handle, found.name, found.shape};
       auto choose = [&](bool replacing) { kernels[found.kernel] = replacing ? own : generated; };
+      const std::string &name = program.kernels[found.kernel].name;
       if (!options.trustReplacements)
-        if (auto same = checkKernel({*this, package, program, weights, found.kernel, choose}); !same)
+        if (auto same = checkKernel({host, host, name, choose}); !same)
           return Error{fmt::format("{} in place of kernel '{}': {}; correct it, or pass --trust to take it as it is", found.name,
-                                   program.kernels[found.kernel].name, same.error().message)};
+                                   name, same.error().message)};
       choose(true);
     }
   }
