@@ -400,7 +400,7 @@ bool Compilation::reachTarget(TargetJob &job) {
         return false;
       if (stage != Stage::Scheduled)
         continue;
-      own.noteKernels(*job.modules.back().second);
+      own.noteKernels(*job.modules.back().second, options);
       keepCosts(job, variant.compute, *job.modules.back().second);
       if (printsCuda)
         cuda.add(*job.modules.back().second, variant.entry);
@@ -511,6 +511,8 @@ bool Compilation::run() {
       return false;
   if (!endsBefore("scheduled") && failedWith(own.checkSchedule()))
     return false;
+  if (std::string note = own.noteUnused(); !note.empty() && !endsBefore("scheduled"))
+    report("sm1c: note: " + note);
   finishPhase("scheduled, target");
   if (!endsBefore("llvm")) {
     for (TargetJob &job : jobs)

@@ -150,9 +150,9 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
   if (options.target->isGpu())
-    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule}));
+    passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule, options.tuned}));
   else
-    passes.addPass(createScheduleForCpu({name, options.schedule}));
+    passes.addPass(createScheduleForCpu({name, options.schedule, options.tuned}));
 }
 
 static void buildTarget(OpPassManager &passes, const StageOptions &options) {
@@ -206,9 +206,9 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   options.compute = given.compute;
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
-    return passes.addPass(createScheduleForCpu({given.target, ""}));
+    return passes.addPass(createScheduleForCpu({given.target, "", ""}));
   if (options.target->isGpu() && !parseEntry(given.entry)) // likewise
-    return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute, ""}));
+    return passes.addPass(createScheduleForGpu({given.target, given.entry, given.compute, "", ""}));
   if (options.target->isGpu())
     options.entry = parseEntry(given.entry).value_or(Entry::Prefill);
   for (Stage stage : allStages)

@@ -3,6 +3,7 @@
 #include "Projection.h"
 #include "Report.h"
 #include "Rows.h"
+#include "Tune.h"
 
 #include "Platform.h"
 
@@ -197,8 +198,25 @@ static Command addPredict(CLI::App &tool) {
           }};
 }
 
+static Command addTune(CLI::App &tool) {
+  auto options = std::make_shared<TuneOptions>();
+  CLI::App *app = tool.add_subcommand("tune", "Packages of sm1c --tune, kernel by kernel beside each other, to FOLDER/times.json");
+  addCommonOptions(*app, options->common);
+  app->add_option("--loads", options->loads, "runs in which kernels are timed, prefill:1x512 or step:8x1; default: what sm1c chose")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("RUN,...");
+  app->add_option("--repeat", options->repetitions, "repetitions, after one that does not count; default: 9, on a GPU 30")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("N");
+  app->add_option("--check-rows", options->checkRows, "rows of the largest comparison with the present kernels; default: 1100")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 16))
+      ->type_name("N");
+  return {app, [options] { return tune(*options); }};
+}
+
 static bool namesSubject(std::string_view word) {
-  return word == "-h" || word == "--help" || word == "predict" ||
+  return word == "-h" || word == "--help" || word == "predict" || word == "tune" ||
          std::any_of(subjects().begin(), subjects().end(), [&](const Subject &subject) { return word == subject.name; });
 }
 
@@ -215,6 +233,7 @@ int main(int argc, char **argv) {
   for (const Subject &subject : subjects())
     commands.push_back(addSubject(tool, subject));
   commands.push_back(addPredict(tool));
+  commands.push_back(addTune(tool));
   // The row may be left out: sm1-bench MODEL.
   std::vector<char *> arguments(argv, argv + argc);
   char all[] = "all";

@@ -28,7 +28,9 @@ static constexpr char examples[] = R"(Examples:
   sm1c layer.mlir --diff-stage=fused --compare="--no-fuse=sm1-fuse-scan-readout"
       what one pass does to the IR of a stage
   sm1c layer.mlir -o layer.sm1pkg --load-pass-plugin=./mine.so --pipeline=fused=default,my-pass --schedule=tiles.txt
-      passes and schedules of your own)";
+      passes and schedules of your own
+  sm1c checkpoints/chorales --target=x86-64-v4 --tune=candidates --tune-device=cpu --tune-into=tuned.txt
+      schedules measured here; sm1c checkpoints/chorales --tuned=tuned.txt -o chorales.sm1pkg has them)";
 
 static std::string joined(const std::vector<std::string> &words) {
   std::string text;
@@ -67,6 +69,8 @@ static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
       ->allow_extra_args(false);
   app.add_option("--schedule", request.schedule,
                  "a file of tiles, splits, threads, fusion kernel by kernel, see compiler/docs/Schedules.md");
+  app.add_option("--tuned", request.tuned,
+                 "a file of measured schedules, see compiler/docs/Tuning.md; none: not even those that sm1c comes with");
 }
 
 static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAfter, std::string &compare) {
@@ -81,6 +85,13 @@ static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAf
   app.add_option("--diff-stage", request.diffStage,
                  "print what --compare changes at a stage, as diff does: " + joined(sm1::emitNames()));
   app.add_option("--compare", compare, "options of another way, on top of these: --compare=\"--no-fuse=all\"");
+  app.add_option("--tune", request.tune, "folder for packages with other schedules of the one --target, to be measured");
+  app.add_option("--tune-candidates", request.tuneCandidates, "other schedules of a kernel at most; default: 8")
+      ->check(CLI::Range(1, 100));
+  app.add_option("--tune-device", request.tuneDevice, "cpu or cuda: measures them here, with sm1-bench beside this program")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--tune-into", request.tuneInto,
+                 "file for the schedules that won, for --tuned; MODEL is the folder of --tune where that was measured before");
   app.add_flag("--print-pipelines", parsed.printPipelines, "print the passes on the way to each stage, as --pipeline takes them");
   app.add_flag("--line-info", request.lineInfo,
                "carry lines of the description into PTX and assembly, for debuggers and profilers");
@@ -111,6 +122,14 @@ static std::string whyNot(const ParsedOptions &parsed, const std::string &stopAf
     return "--compare goes with --report=FILE or --diff-stage=STAGE";
   if (!request.reportPage.empty() && (!request.output.empty() || !request.emit.empty() || !stopAfter.empty()))
     return "--report writes the page and nothing else; leave out -o, --emit and --stop-after";
+  bool tunes = !request.tune.empty() || !request.tuneInto.empty();
+  bool writes = !request.output.empty() || !request.emit.empty() || !stopAfter.empty() || !request.dumpStages.empty();
+  if (tunes && (writes || !request.reportPage.empty() || !request.diffStage.empty()))
+    return "--tune and --tune-into write their folder and file and nothing else; leave out other outputs";
+  if (!request.tuneDevice.empty() && request.tune.empty())
+    return "--tune-device measures the candidates of --tune=FOLDER; pass that, too";
+  if (!request.tune.empty() && !request.tuneInto.empty() && request.tuneDevice.empty())
+    return "--tune and --tune-into in one go need --tune-device to measure in between";
   return "";
 }
 

@@ -25,7 +25,11 @@ static bool run(const ParsedOptions &options) {
     return sm1::diffStage(request, *options.other, printError, print);
   if (!request.reportPage.empty())
     return sm1::writeReport(request, options.other ? &*options.other : nullptr, printError);
-  return sm1::compile(request, printError);
+  if (!request.tune.empty() && !sm1::writeCandidates(request, printError))
+    return false;
+  if (!request.tuneInto.empty())
+    return sm1::storeTuned(request.tune.empty() ? request.model : request.tune, request.tuneInto, printError);
+  return !request.tune.empty() || sm1::compile(request, printError);
 }
 
 int main(int argc, char **argv) {

@@ -44,6 +44,15 @@ struct CompileRequest {
   std::vector<std::string> pipelines;
   /// A file of schedules that a person wrote, see docs/Schedules.md; empty: none.
   std::string schedule;
+  /// A file of measured schedules beside those that the compiler comes with, or "none" for neither; see docs/Tuning.md.
+  std::string tuned;
+  /// For writeCandidates: the folder, how many candidates a kernel has at most beside its present schedule, and the device that
+  /// measures them here ("cpu", "cuda"); empty: none.
+  std::string tune;
+  int tuneCandidates = 8;
+  std::string tuneDevice;
+  /// For storeTuned: the file of measured schedules to write.
+  std::string tuneInto;
   /// Carry the lines of the description into machine code.
   bool lineInfo = false;
   /// For diffStage and writeReport: the stage to compare, the page to write.
@@ -72,6 +81,13 @@ bool printPipelines(const CompileRequest &request, const Report &report, const R
 /// Writes `request.reportPage`, one page of HTML that shows what is made of the description: kernels, stages, predictions; with `other`,
 /// both beside each other. False after an error.
 bool writeReport(const CompileRequest &request, const CompileRequest *other, const Report &report);
+
+/// Writes packages with other schedules to `request.tune`, and has them measured where a device is named. False after an error.
+bool writeCandidates(const CompileRequest &request, const Report &report);
+
+/// Reads what was measured of the candidates in `folder`, and puts the schedules that won into the file `path`, where others stay.
+/// False after an error; the file is as it was then.
+bool storeTuned(const std::string &folder, const std::string &path, const Report &report);
 
 /// Names that `targets`, `emit` and `disabledPasses` may hold.
 std::vector<std::string> targetNames();

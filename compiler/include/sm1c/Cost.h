@@ -10,6 +10,7 @@
 #include "sm1c/Target.h"
 
 #include "sm1rt/packing/Cost.h"
+#include "sm1rt/packing/GpuCost.h"
 
 #include "llvm/ADT/StringMap.h"
 
@@ -33,6 +34,9 @@ double laneOpsOf(mlir::Operation *op, Functions functions = Functions::Exact);
 
 /// Bytes of a parameter in the layout that kernels read.
 double packedBytes(ParamOp param);
+
+/// How a launch of a scheduled kernel is cut, as the plan has it but for a GPU's shared memory, which a lowering knows.
+sm1rt::BlockCuts launchCutsOf(KernelOp kernel);
 
 /// By kernel name.
 using KernelCosts = llvm::StringMap<sm1rt::KernelCost>;

@@ -26,8 +26,11 @@ public:
   /// Names, as they are before any fusion, of the kernels that have `fuse=off`.
   std::vector<std::string> unfused() const;
 
-  /// Changes the schedule of `kernel`, which has one for `target`, to what the file says; failure after a diagnostic at its line.
-  llvm::LogicalResult apply(KernelOp kernel, const Target &target) const;
+  /// Whether it says anything of what it calls `name`.
+  bool schedules(llvm::StringRef name, const Target &target) const;
+  /// Changes the schedule of `kernel`, which has one for `target`, to what the file says of `name`; failure after a diagnostic at
+  /// its line.
+  llvm::LogicalResult apply(KernelOp kernel, llvm::StringRef name, const Target &target) const;
 
   /// An error for the first line with a schedule for none of the kernels in `names`, which are those of all targets at
   /// Stage::Scheduled.

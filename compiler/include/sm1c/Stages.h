@@ -68,6 +68,8 @@ struct StageOptions {
   /// A file of schedules that a person wrote, see ScheduleFile.h; empty: none. Names of kernels that it keeps out of fusion.
   std::string schedule;
   std::vector<std::string> unfused;
+  /// A file of measured schedules, or "none"; empty: those that the compiler comes with.
+  std::string tuned;
 };
 
 /// Adds the passes that take a module from the stage before `stage` to `stage`. Stage::Spec adds nothing.

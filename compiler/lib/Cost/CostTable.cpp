@@ -10,7 +10,6 @@ using namespace mlir;
 using namespace sm1;
 using sm1rt::CpuRates;
 using sm1rt::KernelCost;
-using sm1rt::LaunchCuts;
 
 /// The table is for a small machine, where one sees what a core is kept busy with.
 static constexpr int tableThreads = 2;
@@ -33,11 +32,6 @@ static SmallVector<TableRow> rowsOf(ModuleOp module) {
     rows.push_back({kernel, costOf(kernel), layers ? int64_t(layers.getCount()) : 1});
   });
   return rows;
-}
-
-static LaunchCuts cutsOf(KernelOp kernel) {
-  ScheduleAttr schedule = kernel.getScheduleAttr();
-  return {schedule.getRowSplit(), strideOf(widthOf(kernel)) / panelWidth, schedule.getPanelSplit()};
 }
 
 /// Arithmetic per byte that a row moves when it shares the weights with nobody: what one token at a time has.
@@ -67,7 +61,7 @@ std::string sm1::costTable(ModuleOp module, const Target &target) {
                             intensity(cost));
     for (int column : {0, 1}) {
       double count = column && !row.kernel.getSelected() ? tableRows : 1;
-      sm1rt::Prediction time = predict(cost, cutsOf(row.kernel), rates, {count, 1, passBytes});
+      sm1rt::Prediction time = predict(cost, launchCutsOf(row.kernel), rates, {count, 1, passBytes});
       stream << llvm::formatv("{0,10:f1} {1,-11}", time.seconds * 1e6, time.bound());
       total[column] += time.seconds * double(row.times);
     }

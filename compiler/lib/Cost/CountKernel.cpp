@@ -4,6 +4,7 @@
 // what is the same for every row runs once and counts nothing.
 
 #include "../Lowering/TileEvaluator.h"
+#include "../Transforms/BlockForms.h"
 #include "../Transforms/KernelMerge.h"
 #include "sm1c/Cost.h"
 
@@ -197,6 +198,22 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
   countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), functions, cost);
   countMemory(kernel, cost);
   return cost;
+}
+
+sm1rt::BlockCuts sm1::launchCutsOf(KernelOp kernel) {
+  sm1rt::BlockCuts cuts;
+  cuts.panels = strideOf(widthOf(kernel)) / panelWidth;
+  if (ScheduleAttr schedule = kernel.getScheduleAttr()) {
+    cuts.rowSplit = schedule.getRowSplit();
+    cuts.panelSplit = schedule.getPanelSplit();
+  } else if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
+    cuts.rowSplit = blocks.getRowSplit();
+    cuts.panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : cuts.panels;
+    cuts.threads = blocks.getThreads();
+    cuts.overSegments = blocks.getForm() == BlockForm::Scan;
+    cuts.timeSplit = cutsTime(blocks) ? blocks.getRowTile() : 0;
+  }
+  return cuts;
 }
 
 KernelCosts sm1::costsOf(ModuleOp module, Functions functions) {

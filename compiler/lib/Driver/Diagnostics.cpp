@@ -74,7 +74,7 @@ private:
 
 LogicalResult sm1::reportRemarks(MLIRContext &context, const Report &report) {
   remark::RemarkCategories categories;
-  categories.passed = categories.missed = "fusion.*";
+  categories.passed = categories.missed = "fusion.*|tuning.*";
   return remark::enableOptimizationRemarks(context, std::make_unique<RemarkLines>(report),
                                            std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
 }

@@ -41,6 +41,14 @@ Error OwnWays::read(const CompileRequest &request, StageOptions &options) {
     return llvm::createStringError(
         "--no-fuse and --pipeline=fused both say which passes fuse; leave one out, or write default in the "
         "pipeline");
+  options.tuned = request.tuned;
+  if (!request.tuned.empty() && request.tuned != "none") {
+    auto read = TunedSchedules::load(request.tuned);
+    if (!read)
+      return read.takeError();
+    tunedPath = request.tuned;
+    tuned.emplace(std::move(*read));
+  }
   if (request.schedule.empty())
     return Error::success();
   auto file = ScheduleFile::read(request.schedule);
@@ -78,15 +86,27 @@ llvm::LogicalResult OwnWays::checkReached(mlir::ModuleOp module, Stage stage, co
   return llvm::failure(result.wasInterrupted());
 }
 
-void OwnWays::noteKernels(mlir::ModuleOp scheduled) {
-  if (schedule)
-    scheduled.walk([&](KernelOp kernel) { kernels.insert(kernel.getKernelName()); });
+void OwnWays::noteKernels(mlir::ModuleOp scheduled, const StageOptions &options) {
+  bool isGpu = options.target->isGpu();
+  scheduled.walk([&](KernelOp kernel) {
+    kernels.insert(kernel.getKernelName());
+    Entry entry = isGpu ? entryOfKernel(kernel, options.entry) : Entry::Both;
+    usesTuned |= tuned && tuned->has(tuningKey(kernel, entry, isGpu ? options.compute : ""), *options.target);
+  });
+}
+
+std::string OwnWays::noteUnused() const {
+  if (!tuned || usesTuned)
+    return "";
+  return tunedPath + ": has no schedule for any kernel of these targets; it was measured for others";
 }
 
 Error OwnWays::checkSchedule() const { return schedule ? schedule->checkUsed(kernels) : Error::success(); }
 
 std::string OwnWays::hint(Stage failed) const {
-  if (!schedule || failed != Stage::Target)
+  if (failed != Stage::Target)
     return "";
+  if (!schedule)
+    return usesTuned ? tunedPath + ": has schedules of some kernels; --tuned=none leaves them out" : "";
   return path + ": overrides schedules; --emit=scheduled prints what they are";
 }

@@ -15,6 +15,9 @@
 
 namespace sm1 {
 
+/// Why the schedule of a kernel, which has one for a CPU, does not suit it; empty if it does.
+std::string whyNotTiles(KernelOp kernel);
+
 /// Builds the function of one kernel: KernelToCpu.cpp, whole rows in RowKernels.cpp, tiles of projections in TileKernels.cpp.
 class KernelFunction {
 public:

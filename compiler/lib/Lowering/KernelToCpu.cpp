@@ -189,12 +189,7 @@ void KernelFunction::buildStreams() {
 // The pass
 //===----------------------------------------------------------------------===//
 
-/// Why no function can be built for `kernel`; empty if one can.
-static std::string whyNot(KernelOp kernel) {
-  if (!kernel.getSchedule())
-    return "has no schedule; run sm1-schedule-for-cpu first";
-  if (!kernel->getParentOfType<LaunchOp>())
-    return "stands outside sm1.launch; run sm1-schedule-for-cpu first";
+std::string sm1::whyNotTiles(KernelOp kernel) {
   KernelContents contents = contentsOf(kernel);
   if (contents.hasRowNorm && (contents.linears || contents.scans || kernel.getScheduleAttr().getPanelSplit()))
     return "has a norm of its own values, which needs whole rows: no projection, no scan, panel_split = 0";
@@ -205,6 +200,17 @@ static std::string whyNot(KernelOp kernel) {
   if (kernel.getScheduleAttr().getMatrixRows())
     if (const char *why = whyNotMatrixTiles(kernel))
       return std::string("cannot take matrix_rows: ") + why;
+  return "";
+}
+
+/// Why no function can be built for `kernel`; empty if one can.
+static std::string whyNot(KernelOp kernel) {
+  if (!kernel.getSchedule())
+    return "has no schedule; run sm1-schedule-for-cpu first";
+  if (!kernel->getParentOfType<LaunchOp>())
+    return "stands outside sm1.launch; run sm1-schedule-for-cpu first";
+  if (std::string why = whyNotTiles(kernel); !why.empty())
+    return why;
   for (Value yielded : kernel.yielded())
     if (isa<BlockArgument>(yielded))
       return "yields what it reads";

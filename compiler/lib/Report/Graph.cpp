@@ -88,23 +88,6 @@ static std::string scheduleText(KernelOp kernel) {
   return text.empty() ? "" : rest.str();
 }
 
-/// As the plan has them.
-static sm1rt::BlockCuts cutsOf(KernelOp kernel) {
-  sm1rt::BlockCuts cuts;
-  cuts.panels = strideOf(widthOf(kernel)) / panelWidth;
-  if (ScheduleAttr schedule = kernel.getScheduleAttr()) {
-    cuts.rowSplit = schedule.getRowSplit();
-    cuts.panelSplit = schedule.getPanelSplit();
-  } else if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
-    cuts.rowSplit = blocks.getRowSplit();
-    cuts.panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : cuts.panels;
-    cuts.threads = blocks.getThreads();
-    cuts.overSegments = blocks.getForm() == BlockForm::Scan;
-    cuts.timeSplit = cutsTime(blocks) ? blocks.getRowTile() : 0;
-  }
-  return cuts;
-}
-
 /// In bf16 a GPU computes functions with its special units (sm1-approximate-math).
 static Functions functionsOf(ModuleOp module) {
   bool approximate = false;
@@ -126,7 +109,7 @@ void GraphBuilder::addKernel(KernelOp kernel) {
   node.lines = linesOf(kernel, file);
   node.schedule = scheduleText(kernel);
   node.cost = costOf(kernel, functions);
-  node.cuts = cutsOf(kernel);
+  node.cuts = launchCutsOf(kernel);
   auto isRow = [](Type type) { return isStream(type) || isTokens(type); };
   node.streamsRead = llvm::count_if(kernel.getInputs().getTypes(), isRow);
   node.streamsWritten = llvm::count_if(kernel.getResultTypes(), isRow);

@@ -13,6 +13,11 @@ inline constexpr int64_t lanesOfWarp = 32;
 inline bool isTensorTiles(BlockForm form) { return form == BlockForm::TensorTiles || form == BlockForm::WgmmaTiles; }
 inline bool isTensorForm(BlockForm form) { return isTensorTiles(form) || form == BlockForm::TensorStep; }
 
+/// The layout in which projections of such blocks read their weights.
+inline llvm::StringRef matrixLayoutOf(BlockForm form) {
+  return form == BlockForm::WgmmaTiles ? "images" : isTensorForm(form) ? "fragments" : "panels";
+}
+
 /// Of a scan: whether blocks have `row_tile` rows of a segment each, eight of them to a thread, and not a whole segment, of which a
 /// thread has a row of each tile.
 inline bool cutsTime(BlockScheduleAttr blocks) {

@@ -213,12 +213,16 @@ static std::string whyNotOn(const Target &target, ScheduleAttr schedule) {
   return "";
 }
 
-LogicalResult ScheduleFile::apply(KernelOp kernel, const Target &target) const {
+bool ScheduleFile::schedules(StringRef name, const Target &target) const {
+  return llvm::any_of(lines, [&](const Line &line) { return line.kernel == name && line.appliesTo(target); });
+}
+
+LogicalResult ScheduleFile::apply(KernelOp kernel, StringRef name, const Target &target) const {
   for (const Line &line : lines) {
-    if (line.kernel != kernel.getKernelName() || !line.appliesTo(target))
+    if (line.kernel != name || !line.appliesTo(target))
       continue;
     Location place = FileLineColLoc::get(kernel.getContext(), path, line.number, 1);
-    auto emitHere = [&] { return emitError(place) << line.kernel << ": "; };
+    auto emitHere = [&] { return emitError(place) << kernel.getKernelName() << ": "; };
     Values values(line.values);
     if (ScheduleAttr old = kernel.getScheduleAttr()) {
       ScheduleAttr schedule = changed(old, values, emitHere);

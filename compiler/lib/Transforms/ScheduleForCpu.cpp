@@ -5,6 +5,7 @@
 #include "sm1c/Cost.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
+#include "sm1c/Tuning.h"
 
 #include "llvm/Support/MathExtras.h"
 
@@ -126,7 +127,8 @@ struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
     auto matrixLayout = [](KernelOp, Type element) -> StringRef {
       return element.isBF16() ? "pairs" : element.isInteger(8) ? "quads" : element.isInteger(4) ? "nibbles" : "panels";
     };
-    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, nullptr, {}, overrides, facts})))
+    auto key = [](KernelOp kernel) { return tuningKey(kernel, Entry::Both, ""); };
+    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, nullptr, {}, overrides, facts, key, tuned, false})))
       signalPassFailure();
   }
 };

@@ -7,6 +7,7 @@
 #include "sm1c/Stages.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
+#include "sm1c/Tuning.h"
 
 #include "llvm/Support/MathExtras.h"
 
@@ -209,18 +210,13 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       if (!kernel.getBlocks())
         kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));
     };
-    auto matrixLayout = [](KernelOp kernel, Type) -> StringRef {
-      BlockForm form = kernel.getBlocksAttr().getForm();
-      return form == BlockForm::WgmmaTiles ? "images" : isTensorForm(form) ? "fragments" : "panels";
-    };
-    // Kernels that prefills of every size have alike keep one name, and are one function.
-    auto suffix = [&](KernelOp kernel) -> StringRef {
-      bool shared = !isStep(*entry) && !isTensorTiles(kernel.getBlocksAttr().getForm());
-      return shared ? "" : nameSuffix(*entry);
-    };
+    auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
+    auto suffix = [&](KernelOp kernel) { return nameSuffix(entryOfKernel(kernel, *entry)); };
+    auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
     static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_many", "_few", "_some"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
-    if (failed(scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts})))
+    if (failed(
+            scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
       signalPassFailure();
   }
 };

@@ -3,6 +3,7 @@
 #include "Scheduling.h"
 
 #include "sm1c/ScheduleFile.h"
+#include "sm1c/Tuning.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringSet.h"
@@ -85,13 +86,19 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
       return root->emitError(llvm::toString(read.takeError()));
     overrides.emplace(std::move(*read));
   }
+  auto tuned = TunedSchedules::load(scheduler.tuned);
+  if (!tuned)
+    return root->emitError(llvm::toString(tuned.takeError()));
   SmallVector<KernelOp> kernels;
   root->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
   IRRewriter rewriter(root->getContext());
   for (KernelOp kernel : kernels) {
+    bool isGiven = kernel.getSchedule() || kernel.getBlocks();
     scheduler.choose(kernel);
     kernel.setKernelName(uniqueName(kernel));
-    if (overrides && failed(overrides->apply(kernel, *scheduler.target)))
+    if (!isGiven && failed(tuned->apply(kernel, scheduler.key(kernel), *scheduler.target, scheduler.isStep)))
+      return failure();
+    if (overrides && failed(overrides->apply(kernel, kernel.getKernelName(), *scheduler.target)))
       return failure();
     if (failed(chooseLayouts(rewriter, kernel, scheduler)))
       return failure();

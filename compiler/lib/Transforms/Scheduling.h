@@ -23,6 +23,10 @@ struct Scheduler {
   /// Path of a file with schedules that a person wrote, and whom it is for; empty: none.
   std::string overrides = "";
   const Target *target = nullptr;
+  /// What measured schedules are found by, where they are (Tuning.h), and whether every segment has one row.
+  llvm::function_ref<std::string(KernelOp)> key = nullptr;
+  std::string tuned = "";
+  bool isStep = false;
 };
 
 /// Schedules every kernel of `root`: afterwards each has a name of its own, its parameters the layout that it reads, and a launch.

@@ -267,7 +267,8 @@ def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
     Numerics: exact: sums keep their order in every tile.
   }];
   let options = [Option<"target", "target", "std::string", "\"x86-64-v4\"", "a name of the target table">,
-                 Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">];
+                 Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">,
+                 Option<"tuned", "tuned", "std::string", "\"\"", "a file of measured schedules, or none; see compiler/docs/Tuning.md">];
 }
 
 def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
@@ -292,6 +293,7 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
     Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_some, prefill_few, step or step_many">,
     Option<"compute", "compute", "std::string", "\"f32\"", "what projections multiply; a scan keeps the order of a step in f32 alone">,
     Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">,
+    Option<"tuned", "tuned", "std::string", "\"\"", "a file of measured schedules, or none; see compiler/docs/Tuning.md">,
   ];
 }
 

@@ -1,0 +1,142 @@
+//===- BlockChecks.cpp - whether the schedule of a kernel suits it -----------------------------------------------===//
+
+#include "BlockChecks.h"
+
+#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/KernelMerge.h"
+#include "../KernelFunction.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+using namespace sm1;
+
+/// Why the form does not fit what the kernel computes; empty if it does.
+static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target) {
+  KernelContents contents = contentsOf(kernel);
+  BlockForm form = kernel.getBlocksAttr().getForm();
+  bool hasStepForm = form == BlockForm::Step || form == BlockForm::TensorStep;
+  if (contents.hasRowNorm && form != BlockForm::Rows)
+    return "has a norm of its own values, which needs whole rows: the form must be rows";
+  if (contents.scans && !isStep && (contents.linears || contents.scans > 1 || form != BlockForm::Scan))
+    return "has a scan over time: the form must be scan, with one scan and no projection";
+  if (!contents.scans && form == BlockForm::Scan)
+    return "has no scan, the form must not be scan";
+  bool hasClosedForm =
+      llvm::any_of(kernel.getBlock().getOps<ScanOp>(), [](ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm; });
+  if (cutsTime(kernel.getBlocksAttr()) && hasClosedForm)
+    return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
+  if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
+    return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
+                            : "has no projections: the form must be rows or scan";
+  if (contents.hasPrologue && !hasStepForm)
+    return "computes what its projections multiply, for which the form must be step or tensor_step";
+  if (hasStepForm && !isStep)
+    return "has a form for one row per segment outside the entry step";
+  if (form == BlockForm::WgmmaTiles && !target.wgmma)
+    return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
+        .str();
+  if (!isTensorForm(form))
+    return "";
+  auto linears = kernel.getBlock().getOps<LinearOp>();
+  Value x = (*linears.begin()).getX();
+  for (LinearOp linear : linears)
+    if (linear.getX() != x || !getElementTypeOrSelf(x).isBF16() || !getElementTypeOrSelf(linear.getWeight()).isBF16())
+      return "multiplies on tensor cores, which takes projections of one x, bf16 by bf16";
+  return "";
+}
+
+/// Threads cover a tile, with 1, 2 or 4 channels of a row each.
+static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
+  return llvm::is_contained({threads, threads * 2, threads * 4}, rowTile * panelWidth);
+}
+
+static constexpr const char *scanThreads =
+    "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
+
+/// The same of wgmma_tiles.
+static std::string whyNotWgmmaNumbers(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit(), panels = strideOf(widthOf(kernel)) / panelWidth,
+          linears = contentsOf(kernel).linears;
+  if (rowTile % 64 || blocks.getRowSplit() % rowTile || blocks.getThreads() != blocks.getRowSplit() / rowTile * 128)
+    return "schedule: row_tile must be a multiple of 64 and divide row_split, and threads be 128 row_split / row_tile";
+  if (blocks.getRowSplit() > 256) // of a box of a tensor map
+    return llvm::formatv("schedule: row_split = {0}, must be at most 256", blocks.getRowSplit()).str();
+  if (panelSplit < 1 || panelSplit > 16 || panels % panelSplit)
+    return llvm::formatv("schedule: panel_split = {0}, must be from 1 to 16 and divide the {1} panels", panelSplit, panels).str();
+  if (blocks.getStages() < 3)
+    return llvm::formatv("schedule: stages = {0}, must be at least 3", blocks.getStages()).str();
+  int64_t sums = wgmmaSums(blocks, linears);
+  if (sums > mostWgmmaSums)
+    return llvm::formatv("schedule: a thread has {0} sums, must be at most {1}; a smaller row_tile or panel_split needs fewer",
+                         sums, mostWgmmaSums)
+        .str();
+  return "";
+}
+
+/// Why the numbers of a schedule do not fit its form; empty if they do.
+static std::string whyNotNumbers(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), rowSplit = blocks.getRowSplit(),
+          panelSplit = blocks.getPanelSplit(), depthSplit = blocks.getDepthSplit(),
+          leastOfStep = int64_t(llvm::alignTo(16 * rowTile, 32));
+  auto must = [](const char *what, int64_t value, const char *rule, int64_t wanted) {
+    return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
+  };
+  if (depthSplit != 1 && blocks.getForm() != BlockForm::TensorTiles)
+    return must("depth_split", depthSplit, "exactly", 1);
+  switch (blocks.getForm()) {
+  case BlockForm::Rows:
+    if (hasWarpRows(blocks) && (!channelsOfLane(widthOf(kernel)) || contentsOf(kernel).norms != 1))
+      return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
+    return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
+           : rowSplit != (hasWarpRows(blocks) ? rowTile : 1)
+               ? must("row_split", rowSplit, "exactly", hasWarpRows(blocks) ? rowTile : 1)
+               : "";
+  case BlockForm::Scan:
+    if (rowSplit != 1)
+      return must("row_split", rowSplit, "exactly", 1);
+    if (isSelective(kernel))
+      return panelSplit != 1                          ? must("panel_split", panelSplit, "exactly", 1)
+             : !coversSelectiveTile(threads, rowTile) ? "schedule: threads must be 4, 8 or 16 row_tile"
+                                                      : "";
+    if (!cutsTime(blocks))
+      return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1) : threads != 4 * rowTile ? scanThreads : "";
+    // Eight rows of four channels to a thread; the threads of a channel are walked eight at a time.
+    if (panelSplit < 1 || strideOf(widthOf(kernel)) / panelWidth % panelSplit)
+      return "schedule: panel_split of a scan must divide the panels";
+    return threads * 2 != rowTile * panelSplit || rowTile % 64 ? scanThreads : "";
+  case BlockForm::Tiles:
+    if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
+      return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
+    return threads != rowSplit / rowTile * panelSplit * 4
+               ? must("threads", threads, "4 panel_split row_split / row_tile =", rowSplit / rowTile * panelSplit * 4)
+               : "";
+  case BlockForm::Step:
+    return panelSplit != 1         ? must("panel_split", panelSplit, "exactly", 1)
+           : threads < leastOfStep ? must("threads", threads, "at least", leastOfStep)
+                                   : "";
+  case BlockForm::TensorTiles:
+    if (rowTile % 16 || panelSplit < 1 || blocks.getStages() < 2)
+      return "schedule: row_tile must be a multiple of 16, panel_split at least 1 and stages at least 2";
+    // Warps stand in depth_split groups of row_split / row_tile rows, each with its share of the panels.
+    if (rowSplit % rowTile || threads % (rowSplit / rowTile * depthSplit * 32) ||
+        panelSplit % (threads / 32 / depthSplit / (rowSplit / rowTile)))
+      return "schedule: row_tile must divide row_split, and warps for each of its parts and of depth_split must divide panel_split";
+    return "";
+  case BlockForm::TensorStep:
+    return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
+           : threads < 128 ? must("threads", threads, "at least", 128)
+           : rowTile > 8   ? must("row_tile", rowTile, "at most", 8)
+                           : "";
+  case BlockForm::WgmmaTiles:
+    return whyNotWgmmaNumbers(kernel);
+  }
+  return "";
+}
+
+std::string sm1::whyNotBlocks(KernelOp kernel, bool isStep, const Target &target) {
+  std::string why = whyNotNumbers(kernel);
+  return why.empty() ? whyNotForm(kernel, isStep, target) : why;
+}
