@@ -33,11 +33,11 @@ class Folder:
     def kernel(self, name):
         return next(kernel for kernel in self.read("tune")["kernels"] if kernel["name"] == name)
 
-    def make_win(self, name, package=1):
-        """All candidates as fast as the present schedule, but one."""
+    def make_win(self, name, package=1, again=False):
+        """All candidates as fast as the present schedule, but one; `again`: and the present one when it was measured again."""
         times = self.read("times")
         for row in times["rows"]:
-            won = row["kernel"] == name and row["package"] == package
+            won = row["kernel"] == name and (row["package"] == package or (again and row["again"]))
             row["seconds"] = [WON if won else PRESENT for _ in row["seconds"]]
         self.write("times", times)
 
@@ -81,6 +81,9 @@ class Tuner:
         times = self.folder.read("times")
         report.check(not times["wrong"], f"{self.target}: wrong candidates {times['wrong']}")
         report.check(all(min(row["seconds"]) > 0 and len(row["seconds"]) == 2 for row in times["rows"]), "times that are none")
+        self.folder.make_win(kernel, again=True)
+        noisy = self.store()
+        report.check(noisy.returncode == 0 and f"{kernel}: keeps its schedule" in noisy.stderr, f"noise wins: {noisy.stderr}")
         self.folder.make_win(kernel)
         said = [(self.store(), self.file.read_text()) for _ in range(2)]
         report.check(said[0][0].returncode == 0 and said[0][1] == said[1][1], f"another choice of the same times: {said}")

@@ -69,6 +69,8 @@ private:
 
   const TuneOptions &options;
   Candidates candidates;
+  Expected<void> openPackage(const std::string &name);
+  /// Of the folder, and once more the first: what two runs of one schedule differ by is no gain of another.
   std::vector<std::unique_ptr<TunedPackage>> packages;
   Json wrong = Json::array();
 };
@@ -150,16 +152,21 @@ Expected<void> Tuning::open() {
       return load.error();
     candidates.loads.push_back(*load);
   }
-  for (const std::string &name : candidates.packages) {
-    CommonOptions own = options.common;
-    own.model = options.common.model + "/" + name;
-    own.isa = candidates.target;
-    own.step = "kernels";
-    auto model = openModel(own);
-    if (!model)
-      return model.error();
-    packages.push_back(std::make_unique<TunedPackage>(std::move(*model), candidates));
-  }
+  for (const std::string &name : candidates.packages)
+    if (auto opened = openPackage(name); !opened)
+      return opened;
+  return openPackage(candidates.packages.front());
+}
+
+Expected<void> Tuning::openPackage(const std::string &name) {
+  CommonOptions own = options.common;
+  own.model = options.common.model + "/" + name;
+  own.isa = candidates.target;
+  own.step = "kernels";
+  auto model = openModel(own);
+  if (!model)
+    return model.error();
+  packages.push_back(std::make_unique<TunedPackage>(std::move(*model), candidates));
   return {};
 }
 
@@ -192,7 +199,7 @@ Expected<void> Tuning::compare() {
   Progress progress("comparing", int64_t(candidates.kernels.size()), "kernels");
   for (size_t index = 0; index < candidates.kernels.size(); ++index) {
     const TuneKernel &kernel = candidates.kernels[index];
-    for (size_t package = 1; package < std::min(kernel.candidates, packages.size()) && isTimed(kernel.name); ++package)
+    for (size_t package = 1; package < std::min(kernel.candidates, candidates.packages.size()) && isTimed(kernel.name); ++package)
       if (auto same = packages[package]->model.compareKernel(kernel.name, packages[0]->model, options.checkRows); !same)
         wrong.push_back({{"kernel", kernel.name}, {"package", package}, {"why", same.error().message}});
     progress.update(int64_t(index) + 1);
@@ -233,7 +240,7 @@ void Tuning::print() const {
         continue;
       double own = present->median(), least = own;
       size_t best = 0;
-      for (size_t package = 1; package < std::min(kernel.candidates, packages.size()); ++package)
+      for (size_t package = 1; package < std::min(kernel.candidates, candidates.packages.size()); ++package)
         if (auto other = secondsOf(kernel.name, package, load); other && other->median() < least)
           least = other->median(), best = package;
       fmt::print("  {:<28} {:<14} {:>10.1f} {:>10.1f} {:>5}\n", kernel.name, candidates.loads[load].name, 1e6 * own, 1e6 * least,
@@ -246,12 +253,20 @@ void Tuning::print() const {
 
 Expected<void> Tuning::write() const {
   Json rows = Json::array();
-  for (const TuneKernel &kernel : candidates.kernels)
-    for (size_t package = 0; package < std::min(kernel.candidates, packages.size()); ++package)
-      for (size_t load = 0; load < candidates.loads.size(); ++load)
-        if (auto seconds = secondsOf(kernel.name, package, load))
-          rows.push_back(
-              {{"kernel", kernel.name}, {"package", package}, {"load", candidates.loads[load].name}, {"seconds", seconds->values}});
+  auto add = [&](const TuneKernel &kernel, size_t package, size_t candidate) {
+    for (size_t load = 0; load < candidates.loads.size(); ++load)
+      if (auto seconds = secondsOf(kernel.name, package, load))
+        rows.push_back({{"kernel", kernel.name},
+                        {"package", candidate},
+                        {"again", package != candidate},
+                        {"load", candidates.loads[load].name},
+                        {"seconds", seconds->values}});
+  };
+  for (const TuneKernel &kernel : candidates.kernels) {
+    for (size_t package = 0; package < std::min(kernel.candidates, candidates.packages.size()); ++package)
+      add(kernel, package, package);
+    add(kernel, candidates.packages.size(), 0);
+  }
   Json all = {{"format", timesFormat},
               {"target", candidates.target},
               {"candidates", candidates.hash},

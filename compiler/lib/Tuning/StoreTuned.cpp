@@ -31,6 +31,7 @@ struct Measured {
   std::string name, key;
   std::vector<std::string> schedules;                ///< of the candidates; the first is the present one
   std::vector<std::map<std::string, Times>> seconds; ///< of each, by load
+  std::map<std::string, Times> again;                ///< of the present one, measured a second time
   std::vector<std::string> wrong;                    ///< of each, what its results differ in; empty: they do not
 };
 
@@ -81,7 +82,7 @@ static Error readCandidates(const json::Object &file, const std::string &path, R
     const json::Array *candidates = kernel ? kernel->getArray("candidates") : nullptr;
     if (!candidates || candidates->empty() || !kernel->getString("name") || !kernel->getString("key"))
       return damaged(path, "a kernel without name, key or candidates");
-    Measured measured{kernel->getString("name")->str(), kernel->getString("key")->str(), {}, {}, {}};
+    Measured measured{kernel->getString("name")->str(), kernel->getString("key")->str(), {}, {}, {}, {}};
     for (const json::Value &candidate : *candidates) {
       const json::Object *object = candidate.getAsObject();
       auto schedule = object ? object->getString("schedule") : std::nullopt;
@@ -122,7 +123,8 @@ static Error readTimes(const json::Object &file, const std::string &path, Result
     const json::Array *seconds = row->getArray("seconds");
     if (!load || !seconds || seconds->empty())
       return damaged(path, "a row of '" + place->first->name + "' without load or seconds");
-    Times &times = place->first->seconds[place->second][load->str()];
+    bool isAgain = row->getBoolean("again").value_or(false);
+    Times &times = (isAgain ? place->first->again : place->first->seconds[place->second])[load->str()];
     for (const json::Value &second : *seconds) {
       auto number = second.getAsNumber();
       if (!number || !(*number > 0) || !std::isfinite(*number))
@@ -180,24 +182,40 @@ static double quantile(std::vector<double> values, double part) {
   return values[below] + (place - double(below)) * (values[above] - values[below]);
 }
 
+using TimesByLoad = std::map<std::string, Times>;
+
+static void add(TimesByLoad &sums, const TimesByLoad &more) {
+  for (auto &[load, times] : more) {
+    auto [sum, isNew] = sums.emplace(load, times);
+    for (size_t index = 0; !isNew && index < std::min(times.size(), sum->second.size()); ++index)
+      sum->second[index] += times[index];
+  }
+}
+
 /// Seconds of all kernels of a key with candidate `number`, by load; nothing where some were not measured or are wrong.
-static std::optional<std::map<std::string, Times>> secondsOf(llvm::ArrayRef<const Measured *> kernels, size_t number) {
-  std::map<std::string, Times> sums;
+static std::optional<TimesByLoad> secondsOf(llvm::ArrayRef<const Measured *> kernels, size_t number) {
+  TimesByLoad sums;
   for (const Measured *kernel : kernels) {
     if (number >= kernel->schedules.size() || !kernel->wrong[number].empty() || kernel->seconds[number].empty())
       return std::nullopt;
-    for (auto &[load, times] : kernel->seconds[number]) {
-      auto [sum, isNew] = sums.emplace(load, times);
-      for (size_t index = 0; !isNew && index < std::min(times.size(), sum->second.size()); ++index)
-        sum->second[index] += times[index];
-    }
+    add(sums, kernel->seconds[number]);
   }
   return sums;
 }
 
+/// Of their present schedule, measured again.
+static TimesByLoad secondsAgain(llvm::ArrayRef<const Measured *> kernels) {
+  TimesByLoad sums;
+  for (const Measured *kernel : kernels)
+    add(sums, kernel->again);
+  return sums;
+}
+
 /// The candidate's time by that of the present schedule; nothing if it gains nothing that can be told from noise.
-static std::optional<double> gainOf(const std::map<std::string, Times> &present, const std::map<std::string, Times> &own) {
+static std::optional<double> gainOf(const TimesByLoad &present, const TimesByLoad &own) {
   std::vector<double> logs; // by repetition, summed over loads
+  if (present.empty())
+    return std::nullopt;
   for (auto &[load, times] : present) {
     auto found = own.find(load);
     if (found == own.end() || found->second.size() != times.size() || (!logs.empty() && logs.size() != times.size()))
@@ -229,11 +247,14 @@ static std::map<std::string, Winner> chooseWinners(const Results &results, const
     auto present = secondsOf(kernels, 0);
     if (!present)
       continue;
+    TimesByLoad again = secondsAgain(kernels);
     Winner winner;
     for (size_t number = 1; number < kernels.front()->schedules.size(); ++number)
-      if (auto seconds = secondsOf(kernels, number))
-        if (auto gain = gainOf(*present, *seconds); gain && *gain < winner.relative)
-          winner = {kernels.front()->schedules[number], *gain};
+      if (auto seconds = secondsOf(kernels, number)) {
+        auto gain = gainOf(*present, *seconds), second = gainOf(again, *seconds);
+        if (gain && second && std::max(*gain, *second) < winner.relative)
+          winner = {kernels.front()->schedules[number], std::max(*gain, *second)};
+      }
     if (!winner.schedule.empty())
       winners[key] = winner;
     report(llvm::formatv("sm1c: note: {0}: {1}", kernels.front()->name,
