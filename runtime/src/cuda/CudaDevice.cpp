@@ -108,7 +108,11 @@ public:
   Expected<const uint8_t *> awaitTokens() override { return tokens->await(); }
   int64_t timedLaunches() const override { return LaunchClock::mostLaunches; }
   Expected<void> beginTiming() override { return clock.begin(); }
-  Expected<std::vector<double>> endTiming() override { return clock.end(); }
+  Expected<std::vector<double>> endTiming() override {
+    auto seconds = clock.end();
+    outgrown.clear();
+    return seconds;
+  }
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
   Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }
@@ -152,6 +156,7 @@ private:
   std::unique_ptr<TokenKernel> tokens;    // null: a step is kernel by kernel
   std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
   std::unique_ptr<DeviceBuffer> words;    // for kernels that cut time
+  std::vector<std::unique_ptr<DeviceBuffer>> outgrown; // words until the stream is let go: freeing waits for it
   GraphCache graphs;                      // before modules and buffers go, graphs do
   LaunchClock clock;
 };
@@ -310,6 +315,8 @@ Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
 Expected<uint8_t *> CudaDevice::wordsFor(const PlanLaunch &plan, int64_t parts) {
   uint64_t bytes = uint64_t(parts * plan.panels) * 16 * sizeof(uint64_t);
   if (!words || words->bytes < bytes) {
+    if (words && clock.running())
+      outgrown.push_back(std::move(words));
     words.reset();
     auto allocated = allocate(bytes);
     if (!allocated)
