@@ -84,10 +84,10 @@ void sm1::optimize(Module &module, TargetMachine &machine) {
   CGSCCAnalysisManager graphs;
   ModuleAnalysisManager modules;
   PipelineTuningOptions tuning;
-  if (machine.getTargetTriple().isX86()) {
-    // Kernels of a CPU are vectors already and unrolled as their schedules say; more of it doubles the code and the time it takes.
-    tuning.LoopUnrolling = tuning.LoopVectorization = tuning.SLPVectorization = false;
-  }
+  // Kernels of a CPU are vectors already, and unrolled as their schedules say; more of it doubles the code and the time it takes.
+  // Those of a GPU are written for lanes: looking for vectors takes time and finds none.
+  tuning.LoopVectorization = tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = !machine.getTargetTriple().isX86();
   PassBuilder builder(&machine, tuning);
   functions.registerPass([&] { return TargetLibraryAnalysis(library); });
   builder.registerModuleAnalyses(modules);
