@@ -166,7 +166,9 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
   if (options.target->isGpu() && options.compute == "bf16")
     functions.addPass(createApproximateMath());
   functions.addPass(createExpandMath());
-  functions.addPass(createCanonicalizerPass());
+  // Nothing here makes blocks that regions could lose.
+  functions.addPass(
+      createCanonicalizerPass(GreedyRewriteConfig().setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled)));
   functions.addPass(createCSEPass());
   functions.addPass(createLoopInvariantCodeMotionPass());
   OpPassManager &model = passes.nest<ModelOp>();

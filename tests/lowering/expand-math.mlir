@@ -1,5 +1,5 @@
-// RUN: sm1-opt %s -sm1-expand-math | FileCheck %s
-// RUN: sm1-opt %s -sm1-expand-math | sm1-opt -sm1-expand-math | FileCheck %s
+// RUN: sm1-opt %s -sm1-expand-math -canonicalize | FileCheck %s
+// RUN: sm1-opt %s -sm1-expand-math | sm1-opt -sm1-expand-math -canonicalize | FileCheck %s
 
 // 2^n * exp(r): the argument is clamped, reduced in two steps, and the result scaled in two steps, so that denormals come out right.
 // CHECK-LABEL: func.func @exp

@@ -65,7 +65,7 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const T
 std::unique_ptr<llvm::Module> translateToLlvmIr(mlir::ModuleOp lowered, llvm::LLVMContext &context, const Target &target,
                                                 llvm::TargetMachine &machine);
 
-/// LLVM's O3 pipeline. Loops are never turned into library calls.
+/// LLVM's O3 pipeline, for a GPU as much of it as its kernels need. Loops are never turned into library calls.
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Assembly text; `module` stays as it is.

@@ -62,17 +62,28 @@ struct WidenWords : OpRewritePattern<arith::ExtFOp> {
 struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
   using ExpandArithmeticBase::ExpandArithmeticBase;
 
-  void runOnOperation() override {
-    RewritePatternSet patterns(&getContext());
-    patterns.add<FuseForCertain>(&getContext());
-    populateMathPolynomialApproximationPatterns(patterns);
-    math::populateExpansionPatterns(patterns,
-                                    {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
+  LogicalResult initialize(MLIRContext *context) override {
+    RewritePatternSet set(context);
+    set.add<FuseForCertain>(context);
+    populateMathPolynomialApproximationPatterns(set);
+    math::populateExpansionPatterns(set, {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
     if (hasBf16)
-      patterns.add<WidenWords>(&getContext());
+      set.add<WidenWords>(context);
     else
-      arith::populateExpandBFloat16Patterns(patterns);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      arith::populateExpandBFloat16Patterns(set);
+    patterns = std::move(set);
+    return success();
+  }
+
+  void runOnOperation() override {
+    // Few operations are of these kinds; the driver would look at all.
+    SmallVector<Operation *> ops;
+    getOperation()->walk([&](Operation *op) {
+      if (isa<math::MathDialect>(op->getDialect()) || isa<vector::FMAOp, arith::ExtFOp, arith::TruncFOp>(op))
+        ops.push_back(op);
+    });
+    auto config = GreedyRewriteConfig().setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    if (failed(applyOpPatternsGreedily(ops, patterns, config)))
       return signalPassFailure();
     auto left = getOperation()->walk([](Operation *op) {
       if (!isa<math::MathDialect>(op->getDialect()) || hasInstructions(op))
@@ -84,5 +95,7 @@ struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
     if (left.wasInterrupted())
       signalPassFailure();
   }
+
+  FrozenRewritePatternSet patterns;
 };
 } // namespace

@@ -55,8 +55,7 @@ static void buildConversions(OpPassManager &module, bool hasBf16) {
   passes.addPass(createConvertVectorToLLVMPass());
   passes.addPass(createConvertToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
-  // Blocks are LLVM's to simplify, which takes it a tenth of the time.
-  passes.addPass(createCanonicalizerPass(GreedyRewriteConfig().setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled)));
+  // All else is LLVM's to simplify, which takes it a tenth of the time.
   passes.addPass(createCSEPass());
 }
 

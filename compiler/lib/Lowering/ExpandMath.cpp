@@ -275,14 +275,27 @@ static void expand(IRRewriter &rewriter, const Group &group) {
 
 namespace {
 struct ExpandMath : sm1::impl::ExpandMathBase<ExpandMath> {
+  LogicalResult initialize(MLIRContext *context) override {
+    RewritePatternSet set(context);
+    populateMathPolynomialApproximationPatterns(set, MathPolynomialApproximationOptions{});
+    patterns = std::move(set);
+    return success();
+  }
+
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
     for (const Group &group : groupsOf(getOperation()))
       expand(rewriter, group);
-    RewritePatternSet patterns(&getContext());
-    populateMathPolynomialApproximationPatterns(patterns, MathPolynomialApproximationOptions{});
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    SmallVector<Operation *> ops;
+    getOperation()->walk([&](Operation *op) {
+      if (isa<math::MathDialect>(op->getDialect()))
+        ops.push_back(op);
+    });
+    auto config = GreedyRewriteConfig().setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    if (failed(applyOpPatternsGreedily(ops, patterns, config)))
       signalPassFailure();
   }
+
+  FrozenRewritePatternSet patterns;
 };
 } // namespace
