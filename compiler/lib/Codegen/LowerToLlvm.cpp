@@ -10,11 +10,14 @@
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/InitAllExtensions.h"
+#include "mlir/Interfaces/VectorInterfaces.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -44,14 +47,35 @@ void sm1::registerCodegenDialects(DialectRegistry &registry) {
   registerNVVMDialectTranslation(registry);
 }
 
+namespace {
+/// What upstream has passes for and our lowerings make none of, though a pass of somebody else's may.
+struct Rare {
+  bool transfers = true, views = true;
+};
+} // namespace
+
+static Rare findRare(ModuleOp kernels) {
+  Rare rare{false, false};
+  kernels.walk([&](Operation *op) {
+    rare.transfers |= isa<VectorTransferOpInterface>(op);
+    rare.views |=
+        isa<affine::AffineDialect>(op->getDialect()) || isa<memref::SubViewOp, memref::ReinterpretCastOp, memref::ExpandShapeOp,
+                                                            memref::CollapseShapeOp, memref::ExtractStridedMetadataOp>(op);
+  });
+  return rare;
+}
+
 /// What is left between entries and the LLVM dialect: bodies are lowered one by one, as many at a time as there are threads.
-static void buildConversions(OpPassManager &module, bool hasBf16) {
+static void buildConversions(OpPassManager &module, bool hasBf16, Rare rare = {}) {
   OpPassManager &passes = module.nest<LLVM::LLVMFuncOp>();
   passes.addPass(createExpandArithmetic({hasBf16}));
-  passes.addPass(createConvertVectorToSCFPass());
+  if (rare.transfers)
+    passes.addPass(createConvertVectorToSCFPass());
   passes.addPass(createSCFToControlFlowPass());
-  passes.addPass(memref::createExpandStridedMetadataPass());
-  passes.addPass(createLowerAffinePass());
+  if (rare.views) {
+    passes.addPass(memref::createExpandStridedMetadataPass());
+    passes.addPass(createLowerAffinePass());
+  }
   passes.addPass(createConvertVectorToLLVMPass());
   passes.addPass(createConvertToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
@@ -104,7 +128,7 @@ LogicalResult sm1::lowerToLlvm(ModuleOp kernels, const Target &target) {
   PassManager passes(kernels.getContext());
   // Nobody's passes but ours run here: between them nothing is verified, behind them everything.
   passes.enableVerifier(false);
-  buildConversions(passes, target.isGpu());
+  buildConversions(passes, target.isGpu(), findRare(kernels));
   if (failed(passes.run(kernels)) || failed(verify(kernels)))
     return failure();
   auto left = kernels.walk([&](Operation *op) {
