@@ -26,15 +26,55 @@ func.func @log1p(%x: f32) -> f32 {
 
 // -----
 
-// Vectors element by element; what has no special function stays.
+// Where subtracting 1 would lose digits, five terms of the series.
+// CHECK-LABEL: func.func @expm1
+// CHECK: %[[EXP:.*]] = llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz"
+// CHECK: %[[LARGE:.*]] = arith.subf %[[EXP]]
+// CHECK-COUNT-3: math.fma
+// CHECK: %[[SERIES:.*]] = math.fma
+// CHECK: %[[SMALL:.*]] = arith.cmpf olt
+// CHECK: arith.select %[[SMALL]], %[[SERIES]], %[[LARGE]]
+func.func @expm1(%x: f32) -> f32 {
+  %0 = math.expm1 %x : f32
+  return %0 : f32
+}
+
+// -----
+
+// Of -2|x|, so that nothing overflows, with the sign of x again at the end.
+// CHECK-LABEL: func.func @tanh
+// CHECK: %[[MAGNITUDE:.*]] = math.absf %arg0
+// CHECK: arith.mulf %[[MAGNITUDE]]
+// CHECK: ex2.approx
+// CHECK: llvm.call_intrinsic "llvm.nvvm.div.full.ftz"
+// CHECK: arith.cmpf olt, %arg0
+// CHECK: arith.select
+func.func @tanh(%x: f32) -> f32 {
+  %0 = math.tanh %x : f32
+  return %0 : f32
+}
+
+// -----
+
+// Roots of a kernel's elements; that of a norm, one for a row, stays.
+// CHECK-LABEL: func.func @roots
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.sqrt.approx.ftz.f"
+// CHECK: math.sqrt %{{.*}} : f32
+func.func @roots(%a: vector<2xf32>, %b: f32) -> (vector<2xf32>, f32) {
+  %0 = math.sqrt %a : vector<2xf32>
+  %1 = math.sqrt %b : f32
+  return %0, %1 : vector<2xf32>, f32
+}
+
+// -----
+
+// Vectors element by element; what is of another type stays.
 // CHECK-LABEL: func.func @quotients
 // CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.div.full.ftz"
 // CHECK-NOT: div.full
-// CHECK: math.sqrt
 // CHECK: arith.divf %{{.*}} : f64
 func.func @quotients(%a: vector<2xf32>, %b: vector<2xf32>, %c: f64) -> (vector<2xf32>, f64) {
   %0 = arith.divf %a, %b : vector<2xf32>
-  %1 = math.sqrt %0 : vector<2xf32>
-  %2 = arith.divf %c, %c : f64
-  return %1, %2 : vector<2xf32>, f64
+  %1 = arith.divf %c, %c : f64
+  return %0, %1 : vector<2xf32>, f64
 }

@@ -39,12 +39,14 @@ def KernelToGpu : Pass<"sm1-kernel-to-gpu", "::mlir::ModuleOp"> {
 }
 
 def ApproximateMath : Pass<"sm1-approximate-math"> {
-  let summary = "exp, log1p and quotients by a GPU's special functions";
+  let summary = "exp, log1p, expm1, tanh, roots and quotients by a GPU's special functions";
   let description = [{
     For kernels whose projections multiply bf16: a few ulp are lost where seven bits are kept.
     Expects:  math and arith on vectors or scalars of f32, in functions for a GPU.
-    Leaves:   no math.exp, math.log1p, arith.divf of f32.
-    Numerics: exp within 2 ulp and one more for each unit of |x|, log1p within 4 ulp from 2^-10 on and 2^-20 below, quotients within 2 ulp.
+    Leaves:   no math.exp, math.log1p, math.expm1, math.tanh, arith.divf of f32, and no math.sqrt of a vector: the root of a norm, one for
+              a row, stays exact.
+    Numerics: exp within 2 ulp and one more for each unit of |x|, log1p within 4 ulp from 2^-10 on and 2^-20 below, expm1 within 2^-19, tanh
+              within 2^-18, quotients within 2 ulp, roots within 1.
               Denormals are zero. The same bits on every run, others than a CPU's.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect",

@@ -1,6 +1,7 @@
-//===- ApproximateMath.cpp - exp, log1p and quotients by a GPU's special functions -------------------------------===//
+//===- ApproximateMath.cpp - exp, log1p, expm1, tanh and quotients by a GPU's special functions ------------------===//
 //
-// Two or three instructions where ExpandMath takes twenty. A kernel that rounds what it multiplies to bf16 loses nothing by it.
+// A few instructions where ExpandMath takes twenty, and fewer values alive between them. A kernel that rounds what it multiplies to
+// bf16 loses nothing by it.
 
 #include "sm1c/Lowering/Passes.h"
 
@@ -44,6 +45,26 @@ struct Approximation {
     Value isSmall = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, magnitude, number(small));
     return arith::SelectOp::create(builder, loc, isSmall, series, large);
   }
+  /// Within 2^-19: exp(x) - 1, or where that would lose digits five terms of the series.
+  Value expm1(Value x) {
+    constexpr float small = 0.25f, factors[] = {1.0f / 24, 1.0f / 6, 0.5f};
+    Value large = arith::SubFOp::create(builder, loc, exp(x), number(1));
+    Value sum = number(1.0f / 120);
+    for (float factor : factors)
+      sum = math::FmaOp::create(builder, loc, sum, x, number(factor));
+    Value series = math::FmaOp::create(builder, loc, arith::MulFOp::create(builder, loc, sum, x), x, x);
+    Value magnitude = math::AbsFOp::create(builder, loc, x);
+    Value isSmall = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, magnitude, number(small));
+    return arith::SelectOp::create(builder, loc, isSmall, series, large);
+  }
+  /// -e / (e + 2) with e = expm1(-2|x|), which is never large, and the sign of x. Within 2^-18.
+  Value tanh(Value x) {
+    Value e = expm1(arith::MulFOp::create(builder, loc, math::AbsFOp::create(builder, loc, x), number(-2)));
+    Value positive = arith::NegFOp::create(builder, loc, quotient(e, arith::AddFOp::create(builder, loc, e, number(2))));
+    Value negative = arith::NegFOp::create(builder, loc, positive);
+    Value isNegative = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, number(0));
+    return arith::SelectOp::create(builder, loc, isNegative, negative, positive);
+  }
   /// 2 ulp.
   Value quotient(Value a, Value b) { return call("llvm.nvvm.div.full.ftz", {a, b}); }
 
@@ -53,6 +74,12 @@ struct Approximation {
       return exp(operands[0]);
     if (isa<math::Log1pOp>(op))
       return log1p(operands[0]);
+    if (isa<math::ExpM1Op>(op))
+      return expm1(operands[0]);
+    if (isa<math::TanhOp>(op))
+      return tanh(operands[0]);
+    if (isa<math::SqrtOp>(op))
+      return call("llvm.nvvm.sqrt.approx.ftz.f", operands); // 1 ulp
     return quotient(operands[0], operands[1]);
   }
 };
@@ -61,7 +88,10 @@ struct ApproximateMath : sm1::impl::ApproximateMathBase<ApproximateMath> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<math::ExpOp, math::Log1pOp, arith::DivFOp>(op) && getElementTypeOrSelf(op->getResult(0)).isF32())
+      bool isCostly = isa<math::ExpOp, math::Log1pOp, math::ExpM1Op, math::TanhOp, arith::DivFOp>(op);
+      // Of a row there is one root, that of its norm: it stays exact.
+      bool isRootOfMany = isa<math::SqrtOp>(op) && isa<VectorType>(op->getResult(0).getType());
+      if ((isCostly || isRootOfMany) && getElementTypeOrSelf(op->getResult(0)).isF32())
         ops.push_back(op);
     });
     for (Operation *op : ops) {
