@@ -5,6 +5,7 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Location.h"
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -53,7 +54,8 @@ void DiagnosticLines::print(Diagnostic &diagnostic) {
 }
 
 namespace {
-/// One line per remark: "file:line:column: remark: FuseScanReadout: scan and mulf are one kernel".
+/// One line per remark: "file:line:column: remark: FuseScanReadout: scan and mulf are one kernel". Passes run once for each entry
+/// of each target; what they say again is not repeated.
 class RemarkLines : public remark::detail::MLIRRemarkStreamerBase {
 public:
   explicit RemarkLines(const Report &report) : report(report) {}
@@ -64,11 +66,13 @@ public:
     line += "remark: " + remark.getRemarkName().str() + ":";
     for (const auto &arg : remark.getArgs())
       line += " " + arg.val;
-    report(line);
+    if (said.insert(line).second)
+      report(line);
   }
 
 private:
   const Report &report;
+  llvm::StringSet<> said;
 };
 } // namespace
 
