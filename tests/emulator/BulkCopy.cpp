@@ -172,6 +172,32 @@ void decodeCopy(Builder &builder, const Statement &statement) {
   builder.emit(instruction);
 }
 
+/// Only where the bytes are: there is no cache. imm: address; b: size.
+void prefetch(Warp &warp, const Instruction &self, uint32_t mask) {
+  for (; mask; mask &= mask - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(mask));
+    uint64_t source = warp.addressOf(self, lane);
+    uint32_t bytes = warp.slot<uint32_t>(self.b)[lane];
+    if (!isMultiple(warp, lane, bytes, "size") || !isMultiple(warp, lane, source, "source address") ||
+        !isThere(warp, lane, Space::Global, source, bytes, AccessKind::Read))
+      return;
+  }
+}
+
+void decodePrefetch(Builder &builder, const Statement &statement) {
+  builder.allow(statement, "async bulk prefetch L2 global");
+  builder.expectOperands(statement, 2, 2);
+  Instruction instruction;
+  builder.address(statement.operands[0], instruction);
+  if (instruction.narrowAddress)
+    builder.fail("the source of cp.async.bulk is no 64-bit address");
+  instruction.space = Space::Global;
+  instruction.flow = Flow::Checked;
+  instruction.run = prefetch;
+  instruction.b = builder.read(statement.operands[1], Type::U32);
+  builder.emit(instruction);
+}
+
 } // namespace
 
 void Block::issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, std::vector<Piece> pieces) {
@@ -226,7 +252,9 @@ void Block::landSome() {
 }
 
 void decodeBulkCopy(Builder &builder, const Statement &statement) {
-  statement.has("tensor") ? decodeBox(builder, statement) : decodeCopy(builder, statement);
+  statement.has("prefetch") ? decodePrefetch(builder, statement)
+  : statement.has("tensor") ? decodeBox(builder, statement)
+                            : decodeCopy(builder, statement);
 }
 
 } // namespace emulator

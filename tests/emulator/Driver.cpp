@@ -97,6 +97,7 @@ void Driver::readSettings() {
   if (settings.multiprocessors > 1024)
     refuse("SM1_EMULATOR_SMS", environment("SM1_EMULATOR_SMS"));
   settings.memory = number("SM1_EMULATOR_MEMORY", 16ull << 30);
+  settings.clock = static_cast<unsigned>(number("SM1_EMULATOR_CLOCK", 0));
   settings.initcheck = number("SM1_EMULATOR_INITCHECK", 0) != 0;
   settings.plant = environment("SM1_EMULATOR_PLANT");
   settings.countFile = environment("SM1_EMULATOR_COUNT");

@@ -16,6 +16,7 @@ struct Settings {
   unsigned capability = 90;
   unsigned multiprocessors = 0; // 0: as many as the chip has
   uint64_t memory = 16ull << 30;
+  unsigned clock = 0; // kHz
   bool initcheck = false;
   std::string plant, countFile;
   std::string failFunction;

@@ -108,8 +108,6 @@ static int attributeValue(const Chip &chip, int attribute) {
   case 12:
   case 82:
     return 65536; // registers per block and multiprocessor
-  case 13:
-    return 1500000; // kHz
   case 14:
     return 512; // texture alignment
   case 16:
@@ -160,7 +158,7 @@ EMULATED cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
   ENTER(cuDeviceGetAttribute, false);
   if (device != 0)
     return CUDA_ERROR_INVALID_DEVICE;
-  int found = attributeValue(driver.chip(), attribute);
+  int found = attribute == 13 ? static_cast<int>(driver.settings.clock) : attributeValue(driver.chip(), attribute);
   if (!value || found < 0)
     return CUDA_ERROR_INVALID_VALUE;
   *value = found;

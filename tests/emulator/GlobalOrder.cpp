@@ -12,7 +12,7 @@ template <class Visit> void forWords(Warp &warp, const Instruction &instruction,
   for (; mask; mask &= mask - 1) {
     uint64_t address = warp.addressOf(instruction, static_cast<unsigned>(__builtin_ctz(mask)));
     Space space = instruction.space == Space::Generic ? spaceOf(address, address) : instruction.space;
-    for (uint64_t word = address / 4; space == Space::Global && word <= (address + instruction.bytes - 1) / 4; ++word)
+    for (uint64_t word = address / 2; space == Space::Global && word <= (address + instruction.bytes - 1) / 2; ++word)
       visit(word);
   }
 }

@@ -24,7 +24,7 @@ private:
     uint32_t tick = 0; // who knows of this tick knows all of it
     Clock known;
   };
-  std::unordered_map<uint64_t, std::shared_ptr<const Said>> words; // by address / 4
+  std::unordered_map<uint64_t, std::shared_ptr<const Said>> words; // by address / 2
 };
 
 } // namespace emulator
