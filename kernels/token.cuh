@@ -7,13 +7,13 @@
 //
 //   `warps` matrix warps   share the columns of every matrix: each needs its part of the vector only, and waits for nothing else
 //   epilogue warps         add the warps' sums, compute what is pointwise, and publish the next vector
-//   the producer warp      keeps a ring of weights full, as far ahead as it has room: its reads wait for nobody
+//   the producer warp      keeps a ring of weights full, as far ahead as it has room, at a steady pace
 //   the order warp         hears from the host how the next token is to be chosen (token_choice.cuh)
 //
-// Published words prove themselves: an f32 whose four lowest mantissa bits are the epoch, the number of the layer modulo 16. A
-// reader polls until all of its words have the epoch it waits for. No flags, no fences, no atomics. One buffer a phase is enough:
-// before a block writes a word again it has read words of every block that came after the last use of the old one, because every
-// block owns at least one channel of every phase.
+// Published words prove themselves: one bit, the tag, changes each time that a word is written (token_instructions.cuh). A reader
+// polls until all of its words have the tag it waits for; it has seen the one before, so it cannot take older words for new ones.
+// No flags, no fences, no atomics. One buffer a phase is enough: before a block writes a word again it has read words of every
+// block that came after the last use of the old one, because every block owns at least one channel of every phase.
 #pragma once
 
 #include "token_epilogue.cuh"
@@ -25,7 +25,7 @@ namespace sm1token {
 template <class M> __device__ void prepare(const Block<M> &block) {
   using S = Sizes<M>;
   const Launch &launch = block.launch;
-  for (int i = threadIdx.x; i < S::vectorsAt / 4; i += S::threads) // sums are read in fours, also where there are fewer warps
+  for (int i = threadIdx.x; i < 2 * S::sumsBytes / 4; i += S::threads) // sums are read in fours, also where there are fewer warps
     block.template at<unsigned>(0)[i] = 0;
   const unsigned short *uses = launch.uses + launch.shares[blockIdx.x].uses;
   for (unsigned slot = threadIdx.x; slot < block.slotsOfToken(); slot += S::threads)
@@ -72,9 +72,10 @@ template <class M, class Pointwise> __device__ void runTokens(const Launch &laun
     do
       Pointwise::run(epilogue);
     while (epilogue.next());
-  } else if (threadIdx.x == S::workers)
-    produce(block);
-  else if (threadIdx.x >= S::workers + 32 && block.isOrdered())
+  } else if (warp == S::workers / 32) {
+    if (isElected()) // what copies in bulk is quicker where the compiler knows of a single thread
+      produce(block);
+  } else if (threadIdx.x >= S::workers + 32 && block.isOrdered())
     followOrders(block);
 }
 

@@ -12,6 +12,7 @@ enum : int {
   statesLimit = 8,
   phasesLimit = 16,
   slotBytes = 8192, /* of the ring of weights; smaller ones keep the producer too busy */
+  lookahead = 4,    /* slots that come into the L2 cache before they are asked for */
   slotUses = 4096   /* more than any slot has */
 };
 
@@ -56,20 +57,22 @@ struct Launch {
   const unsigned short *uses;  /* see Share */
   const void *table;           /* the embedding, [vocabulary][stride] */
   const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
-  unsigned *exchange;          /* inputs of phases, as words that carry their epoch */
-  unsigned long long *keys;    /* logits, likewise */
-  const unsigned long long *sequences; /* [sequences] address of the states of each; 0: they are neither read nor written */
-  const int *tokens;                   /* [sequences] to begin with */
-  float *logits;                       /* [sequences][logitsStride] of the last token computed */
-  const unsigned char *orders;         /* [2] of Order with its choices, in turn; null: a single token, nothing is chosen */
-  unsigned char *relay;                /* as many, the device's */
-  unsigned char *reply;                /* a Reply with its results */
-  unsigned long long patience;         /* nanoseconds that an order may take */
+  unsigned short *exchange;    /* inputs of phases, as words that carry a tag */
+  unsigned long long *keys;    /* logits, with their epoch */
+  const unsigned long long *sequences;         /* [sequences] address of the states of each; 0: they are neither read nor written */
+  const int *tokens;                           /* [sequences] to begin with */
+  float *logits;                               /* [sequences][logitsStride] of the last token computed */
+  const unsigned char *orders;                 /* [2] of Order with its choices, in turn; null: a single token, nothing is chosen */
+  unsigned char *relay;                        /* as many, the device's */
+  unsigned char *reply;                        /* a Reply with its results */
+  unsigned long long patience;                 /* nanoseconds that an order may take */
   unsigned long long stateOffset[statesLimit]; /* bytes from the start of a sequence's states */
   long long logitsStride;
-  unsigned epoch; /* of the first layer of the first token; a token takes layers + 1 */
+  unsigned epoch;                    /* of the first layer of the first token; a token takes layers + 1 */
+  unsigned tags;                     /* of the words that come first, a bit for each sequence */
+  int repeats;                       /* without orders: so many times the same tokens, one after the other */
   int sequenceCount;                 /* at most as many as the kernel was made for */
-  int window;                        /* slots of the ring that may be on their way at once */
+  unsigned pace;                     /* clocks at least from one slot that a block asks for to the next */
   unsigned short delay[phasesLimit]; /* of each phase: clocks that a warp lets pass before it looks for the words it needs */
 };
 

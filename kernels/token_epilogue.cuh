@@ -24,6 +24,7 @@ public:
       place[partition] = M::sequences == 1 ? own : own % count;
       states[partition] = launch.sequences[sequence[partition]];
     }
+    loadFactors<0>();
   }
 
   /// Waits for the products of the next phase.
@@ -36,7 +37,7 @@ public:
   template <int P> __device__ float product(int matrix) const {
     static_assert(P < M::phaseCount, "a phase");
     constexpr int partition = M::phase(P).partition;
-    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition);
+    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition) * (1 / wordScale);
   }
   /// 1 / rms of the vector that phase P read.
   template <int P> __device__ float inverseRms(float eps) const {
@@ -63,15 +64,18 @@ public:
   }
 
   /// Gives the channel's value to phase P, which runs in `layer`.
-  template <int P, int partition> __device__ void publish(float value, int layer) const {
-    static_assert(P < M::layerPhases && partition < M::partitionCount, "a phase of a layer");
+  template <int P, int partition> __device__ void publish(float value, int layer) {
+    static_assert(P < M::layerPhases && partition == partitionOfVector<P>(), "a phase of a layer");
     __syncwarp(); // threads that publish nothing have read their sums, too, before others go on and overwrite them
     if (!owns[partition])
       return;
-    const unsigned word = wordOf(value, block.epochOf(token, layer));
+    if constexpr (isNormed<P>())
+      value *= factors[P];
+    const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
-      storeWord(block.template words<P>(replica, sequence[partition]) + channel<partition>(), word);
+      putWord(block.template words<P>(replica, sequence[partition]) + channel<partition>(), word);
+    loadFactor<P>(layer + 1 < M::layers + firstLayer<P>() ? layer + 1 : firstLayer<P>());
   }
   /// The end of a token.
   template <int ownPartition> __device__ void logit(float value) {
@@ -96,6 +100,34 @@ public:
   __device__ bool next() { return block.goesOn(token++); }
 
 private:
+  /// The layer that phase P runs in first; phase 0 has its first vector from the embedding, its last one is that of the logits.
+  template <int P> __host__ __device__ static constexpr int firstLayer() { return P == 0; }
+  template <int P> __host__ __device__ static constexpr bool isNormed() {
+    return M::phase(P).norm >= 0 || (P == 0 && M::phase(M::layerPhases).norm >= 0);
+  }
+  /// Whose channels are those of phase P's vector.
+  template <int P> __host__ __device__ static constexpr int partitionOfVector() {
+    int partition = 0;
+    while (M::partitionWidth(partition) != M::phase(P).width)
+      ++partition;
+    return partition;
+  }
+  /// What the vector of phase P has to be multiplied with in `layer`. It takes its time to come.
+  template <int P> __device__ void loadFactor(int layer) {
+    if constexpr (isNormed<P>()) {
+      int at = M::phase(P).norm < 0 ? -1 : block.template normAt<P>(layer);
+      if (P == 0 && layer == M::layers)
+        at = M::phase(M::layerPhases).norm;
+      factors[P] = at < 0 ? 1.0f : factorOfNorm(__ldg(launch.vectors + at + channel<partitionOfVector<P>()>()));
+    }
+  }
+  template <int P> __device__ void loadFactors() {
+    if constexpr (P < M::layerPhases) {
+      loadFactor<P>(firstLayer<P>());
+      loadFactors<P + 1>();
+    }
+  }
+
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
   /// Warps that own nothing of the partition stay away: nothing that they publish would tell when they have read.
   __device__ float sumOf(int row, int of, int partition) const {
@@ -124,6 +156,7 @@ private:
   int place[M::partitionCount], sequence[M::partitionCount];
   unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
+  float factors[M::layerPhases];
   unsigned sums = 0;
   int turn = 0, token = 0;
 };

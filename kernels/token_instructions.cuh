@@ -4,7 +4,10 @@
 
 namespace sm1token {
 
-__device__ inline unsigned sharedAddress(const void *pointer) { return unsigned(__cvta_generic_to_shared(pointer)); }
+/// Kept in a register: the compiler would ask a special one for it again and again, where others wait.
+__device__ inline unsigned sharedAddress(const void *pointer) {
+  return __shfl_sync(~0u, unsigned(__cvta_generic_to_shared(pointer)), 0);
+}
 __device__ inline uint4 loadShared4(unsigned address) {
   uint4 v;
   asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address) : "memory");
@@ -29,13 +32,18 @@ __device__ inline void storeShared2(unsigned address, unsigned v, unsigned w) {
 __device__ inline void storeShared4(unsigned address, uint4 v) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
-__device__ inline uint4 loadWords(const unsigned *from) {
-  uint4 v;
-  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(from)
-               : "memory");
+/// Four words of a vector; each is read by itself, as it was written.
+__device__ inline uint2 loadWords(const unsigned short *from) {
+  uint2 v;
+  asm volatile(
+      "{\n.reg .b16 a, b, c, d;\nld.relaxed.gpu.global.v4.u16 {a, b, c, d}, [%2];\nmov.b32 %0, {a, b};\nmov.b32 %1, {c, d};\n}"
+      : "=r"(v.x), "=r"(v.y)
+      : "l"(from)
+      : "memory");
   return v;
+}
+__device__ inline void putWord(unsigned short *to, unsigned v) {
+  asm volatile("st.relaxed.gpu.global.u16 [%0], %1;" ::"l"(to), "h"(static_cast<unsigned short>(v)) : "memory");
 }
 __device__ inline void storeWord(unsigned *to, unsigned v) {
   asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
@@ -49,6 +57,12 @@ __device__ inline void storeKey(unsigned long long *to, unsigned long long v) {
   asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(to), "l"(v) : "memory");
 }
 
+/// True in one lane of a warp that is all there.
+__device__ inline bool isElected() {
+  unsigned elected;
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(elected));
+  return elected;
+}
 /// Counts slots whose barriers have begun the round that they are filled in.
 __device__ inline void storeIssued(unsigned address, unsigned count) {
   asm volatile("st.release.cta.shared.u32 [%0], %1;" ::"r"(address), "r"(count) : "memory");
@@ -103,12 +117,19 @@ __device__ inline void waitFor(unsigned barrier, unsigned parity) {
                  : "memory");
   } while (!done);
 }
+/// The barrier's phase ends when so many bytes have come.
+__device__ inline void expect(unsigned barrier, unsigned bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
 /// Brings `bytes` into shared memory; `barrier` counts them.
 __device__ inline void fetch(unsigned to, const void *from, unsigned bytes, unsigned barrier) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
                "r"(bytes), "r"(barrier)
                : "memory");
+}
+/// Brings them into the L2 cache, some time.
+__device__ inline void fetchToCache(const void *from, unsigned bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
 }
 template <int threads> __device__ inline void meet(int barrier) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(threads) : "memory");
@@ -131,23 +152,37 @@ __device__ inline unsigned pack(float low, float high) {
 }
 __device__ inline float lowOf(unsigned v) { return __uint_as_float(v << 16); }
 __device__ inline float highOf(unsigned v) { return __uint_as_float(v & 0xffff0000u); }
-__device__ inline float sumOfWarp(float v) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2)
-    v += __shfl_xor_sync(~0u, v, distance);
-  return v;
+/// Computed where it stands, not where it is used.
+__device__ inline float reciprocalOf(float v) {
+  float reciprocal;
+  asm volatile("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(v));
+  return reciprocal;
+}
+/// `v`, not before `other` is known, which is a sum.
+__device__ inline float after(float v, float other) {
+  return __float_as_uint(other) == ~0u ? other : v; // a NaN that no sum has
 }
 
 //===-- Words ---------------------------------------------------------------------------------------------------------------===//
 
-/// Rounds to 20 bits of mantissa. Whatever is no finite number becomes NaN, which no epoch turns into another number.
-__device__ inline unsigned wordOf(float v, unsigned epoch) {
-  unsigned bits = __float_as_uint(v), rounded = (bits + 8u) & ~15u;
-  return ((bits & 0x7fffffffu) < 0x7f7ffff8u ? rounded : 0x7fc00000u) | (epoch & 15u);
+// A word is a number times 2^64 as bf16. Of numbers from 2 up the first bit of the exponent says nothing, so it is the tag: 0 and 1
+// in turn, each time that the word is written. Whatever is less than 2^-63 becomes 2^-63, of either sign; from 2^64 on it is
+// infinity.
+
+constexpr float wordScale = 18446744073709551616.0f; ///< 2^64
+constexpr unsigned tagBits = 0x40004000u;            ///< of two words
+
+/// What two words have there whose tag is the lowest bit of `tag`.
+__device__ inline unsigned tagsOf(unsigned tag) { return tag & 1u ? tagBits : 0u; }
+__device__ inline unsigned wordOf(float v, unsigned tag) {
+  const unsigned bits = pack(v * wordScale, 0.0f) & 0xffffu, large = bits & 0x4000u ? bits : bits & 0x8000u;
+  return (large & ~0x4000u) | (tagsOf(tag) & 0x4000u);
 }
-__device__ inline float valueOf(unsigned word) { return __uint_as_float(word & ~15u); }
-__device__ inline bool haveEpoch(uint4 words, unsigned epoch) {
-  return !(((words.x ^ epoch) | (words.y ^ epoch) | (words.z ^ epoch) | (words.w ^ epoch)) & 15u);
-}
+/// A number of a vector that a norm multiplies is written times the norm's weight, unless that is as good as none: then its square
+/// counts, and nothing else.
+__device__ inline bool isNoWeight(float w) { return fabsf(w) < 1e-9f; }
+__device__ inline float factorOfNorm(float w) { return isNoWeight(w) ? 1.0f : w; }
+/// Two numbers times 2^64.
+__device__ inline unsigned numbersOf(unsigned words) { return words | tagBits; }
 
 } // namespace sm1token

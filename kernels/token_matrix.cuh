@@ -1,46 +1,60 @@
 // Weights and products of the kernel for whole tokens: the producer, which fills a ring, and the warps that multiply from it.
 #pragma once
 
-#include "sm1_math.cuh"
 #include "token_choice.cuh"
+#include "token_vector.cuh"
 #include "token_weights.cuh"
 
 namespace sm1token {
 
 //===-- Producer ------------------------------------------------------------------------------------------------------------===//
 
-/// One thread. Slots that a token fills are read again for the next one, as soon as it is known that there is one.
+/// Waits until `clocks` are over since the last time.
+__device__ inline void keepPace(unsigned &last, unsigned clocks) {
+  while (unsigned(clock()) - last < clocks)
+    ;
+  last = unsigned(clock());
+}
+
+/// One thread. Slots that a token fills are read again for the next one, as soon as it is known that there is one. They are asked
+/// for at a steady pace: a burst of them is in the way of words. What the ring has no room for yet comes into the L2 cache
+/// meanwhile.
 template <class M> __device__ void produce(const Block<M> &block) {
+  using S = Sizes<M>;
   const Launch &launch = block.launch;
   const unsigned char *weights = launch.stream + launch.shares[blockIdx.x].offset;
-  const unsigned bytes = block.bytes, slots = block.slotsOfToken();
-  const int window = least(most(launch.window, 1), Sizes<M>::mostAhead);
-  unsigned slot = 0, round = 0, waited = 0, waitedRound = 0, issued = 0;
-  int ahead = 0; // slots asked for and not waited for
+  const unsigned bytes = block.bytes;
+  unsigned slot = 0, round = 0, waited = 0, waitedRound = 0, issued = 0, last = 0;
+  unsigned toCache = least(lookahead * slotBytes, int((bytes - 1) / slotBytes * slotBytes)); // offset of the weights
+  int ahead = 0;                                                                             // slots asked for and not waited for
   bool goesOn = true;
 #pragma unroll 1
   for (int token = 0; goesOn; ++token) {
 #pragma unroll 1
-    for (unsigned i = 0; i < slots; ++i) {
-      const unsigned uses = block.template at<unsigned short>(Sizes<M>::usesAt)[i];
+    for (unsigned at = 0, i = 0; at < bytes; at += slotBytes, ++i) {
+      const unsigned uses = block.template at<unsigned short>(S::usesAt)[i], full = block.full(slot);
       if (round > 0)
         waitFor(block.empty(slot), (round - 1) & 1);
-      if (ahead == window) {
+      if (ahead == S::mostAhead) {
         waitFor(block.full(waited), waitedRound & 1);
         --ahead;
-        if (++waited == Sizes<M>::slots) {
+        if (++waited == S::slots) {
           waited = 0;
           ++waitedRound;
         }
       }
-      unsigned at = i * slotBytes;
-      fetch(block.shared + Sizes<M>::ringAt + slot * slotBytes, weights + at, bytes - at < slotBytes ? bytes - at : slotBytes,
-            block.full(slot));
+      if (round > 0) // at first everybody waits for weights
+        keepPace(last, launch.pace);
+      const unsigned size = min(bytes - at, unsigned(slotBytes));
+      expect(full, size);
+      fetch(block.shared + S::ringAt + slot * slotBytes, weights + at, size, full);
       arrive(block.empty(slot), slotUses - uses); // for those who do not read from it
-      if constexpr (Sizes<M>::mayLap)
-        storeIssued(block.shared + Sizes<M>::issuedAt, ++issued);
+      fetchToCache(weights + toCache, min(bytes - toCache, unsigned(slotBytes)));
+      toCache = toCache + slotBytes < bytes ? toCache + slotBytes : 0;
+      if constexpr (S::mayLap)
+        storeIssued(block.shared + S::issuedAt, ++issued);
       ++ahead;
-      if (++slot == Sizes<M>::slots) {
+      if (++slot == S::slots) {
         slot = 0;
         ++round;
       }
@@ -58,17 +72,15 @@ template <class M> class MatrixWarp {
 
 public:
   __device__ MatrixWarp(const Block<M> &block, int warp)
-      : block(block), launch(block.launch), warp(warp), lane(threadIdx.x % 32), group(lane / 4), quarter(lane % 4),
-        vector(block.shared + S::vectorsAt + warp * S::vectorBytes), epoch(block.launch.epoch) {}
+      : block(block), launch(block.launch), warp(warp), lane(threadIdx.x % 32), group(lane / 4), quarter(lane % 4) {}
 
   __device__ void run() {
     bool goesOn = true;
 #pragma unroll 1
-    for (int token = 0; goesOn; ++token) {
+    for (; goesOn; ++token) {
 #pragma unroll 1
       for (int layer = 0; layer < M::layers; ++layer) {
         runPhases<0, M::layerPhases>(layer);
-        ++epoch;
         layerStart += phaseStart(M::phaseCount);
       }
       layerStart = tokenStart;
@@ -76,7 +88,6 @@ public:
       if (block.isOrdered())
         chooseTokens(block, token);
       goesOn = block.goesOn(token);
-      ++epoch;
       tokenStart += block.slotsOfToken() * slotPieces;
       layerStart = tokenStart;
     }
@@ -127,8 +138,9 @@ private:
   static constexpr unsigned slotPieces = slotBytes / 16;
 
   template <int P> __host__ __device__ static constexpr int halves() {
-    // As many eights of rows at a time as 80 registers hold, with their sums if there are many of those.
-    return least(ceilDivide(S::rows(P), 8), most(1, 20 / (S::unitsOfWarp(P) + ceilDivide(M::sequences, 2) - 1)));
+    // As many eights of rows at a time as 80 registers hold, 48 where there are more than 16 warps; a norm takes some for itself.
+    constexpr int pieces = S::threads > 512 ? 12 : 20, taken = ceilDivide(M::sequences, 2) - 1;
+    return least(ceilDivide(S::rows(P), 8), most(1, pieces / (S::unitsOfWarp(P) + taken)));
   }
   template <int P> struct Fragment { uint4 weights[S::unitsOfWarp(P)][halves<P>()]; };
 
@@ -145,145 +157,63 @@ private:
     }
   }
 
-  //===-- Vectors -----------------------------------------------------------------------------------------------------------===//
-
-  /// Four neighbouring channels a lane, 128 a piece.
-  template <int P> __host__ __device__ static constexpr int pieces() { return ceilDivide(S::unitsOfWarp(P), 4); }
-  template <int P> struct Part { float4 values[pieces<P>()]; };
-
-  /// Sequences whose words are asked for at once: their answers take the same time on the way.
-  static constexpr int together = least(M::sequences, 4);
-
-  /// Parts of the sequences from `first` on, once all are there; of those that are not in the launch something.
-  template <int P> __device__ void poll(Part<P> (&parts)[together], int first, int channel, int channels) const {
-    bool there;
-    do {
-      there = true;
-#pragma unroll
-      for (int i = 0; i < together; ++i) {
-        const unsigned *words =
-            block.template words<P>(blockIdx.x % M::replicas, least(first + i, launch.sequenceCount - 1)) + channel;
-#pragma unroll
-        for (int piece = 0; piece < pieces<P>(); ++piece) {
-          uint4 found = make_uint4(0, 0, 0, 0);
-          if (piece * 128 + lane * 4 < channels) {
-            found = loadWords(words + piece * 128 + lane * 4);
-            if constexpr (M::phase(P).width % 4 != 0)
-              dropPadding(found, M::phase(P).width - channel - piece * 128 - lane * 4, epoch);
-            there &= haveEpoch(found, epoch);
-          }
-          parts[i].values[piece] = make_float4(valueOf(found.x), valueOf(found.y), valueOf(found.z), valueOf(found.w));
-        }
-      }
-    } while (!there);
-  }
-  /// Words from the width on, which nobody writes, are zeros that are there.
-  static __device__ void dropPadding(uint4 &words, int left, unsigned epoch) {
-    words.y = left > 1 ? words.y : epoch & 15u;
-    words.z = left > 2 ? words.z : epoch & 15u;
-    words.w = left > 3 ? words.w : epoch & 15u;
-  }
-
-  /// Of the embedding of the sequence's token.
-  template <int P> __device__ Part<P> lookUp(int sequence, int channel, int channels) const {
-    auto *row =
-        static_cast<const typename M::TableNumber *>(launch.table) + size_t(block.tokens()[sequence]) * M::tableStride + channel;
-    Part<P> part;
-#pragma unroll
-    for (int piece = 0; piece < pieces<P>(); ++piece) {
-      part.values[piece] = make_float4(0, 0, 0, 0);
-      if (piece * 128 + lane * 4 < channels) {
-        sm1::f32x4 four = sm1::widen(sm1::load(row + piece * 128 + lane * 4)); // the padding of rows is zero
-        part.values[piece] = make_float4(four.lane[0], four.lane[1], four.lane[2], four.lane[3]);
-      }
-    }
-    return part;
-  }
-
-  template <int P> __device__ Part<P> normWeights(int layer, int channel, int channels) const {
-    Part<P> part = {};
-    if constexpr (M::phase(P).norm >= 0) {
-      constexpr int stride = upTo(M::phase(P).width, 16);
-      const float *weights = launch.vectors + M::phase(P).norm + (P < M::layerPhases ? layer * stride : 0) + channel;
-#pragma unroll
-      for (int piece = 0; piece < pieces<P>(); ++piece)
-        if (piece * 128 + lane * 4 < channels)
-          part.values[piece] = __ldg(reinterpret_cast<const float4 *>(weights + piece * 128 + lane * 4));
-    }
-    return part;
-  }
-
-  /// Leaves the vector as bf16 and remainder where the warp multiplies from; returns this lane's sum of squares.
-  template <int P> __device__ float keep(int sequence, const Part<P> &part, const Part<P> &norm) const {
-    float squares = 0;
-#pragma unroll
-    for (int piece = 0; piece < pieces<P>(); ++piece) {
-      float4 v = part.values[piece];
-      if constexpr (M::phase(P).norm >= 0) {
-        squares += (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
-        const float4 w = norm.values[piece];
-        v = make_float4(v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w);
-      }
-      if (piece * 128 + lane * 4 >= S::unitsOfWarp(P) * 32)
-        continue;
-      unsigned first = pack(v.x, v.y), second = pack(v.z, v.w);
-      unsigned to = vector + 2 * sequence * S::halfBytes + (piece * 128 + lane * 4) * 2;
-      storeShared2(to, first, second);
-      storeShared2(to + S::halfBytes, pack(v.x - lowOf(first), v.y - highOf(first)),
-                   pack(v.z - lowOf(second), v.w - highOf(second)));
-    }
-    return squares;
-  }
-
   //===-- Products ----------------------------------------------------------------------------------------------------------===//
 
-  /// mma.sync multiplies 16 rows with 8 columns, more columns than there are sequences. So it gets 8 rows, twice: as its rows 0 to
-  /// 7 with the first half of 32 k, as its rows 8 to 15 with the second, and the vector in columns of its own for each half, once
-  /// as bf16 and once as what that lacks. Of the 16 x 8 sums those count where the halves meet: four columns a sequence.
-  static constexpr int pairs = ceilDivide(M::sequences, 2); ///< of sequences, eight columns each
-  /// Sums of one after the other would wait for each other; many rows give that independence by themselves. The number of sequences
-  /// has no part in it: a sequence gets the same bits with any others.
-  template <int P> __host__ __device__ static constexpr int chains() { return S::rows(P) <= 24 ? 2 : 1; }
-  template <int P> struct Products {
-    float sums[halves<P>()][pairs][chains<P>()][4] = {};
-  };
-  template <int P> __device__ Products<P> multiplyRows(const Fragment<P> &fragment) const {
+  /// The vector, once it is there.
+  template <int P> __device__ Vector<M, P> take(const VectorReader<M, P> &reader, int layer) const {
+    if (P == 0 && layer == 0)
+      return reader.lookUp();
+    for (unsigned begin = clock(); int(clock() - begin) < launch.delay[P];)
+      ;
+    return reader.poll(token, layer);
+  }
+
+  /// Of eights of rows, times sets: numbers of a lane that are still to be added to those of its neighbours.
+  template <int P> __host__ __device__ static constexpr int productCount() { return halves<P>() * Columns<M, P>::sets; }
+  template <int P> struct Products { float sums[productCount<P>()]; };
+  template <int P>
+  __device__ Products<P> multiplyRows(const Fragment<P> &fragment, const Vector<M, P> &vector, const Columns<M, P> &columns) const {
+    using C = Columns<M, P>;
     Products<P> products;
-    const int sequence = M::sequences > 1 ? group / 4 : 0;
-    const unsigned column = vector + (2 * sequence + group % 2) * S::halfBytes + quarter * 16 + group / 2 % 2 * 8;
 #pragma unroll
-    for (int unit = 0; unit < S::unitsOfWarp(P); ++unit)
+    for (int product = 0; product < productCount<P>(); ++product) {
+      float parts[C::parts] = {};
 #pragma unroll
-      for (int pair = 0; pair < pairs; ++pair) {
-        const uint2 b = loadShared2(column + pair * 4 * S::halfBytes + unit * 64);
-#pragma unroll
-        for (int half = 0; half < halves<P>(); ++half)
-          multiply(products.sums[half][pair][unit % chains<P>()], fragment.weights[unit][half], b);
+      for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
+        float sums[4] = {};
+        multiply(sums, fragment.weights[unit][product / C::sets], vector.numbers[product % C::sets][unit / C::units]);
+        C::add(parts, unit, columns.hasUnit(unit), sums[0] + sums[3]);
       }
+      products.sums[product] = C::sumOfParts(parts);
+    }
     return products;
   }
-  template <int P> __device__ void storeProducts(const Products<P> &products, int first, int rows) const {
+  /// Lanes share the products that they add.
+  template <int P> __device__ void storeProducts(Products<P> &products, const Columns<M, P> &columns, int first, int rows) const {
+    using C = Columns<M, P>;
+    int own = 0;
+    if constexpr (C::units == 4) {
+      addPairs<productCount<P>()>(products.sums, 2);
+      addPairs<ceilDivide(productCount<P>(), 2)>(products.sums, 1);
+      own = lane % 2 * 2 + lane / 2 % 2;
+    } else if constexpr (C::units == 2) {
+      addPairs<productCount<P>()>(products.sums, 1);
+      own = lane % 2;
+    }
 #pragma unroll
-    for (int half = 0; half < halves<P>(); ++half)
-#pragma unroll
-      for (int pair = 0; pair < pairs; ++pair) {
-        const float(&sums)[chains<P>()][4] = products.sums[half][pair];
-        float sum = quarter % 2 ? sums[0][2] + sums[0][3] : sums[0][0] + sums[0][1];
-        if constexpr (chains<P>() > 1)
-          sum += quarter % 2 ? sums[1][2] + sums[1][3] : sums[1][0] + sums[1][1];
-        sum += __shfl_xor_sync(~0u, sum, 1);
-        const int row = first + half * 8 + group, sequence = pair * 2 + quarter / 2;
-        if (row < rows && quarter % 2 == 0 && sequence < M::sequences)
-          storeShared(sumAddress(row, sequence), sum);
-      }
+    for (int i = 0; i < ceilDivide(productCount<P>(), C::units); ++i) {
+      const int product = i * C::units + own, row = first + product / C::sets * 8 + group;
+      if (product < productCount<P>() && row < rows && lane % C::spread < C::units)
+        storeShared(sumAddress(row, columns.sumSequence(product % C::sets)), products.sums[i]);
+    }
   }
   __device__ unsigned sumAddress(int row, int sequence) const {
     return block.sums(turn) + unsigned((row * M::sequences + sequence) * S::sumStride + warp) * 4;
   }
   template <int P> __device__ void runPhase(int layer) {
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
-    const int channels = least(units * 32, M::phase(P).width - channel);
-    const Part<P> norm = normWeights<P>(layer, channel, channels);
+    const Columns<M, P> columns = columnsOf<P>();
+    const VectorReader<M, P> reader(block, columns, channel, least(units * 32, M::phase(P).width - channel));
     const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(rows));
     const Range range = await(at, unsigned(units * S::unit(rows)));
     const unsigned position = at % (S::ringBytes / 16) * 16;
@@ -292,17 +222,19 @@ private:
     load<P>(fragment, position, 0, rows, units);
     if constexpr (S::rows(P) <= chunk)
       release(range);
-    float squares[M::sequences];
-    take<P>(layer, channel, channels, norm, squares);
-    const Products<P> products = multiplyRows<P>(fragment);
-    if constexpr (M::phase(P).norm >= 0) // while the products are under way
-      storeSquares(squares);
-    storeProducts<P>(products, 0, rows);
+    constexpr bool isNormed = M::phase(P).norm >= 0;
+    const Norm<M, P> norm = isNormed ? reader.norm(layer) : Norm<M, P>();
+    const Vector<M, P> vector = take<P>(reader, layer), multiplied = isNormed ? masked(vector, norm) : vector;
+    Products<P> products = multiplyRows<P>(fragment, multiplied, columns);
+    if constexpr (isNormed)
+      storeSquares<P>(vector, norm, products);
+    storeProducts<P>(products, columns, 0, rows);
     if constexpr (S::rows(P) > chunk) {
 #pragma unroll 1
       for (int first = chunk; first < rows; first += chunk) {
         load<P>(fragment, position, first, rows, units);
-        storeProducts<P>(multiplyRows<P>(fragment), first, rows);
+        products = multiplyRows<P>(fragment, multiplied, columns);
+        storeProducts<P>(products, columns, first, rows);
       }
       release(range);
     }
@@ -310,43 +242,40 @@ private:
     pass<S::workers>(1 + turn);
     turn ^= 1;
   }
-  /// The vectors of all sequences, left where the warp multiplies from.
-  template <int P>
-  __device__ void take(int layer, int channel, int channels, const Part<P> &norm, float (&squares)[M::sequences]) const {
-    const bool looksUp = P == 0 && layer == 0;
-    if (!looksUp)
-      for (unsigned begin = clock(); int(clock() - begin) < launch.delay[P];)
-        ;
+  /// The sum of squares of each sequence. Shuffles wait for each other: those of products come behind these, when products are
+  /// there.
+  template <int P> __device__ void storeSquares(const Vector<M, P> &vector, const Norm<M, P> &norm, Products<P> &products) const {
+    using C = Columns<M, P>;
+    float sums[C::sets];
 #pragma unroll
-    for (int first = 0; first < M::sequences; first += together) {
-      Part<P> parts[together];
-      if (looksUp)
+    for (int set = 0; set < C::sets; ++set) {
+      float parts[C::parts] = {};
 #pragma unroll
-        for (int i = 0; i < together; ++i)
-          parts[i] = lookUp<P>(first + i, channel, channels);
-      else
-        poll<P>(parts, first, channel, channels);
+      for (int piece = 0; piece < C::pieces; ++piece)
+        C::add(parts, piece * C::units, true, norm.parts[piece].squares(vector.numbers[set][piece]));
+      float &sum = sums[set] = C::sumOfParts(parts);
 #pragma unroll
-      for (int i = 0; i < together; ++i)
-        squares[first + i] = keep<P>(first + i, parts[i], norm);
+      for (int distance = 4 * C::units; distance > 4; distance /= 2) // of other units
+        sum += __shfl_xor_sync(~0u, sum, distance);
+#pragma unroll
+      for (int distance = 1; distance < 8; distance *= 2)
+        sum += __shfl_xor_sync(~0u, sum, distance);
     }
-    __syncwarp();
-  }
-  __device__ void storeSquares(const float (&squares)[M::sequences]) const {
+    if constexpr (C::units > 1)
 #pragma unroll
-    for (int sequence = 0; sequence < M::sequences; ++sequence) {
-      const float sum = sumOfWarp(squares[sequence]);
-      if (lane == 0)
-        storeShared(sumAddress(S::sumRows - 1, sequence), sum);
-    }
+      for (int product = 0; product < productCount<P>(); ++product)
+        products.sums[product] = after(products.sums[product], sums[C::sets - 1]);
+#pragma unroll
+    for (int set = 0; set < C::sets; ++set)
+      if (lane % (8 * C::spread) == 0)
+        storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(set)), sums[set]);
   }
+  template <int P> __device__ Columns<M, P> columnsOf() const { return {lane}; }
 
   const Block<M> &block;
   const Launch &launch;
   const int warp, lane, group, quarter;
-  const unsigned vector; ///< this warp's part of the vectors
-  int turn = 0;
-  unsigned epoch;                          ///< of what the layer reads
+  int turn = 0, token = 0;
   unsigned tokenStart = 0, layerStart = 0; ///< of the weights, in 16 bytes from the start of the launch
 };
 

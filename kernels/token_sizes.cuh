@@ -53,14 +53,10 @@ template <class M> struct Sizes {
   static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
   static constexpr int sumRows = largest(rows, M::phaseCount) + 1;
   static constexpr int sumsBytes = sumRows * M::sequences * sumStride * 4;
-  // A warp's part of the vector: for each sequence its bf16 values, and what they lack. Half a line out of step, for the banks.
-  static constexpr int halfBytes = upTo(largest(unitsOfWarp, M::phaseCount) * 64, 128) + 64;
-  static constexpr int vectorBytes = 2 * M::sequences * halfBytes;
-  // When a token is chosen, its keys take the place of both.
+  // When a token is chosen, its keys take their place.
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
 
-  static constexpr int vectorsAt = 2 * sumsBytes;
-  static constexpr int startsAt = upTo(most(vectorsAt + M::warps * vectorBytes, keys * 24), 16);
+  static constexpr int startsAt = upTo(most(2 * sumsBytes, keys * 24), 16);
   static constexpr int tokensAt = startsAt + upTo((M::phaseCount + 1) * 4, 8);
   static constexpr int usesAt = tokensAt + M::sequences * 8;
   /// Slots that a block's weights of one token fill at most.
@@ -123,7 +119,7 @@ template <class M> struct Block {
   /// The order of a token, once it has come; its choices follow.
   __device__ const Order *order(int token) const { return at<const Order>(S::ordersAt + token % 2 * S::orderBytes); }
   /// Whether another token follows. Needs the order, if there is one.
-  __device__ bool goesOn(int token) const { return isOrdered() && order(token)->then == goOn; }
+  __device__ bool goesOn(int token) const { return isOrdered() ? order(token)->then == goOn : token + 1 < launch.repeats; }
   /// [sequences] the token that each is at, and whether its states are to be changed.
   __device__ int *tokens() const { return at<int>(S::tokensAt); }
   __device__ int *alive() const { return at<int>(S::tokensAt) + M::sequences; }
@@ -132,8 +128,18 @@ template <class M> struct Block {
   __device__ unsigned slotsOfToken() const { return (bytes + slotBytes - 1) / slotBytes; }
   /// Rows of a phase's matrices that are this block's.
   __device__ int rows(const Phase &phase) const { return phase.matrices * count[phase.partition]; }
+  /// The tag of what phase P reads in a layer. A token has as many of each phase as it has layers, the last vector that phase 0
+  /// would read being that of the logits.
+  template <int P> __device__ unsigned tagOf(int token, int layer, int sequence) const {
+    constexpr bool isCarried = P == 0 || P >= M::layerPhases;
+    return (launch.tags >> sequence) + unsigned(token * M::layers + layer - isCarried);
+  }
+  /// Where the weights of the norm of phase P lie in the vectors: those of a layer, or those behind the layers.
+  template <int P> __device__ int normAt(int layer) const {
+    return M::phase(P).norm + (P < M::layerPhases ? layer * upTo(M::phase(P).width, 16) : 0);
+  }
   /// Words of a phase's input.
-  template <int P> __device__ unsigned *words(int replica, int sequence) const {
+  template <int P> __device__ unsigned short *words(int replica, int sequence) const {
     return launch.exchange + (replica * M::sequences + sequence) * M::exchangeWords + M::phase(P).words;
   }
 };

@@ -37,7 +37,7 @@ def main():
     programs.must(programs.sm1c, DATA / "checkpoints" / "chorales", "--target=sm_90", "-o", programs.work / "model.sm1pkg", f"--dump-stages={stages}")
     text = stages / "35-sm_90-token.cu"
     for chip, blocks, shared, copies in CHIPS:
-        for sequences in (1, 4):
+        for sequences in (1, 4, 8):
             name = f"{chip}, {blocks} blocks, {sequences} sequences"
             done = compiled(programs, nvcc, text, chip, blocks, shared, copies, sequences)
             if not report.check(done.returncode == 0, f"{name}: {done.stderr[-500:]}"):

@@ -101,7 +101,7 @@ public:
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
   Expected<void> prepareTokens(const Package &package, const Weights &weights) override;
-  int64_t tokenSequences() const override { return tokens ? TokenKernel::mostSequences : 0; }
+  int64_t tokenSequences() const override { return tokens ? tokens->mostSequences() : 0; }
   bool takesOrders() const override { return tokens && tokens->takesOrders(); }
   Expected<void> runTokens(const TokenRun &run) override { return tokens->run(run); }
   void orderTokens(const uint8_t *choices, bool goesOn) override { tokens->order(choices, goesOn); }

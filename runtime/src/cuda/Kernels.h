@@ -8,8 +8,8 @@ namespace sm1rt::cuda {
 extern const char statesPtx[];
 extern const char samplePtx[];
 extern const char mathHeader[], samplingHeader[], samplingCudaHeader[];
-extern const char tokenHeader[], tokenInstructionsHeader[], tokenSizesHeader[], tokenWeightsHeader[], tokenChoiceHeader[], tokenMatrixHeader[],
-    tokenEpilogueHeader[], tokenCudaHeader[];
+extern const char tokenHeader[], tokenInstructionsHeader[], tokenSizesHeader[], tokenWeightsHeader[], tokenChoiceHeader[],
+    tokenVectorHeader[], tokenMatrixHeader[], tokenEpilogueHeader[], tokenCudaHeader[];
 
 /// Headers that a text for NVRTC finds, by the names of their files.
 struct Header {
@@ -23,6 +23,7 @@ inline constexpr Header kernelHeaders[] = {{"sm1_math.cuh", mathHeader},
                                            {"token_sizes.cuh", tokenSizesHeader},
                                            {"token_weights.cuh", tokenWeightsHeader},
                                            {"token_choice.cuh", tokenChoiceHeader},
+                                           {"token_vector.cuh", tokenVectorHeader},
                                            {"token_matrix.cuh", tokenMatrixHeader},
                                            {"token_epilogue.cuh", tokenEpilogueHeader},
                                            {"token.cuh", tokenCudaHeader}};

@@ -21,11 +21,26 @@ namespace sm1rt::cuda {
 static constexpr int64_t copiesOfWords(int64_t sequences) { return sequences == 1 ? 4 : 2; }
 /// What a block leaves to the system and to variables of its own.
 static constexpr int64_t sharedMargin = 1024;
-/// Slots on their way at once: more get in the way of the words. Integers are fewer bytes.
-static constexpr int windowOf(int64_t bits) { return bits == 16 ? 2 : 4; }
-/// Clocks in which the words of a phase are on their way: asking for them before only gets in the way of others. The first phase of
-/// a layer has the shortest wait; making bf16 of integers takes most of it. Both measured with the 130M configuration on an H200.
-static constexpr unsigned short delayOf(int64_t bits, size_t phase) { return bits < 16 ? 300 : phase == 0 ? 1200 : 1600; }
+/// A block asks for a slot of weights each so often, and warps let the words of a phase be on their way for so long before they
+/// look for them: else the ones get in the way of the others. The first phase of a layer has the shortest wait; making bf16 of
+/// integers takes most of it. Not far from the best for the 130M configuration on an H200.
+static TokenClocks fixedClocks(const PlanToken &plan, int64_t sequences) {
+  TokenClocks clocks(1 + plan.phases.size(), plan.bits < 16 ? 300 : 1200);
+  clocks[0] = sequences > 4 ? 0 : plan.bits < 16 ? 700 : 500;
+  if (plan.bits == 16)
+    clocks[1] = 400;
+  return clocks;
+}
+
+/// Epochs that a token takes.
+static unsigned epochsOf(const PlanToken &plan) { return unsigned(plan.layers + 1); }
+
+/// Every layer writes each word once.
+void TokenKernel::Variant::count(const PlanToken &plan, int64_t sequences) {
+  epoch += epochsOf(plan);
+  if (plan.layers % 2 == 1)
+    tags ^= (1u << sequences) - 1;
+}
 
 //===-- Compiling -----------------------------------------------------------------------------------------------------------===//
 
@@ -42,10 +57,9 @@ static std::string cachePath(const Context &context, const std::string &text, co
   return folder ? fmt::format("{}/token-sm_{}-{}", *folder, context.capability, toHex(hash)) : "";
 }
 
-/// Compiles the text unless the user's cache has it.
+/// Compiles the text unless the user's cache has it at `path`.
 static Expected<Module> loadText(const std::shared_ptr<Context> &context, const std::string &text,
-                                 const std::vector<std::string> &options) {
-  std::string path = cachePath(*context, text, options);
+                                 const std::vector<std::string> &options, const std::string &path) {
   if (!path.empty() && fileExists(path))
     if (auto file = FileMapping::open(path))
       if (auto module = Module::load(context, file->data(), path))
@@ -67,7 +81,8 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
       "--fmad=false", // choices are plain additions and multiplications on every device
       fmt::format("-DSM1_TOKEN_BLOCKS={}", shares.shares.size()), fmt::format("-DSM1_TOKEN_SEQUENCES={}", sequences),
       fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords(sequences))};
-  auto module = loadText(context, text, options);
+  std::string path = cachePath(*context, text, options);
+  auto module = loadText(context, text, options, path);
   if (!module)
     return module.error();
   auto function = module->function("sm1_token");
@@ -75,11 +90,11 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
     return function.error();
   if (auto prepared = prepareLaunch(*context, *function, "sm1_token", threadsFor(sequences), shared); !prepared)
     return prepared.error();
-  auto exchange = allocate(context, uint64_t(copiesOfWords(sequences) * sequences * plan.words) * 4);
+  auto exchange = allocate(context, uint64_t(copiesOfWords(sequences) * sequences * plan.words) * 2);
   auto keys = allocate(context, uint64_t(sequences * vocabulary) * 8);
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
-  Variant variant{std::move(*module), *function, std::move(*exchange), std::move(*keys), nullptr};
+  Variant variant{std::move(*module), *function, fixedClocks(plan, sequences), std::move(*exchange), std::move(*keys), nullptr};
   if (hasChoices) {
     auto orders = TokenOrders::make(context, sequences, choiceRowBytes(vocabulary));
     if (!orders)
@@ -107,6 +122,11 @@ Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
   if (!made)
     return made.error();
   return &variants.emplace(size, std::move(*made)).first->second;
+}
+
+static void setClocks(sm1token::Launch &launch, const TokenClocks &clocks) {
+  launch.pace = clocks.front();
+  std::copy(clocks.begin() + 1, clocks.end(), launch.delay);
 }
 
 //===-- Weights -------------------------------------------------------------------------------------------------------------===//
@@ -212,53 +232,65 @@ Expected<std::unique_ptr<TokenKernel>> TokenKernel::make(const std::shared_ptr<C
 
 //===-- Running -------------------------------------------------------------------------------------------------------------===//
 
-Expected<void> TokenKernel::run(const TokenRun &run) {
-  auto variant = variantFor(run.sequenceCount);
-  if (!variant)
-    return variant.error();
+sm1token::Launch TokenKernel::launchOf(const Variant &variant, const TokenRun &run) const {
   sm1token::Launch launch = {};
   launch.shares = reinterpret_cast<const sm1token::Share *>(deviceShares->address);
   launch.stream = stream->address;
   launch.uses = reinterpret_cast<const unsigned short *>(uses->address);
   launch.table = table;
   launch.vectors = reinterpret_cast<const float *>(vectors->address);
-  launch.exchange = reinterpret_cast<unsigned *>((*variant)->exchange->address);
-  launch.keys = reinterpret_cast<unsigned long long *>((*variant)->keys->address);
+  launch.exchange = reinterpret_cast<unsigned short *>(variant.exchange->address);
+  launch.keys = reinterpret_cast<unsigned long long *>(variant.keys->address);
   launch.sequences = reinterpret_cast<const unsigned long long *>(run.sequences);
   launch.tokens = run.tokens;
   launch.logits = run.logits;
   launch.logitsStride = run.logitsStride;
   std::copy(stateOffsets.begin(), stateOffsets.end(), launch.stateOffset);
-  launch.epoch = (*variant)->epoch;
+  launch.repeats = 1;
   launch.sequenceCount = int(run.sequenceCount);
-  launch.window = windowOf(plan.bits);
-  for (size_t phase = 0; phase < plan.phases.size(); ++phase)
-    launch.delay[phase] = delayOf(plan.bits, phase);
-  if (run.ordered) {
-    ordered = *variant;
-    ordered->orders->begin(launch, run.sequenceCount, launch.epoch + unsigned(plan.layers), epochs());
-  }
+  setClocks(launch, variant.clocks);
+  return launch;
+}
+
+/// Of the variant for up to `sequences`; with the epoch and tags that are next.
+Expected<void> TokenKernel::start(Variant &variant, int64_t sequences, sm1token::Launch &launch) {
+  launch.epoch = variant.epoch;
+  launch.tags = variant.tags;
   if (auto ready = context->enter(); !ready)
     return ready;
   void *parameters[] = {&launch};
   context->busy = true;
-  int64_t sequences = 1;
-  while (sequences < run.sequenceCount)
-    sequences *= 2;
   CUresult result = context->driver.cuLaunchCooperativeKernel(
-      (*variant)->function, unsigned(shares.shares.size()), 1, 1, unsigned(threadsFor(sequences)), 1, 1,
+      variant.function, unsigned(shares.shares.size()), 1, 1, unsigned(threadsFor(sequences)), 1, 1,
       unsigned(context->sharedLimit - sharedMargin), context->stream, parameters);
   if (result != success)
     return context->error(result, fmt::format("launching {} blocks for whole tokens", shares.shares.size()));
-  (*variant)->epoch += epochs();
+  for (int token = 0; token < launch.repeats; ++token)
+    variant.count(plan, launch.sequenceCount);
   return {};
+}
+
+Expected<void> TokenKernel::run(const TokenRun &run) {
+  auto variant = variantFor(run.sequenceCount);
+  if (!variant)
+    return variant.error();
+  sm1token::Launch launch = launchOf(**variant, run);
+  if (run.ordered) {
+    ordered = *variant;
+    orderedSequences = run.sequenceCount;
+    ordered->orders->begin(launch, run.sequenceCount, ordered->epoch + unsigned(plan.layers), epochsOf(plan));
+  }
+  int64_t sequences = 1;
+  while (sequences < run.sequenceCount)
+    sequences *= 2;
+  return start(**variant, sequences, launch);
 }
 
 /// The launch has begun another token where it has obeyed an order to go on.
 Expected<const uint8_t *> TokenKernel::await() {
   auto chosen = ordered->orders->await();
   if (chosen && *chosen && ordered->orders->goesOn())
-    ordered->epoch += epochs();
+    ordered->count(plan, orderedSequences);
   return chosen;
 }
 

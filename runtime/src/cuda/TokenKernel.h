@@ -11,14 +11,17 @@
 
 namespace sm1rt::cuda {
 
+/// In clocks: Launch::pace, then Launch::delay of each phase.
+using TokenClocks = std::vector<uint16_t>;
+
 class TokenKernel {
 public:
   /// Compiles the text of `target` for one sequence, arranges the weights. Errors: no NVRTC, a chip that cannot run it.
   static Expected<std::unique_ptr<TokenKernel>> make(const std::shared_ptr<Context> &context, const Package &package,
                                                      const std::string &target, const Weights &weights);
 
-  /// Sequences that one launch takes at most. More cost as much as kernels one by one: their words crowd out the weights.
-  static constexpr int64_t mostSequences = 4;
+  /// Sequences that one launch takes at most: more have no room beside a ring of weights.
+  int64_t mostSequences() const { return context->sharedLimit >= 200 * 1024 ? 8 : 4; }
 
   /// Whether it chooses tokens: Model::chooses of its text.
   bool takesOrders() const { return hasChoices; }
@@ -32,9 +35,14 @@ private:
   struct Variant {
     Module module;
     CUfunction function;
+    TokenClocks clocks;
     std::unique_ptr<DeviceBuffer> exchange, keys;
     std::unique_ptr<TokenOrders> orders; ///< null: it chooses nothing
     unsigned epoch = 1;                  ///< of the next launch; memory that was never written has 0
+    unsigned tags = ~0u;                 ///< of the next words of each sequence; likewise
+
+    /// A token was begun.
+    void count(const PlanToken &plan, int64_t sequences);
   };
 
   TokenKernel(std::shared_ptr<Context> context, const PlanToken &plan, TokenShares shares)
@@ -43,6 +51,8 @@ private:
   Expected<void> collectVectors(const Package &package, const Weights &weights);
   Expected<std::unique_ptr<DeviceBuffer>> toDevice(const void *data, uint64_t bytes) const;
   Expected<Variant *> variantFor(int64_t sequences);
+  sm1token::Launch launchOf(const Variant &variant, const TokenRun &run) const;
+  Expected<void> start(Variant &variant, int64_t sequences, sm1token::Launch &launch);
   Expected<Variant> makeVariant(int64_t sequences) const;
   int64_t threadsFor(int64_t sequences) const;
 
@@ -52,11 +62,10 @@ private:
   std::string text;
   int64_t vocabulary = 0;
   bool hasChoices = false;
-  /// Epochs that a token takes.
-  unsigned epochs() const { return unsigned(plan.layers + 1); }
 
   std::map<int64_t, Variant> variants; ///< by sequences
   Variant *ordered = nullptr;          ///< the one that was started last to follow orders
+  int64_t orderedSequences = 0;
   std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors;
   const void *table = nullptr;
   std::vector<uint64_t> stateOffsets;

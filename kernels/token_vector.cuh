@@ -1,0 +1,182 @@
+// The vector that a warp multiplies: words from other blocks, a lane's columns of mma.sync, and sums of what lanes have.
+#pragma once
+
+#include "sm1_math.cuh"
+#include "token_sizes.cuh"
+
+namespace sm1token {
+
+/// mma.sync multiplies 16 rows with 8 columns. It gets 8 rows, twice: as its rows 0 to 7 with the first half of 32 k, as its rows 8
+/// to 15 with the second, and each half of the vector is a column of its own. So there is room for four vectors: of so many
+/// sequences, or units of one, which a lane then has in one load. Of the sums of a unit those of other units' columns mean nothing.
+///
+/// A sum has the same bits however many sequences there are: with T(i) of units i, i + 4, i + 8 and so on, it is
+/// (T(0) + T(2)) + (T(1) + T(3)), some of them parts of one lane, some neighbouring lanes'.
+template <class M, int P> struct Columns {
+  static constexpr int all = 4, unitsOfWarp = Sizes<M>::unitsOfWarp(P);
+  static constexpr int sequences = least(M::sequences, all), sets = ceilDivide(M::sequences, sequences); ///< at once; times
+  static constexpr int spread = all / sequences; ///< columns of a sequence, the same ones again where there are fewer units
+  static constexpr int units = least(spread, powerOfTwo(unitsOfWarp)), pieces = ceilDivide(unitsOfWarp, units);
+  static constexpr int parts = least(all / units, pieces);
+
+  int lane;
+
+  /// Of a column of the vector.
+  __device__ int sequence(int set) const { return set * sequences + lane / 8 / spread; }
+  /// The first of four channels that a lane has, counted from the warp's first.
+  __device__ int channel(int piece) const { return (piece * units + lane / 8 % units) * 32 + lane % 4 * 8 + lane / 4 % 2 * 4; }
+  /// Of a column of sums.
+  __device__ int sumSequence(int set) const { return set * sequences + lane % 4 / spread; }
+  __device__ bool hasUnit(int unit) const { return lane % units == unit % units; }
+
+  /// Adds a number of a unit that the lane has to its parts.
+  static __device__ void add(float (&of)[parts], int unit, bool has, float value) {
+    float &part = of[unit % all / units];
+    part = has ? (unit < all ? value : part + value) : part;
+  }
+  static __device__ float sumOfParts(const float (&of)[parts]) {
+    float sum = parts > 2 ? of[0] + of[2 % parts] : of[0];
+    if constexpr (parts > 1)
+      sum += parts > 3 ? of[1] + of[3 % parts] : of[1];
+    return sum;
+  }
+};
+
+/// Sums of numbers that two lanes have, `distance` apart: every other one of them ends in the one, those between in the other.
+template <int count> __device__ void addPairs(float *numbers, int distance) {
+  const bool isSecond = threadIdx.x & distance;
+#pragma unroll
+  for (int i = 0; i < count; i += 2) {
+    const float other = numbers[i + 1 < count ? i + 1 : i];
+    const float sent = isSecond ? numbers[i] : other, kept = isSecond ? other : numbers[i];
+    numbers[i / 2] = kept + __shfl_xor_sync(~0u, sent, distance);
+  }
+}
+
+/// Four numbers of a vector, times 2^64, that a lane has of each set and piece; zeros where there are none.
+template <class M, int P> struct Vector { uint2 numbers[Columns<M, P>::sets][Columns<M, P>::pieces]; };
+
+/// What a norm makes of the numbers of a piece: those of channels without a weight are not multiplied, and the squares are those of
+/// the vector before the norm.
+struct NormPart {
+  float4 inverse;
+  uint2 mask;
+
+  __device__ explicit NormPart(float4 w)
+      : inverse(make_float4(inverseOf(w.x), inverseOf(w.y), inverseOf(w.z), inverseOf(w.w))),
+        mask(make_uint2(maskOf(w.x) & 0xffffu | maskOf(w.y) << 16, maskOf(w.z) & 0xffffu | maskOf(w.w) << 16)) {}
+  NormPart() = default;
+  __device__ float squares(uint2 numbers) const {
+    const float4 v = make_float4(lowOf(numbers.x) * inverse.x, highOf(numbers.x) * inverse.y, lowOf(numbers.y) * inverse.z,
+                                 highOf(numbers.y) * inverse.w);
+    return (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
+  }
+
+private:
+  static __device__ float inverseOf(float w) { return reciprocalOf(factorOfNorm(w)) * (1 / wordScale); }
+  static __device__ unsigned maskOf(float w) { return isNoWeight(w) ? 0 : ~0u; }
+};
+
+template <class M, int P> struct Norm { NormPart parts[Columns<M, P>::pieces]; };
+
+/// What is multiplied of a vector.
+template <class M, int P> __device__ Vector<M, P> masked(Vector<M, P> vector, const Norm<M, P> &norm) {
+  using C = Columns<M, P>;
+#pragma unroll
+  for (int set = 0; set < C::sets; ++set)
+#pragma unroll
+    for (int piece = 0; piece < C::pieces; ++piece) {
+      vector.numbers[set][piece].x &= norm.parts[piece].mask.x;
+      vector.numbers[set][piece].y &= norm.parts[piece].mask.y;
+    }
+  return vector;
+}
+
+/// Reads the vector of phase P: words of the `channels` channels from `first` on.
+template <class M, int P> class VectorReader {
+  using C = Columns<M, P>;
+
+public:
+  __device__ VectorReader(const Block<M> &block, const C &columns, int first, int channels)
+      : block(block), columns(columns), first(first), channels(channels) {}
+
+  /// Waits until all are there. Sequences that are not in the launch have something.
+  __device__ Vector<M, P> poll(int token, int layer) const {
+    Vector<M, P> vector = {};
+    const unsigned short *from[C::sets];
+    unsigned tags[C::sets];
+#pragma unroll
+    for (int set = 0; set < C::sets; ++set) {
+      const int sequence = there(columns.sequence(set));
+      from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + first;
+      tags[set] = tagsOf(block.template tagOf<P>(token, layer, sequence));
+    }
+    unsigned wrong;
+    do {
+      wrong = 0;
+#pragma unroll
+      for (int set = 0; set < C::sets; ++set)
+#pragma unroll
+        for (int piece = 0; piece < C::pieces; ++piece)
+          if (const int channel = columns.channel(piece); channel < channels) {
+            uint2 found = loadWords(from[set] + channel);
+            if constexpr (M::phase(P).width % 4 != 0)
+              found = withPadding(found, M::phase(P).width - first - channel, tags[set]);
+            wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
+            vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
+          }
+    } while (wrong & tagBits);
+    __syncwarp();
+    return vector;
+  }
+
+  /// The embedding of each sequence's token.
+  __device__ Vector<M, P> lookUp() const {
+    Vector<M, P> vector = {};
+#pragma unroll
+    for (int set = 0; set < C::sets; ++set) {
+      auto *row = static_cast<const typename M::TableNumber *>(block.launch.table) +
+                  size_t(block.tokens()[there(columns.sequence(set))]) * M::tableStride + first;
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+        if (const int channel = columns.channel(piece); channel < channels) {
+          const sm1::f32x4 four = sm1::widen(sm1::load(row + channel)); // the padding of rows is zero
+          const float4 w = normWeights(0, piece);
+          vector.numbers[set][piece] =
+              make_uint2(pack(four.lane[0] * factorOfNorm(w.x) * wordScale, four.lane[1] * factorOfNorm(w.y) * wordScale),
+                         pack(four.lane[2] * factorOfNorm(w.z) * wordScale, four.lane[3] * factorOfNorm(w.w) * wordScale));
+        }
+    }
+    return vector;
+  }
+
+  /// Known before the words are asked for.
+  __device__ Norm<M, P> norm(int layer) const {
+    Norm<M, P> norm;
+#pragma unroll
+    for (int piece = 0; piece < C::pieces; ++piece)
+      norm.parts[piece] = NormPart(normWeights(layer, piece));
+    return norm;
+  }
+
+private:
+  __device__ float4 normWeights(int layer, int piece) const {
+    const int channel = columns.channel(piece);
+    if (M::phase(P).norm < 0 || channel >= channels)
+      return make_float4(1, 1, 1, 1);
+    return __ldg(reinterpret_cast<const float4 *>(block.launch.vectors + block.template normAt<P>(layer) + first + channel));
+  }
+  __device__ int there(int sequence) const { return least(sequence, block.launch.sequenceCount - 1); }
+  /// Words from the width on, which nobody writes, are there.
+  static __device__ uint2 withPadding(uint2 words, int left, unsigned tags) {
+    words.x = left > 1 ? words.x : (words.x & 0xffffu) | (tags & 0xffff0000u);
+    words.y = left > 3 ? words.y : left > 2 ? (words.y & 0xffffu) | (tags & 0xffff0000u) : tags;
+    return words;
+  }
+
+  const Block<M> &block;
+  const C &columns;
+  const int first, channels;
+};
+
+} // namespace sm1token
