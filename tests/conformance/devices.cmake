@@ -56,6 +56,8 @@ foreach(model ${models})
   sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4)
 endforeach()
+set(fixtures "")
+sm1_on_devices(token-edges 900 token_edges.py)
 set(integerWeights int8 int4)
 set(integerBounds 1e-2 1e-2)
 # Vectors are rounded to bf16, and weights of 4 bits times their scale.

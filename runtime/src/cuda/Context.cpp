@@ -29,6 +29,7 @@ Expected<void> Context::initialise() {
                               {&minor, capabilityMinor},
                               {&sharedLimit, sharedMemoryOptIn},
                               {&multiprocessorCount, multiprocessors},
+                              {&clockKHz, clockRate},
                               {&cooperative, cooperativeLaunch}})
     if (result == success)
       result = attribute(*value, which);

@@ -24,6 +24,7 @@ public:
   int capability = 0;     ///< 90 for 9.0
   int sharedLimit = 0;    ///< bytes of shared memory that a block can have
   int multiprocessorCount = 0;
+  int clockKHz = 0;        ///< at most; 0: nothing can be timed there, as on the emulator
   bool cooperates = false; ///< launches whose blocks wait for each other
   CUstream stream = nullptr;
   bool busy = false; ///< something was started since the last wait

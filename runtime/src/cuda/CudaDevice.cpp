@@ -81,7 +81,7 @@ public:
 
   std::string name() const override {
     return fmt::format("{} ({}, {}, {}{})", context->name(), context->deviceName, target, codeKind,
-                       tokens ? ", one launch a token" : "");
+                       tokens ? ", one launch a token, " + tokens->delays().text() : "");
   }
   std::string shortName() const override { return fmt::format("{}({},{})", context->name(), target, codeKind); }
 

@@ -37,6 +37,7 @@ enum Result : CUresult {
 };
 enum MemoryType : unsigned { hostMemory = 1, deviceMemory = 2 };
 enum DeviceAttribute {
+  clockRate = 13, // kHz
   multiprocessors = 16,
   l2CacheBytes = 38,
   capabilityMajor = 75,

@@ -94,7 +94,8 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   auto keys = allocate(context, uint64_t(sequences * vocabulary) * 8);
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
-  Variant variant{std::move(*module), *function, fixedClocks(plan, sequences), std::move(*exchange), std::move(*keys), nullptr};
+  TokenDelays delays{fixedClocks(plan, sequences), "fixed"};
+  Variant variant{std::move(*module), *function, path, std::move(delays), std::move(*exchange), std::move(*keys), nullptr};
   if (hasChoices) {
     auto orders = TokenOrders::make(context, sequences, choiceRowBytes(vocabulary));
     if (!orders)
@@ -121,12 +122,89 @@ Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
   auto made = makeVariant(size);
   if (!made)
     return made.error();
-  return &variants.emplace(size, std::move(*made)).first->second;
+  Variant *variant = &variants.emplace(size, std::move(*made)).first->second;
+  if (stream) // else it is the first one, and make() goes on with it
+    if (auto chosen = chooseDelays(*variant, size); !chosen)
+      return chosen.error();
+  return variant;
 }
+
+//===-- Delays --------------------------------------------------------------------------------------------------------------===//
 
 static void setClocks(sm1token::Launch &launch, const TokenClocks &clocks) {
   launch.pace = clocks.front();
   std::copy(clocks.begin() + 1, clocks.end(), launch.delay);
+}
+
+/// Beside the code, a file for each kind of device.
+static std::string delaysPath(const Context &context, const std::string &codePath) {
+  if (codePath.empty())
+    return "";
+  return fmt::format("{}-delays-{}", codePath, toHex(hashText(context.deviceName, fnv1a(nullptr, 0))));
+}
+
+Expected<void> TokenKernel::chooseDelays(Variant &variant, int64_t sequences) {
+  auto setting = DelaySetting::ofEnvironment();
+  if (!setting)
+    return setting.error();
+  if (!setting->given.empty()) {
+    setting->given.resize(1 + plan.phases.size(), setting->given.back());
+    variant.delays = {setting->given, "given"};
+  }
+  if (!setting->measures || context->clockKHz == 0)
+    return {};
+  const std::string path = delaysPath(*context, variant.path);
+  if (auto kept = readClocks(path, *context, plan.phases.size()); !kept.empty()) {
+    variant.delays = {kept, "kept"};
+    return {};
+  }
+  auto measured = measureDelays(variant, sequences);
+  if (!measured)
+    return measured.error().in("measuring delays");
+  variant.delays = {std::move(*measured), "measured"};
+  keepClocks(path, *context, variant.delays.clocks);
+  return {};
+}
+
+/// The model's own weights, states that are nobody's. A launch takes some 2 ms.
+Expected<TokenClocks> TokenKernel::measureDelays(Variant &variant, int64_t sequences) {
+  static constexpr double launchSeconds = 2e-3;
+  static constexpr int mostRepeats = 32;
+  auto states = allocate(context, uint64_t(sequences) * stateBytes), tokens = allocate(context, uint64_t(sequences) * 4),
+       logits = allocate(context, uint64_t(sequences * vocabulary) * 4);
+  for (auto *made : {&states, &tokens, &logits})
+    if (!*made)
+      return made->error();
+  std::vector<uint64_t> places;
+  for (int64_t sequence = 0; sequence < sequences; ++sequence)
+    places.push_back(uint64_t(reinterpret_cast<uintptr_t>((*states)->address)) + uint64_t(sequence) * stateBytes);
+  auto table = toDevice(places.data(), places.size() * 8);
+  if (!table)
+    return table.error();
+  TokenRun run{reinterpret_cast<const uint64_t *>((*table)->address), reinterpret_cast<const int32_t *>((*tokens)->address),
+               reinterpret_cast<float *>((*logits)->address), vocabulary, sequences};
+  LaunchClock clock(context);
+  int repeats = 1;
+  auto timeOf = [&](const TokenClocks &clocks) -> Expected<double> {
+    sm1token::Launch launch = launchOf(variant, run);
+    launch.repeats = repeats;
+    setClocks(launch, clocks);
+    auto timed = clock.begin();
+    for (int i = 0; timed && i < 2; ++i)
+      if (timed = start(variant, sequences, launch); timed)
+        timed = clock.mark();
+    if (!timed)
+      return timed.error();
+    auto seconds = clock.end();
+    if (!seconds)
+      return seconds.error();
+    return *std::min_element(seconds->begin(), seconds->end()) / repeats;
+  };
+  auto once = timeOf(variant.delays.clocks);
+  if (!once)
+    return once.error();
+  repeats = int(std::clamp(launchSeconds / std::max(*once, 1e-9), 1.0, double(mostRepeats)));
+  return searchClocks(variant.delays.clocks, timeOf);
 }
 
 //===-- Weights -------------------------------------------------------------------------------------------------------------===//
@@ -221,12 +299,15 @@ Expected<std::unique_ptr<TokenKernel>> TokenKernel::make(const std::shared_ptr<C
                        kernel->vocabulary <= 1024;
   kernel->table = weights.address(program.token->table, 0);
   StateLayout layout(package.plan);
+  kernel->stateBytes = layout.bytes;
   for (size_t state : program.token->states)
     kernel->stateOffsets.push_back(layout.places[state].offset);
   if (auto made = kernel->variantFor(1); !made)
     return made.error();
   if (auto arranged = kernel->arrange(package, weights); !arranged)
     return arranged.error();
+  if (auto chosen = kernel->chooseDelays(kernel->variants.begin()->second, 1); !chosen)
+    return chosen.error();
   return kernel;
 }
 
@@ -248,7 +329,7 @@ sm1token::Launch TokenKernel::launchOf(const Variant &variant, const TokenRun &r
   std::copy(stateOffsets.begin(), stateOffsets.end(), launch.stateOffset);
   launch.repeats = 1;
   launch.sequenceCount = int(run.sequenceCount);
-  setClocks(launch, variant.clocks);
+  setClocks(launch, variant.delays.clocks);
   return launch;
 }
 

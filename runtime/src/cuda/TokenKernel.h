@@ -4,15 +4,14 @@
 
 #include "../Device.h"
 #include "../TokenShares.h"
+#include "LaunchClock.h"
 #include "Module.h"
+#include "TokenDelays.h"
 #include "TokenOrders.h"
 
 #include <map>
 
 namespace sm1rt::cuda {
-
-/// In clocks: Launch::pace, then Launch::delay of each phase.
-using TokenClocks = std::vector<uint16_t>;
 
 class TokenKernel {
 public:
@@ -23,6 +22,8 @@ public:
   /// Sequences that one launch takes at most: more have no room beside a ring of weights.
   int64_t mostSequences() const { return context->sharedLimit >= 200 * 1024 ? 8 : 4; }
 
+  /// Of the kernel for one sequence.
+  const TokenDelays &delays() const { return variants.begin()->second.delays; }
   /// Whether it chooses tokens: Model::chooses of its text.
   bool takesOrders() const { return hasChoices; }
   /// Device::runTokens, orderTokens, awaitTokens.
@@ -35,7 +36,8 @@ private:
   struct Variant {
     Module module;
     CUfunction function;
-    TokenClocks clocks;
+    std::string path; ///< of the code in the user's cache; empty: it has none
+    TokenDelays delays;
     std::unique_ptr<DeviceBuffer> exchange, keys;
     std::unique_ptr<TokenOrders> orders; ///< null: it chooses nothing
     unsigned epoch = 1;                  ///< of the next launch; memory that was never written has 0
@@ -51,6 +53,8 @@ private:
   Expected<void> collectVectors(const Package &package, const Weights &weights);
   Expected<std::unique_ptr<DeviceBuffer>> toDevice(const void *data, uint64_t bytes) const;
   Expected<Variant *> variantFor(int64_t sequences);
+  Expected<void> chooseDelays(Variant &variant, int64_t sequences);
+  Expected<TokenClocks> measureDelays(Variant &variant, int64_t sequences);
   sm1token::Launch launchOf(const Variant &variant, const TokenRun &run) const;
   Expected<void> start(Variant &variant, int64_t sequences, sm1token::Launch &launch);
   Expected<Variant> makeVariant(int64_t sequences) const;
@@ -68,6 +72,7 @@ private:
   int64_t orderedSequences = 0;
   std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors;
   const void *table = nullptr;
+  uint64_t stateBytes = 0; ///< of one sequence
   std::vector<uint64_t> stateOffsets;
 };
 
