@@ -498,6 +498,7 @@ void PlanReader::readTasks(const JsonCursor &at, PlanLaunch &launch) {
   launch.panels = at["panels"].integer(1, splitLimit);
   launch.panelSplit = at["panel_split"].integer(0, splitLimit);
   launch.scratch = at["scratch"].integer(0, scratchLimit);
+  launch.alone = at.has("alone") && at["alone"].boolean();
 }
 
 void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {

@@ -3,9 +3,10 @@
 
   selective_scan.py --bin DIR --work DIR [--device NAME] --spec selective-scan.mlir
 
-Widths that are no multiple of a tile, one sequence and several, from drawn states; every target and the step have the same bits. Some
-step sizes are so small that dt is at its clamp, some gates so far out that exp overflows and underflows. With --compute=bf16 a GPU cuts
-time into chunks, whose blocks wait for each other: the same bits in every order in which they run, and whatever their neighbours are.
+Widths that are no multiple of a tile, one sequence and several, from drawn states; every target and the step have the same bits. On a
+CPU each thread has one task. Some step sizes are so small that dt is at its clamp, some gates so far out that exp overflows and
+underflows. With --compute=bf16 a GPU cuts time into chunks, whose blocks wait for each other: the same bits in every order in which
+they run, and whatever their neighbours are.
 """
 import pathlib
 import re
@@ -51,6 +52,11 @@ def check(programs, report, text, channels, batch, time):
         worst = report.close(got, expected, f"{name} {' '.join(options)}", **NAMES)
         report.same_bits(got, first, f"{name} {' '.join(options)}")
     print(f"{name}: largest relative error {worst:.2e}")
+    if not programs.device.is_gpu:
+        got = programs.call(package, "prefill", given, "--threads=3", "--trace")
+        report.same_bits(got, first, f"{name}, three threads")
+        tasks = {int(count) for count in re.findall(r"tasks=(\d+)", programs.said)}
+        report.check(max(tasks) <= 3 and (channels < 1408 or tasks == {3}), f"{name}: {tasks} tasks for three threads")
 
     rows = []
     for t in range(min(time, 9)):

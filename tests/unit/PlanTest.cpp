@@ -268,6 +268,7 @@ TEST(PlanTest, RefusesLaunches) {
   EXPECT_REFUSED("panels: 0 is outside", launch(plan, 0)["panels"] = 0);
   EXPECT_REFUSED("scratch", launch(plan, 0)["scratch"] = int64_t(1) << 40);
   EXPECT_REFUSED("row_split", launch(plan, 0)["row_split"] = -4);
+  EXPECT_REFUSED("alone", launch(plan, 0)["alone"] = 3);
   EXPECT_REFUSED("loop: 0 is outside", launch(plan, 2)["loop"] = 0);
   EXPECT_REFUSED("weight 'decay' has 2 layers, the loop has 3", launch(plan, 2)["loop"] = 3);
   EXPECT_REFUSED("loops do not nest", launch(plan, 2)["body"][0] = launch(plan, 2));

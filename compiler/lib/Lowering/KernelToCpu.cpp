@@ -2,6 +2,7 @@
 //
 // What all kernels have, those without projections, and the pass.
 
+#include "../Transforms/Scheduling.h"
 #include "KernelFunction.h"
 #include "Prologue.h"
 #include "WidenedWeights.h"
@@ -242,6 +243,8 @@ struct KernelToCpu : sm1::impl::KernelToCpuBase<KernelToCpu> {
         DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
                            kernel.getScheduleAttr(), BlockScheduleAttr(), kernel.getSelected(), panels, scratchBytes,
                            /*mapped=*/IntegerAttr());
+    if (Attribute alone = kernel->getAttr(aloneAttr))
+      dispatch->setAttr(aloneAttr, alone);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

@@ -1,6 +1,7 @@
 //===- PlanProgram.cpp - the part of a plan that a target decides: buffers, launches, packed weights -------------===//
 
 #include "../Transforms/BlockForms.h"
+#include "../Transforms/Scheduling.h"
 #include "sm1c/Package.h"
 
 #include "llvm/ADT/BitVector.h"
@@ -245,6 +246,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     launch["scratch"] = int64_t(dispatch.getScratchBytes());
     rowSplit = dispatch.getScheduleAttr().getRowSplit();
     panelSplit = dispatch.getScheduleAttr().getPanelSplit();
+    if (dispatch->hasAttr(aloneAttr))
+      launch["alone"] = true;
   }
   auto known = costs.find(dispatch.getCallee());
   if (known != costs.end() || dispatch.getCallee().starts_with("copy_")) {

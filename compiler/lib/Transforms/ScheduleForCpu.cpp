@@ -97,6 +97,12 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
                            products, matrixRows, matrixPanels);
 }
 
+/// A scan of one state a channel that waits for what it reads: a task with long pieces of rows has them fetched ahead. One of
+/// several states computes for longer than it reads.
+static bool walksStreams(KernelOp kernel) {
+  return !kernel.getBlock().getOps<ScanOp>().empty() && kernel.getBlock().getOps<LinearOp>().empty();
+}
+
 static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {
   KernelContents contents = contentsOf(kernel);
   MLIRContext *context = kernel.getContext();
@@ -104,8 +110,11 @@ static ScheduleAttr scheduleOf(KernelOp kernel, const Target &target) {
     return ScheduleAttr::get(context, 1, 1, 1, /*rowSplit=*/8, /*panelSplit=*/0);
   if (contents.linears)
     return scheduleProjection(kernel, contents, target);
-  // Four panels at once hide the latency of exp and of a division; half as many where a panel takes two registers. One row, because
-  // neighbouring rows of a scan wait for each other (2 rows by 2 panels are 8 % slower, 4 by 1 24 %).
+  // One row at a time, because neighbouring rows of a scan wait for each other (2 rows by 2 panels are 8 % slower, 4 by 1 24 %).
+  // More than two panels spill.
+  if (walksStreams(kernel))
+    return ScheduleAttr::get(context, 1, 2, 2, /*rowSplit=*/0, /*panelSplit=*/2);
+  // Four panels at once hide the latency of exp and of a division; half as many where a panel takes two registers.
   int64_t panels = 4 / target.registersPerPanel();
   return ScheduleAttr::get(context, 1, panels, panels, contents.scans ? 0 : 16, panels);
 }
@@ -123,6 +132,8 @@ struct ScheduleForCpu : sm1::impl::ScheduleForCpuBase<ScheduleForCpu> {
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getSchedule())
         kernel.setScheduleAttr(scheduleOf(kernel, *facts));
+      if (walksStreams(kernel))
+        kernel->setAttr(aloneAttr, UnitAttr::get(&getContext()));
     };
     auto matrixLayout = [](KernelOp, Type element) -> StringRef {
       return element.isBF16() ? "pairs" : element.isInteger(8) ? "quads" : element.isInteger(4) ? "nibbles" : "panels";

@@ -10,6 +10,9 @@
 
 namespace sm1 {
 
+/// Name of the attribute of a kernel whose tasks want a thread each on a CPU: a few wide ones, however many rows there are.
+inline constexpr llvm::StringLiteral aloneAttr = "alone";
+
 /// What a kind of target decides about a kernel.
 struct Scheduler {
   /// Gives a kernel without one a schedule.

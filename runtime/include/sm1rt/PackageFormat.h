@@ -80,15 +80,15 @@
  *
  * A step is a launch or a loop over layers (loops do not nest):
  *
- *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, scratch, cost}
+ *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, alone, scratch, cost}
  *   {loop: layers, body: [launch]}
  *   arg: {buffer: n} | {weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states with layers > 0 are
  *   those of the current layer.
  *
  * A launch covers [0, rows) x [0, panels), panel p being channels 16p..16p+15. The runtime cuts it into tasks that may run in any
  * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split
- * (0: never cut) except the last. Every task may use `scratch` bytes, 64-byte aligned, uninitialised. A launch starts after all
- * tasks of the one before it have finished.
+ * (0: never cut) except the last. alone, optional, asks for no more tasks than threads. Every task may use `scratch` bytes, 64-byte
+ * aligned, uninitialised. A launch starts after all tasks of the one before it have finished.
  *
  * cost is optional and decides nothing: what a launch does, for predictions (sm1rt/packing/Cost.h). An object of finite numbers, none
  * negative and none above 1e15; all of them there but those that say otherwise:

@@ -90,7 +90,7 @@ struct PlanLaunch : LaunchCuts {
   int64_t threads = 0;        ///< per block; GPU
   int64_t shared = 0;         ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0;      ///< GPU; 0: time is not cut
-  bool alone = false;         ///< GPU: each block wants a multiprocessor
+  bool alone = false;         ///< each task wants a thread, each block of a GPU a multiprocessor
   std::optional<PlanMap> map; ///< GPU
   std::optional<KernelCost> cost;
 };

@@ -196,9 +196,19 @@ void CpuDevice::runTask(void *context, int64_t index, int thread) {
   shared.kernel(&task);
 }
 
+/// Tasks that want a thread each have as many panels as leave none without one.
+static LaunchCuts cutsOf(const PlanLaunch &plan, int64_t threads) {
+  LaunchCuts cuts = plan;
+  if (plan.alone && cuts.panelSplit > 0) {
+    int64_t units = (cuts.panels - 1) / cuts.panelSplit + 1;
+    cuts.panelSplit *= (units - 1) / threads + 1;
+  }
+  return cuts;
+}
+
 Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
-  LaunchContext context{code->kernel(launch.plan->kernel), &launch, partition(*launch.plan, launch.rows, pool.size()),
-                        scratch.data(), scratchStride};
+  LaunchContext context{code->kernel(launch.plan->kernel), &launch,
+                        partition(cutsOf(*launch.plan, pool.size()), launch.rows, pool.size()), scratch.data(), scratchStride};
   pool.run(context.grid.tasks(), runTask, &context);
   return context.grid.tasks();
 }

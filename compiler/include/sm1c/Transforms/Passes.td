@@ -256,7 +256,8 @@ def ScheduleForCpu : Pass<"sm1-schedule-for-cpu"> {
   let summary = "Tiles, splits, weight layouts and launches for one CPU target";
   let description = [{
     Tile sizes follow from the target's vector registers and the number of projections in a kernel, row blocks from its cache; a schedule
-    that a kernel already has is kept. Parameters get the layout that their kernel reads. One launch per kernel.
+    that a kernel already has is kept. Parameters get the layout that their kernel reads. One launch per kernel. A scan of what other
+    kernels made is marked `alone`: the runtime cuts it into one task for each thread, with long pieces of every row.
     ```mlir
     %y = sm1.kernel "w2"(...) { ... }
     // becomes
