@@ -2,10 +2,10 @@
 
 !s = tensor<?x?x20xf32>
 
-// Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile, and
-// the same row of the next panel is prefetched. Row by row, so that only one of x is in a
-// register. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has a loop of its own. Rows that fill no
-// tile come last.
+// Projections of one x share a loop over k: x is read and broadcast once per row, each row of weights serves both rows of the tile.
+// Tiles of rows prefetch the next panels of the task together: the last 16 a sixteenth of every row each, fewer so much more. Row by
+// row, so that only one of x is in a register. Sums are chains of fused multiply-adds, four k to a round. The projection of another x has a loop of
+// its own. Rows that fill no tile come last, and prefetch what they read of the next panel.
 // CHECK-LABEL: func.func @projections
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[Z:[a-z0-9]+]]: memref<?x32xf32>, %[[A:[a-z0-9]+]]: memref<2x20x16xf32>, %[[B:[a-z0-9]+]]: memref<2x20x16xbf16>, %[[C:[a-z0-9]+]]: memref<2x20x16xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>,
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xi32>, %{{[a-z0-9]+}}: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index) {
@@ -15,11 +15,27 @@
 // CHECK: %[[WHOLE:.*]] = arith.subi %[[ROWEND]], %[[REST]]
 // CHECK: scf.for %[[ROW:.*]] = %[[ROWBEGIN]] to %[[WHOLE]] step %c2
 // CHECK: scf.for %[[P:.*]] = %[[PANEL]] to
-// CHECK: %[[SUMS:.*]]:4 = scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%[[S0:.*]] = %[[ZERO:[a-z0-9_]+]], %[[S1:.*]] = %[[ZERO]], %[[S2:.*]] = %[[ZERO]], %[[S3:.*]] = %[[ZERO]])
+// CHECK-NEXT: %[[TILES:.*]] = arith.divui %[[ROWS]], %c2
+// CHECK-NEXT: %[[UP:.*]] = arith.addi %[[TILES]], %c15
+// CHECK-NEXT: %[[WIDTH:.*]] = arith.divui %[[UP]], %[[TILES]]
+// CHECK-NEXT: %[[INSIDE:.*]] = arith.subi %[[ROW]], %[[ROWBEGIN]]
+// CHECK-NEXT: %[[TURN:.*]] = arith.divui %[[INSIDE]], %c2
+// CHECK-NEXT: %[[LAST:.*]] = arith.subi %[[TILES]], %c1
+// CHECK-NEXT: %[[LATER:.*]] = arith.subi %[[LAST]], %[[TURN]]
+// CHECK-NEXT: %[[BEFORE:.*]] = arith.muli %[[LATER]], %[[WIDTH]]
 // CHECK-NEXT: %[[P1:.*]] = arith.addi %[[P]], %c1
-// CHECK-NEXT: memref.prefetch %[[A]][%[[P1]], %[[K]], %c0], read
+// CHECK-NEXT: %[[THERE:.*]] = arith.cmpi ult, %[[P1]], %[[PANELEND]]
+// CHECK-NEXT: %[[LEFT:.*]] = arith.cmpi ult, %[[BEFORE]], %c16
+// CHECK-NEXT: %[[PART:.*]] = arith.andi %[[THERE]], %[[LEFT]]
+// CHECK-NEXT: %[[A_STEP:.*]] = arith.select %[[PART]], %[[WIDTH]], %c0
+// CHECK-NEXT: %[[START:.*]] = arith.muli %[[BEFORE]], %c20
+// CHECK-NEXT: %[[FROM:.*]] = arith.select %[[PART]], %[[START]], %c0
+// CHECK: %[[SUMS:.*]]:4 = scf.for %[[K:.*]] = %c0 to %c20 step %c4 iter_args(%[[S0:.*]] = %[[ZERO:[a-z0-9_]+]], %[[S1:.*]] = %[[ZERO]], %[[S2:.*]] = %[[ZERO]], %[[S3:.*]] = %[[ZERO]])
+// CHECK-NEXT: %[[OFFSET:.*]] = arith.muli %[[K]], %[[A_STEP]]
+// CHECK-NEXT: %[[PLACE:.*]] = arith.addi %[[FROM]], %[[OFFSET]]
+// CHECK-NEXT: memref.prefetch %[[A]][%[[P1]], %c0, %[[PLACE]]], read
 // CHECK-NEXT: %[[WA:.*]] = vector.load %[[A]][%[[P]], %[[K]], %c0]
-// CHECK-NEXT: memref.prefetch %[[B]][%[[P1]], %[[K]], %c0], read
+// CHECK-NEXT: memref.prefetch %[[B]][%[[P1]], %c0, %[[PLACE]]], read
 // CHECK-NEXT: %[[NARROW:.*]] = vector.load %[[B]][%[[P]], %[[K]], %c0]
 // CHECK-NEXT: %[[WB:.*]] = arith.extf %[[NARROW]]
 // CHECK-NEXT: %[[V:.*]] = memref.load %[[X]][%[[ROW]], %[[K]]]
@@ -41,6 +57,8 @@
 // CHECK: memref.load %[[Z]]
 // CHECK-COUNT-2: vector.store %{{.*}}, %[[Y]]
 // CHECK: scf.for %[[ROW:.*]] = %[[WHOLE]] to %[[ROWEND]] step %c1
+// CHECK: memref.prefetch %[[A]][%{{.*}}, %[[K:.*]], %c0], read
+// CHECK-NEXT: vector.load %[[A]][%{{.*}}, %[[K]], %c0]
 // CHECK: memref.load %[[X]]
 // CHECK: vector.store %{{.*}}, %[[Y]]
 // CHECK: return

@@ -1,7 +1,8 @@
 //===- TileProjections.cpp - the sums of projections on a tile of rows and panels --------------------------------===//
 //
 // Loops over k, in the order that sm1.linear states. Weights of the next panels are prefetched: a core that reads one panel at a
-// time leaves a third of the memory bandwidth unused, since the hardware's prefetcher follows each 4 KiB page by itself.
+// time leaves a third of the memory bandwidth unused, since the hardware's prefetcher follows each 4 KiB page by itself. Tiles of
+// rows share that: if the first fetched all, it would wait for memory, and if each did, the first cache would hold little else.
 
 #include "ProjectionInput.h"
 #include "TileEvaluator.h"
@@ -25,14 +26,16 @@ struct Position {
 class ProjectionSums {
 public:
   ProjectionSums(OpBuilder &builder, Location loc, TileEvaluator &at, const KernelBuffers &buffers, const Tile &tile,
-                 MutableArrayRef<LinearOp> linears, ProductForm form)
-      : builder(builder), loc(loc), at(at), buffers(buffers), tile(tile), linears(linears), form(form), w(builder, loc),
-        x(builder, loc, at, buffers, linears.front().getX(), form) {}
+                 MutableArrayRef<LinearOp> linears, ProductForm form, int64_t panelsOfGroup)
+      : builder(builder), loc(loc), at(at), buffers(buffers), tile(tile), linears(linears), form(form),
+        panelsOfGroup(panelsOfGroup), w(builder, loc), x(builder, loc, at, buffers, linears.front().getX(), form) {}
 
   /// The results, [projection][row][panel].
   SmallVector<Value> run();
 
 private:
+  void shareFetches();
+  void fetchNext(Value matrix, const Position &position, int64_t n);
   size_t sums() const { return linears.size() * tile.rows * tile.panels; }
   size_t index(size_t l, int64_t m, int64_t n) const { return (l * tile.rows + m) * tile.panels + n; }
   Value add(Value a, Value b) { return at.add(a, b); }
@@ -59,8 +62,12 @@ private:
   Tile tile;
   MutableArrayRef<LinearOp> linears;
   ProductForm form;
+  int64_t panelsOfGroup; ///< that all rows of the task pass by before the next
   WordVectors w;
   ProjectionInput x;
+  /// Elements of a panel that each step of k prefetches, those before them, and how far ahead the panel is; null: a step prefetches
+  /// of the next panels what it reads of these.
+  Value fetchWidth, fetchFrom, fetchPanels;
 };
 } // namespace
 
@@ -101,6 +108,39 @@ Value ProjectionSums::product(Value x, Value weight, Value sum) {
   return form.int8 ? w.dotInt8(sum, weight, x) : w.dotBf16(sum, weight, x);
 }
 
+/// The last 16 tiles that a task makes of its rows fetch the next panels together, each as many elements a step as that takes. Rows
+/// that pass by later would push them out of the second cache.
+void ProjectionSums::shareFetches() {
+  if (tile.rows == 1 || !buffers.rowBegin)
+    return;
+  int64_t steps = cast<MemRefType>(buffers.inputs.lookup(linears.front().getWeight()).getType()).getDimSize(1);
+  auto divide = [&](Value a, Value b) -> Value { return arith::DivUIOp::create(builder, loc, a, b); };
+  auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
+  Value rows = subtract(buffers.rowEnd, buffers.rowBegin), rowTile = at.constant(tile.rows), zero = at.constant(0);
+  Value tiles = divide(rows, rowTile), width = divide(add(tiles, at.constant(panelWidth - 1)), tiles);
+  Value later = subtract(subtract(tiles, at.constant(1)), divide(subtract(tile.row, buffers.rowBegin), rowTile));
+  Value before = arith::MulIOp::create(builder, loc, later, width);
+  auto isBelow = [&](Value a, Value b) -> Value { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, a, b); };
+  // A tile that is alone reads on through all panels; of several each reads the group first.
+  Value isAlone = isBelow(tiles, at.constant(2));
+  fetchPanels = arith::SelectOp::create(builder, loc, isAlone, at.constant(tile.panels), at.constant(panelsOfGroup));
+  Value isThere = isBelow(add(tile.panel, fetchPanels), buffers.panelEnd), isLeft = isBelow(before, at.constant(panelWidth));
+  Value takesPart = arith::AndIOp::create(builder, loc, isThere, isLeft);
+  fetchWidth = arith::SelectOp::create(builder, loc, takesPart, width, zero);
+  fetchFrom = arith::SelectOp::create(builder, loc, takesPart, times(before, steps), zero);
+}
+
+void ProjectionSums::fetchNext(Value matrix, const Position &position, int64_t n) {
+  Value ahead = at.constant(tile.panels), step = position.step, element = at.constant(0);
+  if (fetchWidth) {
+    ahead = fetchPanels;
+    element = add(fetchFrom, arith::MulIOp::create(builder, loc, step, fetchWidth));
+    step = at.constant(0);
+  }
+  memref::PrefetchOp::create(builder, loc, matrix, ValueRange{add(add(tile.panel, ahead), at.constant(n)), step, element},
+                             /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
 SmallVector<Value> ProjectionSums::loadWeights(const Position &position) {
   SmallVector<Value> stored;
   for (LinearOp linear : linears)
@@ -111,9 +151,7 @@ SmallVector<Value> ProjectionSums::loadWeights(const Position &position) {
       }
       Value matrix = buffers.inputs.lookup(linear.getWeight());
       Value panel = add(tile.panel, at.constant(n)), zero = at.constant(0);
-      Value next = add(panel, at.constant(tile.panels));
-      memref::PrefetchOp::create(builder, loc, matrix, ValueRange{next, position.step, zero}, /*isWrite=*/false, /*localityHint=*/3,
-                                 /*isDataCache=*/true);
+      fetchNext(matrix, position, n);
       stored.push_back(at.loadVector(matrix, {panel, position.step, zero}));
     }
   return stored;
@@ -203,6 +241,7 @@ SmallVector<Value> ProjectionSums::run() {
   int64_t depth = channels(linears.front().getX().getType());
   int64_t blocks = depth / form.blockWidth(), rest = depth % form.blockWidth();
   SmallVector<Value> totals = zeros(form.int8 && !isGrouped());
+  shareFetches();
   if (blocks > 0) {
     auto loop = scf::ForOp::create(builder, loc, at.constant(0), at.constant(blocks), at.constant(1), totals,
                                    [&](OpBuilder &, Location, Value block, ValueRange carried) {
@@ -232,7 +271,9 @@ void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
   for (Operation *op : ops)
     if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX() && formOf(linear) == formOf(first))
       linears.push_back(linear);
-  SmallVector<Value> results = ProjectionSums(builder, loc, *this, buffers, tile, linears, formOf(first)).run();
+  SmallVector<Value> results =
+      ProjectionSums(builder, loc, *this, buffers, tile, linears, formOf(first), kernel.getScheduleAttr().getSingleRowPanels())
+          .run();
   int64_t sums = tile.rows * tile.panels;
   for (auto [l, linear] : llvm::enumerate(linears))
     define(linear.getResult(), SmallVector<Value>(ArrayRef(results).slice(l * sums, sums)));
