@@ -350,7 +350,7 @@ void Compilation::listVariants() {
   if (hasCpu)
     variants.push_back({Entry::Both, computeOf(false), {}});
   if (hasGpu)
-    for (Entry entry : {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepMany})
+    for (Entry entry : {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepSome, Entry::StepMany})
       if (computeOf(true) == "bf16" || !rangeOf(entry))
         variants.push_back({entry, computeOf(true), {}});
 }

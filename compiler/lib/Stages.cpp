@@ -34,11 +34,9 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
   return std::nullopt;
 }
 
-static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {{Entry::Prefill, "prefill"},
-                                                                       {Entry::PrefillSome, "prefill_some"},
-                                                                       {Entry::PrefillFew, "prefill_few"},
-                                                                       {Entry::Step, "step"},
-                                                                       {Entry::StepMany, "step_many"}};
+static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {
+    {Entry::Prefill, "prefill"}, {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"},
+    {Entry::Step, "step"},       {Entry::StepSome, "step_some"},       {Entry::StepMany, "step_many"}};
 
 StringRef sm1::entryName(Entry entry) {
   for (auto &[known, name] : entryNames)
@@ -62,6 +60,8 @@ StringRef sm1::nameSuffix(Entry entry) {
     return "_few";
   case Entry::Step:
     return "_step";
+  case Entry::StepSome:
+    return "_step_some";
   case Entry::StepMany:
     return "_step_many";
   case Entry::Both:
@@ -72,8 +72,23 @@ StringRef sm1::nameSuffix(Entry entry) {
 }
 
 RunSize sm1::sizeOf(Entry entry) {
-  return entry == Entry::PrefillSome ? RunSize::Some : entry == Entry::PrefillFew || isStep(entry) ? RunSize::Few : RunSize::Many;
+  switch (entry) {
+  case Entry::PrefillSome:
+  case Entry::StepMany:
+    return RunSize::Some;
+  case Entry::PrefillFew:
+  case Entry::Step:
+  case Entry::StepSome:
+    return RunSize::Few;
+  case Entry::Both:
+  case Entry::Prefill:
+    return RunSize::Many;
+  }
+  llvm_unreachable("no such entry");
 }
+
+/// Sequences of a step from which on the tiles for some rows are faster than those for few.
+static constexpr int64_t mostOfStepSome = 192;
 
 std::optional<EntryRange> sm1::rangeOf(Entry entry) {
   switch (entry) {
@@ -81,8 +96,10 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry) {
     return EntryRange{"prefill", 1, 192};
   case Entry::PrefillSome:
     return EntryRange{"prefill", 193, 768};
+  case Entry::StepSome:
+    return EntryRange{"step", 17, mostOfStepSome};
   case Entry::StepMany:
-    return EntryRange{"step", 17, INT32_MAX};
+    return EntryRange{"step", mostOfStepSome + 1, INT32_MAX};
   default:
     return std::nullopt;
   }
@@ -129,7 +146,7 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
 static bool keepsApart(const StageOptions &options, StringRef flag) {
   bool prefills = options.entry != Entry::Both && !isStep(options.entry);
   return (prefills && flag == "sm1-fuse-projection-scan") ||
-         ((prefills || options.entry == Entry::StepMany) && flag == "sm1-fuse-norm-projection");
+         ((prefills || rangeOf(options.entry)) && flag == "sm1-fuse-norm-projection");
 }
 
 static void buildFused(OpPassManager &passes, const StageOptions &options) {
@@ -195,7 +212,8 @@ namespace {
 /// Options of the pipelines sm1-to-<stage>.
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
-  Option<std::string> entry{*this, "entry", llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step or step_many"),
+  Option<std::string> entry{*this, "entry",
+                            llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_some or step_many"),
                             llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

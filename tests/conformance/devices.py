@@ -88,7 +88,7 @@ class Device:
         """Options for each choice of kernels by the number of rows; bits are the same within one. Only tensor cores have several."""
         if not self.is_gpu or compute != "bf16":
             return [[]]
-        return [[f"--variants={names}"] for names in ("none", "prefill_some", "prefill_few,step_many")]
+        return [[f"--variants={names}"] for names in ("none", "prefill_some,step_many", "prefill_few,step_some")]
 
     def skip_reason(self):
         """What a CPU cannot show here."""

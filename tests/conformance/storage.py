@@ -95,7 +95,7 @@ def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance,
     check_arithmetic(programs, report, package, "bf16", "bf16", name)
     if programs.device.is_gpu:
         said = programs.must(programs.sm1_run, "inspect", package)
-        for variant, runs in (("step_many", "step from"), ("prefill_few", "prefill for 1 to"), ("prefill_some", "prefill for")):
+        for variant, runs in (("step_some", "step for 17 to"), ("step_many", "step from"), ("prefill_few", "prefill for 1 to"), ("prefill_some", "prefill for")):
             found = re.search(rf"entry +{variant}: \d+ launches, in place of {runs} \d+", said)
             report.check(found, f"{name}: inspect does not say which runs take {variant}")
     parts = (("prefill",), ("chunked:7",), ("step",)) if programs.device.is_gpu else (("prefill", "step", "chunked:7"),)

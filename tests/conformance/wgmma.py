@@ -3,9 +3,11 @@
 
   wgmma.py --bin DIR --work DIR [--device NAME] --package PKG --vocab V
 
-Without options the chip's own program is taken, its tiles for many rows and for some. Their logits and states are near those of mma.sync;
-on the emulator, where both add sixteen products to a sum at a time, those of the tiles for many rows are the same bits.
+Without options the chip's own program is taken, its tiles for many, some and few rows, and those of steps. Their logits and states are
+near those of mma.sync; on the emulator, where both add sixteen products to a sum at a time, those of the tiles for many rows are the same
+bits.
 """
+import itertools
 import sys
 
 import numpy as np
@@ -14,6 +16,8 @@ from harness import Report, device_parser, programs_of, random_tokens
 
 CLOSE = 2e-2  # bf16: what was rounded up in one order of a sum may be rounded down in another
 ROWS = {False: [(3, 700), (1, 300), (1, 1)], True: [(2, 70), (1, 5)]}  # batch and length; on the emulator the second
+STEPS = {False: [(300, 4), (5, 4)], True: [(66, 2)]}
+FAMILIES = ("none", "prefill_some", "prefill_few"), ("step_some", "step_many")
 
 
 def distance(got, wanted):
@@ -27,11 +31,11 @@ def main():
     arguments.add_argument("--vocab", required=True, type=int)
     a = arguments.parse_args()
     programs, report = programs_of(a), Report()
-    for batch, length in ROWS[programs.device.is_emulated]:
-        given = {"tokens": random_tokens(9, a.vocab, batch, length)}
-        for family in ("none", "prefill_some"):
+    for (rows, mode), families in zip(((ROWS, "prefill"), (STEPS, "step")), FAMILIES):
+        for (batch, length), family in itertools.product(rows[programs.device.is_emulated], families):
+            given = {"tokens": random_tokens(9, a.vocab, batch, length)}
             name = f"{batch} x {length}, --variants={family}"
-            run = lambda *options: programs.logits(a.package, given, f"--variants={family}", "--trace", *options)
+            run = lambda *options: programs.logits(a.package, given, f"--mode={mode}", f"--variants={family}", "--trace", *options)
             common, own = run("--isa=sm_90"), run()
             report.check("(sm_90a," in programs.said, f"{name}: not the program of sm_90a: {programs.said[:300]}")
             worst = distance(own, common)

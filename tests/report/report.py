@@ -18,7 +18,8 @@ from browser import Browser, find_browser
 from harness import Programs, Report, parser
 
 # (sequences, tokens of each) of the first load of a program
-FIRST_LOADS = {"prefill": (1, 2048), "prefill_some": (1, 512), "prefill_few": (1, 128), "step": (1, 1), "step_many": (64, 1)}
+FIRST_LOADS = {"prefill": (1, 2048), "prefill_some": (1, 512), "prefill_few": (1, 128), "step": (1, 1), "step_some": (64, 1),
+               "step_many": (256, 1)}
 STAGES = ["precise", "fused", "scheduled", "target", "LLVM IR"]
 
 
@@ -97,7 +98,7 @@ def check_predictions(programs, report, spec, views, options):
     """Times of GPUs are those of `sm1-bench predict`, kernel by kernel, and of whole tokens all phases together."""
     package = programs.compile(spec, "predicted", "--target=sm_90", "--weights-in=external", *options)
     bench = pathlib.Path(programs.sm1c).parent / "sm1-bench"
-    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1,64", "--time=128,512,2048", "--json"))["runs"]
+    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1,64,256", "--time=128,512,2048", "--json"))["runs"]
     for view in (view for view in views if view["gpu"]):
         entry = "step" if view["token"] else view["entry"]
         run = next(run for run in runs if run["entry"] == entry and (run["batch"], run["time"]) == FIRST_LOADS[entry])
@@ -213,7 +214,7 @@ def main():
     # In bf16 a GPU has all its programs.
     programs.must(programs.sm1c, spec, f"--report={narrow}", "--target=x86-64-v3,sm_90", "--weights=bf16")
     shown = [view["entry"] for view in data_of(narrow)["ways"][0]["views"]]
-    report.check(shown == ["", "prefill", "prefill_some", "prefill_few", "step", "step_many", "token"], f"programs in bf16: {shown}")
+    report.check(shown == ["", "prefill", "prefill_some", "prefill_few", "step", "step_some", "step_many", "token"], f"programs in bf16: {shown}")
     check_data(programs, report, spec, narrow, "--weights=bf16")
     check_predictions(programs, report, spec, data_of(narrow)["ways"][0]["views"], ["--weights=bf16"])
     # Mamba's layers carry a value that is still needed, so one is copied: a launch like any other for who predicts.

@@ -2,7 +2,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_few" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,FEW
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_many" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,MANY
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEPS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=step" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 compute=bf16" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,BF16
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-gpu=target=sm_70 2>&1 | FileCheck %s --check-prefix=OLD
@@ -25,13 +25,13 @@
 // PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 64, panel_split = 8, stages = {{[2-4]}}> ->
 // FEW: sm1.kernel "tensor_few" ({{.*}}) blocks<tensor_tiles, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = {{[2-4]}}, depth_split = {{[48]}}> ->
 // SOME: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles,
-// MANY: sm1.kernel "tensor_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->
+// STEPS: sm1.kernel "tensor_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->
 // STEP: sm1.kernel "tensor_step" ({{.*}}) blocks<tensor_step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
 // PREFILL: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> ->
 // SOME: sm1.kernel "three_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 2> ->
-// MANY: sm1.kernel "three_step_many" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 4> ->
+// STEPS: sm1.kernel "three_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 4> ->
 !x = tensor<?x?x704xf32>
 !h = tensor<?x?x704xbf16>
 !y = tensor<?x?x64xf32>
@@ -88,7 +88,7 @@ sm1.model @projections(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-DAG: sm1.param "embed" {layout = "fragments"} : tensor<37x64xbf16>
 // CHECK-DAG: sm1.param "f" {layout = "panels"} : tensor<37x64xf32>
 // CHECK-NOT: sm1.param
-// CHECK: sm1.kernel "embedding{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "embedding{{(_step|_step_some)?}}" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !l = tensor<?x?x37xf32>
 sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64xf32> {sm1.name = "x"}) -> (!l {sm1.name = "y"}, !l {sm1.name = "z"}) {
   %w = sm1.param "embed" : tensor<37x64xbf16>
@@ -119,8 +119,8 @@ sm1.model @layouts(%t: tensor<?x?xi32> {sm1.name = "tokens"}, %x: tensor<?x?x64x
 // BF16: sm1.kernel "norm" ({{.*}}) blocks<rows, threads = 128, row_tile = 4, row_split = 4, panel_split = 0, stages = 1> ->
 // PREFILL: sm1.kernel "norm" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 // STEP: sm1.kernel "norm_step" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// MANY: sm1.kernel "norm_step_many" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
-// CHECK: sm1.kernel "wide{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 512, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// STEPS: sm1.kernel "norm_step_some" ({{.*}}) blocks<rows, threads = 192, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
+// CHECK: sm1.kernel "wide{{(_step|_step_some)?}}" ({{.*}}) blocks<rows, threads = 512, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->
 !v = tensor<?x?x2000xf32>
 sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?x?x20xf32> {sm1.name = "s"}, %v: !v {sm1.name = "v"})
     -> (tensor<?x?x20xf32> {sm1.name = "h"}, tensor<?x?x704xf32> {sm1.name = "r"}, !v {sm1.name = "w"}) {
@@ -145,7 +145,7 @@ sm1.model @no_projections(%x: tensor<?x?x704xf32> {sm1.name = "x"}, %s: tensor<?
 // A schedule that somebody wrote stays, and so does a launch.
 // CHECK-LABEL: sm1.model @kept
 // CHECK: sm1.launch sync(flags)
-// CHECK-NEXT: sm1.kernel "mine{{(_step|_step_many)?}}" ({{.*}}) blocks<rows, threads = 1024, row_tile = 3, row_split = 5, panel_split = 7, stages = 2> ->
+// CHECK-NEXT: sm1.kernel "mine{{(_step|_step_some)?}}" ({{.*}}) blocks<rows, threads = 1024, row_tile = 3, row_split = 5, panel_split = 7, stages = 2> ->
 // CHECK-NOT: sm1.launch
 sm1.model @kept(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}) {
   %y = sm1.launch sync(flags) -> tensor<?x?x8xf32> {

@@ -2,11 +2,13 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefix=FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefix=FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=STEPS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
 
-// Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip. 20
-// channels are too few for a tile.
+// Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip, in whole
+// rounds where a block has a multiprocessor for itself. 20 channels are too few for a tile, and so is one matrix where rows are few.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
@@ -14,8 +16,11 @@
 // MANY: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
 // MANY: sm1.kernel "tiny" ({{.*}}) blocks<tensor_tiles,
 // SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
-// SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 6, stages = 7> ->
-// FEW: sm1.kernel "out_few" ({{.*}}) blocks<tensor_tiles,
+// SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
+// STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// FEW: sm1.kernel "out_{{few|step_some}}" ({{.*}}) blocks<tensor_tiles,
+// FEW: sm1.kernel "gate_{{few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 8> ->
 // STEP: sm1.kernel "out_step" ({{.*}}) blocks<tensor_step,
 // OTHER: sm1.kernel "out" ({{.*}}) blocks<tensor_tiles,
 !h = tensor<?x?x704xbf16>

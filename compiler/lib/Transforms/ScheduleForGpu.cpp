@@ -85,6 +85,20 @@ static constexpr TileShape tileShapes[3][maxProjections] = {
     {{256, 32, 64, 4, 2, 1}, {128, 64, 128, 4, 1, 2}, {256, 48, 96, 4, 2, 1}},
     {{128, 32, 64, 8, 1, 2}, {128, 64, 128, 4, 1, 2}, {256, 48, 192, 4, 1, 1}},
 };
+/// For steps of many sequences, which have fewer rows than a prompt of some: at 256, tiles for those are no faster than those for
+/// few.
+static constexpr TileShape tileShapesOfStep[maxProjections] = {
+    {256, 32, 64, 2, 4, 1}, {256, 32, 64, 4, 2, 1}, {256, 32, 64, 4, 2, 1}};
+/// For few rows and one matrix on chips whose other tiles are wgmma's: measured there alone.
+static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
+
+static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
+  if (entry == Entry::StepMany)
+    return tileShapesOfStep[linears - 1];
+  if (wgmma && linears == 1 && sizeOf(entry) == RunSize::Few)
+    return fewBesideWgmma;
+  return tileShapes[static_cast<int>(sizeOf(entry))][linears - 1];
+}
 
 namespace {
 /// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, and the run that they are chosen for.
@@ -95,21 +109,38 @@ struct WgmmaShape {
 
 /// Of many rows a block has as much as its registers hold, and a second one multiplies while it waits or finishes. Of few there is
 /// no second one; it waits less often.
-static constexpr WgmmaShape wgmmaMany = {128, 2, 4096}, wgmmaSome = {64, 1, 512};
+static constexpr WgmmaShape wgmmaMany = {128, 2, 4096}, wgmmaSome = {64, 1, 512}, wgmmaOfStep = {64, 1, 256},
+                            wgmmaFew = {64, 1, 128};
+
+/// The shape for an entry; null for one whose kernel of `linears` projections is better off with mma.sync: of few rows one matrix
+/// leaves too few columns to fill the chip, unless warps share its sums.
+static const WgmmaShape *wgmmaShapeOf(Entry entry, unsigned linears) {
+  switch (sizeOf(entry)) {
+  case RunSize::Many:
+    return &wgmmaMany;
+  case RunSize::Some:
+    return isStep(entry) ? &wgmmaOfStep : &wgmmaSome;
+  case RunSize::Few:
+    return linears > 1 ? &wgmmaFew : nullptr;
+  }
+  llvm_unreachable("no such size");
+}
 
 /// How good tiles with `columns` are, where `across` stand side by side: the part of the chip that they fill (those with wgmma have
-/// 132 multiprocessors), and the part of the time that is spent on multiplying, where rows that are copied and read count as 64
-/// columns.
+/// 132 multiprocessors; a block that has one for itself comes when another has ended), and the part of the time that is spent on
+/// multiplying, where rows that are copied and read count as 64 columns.
 static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t across) {
-  double filled = double(shape.rowsOfRun / shape.rows * across) / 132;
-  return std::min(filled, 1.0) * double(columns) / double(columns + 64);
+  constexpr int64_t multiprocessors = 132;
+  int64_t blocks = shape.rowsOfRun / shape.rows * across, room = llvm::alignTo(blocks, multiprocessors);
+  double filled = shape.blocks == 1 ? double(blocks) / double(room) : std::min(double(blocks) / multiprocessors, 1.0);
+  return filled * double(columns) / double(columns + 64);
 }
 
 /// A warpgroup's tile: as many panels as divide all of them and fit its registers. Nothing where tiles would be too narrow: both
 /// operands come from shared memory.
 static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu,
                                        const WgmmaShape &shape) {
-  constexpr int64_t leastColumns = 48, barrierBytes = 8, mostStages = 8;
+  constexpr int64_t leastColumns = 48, barrierBytes = 8, mostStages = 8, leastStages = 4; // two of them in use
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
   BlockScheduleAttr best;
   double bestWorth = 0;
@@ -123,21 +154,21 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
     int64_t stageBytes = wgmmaSlices(schedule, depthOf(kernel)) * (shape.rows + columns) * 64 + barrierBytes;
     int64_t stages = (gpu.sharedPerMultiprocessor / shape.blocks - 1024) / stageBytes;
     double worth = worthOfWgmma(shape, columns, panels / split);
-    if (panels % split == 0 && wgmmaSums(schedule, linears) <= mostWgmmaSums && worth > bestWorth)
+    if (panels % split == 0 && wgmmaSums(schedule, linears) <= mostWgmmaSums && stages >= leastStages && worth > bestWorth)
       best = scheduleOf(std::min(stages, mostStages)), bestWorth = worth;
   }
   return best;
 }
 
-static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const Target &target, RunSize size) {
+static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const Target &target, Entry entry) {
   const GpuFacts &gpu = *target.gpu;
   if (!suitsTensorCores(kernel))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
-  if (target.wgmma && size != RunSize::Few)
-    if (auto schedule = scheduleWgmma(kernel, contents, gpu, size == RunSize::Many ? wgmmaMany : wgmmaSome))
+  if (const WgmmaShape *wgmma = target.wgmma ? wgmmaShapeOf(entry, contents.linears) : nullptr)
+    if (auto schedule = scheduleWgmma(kernel, contents, gpu, *wgmma))
       return schedule;
-  TileShape shape = tileShapes[static_cast<int>(size)][contents.linears - 1];
+  const TileShape &shape = tileShapeOf(entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
   int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
@@ -179,7 +210,7 @@ static BlockScheduleAttr scheduleSelectiveScan(SelectiveScanOp scan) {
 static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
-    return entry == Entry::Step ? scheduleStep(kernel, *target.gpu) : scheduleTiles(kernel, contents, target, sizeOf(entry));
+    return entry == Entry::Step ? scheduleStep(kernel, *target.gpu) : scheduleTiles(kernel, contents, target, entry);
   if (contents.scans && !isStep(entry)) {
     for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
       return scheduleSelectiveScan(scan);
@@ -213,7 +244,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
     auto suffix = [&](KernelOp kernel) { return nameSuffix(entryOfKernel(kernel, *entry)); };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_many", "_few", "_some"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_some", "_step_many", "_few", "_some"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

@@ -74,8 +74,10 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
     return {{128, 1}};
   case Entry::Step:
     return {{1, 1}, {8, 8}};
-  case Entry::StepMany:
+  case Entry::StepSome:
     return {{64, 64}};
+  case Entry::StepMany:
+    return {{256, 256}};
   }
   llvm_unreachable("no such entry");
 }

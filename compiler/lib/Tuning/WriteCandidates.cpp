@@ -93,7 +93,7 @@ static json::Array loadsFor(const Target &target, StringRef compute) {
   if (compute != "bf16")
     return json::Array{load("prefill", 1, 512), load("prefill", 1, 4096), load("step", 8, 1)};
   return json::Array{load("prefill", 1, 128), load("prefill", 1, 512), load("prefill", 1, 4096), load("step", 8, 1),
-                     load("step", 64, 1)};
+                     load("step", 64, 1), load("step", 256, 1)};
 }
 
 static std::string manifest(ArrayRef<TunedKernel> kernels, const Target &target, StringRef compute, size_t packages) {
