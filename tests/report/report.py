@@ -77,7 +77,11 @@ def check_kernel(report, what, view, kernel, description):
     report.check(all(load["bytes"] > 0 and all(m["seconds"] > 0 for m in load["machines"]) for load in kernel["loads"]), f"{what}: no prediction")
     # Operators of the kernel stand in the lines of the description that it names, and its code points back to some of them.
     named = " ".join(description[line - 1] for line in kernel["lines"])
-    for operation in set(kernel["operations"]) - {"select_rows", "truncf", "extf"}:
+    made = {"select_rows", "truncf", "extf", "rms_scale"}
+    if "panel_squares" in kernel["operations"]:  # of a norm, and a product with its weight
+        report.check("rms_norm" in named, f"{what}: half of a norm and no norm in its lines of the description: {named[:300]}")
+        made |= {"panel_squares", "mulf"}
+    for operation in set(kernel["operations"]) - made:
         report.check(operation in named, f"{what}: no {operation} in its lines of the description: {named[:300]}")
     places = {int(line) for line in re.findall(r"^\s*\.loc\s+\d+\s+(\d+)", code, re.M)} - {0}
     report.check(places and places <= set(range(1, len(description) + 1)), f"{what}: lines {sorted(places)}")

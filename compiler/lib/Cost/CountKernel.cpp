@@ -6,6 +6,7 @@
 #include "../Lowering/TileEvaluator.h"
 #include "../Transforms/BlockForms.h"
 #include "../Transforms/KernelMerge.h"
+#include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Cost.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -63,6 +64,8 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Ph
     // Squares are summed in one chain per lane, then every value is scaled twice.
     phase.ops += 3 * stride;
     phase.steps += stride / panelWidth + normReductionSteps;
+  } else if (auto squares = dyn_cast<PanelSquaresOp>(op)) {
+    phase.ops += strideOf(channels(squares.getX().getType()));
   } else if (auto conv = dyn_cast<Conv1dOp>(op)) {
     phase.ops += stride * cast<RankedTensorType>(conv.getWeight().getType()).getDimSize(2);
   } else if (auto scan = dyn_cast<ScanOp>(op)) {

@@ -4,7 +4,9 @@
 
 #include "../Transforms/KernelMerge.h"
 #include "StoredValue.h"
+#include "sm1/IR/Sm1NormHalves.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -84,8 +86,14 @@ RmsNormOp sm1::normIn(ArrayRef<Operation *> ops) {
 static SmallVector<Value> indexedOperands(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op))
     return linear.getScales() ? SmallVector<Value>{linear.getWeight(), linear.getScales()} : SmallVector<Value>{linear.getWeight()};
-  if (auto conv = dyn_cast<Conv1dOp>(op))
-    return {storedValue(conv.getX()), conv.getWeight(), conv.getTaps()};
+  if (auto conv = dyn_cast<Conv1dOp>(op)) {
+    // A step of one row looks back on taps alone; the forms of GPUs that have it among projections see to that.
+    bool isComputed = !isa<BlockArgument>(storedValue(conv.getX())) && op->getParentOfType<KernelOp>().getBlocks();
+    return isComputed ? SmallVector<Value>{conv.getWeight(), conv.getTaps()}
+                      : SmallVector<Value>{storedValue(conv.getX()), conv.getWeight(), conv.getTaps()};
+  }
+  if (auto scale = dyn_cast<RmsScaleOp>(op))
+    return {scale.getSquares()};
   if (auto scan = dyn_cast<ScanOp>(op))
     return scan.getInit() ? SmallVector<Value>{scan.getInit()} : SmallVector<Value>{};
   if (auto scan = dyn_cast<SelectiveScanOp>(op)) {
@@ -111,8 +119,8 @@ std::string sm1::whyNotBody(KernelOp kernel) {
     if (dense && !dense.isSplat())
       return "holds a constant of different values; make it a parameter";
   }
-  for (Type type : kernel.getResultTypes())
-    if (channels(type) != widthOf(kernel))
+  for (auto [type, yielded] : llvm::zip(kernel.getResultTypes(), kernel.yielded()))
+    if (channels(type) != widthOf(kernel) && !yielded.getDefiningOp<PanelSquaresOp>())
       return llvm::formatv("has results of {0} and {1} channels; a kernel has one width", widthOf(kernel), channels(type)).str();
   return "";
 }
@@ -131,6 +139,44 @@ void TileEvaluator::evaluate(ArrayRef<Operation *> ops) {
   }
 }
 
+/// For each row and panel of the tile a number: what it has of their squares.
+static SmallVector<Value> squaresOf(TileEvaluator &at, OpBuilder &builder, PanelSquaresOp op, const Tile &tile) {
+  Location loc = op.getLoc();
+  int64_t width = channels(op.getX().getType());
+  SmallVector<Value> sums;
+  for (int64_t m = 0; m < tile.rows; ++m)
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Value x = at.at(op.getX(), m, n), sum = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
+      if (width % panelWidth) { // what lies in a row's padding must not count
+        Value left = arith::SubIOp::create(builder, loc, at.constant(width), at.column(n));
+        Value mask = vector::CreateMaskOp::create(builder, loc, at.vectorOf(builder.getI1Type()), left);
+        x = arith::SelectOp::create(builder, loc, mask, x, at.splat(0));
+      }
+      for (int64_t i = 0; i < tile.lanes; ++i) {
+        Value one = vector::ExtractOp::create(builder, loc, x, ArrayRef<int64_t>{i});
+        sum = math::FmaOp::create(builder, loc, one, one, sum);
+      }
+      sums.push_back(sum);
+    }
+  return sums;
+}
+
+/// The factors, one for each row of the block, are found by the operation's result.
+static SmallVector<Value> scaled(TileEvaluator &at, OpBuilder &builder, RmsScaleOp op, const Tile &tile,
+                                 const KernelBuffers &buffers) {
+  Location loc = op.getLoc();
+  Value factors = buffers.inputs.lookup(op.getResult());
+  SmallVector<Value> vectors;
+  for (int64_t m = 0; m < tile.rows; ++m) {
+    Value own = arith::SubIOp::create(builder, loc, at.row(m), buffers.rowBegin);
+    Value factor = vector::BroadcastOp::create(builder, loc, at.vectorOf(builder.getF32Type()),
+                                               memref::LoadOp::create(builder, loc, factors, own));
+    for (int64_t n = 0; n < tile.panels; ++n)
+      vectors.push_back(arith::MulFOp::create(builder, loc, at.at(op.getX(), m, n), factor));
+  }
+  return vectors;
+}
+
 void TileEvaluator::evaluateOne(Operation *op) {
   if (auto broadcast = dyn_cast<BroadcastOp>(op))
     evaluateBroadcast(broadcast);
@@ -140,6 +186,10 @@ void TileEvaluator::evaluateOne(Operation *op) {
     evaluateScan(scan);
   else if (auto selective = dyn_cast<SelectiveScanOp>(op))
     evaluateSelectiveScan(selective);
+  else if (auto squares = dyn_cast<PanelSquaresOp>(op))
+    define(squares.getResult(), squaresOf(*this, builder, squares, tile));
+  else if (auto scale = dyn_cast<RmsScaleOp>(op))
+    define(scale.getResult(), scaled(*this, builder, scale, tile, buffers));
   else if (auto split = dyn_cast<SplitOp>(op))
     evaluateSplit(split);
   else if (auto embedding = dyn_cast<EmbeddingOp>(op))
@@ -373,7 +423,7 @@ void TileEvaluator::evaluateGather(Operation *op, Value source, Value indices) {
 //===----------------------------------------------------------------------===//
 
 void TileEvaluator::evaluateConv(Conv1dOp op) {
-  Value x = buffers.inputs.lookup(storedValue(op.getX())), taps = buffers.inputs.lookup(op.getTaps());
+  Value x = buffers.inputs.lookup(storedValue(op.getX())), taps = buffers.inputs.lookup(op.getTaps()); // null: computed here
   Value weight = buffers.inputs.lookup(op.getWeight());
   SmallVector<Value> lasts = resultBuffers(op.getLast());
   int64_t taken = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
@@ -382,7 +432,7 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
     RowPosition position = positionOf(m);
     SmallVector<Value> window = rowsBefore(position, x, taps, taken);
     for (int64_t n = 0; n < tile.panels; ++n)
-      window.push_back(widen(loadVector(x, {position.row, column(n)})));
+      window.push_back(x ? widen(loadVector(x, {position.row, column(n)})) : at(op.getX(), m, n));
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value sum = at(op.getBias(), m, n);
       for (int64_t j = 0; j < taken; ++j) {

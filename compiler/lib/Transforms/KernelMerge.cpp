@@ -2,6 +2,8 @@
 
 #include "KernelMerge.h"
 
+#include "sm1/IR/Sm1NormHalves.h"
+
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/SetVector.h"
@@ -56,6 +58,8 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
     else if (auto norm = dyn_cast<RmsNormOp>(op)) {
       ++contents.norms;
       contents.hasRowNorm |= !onlyFeedsProjections(norm);
+    } else if (isa<PanelSquaresOp, RmsScaleOp>(op)) {
+      continue; // the halves of a norm go with projections, and ask for no more
     } else if (OpTrait::hasElementwiseMappableTraits(&op))
       ++contents.elementwise;
     else

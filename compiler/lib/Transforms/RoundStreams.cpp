@@ -3,6 +3,7 @@
 #include "RoundStreams.h"
 
 #include "KernelMerge.h"
+#include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/IR/Remarks.h"
 
@@ -19,7 +20,7 @@ static bool readsByIndex(Operation *op, Value stream) {
 static const char *whyNotRound(OpResult stream) {
   Operation *maker = cast<KernelOp>(stream.getOwner()).yielded()[stream.getResultNumber()].getDefiningOp();
   // Sums that go on from layer to layer would be rounded again and again.
-  if (!isa_and_nonnull<LinearOp, RmsNormOp>(maker))
+  if (!isa_and_nonnull<LinearOp, RmsNormOp, RmsScaleOp>(maker))
     return "it is neither a projection nor a norm";
   for (OpOperand &use : stream.getUses()) {
     auto user = dyn_cast<KernelOp>(use.getOwner());

@@ -1,6 +1,6 @@
 //===- Sm1Dialect.cpp - registration, attributes, and the classes of tensors -------------------------------------===//
 
-#include "sm1/IR/Sm1.h"
+#include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -64,6 +64,10 @@ void Sm1Dialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "sm1/IR/Sm1Ops.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "sm1/IR/Sm1NormHalves.cpp.inc"
       >();
   addAttributes<
 #define GET_ATTRDEF_LIST

@@ -248,6 +248,25 @@ def FuseRounding : FusionPass<"sm1-fuse-rounding"> {
   }];
 }
 
+def FuseNormHalves : FusionPass<"sm1-fuse-norm-halves"> {
+  let summary = "Divide a norm between the projections that make a row and those that multiply it";
+  let description = [{
+    For GPUs, in programs for few rows, where a kernel for each norm waits longer than it works. What makes a row multiplies it
+    by the norm's weight, stores it rounded, and stores the sums of squares of its panels; what multiplies it scales its sums by the row's
+    inverse root mean square. With `step` the kernel of a convolution and its norm goes into the projection before it the same way.
+    ```mlir
+    %x = sm1.kernel "out_proj"(%g, %m) { linear }  %r = sm1.kernel "norm"(%x, %w) { rms_norm, truncf }  %y = sm1.kernel "w1"(%r, %n) { linear }
+    // becomes
+    %x, %r, %s = sm1.kernel "out_proj"(%g, %m, %w) { linear, mulf, truncf, panel_squares }
+    %y = sm1.kernel "w1"(%r, %s, %n) { linear, rms_scale }
+    ```
+    Expects:  fused kernels with their roundings.
+    Leaves:   no norm kernel between projections on tensor cores, unless something else reads it (missed remark).
+    Numerics: the row is rounded before it is scaled, the squares are added in another order.
+  }];
+  let options = [Option<"step", "step", "bool", "false", "every row is a segment of its own">];
+}
+
 //===----------------------------------------------------------------------===//
 // fused -> scheduled
 //===----------------------------------------------------------------------===//

@@ -5,6 +5,8 @@
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "../KernelFunction.h"
+#include "../StoredValue.h"
+#include "sm1/IR/Sm1NormHalves.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -31,6 +33,14 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
                             : "has no projections: the form must be rows or scan";
   if (contents.hasPrologue && !hasStepForm)
     return "computes what its projections multiply, for which the form must be step or tensor_step";
+  if (!isTensorTiles(form) && llvm::any_of(kernel.getBlock(), [](Operation &op) { return isa<PanelSquaresOp, RmsScaleOp>(op); }))
+    return "has half of a norm, which tiles on tensor cores know alone: the form must be tensor_tiles or wgmma_tiles, or "
+           "--no-fuse=sm1-fuse-norm-halves leave norms whole";
+  if (llvm::range_size(kernel.getBlock().getOps<PanelSquaresOp>()) > 1)
+    return "stores the squares of more than one norm";
+  if (!isStep && llvm::any_of(kernel.getBlock().getOps<Conv1dOp>(),
+                              [](Conv1dOp conv) { return !isa<BlockArgument>(storedValue(conv.getX())); }))
+    return "has a convolution over time of what it computes itself";
   if (hasStepForm && !isStep)
     return "has a form for one row per segment outside the entry step";
   if (form == BlockForm::WgmmaTiles && !target.wgmma)

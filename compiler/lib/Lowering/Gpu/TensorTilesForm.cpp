@@ -13,6 +13,7 @@
 
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
+#include "NormHalves.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -77,7 +78,14 @@ private:
   void sumSteps(int64_t begin, int64_t end, bool copies, Operands &operands, Value &stage, SmallVector<Value> &sums);
   /// What follows, for the warp's tile of rows number `tile`, whose sums are [projection][panel][4].
   void finish(ArrayRef<Value> sums, Value tile);
-  void finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd);
+  /// Of rows `first` to `first` + `count` of the two that a thread has. What it has of the squares that are stored: [group][row].
+  SmallVector<Value> finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd);
+  void storeSquares(ArrayRef<Value> squares, int64_t count, Value row);
+  /// The panel of the thread among those of a group.
+  Value panelOfGroup(int64_t firstOfGroup) {
+    return block.add(block.add(firstPanel, warpPanel),
+                     block.add(block.constant(firstOfGroup), block.rem(block.div(lane, 4), group)));
+  }
   SmallVector<Value> sumsOfTile(ArrayRef<Value> sums, int64_t tile) const;
   Value nextStage(Value stage);
   /// Sums of a thread: [projection][panel of the warp][tile of rows][channel + 8 i, row + j].
@@ -246,6 +254,7 @@ void TensorTilesBuilder::startFirstStages() {
     start(step, /*ofRows=*/true);
     cuda::commitCopies(block.builder, block.loc);
   }
+  readRowFactors(block, firstRow, rows);
 }
 
 //===----------------------------------------------------------------------===//
@@ -370,15 +379,17 @@ SmallVector<Value> TensorTilesBuilder::sum() {
 // What follows
 //===----------------------------------------------------------------------===//
 
-/// Rows `first` to `first + count` of the two that a thread has of a tile.
-void TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd) {
+SmallVector<Value> TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd) {
   OpBuilder &builder = block.builder;
+  PanelSquaresOp stored = storedSquares(block.kernel);
+  SmallVector<Value> squares;
   Value owner = block.div(lane, 4);
   int64_t kernelPanels = strideOf(widthOf(block.kernel)) / panelWidth;
   auto vectorType = VectorType::get({group}, builder.getF32Type());
   for (int64_t firstOfGroup = 0; firstOfGroup < warpPanels; firstOfGroup += group) {
-    Value panel = block.add(block.add(firstPanel, warpPanel), block.add(block.constant(firstOfGroup), block.rem(owner, group)));
+    Value panel = panelOfGroup(firstOfGroup);
     auto evaluateHalves = [&] {
+      SmallVector<Value> parts;
       for (int64_t half = 0; half < 2; ++half) {
         Value unit =
             block.add(block.add(block.mul(panel, panelWidth / group), block.div(owner, group)), block.constant(half * 8 / group));
@@ -395,23 +406,45 @@ void TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t
         }
         evaluator.evaluate(block.mainOps());
         block.storeResults(evaluator);
+        for (int64_t j = 0; stored && j < count; ++j) {
+          Value part = evaluator.at(stored.getResult(), j, 0);
+          if (half)
+            parts[j] = arith::AddFOp::create(builder, block.loc, parts[j], part);
+          else
+            parts.push_back(part);
+        }
       }
+      return parts;
     };
-    if (kernelPanels % panels)
-      block.when(block.less(panel, block.constant(kernelPanels)), evaluateHalves);
-    else
-      evaluateHalves();
+    llvm::append_range(squares, kernelPanels % panels ? numbersWhen(block, block.less(panel, block.constant(kernelPanels)),
+                                                                    stored ? count : 0, evaluateHalves)
+                                                      : evaluateHalves());
   }
+  return squares;
+}
+
+/// A lane's neighbours with the same row and panel are those of the other channels.
+void TensorTilesBuilder::storeSquares(ArrayRef<Value> squares, int64_t count, Value row) {
+  SmallVector<int32_t> distances;
+  for (int32_t distance = 4 * group; distance < lanesOfWarp; distance *= 2)
+    distances.push_back(distance);
+  Value isFirst = block.less(block.div(lane, 4), block.constant(group));
+  for (size_t index = 0; index < squares.size(); ++index)
+    sm1::storeSquares(block, squares[index], distances, isFirst, block.add(row, block.constant(index % count)),
+                      panelOfGroup(index / count * group));
 }
 
 void TensorTilesBuilder::finish(ArrayRef<Value> sums, Value tile) {
   Value row = block.add(block.add(firstRow, warpRow), block.add(block.mul(tile, rowsOfTile), block.mul(block.rem(lane, 4), 2)));
   // Rows past the last can be computed as that one, so that loads need no branch, unless a state would be written twice.
   if (llvm::none_of(block.kernel.getBlock(), [](Operation &op) { return isa<ScanOp, SelectiveScanOp, Conv1dOp>(op); }))
-    return finishRows(sums, 0, 2, row, block.count);
+    return storeSquares(finishRows(sums, 0, 2, row, block.count), 2, row);
   for (int64_t j = 0; j < 2; ++j) {
     Value own = block.add(row, block.constant(j));
-    block.when(block.less(own, block.count), [&] { finishRows(sums, j, 1, own, {}); });
+    SmallVector<Value> squares =
+        numbersWhen(block, block.less(own, block.count), storedSquares(block.kernel) ? warpPanels / group : 0,
+                    [&] { return finishRows(sums, j, 1, own, {}); });
+    storeSquares(squares, 1, own);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
+#include "NormHalves.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -58,7 +59,9 @@ private:
   void multiplyStage(Value stage, SmallVector<Value> &sums);
   SmallVector<Value> sum();
   void finish(ArrayRef<Value> sums);
-  void finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row);
+  /// What the thread has of the squares that are stored, by panel.
+  SmallVector<Value> finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row);
+  void storeSquares(ArrayRef<Value> squares, Value row);
   /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
   int64_t sumsOfProduct() const { return panels * panelWidth / 2; }
   int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * sumsOfProduct(); }
@@ -193,6 +196,7 @@ void WgmmaTilesBuilder::sumSteps(int64_t begin, int64_t end, bool copies, SmallV
 SmallVector<Value> WgmmaTilesBuilder::sum() {
   makeBarriers();
   startFirstStages();
+  readRowFactors(block, firstRow, rows);
   block.barrier(); // before anybody asks the barriers
   SmallVector<Value> carried(parts() * linears.size() * sumsOfProduct(), block.number(0));
   carried.append({block.constant(0), number32(0)});
@@ -207,7 +211,8 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
 //===----------------------------------------------------------------------===//
 
 /// Panels `first` to `first + count` of one of the two rows, `half`, that a thread has of 64.
-void WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row) {
+SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count,
+                                                   Value row) {
   auto vectorType = VectorType::get({group}, builder.getF32Type());
   Value unit = block.add(block.mul(block.add(firstPanel, block.constant(first)), panelWidth / group), block.rem(lane, 4));
   Tile tile{row, unit, 1, count, group};
@@ -225,6 +230,18 @@ void WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t
   }
   evaluator.evaluate(block.mainOps());
   block.storeResults(evaluator);
+  SmallVector<Value> squares;
+  if (PanelSquaresOp stored = storedSquares(block.kernel))
+    for (int64_t panel = 0; panel < count; ++panel)
+      squares.push_back(evaluator.at(stored.getResult(), 0, panel));
+  return squares;
+}
+
+/// Four lanes have a row's channels of a panel.
+void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
+  Value isFirst = isEqual(block.rem(lane, 4), 0);
+  for (auto [panel, sum] : llvm::enumerate(squares))
+    sm1::storeSquares(block, sum, {1, 2}, isFirst, row, block.add(firstPanel, block.constant(panel)));
 }
 
 void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
@@ -235,10 +252,13 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < 2; ++half) {
       Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));
-      block.when(block.less(row, block.count), [&] {
+      auto squares = numbersWhen(block, block.less(row, block.count), storedSquares(block.kernel) ? panels : 0, [&] {
+        SmallVector<Value> all;
         for (int64_t first = 0; first < panels; first += together)
-          finishPanels(sums, part, half, first, std::min(together, panels - first), row);
+          llvm::append_range(all, finishPanels(sums, part, half, first, std::min(together, panels - first), row));
+        return all;
       });
+      storeSquares(squares, row);
     }
 }
 

@@ -1,0 +1,136 @@
+// RUN: sm1-opt %s -sm1-fuse-norm-halves -remarks-filter-missed=fusion -verify-diagnostics=only-expected -split-input-file | FileCheck %s
+// RUN: sm1-opt %s -sm1-fuse-norm-halves=step=true -split-input-file | FileCheck %s --check-prefix=STEP
+
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+
+// What makes the row multiplies it by the weight, rounds it and adds up its squares; what multiplies it scales the sums. The row itself is
+// still there for whoever adds to it.
+// CHECK-LABEL: sm1.model @mlp
+// CHECK: %[[X:.*]], %[[R:.*]], %[[S:.*]] = sm1.kernel "out" ({{.*}}) -> (tensor<?x?x32xf32>, tensor<?x?x32xbf16>, tensor<?x?x2xf32>) {
+// CHECK: %[[O:.*]] = sm1.linear
+// CHECK: %[[W:.*]] = sm1.broadcast
+// CHECK: %[[P:.*]] = arith.mulf %[[O]], %[[W]]
+// CHECK: %[[Q:.*]] = sm1.panel_squares %[[O]] : tensor<?x?x32xf32>
+// CHECK: %[[T:.*]] = arith.truncf %[[P]]
+// CHECK: sm1.yield %[[O]], %[[T]], %[[Q]]
+// CHECK-NOT: sm1.rms_norm
+// CHECK: sm1.kernel "w1" (%{{.*}} = %[[R]] : tensor<?x?x32xbf16>, {{.*}}, %[[G:.*]] = %[[S]] : tensor<?x?x2xf32>)
+// CHECK: %[[L:.*]] = sm1.linear
+// CHECK: %[[N:.*]] = sm1.rms_scale %[[L]], %[[G]] width 32 eps {{.*}} : tensor<?x?x32xf32>, tensor<?x?x2xf32>
+// CHECK: arith.addf %{{.*}}, %[[N]]
+sm1.model @mlp(%g: !s {sm1.name = "g"}) -> (!s {sm1.name = "y"}) {
+  %o = sm1.param "out" : !m
+  %w = sm1.param "w1" : !m
+  %n = sm1.param "norm" : tensor<32xf32>
+  %h = sm1.kernel "round" (%g0 = %g : !s) -> !h {
+    %0 = arith.truncf %g0 : !s to !h
+    sm1.yield %0 : !h
+  }
+  %x = sm1.kernel "out" (%h0 = %h : !h, %o0 = %o : !m) -> !s {
+    %0 = sm1.linear %h0, %o0 : !h, !m
+    sm1.yield %0 : !s
+  }
+  %r = sm1.kernel "norm" (%x0 = %x : !s, %n0 = %n : tensor<32xf32>) -> !h {
+    %0 = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+    %1 = arith.truncf %0 : !s to !h
+    sm1.yield %1 : !h
+  }
+  %y = sm1.kernel "w1" (%r0 = %r : !h, %w0 = %w : !m, %x0 = %x : !s) -> !s {
+    %0 = sm1.linear %r0, %w0 : !h, !m
+    %1 = arith.addf %x0, %0 : !s
+    sm1.yield %1 : !s
+  }
+  sm1.return %y : !s
+}
+
+// -----
+
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+!t = tensor<?x32x1xf32>
+
+// In a step a convolution sees nothing but its own row and taps, and goes along. What reads the row in f32 scales it, too.
+// CHECK-LABEL: sm1.model @convolution
+// CHECK: sm1.kernel "conv"
+// CHECK: sm1.rms_norm
+// STEP-LABEL: sm1.model @convolution
+// STEP: sm1.kernel "in" ({{.*}}) -> (tensor<?x?x32xf32>, tensor<?x?x32xbf16>, tensor<?x32x1xf32>, tensor<?x?x2xf32>) {
+// STEP: %[[I:.*]] = sm1.linear
+// STEP: %[[C:.*]], %{{.*}} = sm1.conv1d %[[I]],
+// STEP: sm1.panel_squares %[[C]]
+// STEP-NOT: sm1.kernel "conv"
+// STEP: sm1.kernel "gate" (%[[R:.*]] = %{{.*}} : tensor<?x?x32xbf16>, %[[U:.*]] = %{{.*}} : tensor<?x?x32xf32>, {{.*}}, %[[G:.*]] = %{{.*}} : tensor<?x?x2xf32>)
+// STEP: %[[V:.*]] = sm1.rms_scale %[[U]], %[[G]]
+// STEP: %[[L:.*]] = sm1.linear %[[R]]
+// STEP: %[[N:.*]] = sm1.rms_scale %[[L]], %[[G]]
+// STEP: arith.mulf %[[N]], %[[V]]
+sm1.model @convolution(%g: !s {sm1.name = "g"}, %taps: !t {sm1.state = "taps"}) -> (!s {sm1.name = "y"}, !t {sm1.state = "taps"}) {
+  %i = sm1.param "in" : !m
+  %k = sm1.param "kernel" : tensor<32x1x2xf32>
+  %b = sm1.param "bias" : tensor<32xf32>
+  %w = sm1.param "gate" : !m
+  %n = sm1.param "norm" : tensor<32xf32>
+  %h = sm1.kernel "round" (%g0 = %g : !s) -> !h {
+    %0 = arith.truncf %g0 : !s to !h
+    sm1.yield %0 : !h
+  }
+  %x = sm1.kernel "in" (%h0 = %h : !h, %i0 = %i : !m) -> !s {
+    %0 = sm1.linear %h0, %i0 : !h, !m
+    sm1.yield %0 : !s
+  }
+  // expected-remark @+1 {{the norm stays whole: a convolution over time looks back on rows of other tiles}}
+  %u, %r, %last = sm1.kernel "conv" (%x0 = %x : !s, %k0 = %k : tensor<32x1x2xf32>, %b0 = %b : tensor<32xf32>, %t0 = %taps : !t,
+                                     %n0 = %n : tensor<32xf32>) -> (!s, !h, !t) {
+    %0, %1 = sm1.conv1d %x0, %k0, %b0 taps %t0 : !s, tensor<32x1x2xf32>
+    %2 = sm1.rms_norm %0, %n0 eps 1.0e-6 : !s
+    %3 = arith.truncf %2 : !s to !h
+    sm1.yield %2, %3, %1 : !s, !h, !t
+  }
+  %y = sm1.kernel "gate" (%r0 = %r : !h, %u0 = %u : !s, %w0 = %w : !m) -> !s {
+    %0 = sm1.linear %r0, %w0 : !h, !m
+    %1 = arith.mulf %0, %u0 : !s
+    sm1.yield %1 : !s
+  }
+  sm1.return %y, %last : !s, !t
+}
+
+// -----
+
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+
+// A norm that somebody else reads, and one behind no projection, stay.
+// CHECK-LABEL: sm1.model @whole
+// CHECK: sm1.rms_norm
+// CHECK: sm1.rms_norm
+// CHECK-NOT: sm1.rms_scale
+// CHECK: sm1.return
+sm1.model @whole(%g: !s {sm1.name = "g"}) -> (!s {sm1.name = "y"}, !s {sm1.name = "r"}) {
+  %o = sm1.param "out" : !m
+  %w = sm1.param "w1" : !m
+  %n = sm1.param "norm" : tensor<32xf32>
+  %h = sm1.kernel "first" (%g0 = %g : !s, %n0 = %n : tensor<32xf32>) -> !h {
+    %0 = sm1.rms_norm %g0, %n0 eps 1.0e-6 : !s
+    %1 = arith.truncf %0 : !s to !h
+    sm1.yield %1 : !h
+  }
+  %x = sm1.kernel "out" (%h0 = %h : !h, %o0 = %o : !m) -> !s {
+    %0 = sm1.linear %h0, %o0 : !h, !m
+    sm1.yield %0 : !s
+  }
+  // expected-remark @+1 {{the norm stays whole: its result is used by more than projections}}
+  %r, %rh = sm1.kernel "norm" (%x0 = %x : !s, %n0 = %n : tensor<32xf32>) -> (!s, !h) {
+    %0 = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+    %1 = arith.truncf %0 : !s to !h
+    sm1.yield %0, %1 : !s, !h
+  }
+  %y = sm1.kernel "w1" (%r0 = %rh : !h, %w0 = %w : !m) -> !s {
+    %0 = sm1.linear %r0, %w0 : !h, !m
+    sm1.yield %0 : !s
+  }
+  sm1.return %y, %r : !s, !s
+}
