@@ -78,7 +78,7 @@ sm1.model @mamba(%tokens: tensor<?x?xi32> {sm1.name = "tokens"}, %h_in: tensor<?
     %xz = sm1.linear %r, %in_proj : !model, tensor<$2Fx$Dxf32>
 )";
 
-static constexpr StringLiteral split = R"(    %xi, %z = sm1.split %xz : tensor<?x?x$2Fxf32> into !inner, !inner
+static constexpr StringLiteral splitWithoutBias = R"(    %xi, %z = sm1.split %xz : tensor<?x?x$2Fxf32> into !inner, !inner
 )";
 
 static constexpr StringLiteral splitWithBias = R"(    %xi0, %z0 = sm1.split %xz : tensor<?x?x$2Fxf32> into !inner, !inner
@@ -184,7 +184,7 @@ static std::string specOf(const MambaConfig &config) {
       {"TIED", config.tied ? R"( attributes {sm1.tied = {"lm_head.weight" = "backbone.embeddings.weight"}})" : ""},
   };
   std::string text;
-  for (StringRef part : {StringRef(head), StringRef(config.bias ? splitWithBias : split), StringRef(convolution),
+  for (StringRef part : {StringRef(head), StringRef(config.bias ? splitWithBias : splitWithoutBias), StringRef(convolution),
                          StringRef(recurrence), StringRef(config.bias ? outputWithBias : output), StringRef(tail)})
     text += substitute(part, values);
   return text;
