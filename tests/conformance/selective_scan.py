@@ -98,7 +98,7 @@ def main():
     for channels, batch, time in ((20, 3, 20), (48, 1, 9)) if small else ((1408, 1, 300), (1408, 2, 33), (100, 3, 70), (20, 1, 1)):
         check(programs, report, a.spec.read_text(), channels, batch, time)
     if programs.device.is_gpu:
-        for channels, batch, time in ((32, 2, 530), (20, 1, 300)) if small else ((1408, 1, 4096), (1408, 3, 1000), (20, 5, 700)):
+        for channels, batch, time in ((32, 2, 530), (20, 8, 188)) if small else ((1408, 1, 4096), (1408, 3, 1000), (20, 5, 700)):
             check_chunks(programs, report, a.spec.read_text(), channels, batch, time)
     return report.finish()
 

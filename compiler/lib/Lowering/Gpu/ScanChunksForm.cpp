@@ -51,6 +51,10 @@ private:
   };
 
   void place();
+  Value ones() {
+    auto type = VectorType::get({threadLanes}, builder.getF32Type());
+    return arith::ConstantOp::create(builder, block.loc, DenseElementsAttr::get(type, 1.0f));
+  }
   /// The chunk, all of whose rows are there, or only those before `end`.
   void buildChunk(Value rowEnd);
   /// h of row `m`, given that of the row before; a row past the end leaves the state as it is.
@@ -114,8 +118,7 @@ ScanChunksBuilder::Linear ScanChunksBuilder::scanRow(Row &row, int64_t m, std::o
   Value decay = row.evaluator.at(scan.getDecay(), 0, 0), input = row.evaluator.at(scan.getInput(), 0, 0);
   if (rowEnd) {
     Value isThere = block.less(block.add(firstRow, block.constant(m)), rowEnd);
-    Value one = arith::ConstantOp::create(builder, block.loc, DenseElementsAttr::get(cast<VectorType>(decay.getType()), 1.0f));
-    decay = arith::SelectOp::create(builder, block.loc, isThere, decay, one);
+    decay = arith::SelectOp::create(builder, block.loc, isThere, decay, ones());
     input = arith::SelectOp::create(builder, block.loc, isThere, input, block.zeros(threadLanes));
   }
   if (!h)
@@ -247,13 +250,22 @@ Value ScanChunksBuilder::exchange(Value product, Value sum) {
 //===----------------------------------------------------------------------===//
 
 void ScanChunksBuilder::buildChunk(Value rowEnd) {
+  // A group behind the last one does what that does, so that it stores the same bits; to the chain it adds nothing.
+  Value place = group, isBehind;
+  if (rowEnd) {
+    Value chunkStart = block.sub(firstRow, block.mul(group, threadRows));
+    Value lastGroup = block.div(block.sub(block.sub(rowEnd, block.constant(1)), chunkStart), threadRows);
+    isBehind = block.less(lastGroup, group);
+    group = block.least(group, lastGroup);
+    firstRow = block.add(chunkStart, block.mul(group, threadRows));
+  }
   std::vector<Row> rows;
   auto readRow = [&] {
-    Value place = block.add(firstRow, block.constant(int64_t(rows.size())));
+    Value at = block.add(firstRow, block.constant(int64_t(rows.size())));
     // A row past the end is the last one again, with the state that it left: it stores what is there.
     if (rowEnd)
-      place = block.least(place, block.sub(rowEnd, block.constant(1)));
-    rows.push_back({TileEvaluator(builder, block.kernel, block.buffers, {place, unit, 1, 1, threadLanes, {}}), {}});
+      at = block.least(at, block.sub(rowEnd, block.constant(1)));
+    rows.push_back({TileEvaluator(builder, block.kernel, block.buffers, {at, unit, 1, 1, threadLanes, {}}), {}});
     for (BlockArgument stream : slices.streams)
       rows.back().evaluator.at(stream, 0, 0);
   };
@@ -274,8 +286,11 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
         row.evaluator.evaluate(op);
   }
   Value lane = block.mul(block.rem(block.thread, width / threadLanes), threadLanes);
-  block.store(h->slope, products, {group, lane});
-  block.store(h->constant, sums, {group, lane});
+  if (rowEnd)
+    h = {arith::SelectOp::create(builder, block.loc, isBehind, ones(), h->slope),
+         arith::SelectOp::create(builder, block.loc, isBehind, block.zeros(threadLanes), h->constant)};
+  block.store(h->slope, products, {place, lane});
+  block.store(h->constant, sums, {place, lane});
   block.barrier();
   block.when(block.less(block.thread, block.constant(width)), [&] {
     auto [product, sum] = walkGroups();
