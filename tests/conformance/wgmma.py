@@ -14,7 +14,7 @@ import numpy as np
 
 from harness import Report, device_parser, programs_of, random_tokens
 
-CLOSE = 2e-2  # bf16: what was rounded up in one order of a sum may be rounded down in another
+CLOSE = 4e-2  # of some 100,000 elements the largest: against float64 the root mean square of either one's errors is 1.6e-2
 ROWS = {False: [(3, 700), (1, 300), (1, 1)], True: [(2, 70), (1, 5)]}  # batch and length; on the emulator the second
 STEPS = {False: [(300, 4), (5, 4)], True: [(66, 2)]}
 FAMILIES = ("none", "prefill_some", "prefill_few"), ("step_some", "step_many")
