@@ -58,7 +58,8 @@ static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");
   app.add_option("--no-fuse", request.disabledPasses,
-                 "fusion passes to leave out; other speed and, but for norm-halves, the same bits: all, " + joined(sm1::fusionPassNames()))
+                 "fusion passes to leave out; other speed and, but for norm-halves, the same bits: all, " +
+                     joined(sm1::fusionPassNames()))
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--load-pass-plugin", request.plugins, "a library with passes of your own, see compiler/docs/Plugins.md")
