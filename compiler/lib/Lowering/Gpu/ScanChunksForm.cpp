@@ -51,10 +51,6 @@ private:
   };
 
   void place();
-  Value ones() {
-    auto type = VectorType::get({threadLanes}, builder.getF32Type());
-    return arith::ConstantOp::create(builder, block.loc, DenseElementsAttr::get(type, 1.0f));
-  }
   /// The chunk, all of whose rows are there, or only those before `end`.
   void buildChunk(Value rowEnd);
   /// h of row `m`, given that of the row before; a row past the end leaves the state as it is.
@@ -67,8 +63,9 @@ private:
   Value apply(Operation *op, ValueRange operands);
   /// Values of the row with the state known, as far as somebody needs them, and what follows.
   void finishRow(Row &row, Value state);
-  /// Groups' products and sums in shared memory become those of all groups before each; those of the chunk.
-  std::pair<Value, Value> walkGroups();
+  /// Groups' products and sums in shared memory become those of all groups before each; those of the chunk. Groups behind
+  /// `lastGroup`, if there is one, do not count.
+  std::pair<Value, Value> walkGroups(Value lastGroup);
   /// The state before the chunk, after the chunk's own is on its way.
   Value exchange(Value product, Value sum);
   Value waitForState(Value address);
@@ -118,7 +115,8 @@ ScanChunksBuilder::Linear ScanChunksBuilder::scanRow(Row &row, int64_t m, std::o
   Value decay = row.evaluator.at(scan.getDecay(), 0, 0), input = row.evaluator.at(scan.getInput(), 0, 0);
   if (rowEnd) {
     Value isThere = block.less(block.add(firstRow, block.constant(m)), rowEnd);
-    decay = arith::SelectOp::create(builder, block.loc, isThere, decay, ones());
+    Value one = arith::ConstantOp::create(builder, block.loc, DenseElementsAttr::get(cast<VectorType>(decay.getType()), 1.0f));
+    decay = arith::SelectOp::create(builder, block.loc, isThere, decay, one);
     input = arith::SelectOp::create(builder, block.loc, isThere, input, block.zeros(threadLanes));
   }
   if (!h)
@@ -162,13 +160,18 @@ void ScanChunksBuilder::finishRow(Row &row, Value state) {
 // From group to group, from block to block
 //===----------------------------------------------------------------------===//
 
-std::pair<Value, Value> ScanChunksBuilder::walkGroups() {
+std::pair<Value, Value> ScanChunksBuilder::walkGroups(Value lastGroup) {
   auto step = [&](Value first, ValueRange carried) {
     SmallVector<Value> ownProducts, ownSums;
     for (int64_t i = 0; i < walkTogether; ++i) {
       Value place = block.add(first, block.constant(i));
       ownProducts.push_back(block.loadScalar(products, {place, block.thread}));
       ownSums.push_back(block.loadScalar(sums, {place, block.thread}));
+      if (!lastGroup)
+        continue;
+      Value isBehind = block.less(lastGroup, place);
+      ownProducts[i] = arith::SelectOp::create(builder, block.loc, isBehind, block.number(1), ownProducts[i]);
+      ownSums[i] = arith::SelectOp::create(builder, block.loc, isBehind, block.number(0), ownSums[i]);
     }
     Value product = carried[0], sum = carried[1];
     for (int64_t i = 0; i < walkTogether; ++i) {
@@ -250,12 +253,11 @@ Value ScanChunksBuilder::exchange(Value product, Value sum) {
 //===----------------------------------------------------------------------===//
 
 void ScanChunksBuilder::buildChunk(Value rowEnd) {
-  // A group behind the last one does what that does, so that it stores the same bits; to the chain it adds nothing.
-  Value place = group, isBehind;
+  // A group behind the last one does what that does, so that it stores the same bits; the chain leaves it out.
+  Value place = group, lastGroup;
   if (rowEnd) {
     Value chunkStart = block.sub(firstRow, block.mul(group, threadRows));
-    Value lastGroup = block.div(block.sub(block.sub(rowEnd, block.constant(1)), chunkStart), threadRows);
-    isBehind = block.less(lastGroup, group);
+    lastGroup = block.div(block.sub(block.sub(rowEnd, block.constant(1)), chunkStart), threadRows);
     group = block.least(group, lastGroup);
     firstRow = block.add(chunkStart, block.mul(group, threadRows));
   }
@@ -286,14 +288,11 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
         row.evaluator.evaluate(op);
   }
   Value lane = block.mul(block.rem(block.thread, width / threadLanes), threadLanes);
-  if (rowEnd)
-    h = {arith::SelectOp::create(builder, block.loc, isBehind, ones(), h->slope),
-         arith::SelectOp::create(builder, block.loc, isBehind, block.zeros(threadLanes), h->constant)};
   block.store(h->slope, products, {place, lane});
   block.store(h->constant, sums, {place, lane});
   block.barrier();
   block.when(block.less(block.thread, block.constant(width)), [&] {
-    auto [product, sum] = walkGroups();
+    auto [product, sum] = walkGroups(lastGroup);
     block.storeScalar(exchange(product, sum), states, {block.thread});
   });
   block.barrier();
