@@ -7,9 +7,9 @@
 
 namespace emulator {
 
-Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number,
-             unsigned count)
-    : launch(launch), schedule(schedule), memory(memory), order(order), global(memory),
+Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, GlobalStores &stores,
+             unsigned number, unsigned count)
+    : launch(launch), schedule(schedule), memory(memory), order(order), stores(stores), global(memory),
       threads(launch.block.x * launch.block.y * launch.block.z), random(schedule.seed + number) {
   unsigned warpCount = (threads + 31) / 32;
   shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number, count);

@@ -129,6 +129,42 @@ TEST(DetectorTest, RacesWithinAWarp) {
   }
 }
 
+TEST(DetectorTest, DifferentStoresToOnePlace) {
+  const std::string first = "setp.lt.u32 %p1, %r1, 32; ";
+  expectFinding("st.global.u32 [%rd2], %r1;", CUDA_ERROR_LAUNCH_FAILED, "race: write of 0x0001 at global address ");
+  expectClean("mov.u32 %r4, 7; st.global.u32 [%rd2], %r4;");                                         // the same number by all
+  expectClean(first + "mov.u32 %r4, 7; @%p1 st.global.u32 [%rd6], %r4; st.global.u32 [%rd6], %r1;"); // each to a place of its own
+  // A barrier orders warps, and what differs in one half of a word is found there.
+  expectClean("setp.eq.u32 %p1, %r1, 0; setp.eq.u32 %p2, %r1, 40; @%p1 st.global.u32 [%rd2], %r1; bar.sync 0; "
+              "@%p2 st.global.u32 [%rd2], %r1;");
+  expectFinding(
+      "setp.eq.u32 %p1, %r1, 0; setp.eq.u32 %p2, %r1, 40; @%p1 st.global.u32 [%rd2], %r1; @%p2 st.global.u32 [%rd2], %r1;",
+      CUDA_ERROR_LAUNCH_FAILED, "where thread 0 wrote 0x0000 at PTX line 1");
+  expectClean(
+      "shl.b32 %r3, %r1, 1; cvt.u64.u32 %rd8, %r3; add.s64 %rd8, %rd2, %rd8; cvt.u16.u32 %h1, %r1; st.global.u16 [%rd8], %h1;");
+  expectFinding("setp.eq.u32 %p1, %r1, 1; mov.u32 %r4, 65536; mov.u16 %h1, 2; @!%p1 st.global.u32 [%rd2], %r4; "
+                "@%p1 st.global.u16 [%rd2+2], %h1;",
+                CUDA_ERROR_LAUNCH_FAILED, "race: write of 0x0002 at");
+  // Strong stores are meant to be seen by others.
+  expectClean("st.relaxed.gpu.global.u32 [%rd2], %r1;");
+  Environment environment("SM1_EMULATOR_RACECHECK", "0");
+  expectClean("st.global.u32 [%rd2], %r1;");
+}
+
+TEST(DetectorTest, DifferentStoresOfTwoBlocks) {
+  const std::string byOne = "setp.eq.u32 %p1, %r1, 0; mov.u32 %r4, %ctaid.x; ";
+  for (const auto &[body, error] : {std::pair(byOne + "@%p1 st.global.u32 [%rd1], %r4;", int(CUDA_ERROR_LAUNCH_FAILED)),
+                                    std::pair(byOne + "mov.u32 %r4, 1; @%p1 st.global.u32 [%rd1], %r4;", 0)}) {
+    Gpu gpu;
+    CUdeviceptr out = gpu.upload(std::vector<uint32_t>(64, 0));
+    CUfunction function = gpu.function(forTarget("sm_90", "8.6", kernel(1, body)));
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(gpu.run(function, 2, 32, {out}), error);
+    std::string message = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(message.find("thread 0 of another block wrote 0x0000") != std::string::npos, error != 0) << message;
+  }
+}
+
 TEST(DetectorTest, AsyncCopies) {
   std::string issue = "shl.b32 %r3, %r1, 2; mov.u32 %r4, buffer; add.u32 %r3, %r3, %r4; cp.async.ca.shared.global [%r3], [%rd5], "
                       "4; cp.async.commit_group;\n",

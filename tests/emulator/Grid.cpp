@@ -33,7 +33,7 @@ public:
       : launch(launch), schedule(schedule), random(schedule.seed) {
     for (uint64_t i = 0; i < count; ++i)
       blocks.push_back(
-          std::make_unique<Block>(launch, schedule, memory, order, static_cast<unsigned>(i), static_cast<unsigned>(count)));
+          std::make_unique<Block>(launch, schedule, memory, order, stores, static_cast<unsigned>(i), static_cast<unsigned>(count)));
     for (auto &block : blocks)
       for (auto &warp : block->warps)
         turns.push_back(warp.get());
@@ -46,6 +46,7 @@ public:
     for (size_t i = 0; i < blocks.size(); ++i)
       blocks[i]->start(blockIndex(launch, first + i));
     order.start();
+    stores.start();
     lastChanges = 0;
     while (true) {
       round();
@@ -147,6 +148,7 @@ private:
   const Schedule &schedule;
   std::mt19937 random;
   GlobalOrder order;
+  GlobalStores stores;
   std::vector<std::unique_ptr<Block>> blocks;
   std::vector<Warp *> turns;
   uint64_t lastChanges = 0;

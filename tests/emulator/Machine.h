@@ -4,6 +4,7 @@
 
 #include "DeviceMemory.h"
 #include "GlobalOrder.h"
+#include "GlobalStores.h"
 #include "Mbarrier.h"
 #include "Program.h"
 
@@ -157,9 +158,11 @@ struct BarrierState {
 class Block {
 public:
   /// Number `number` of `count` blocks that run at the same time.
-  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, unsigned number, unsigned count);
+  Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, GlobalStores &stores,
+        unsigned number, unsigned count);
   void start(Dim3 index);
   bool done() const { return liveThreads == 0; }
+  bool hasAgent(unsigned agent) const { return agent - shared.agentOfWarp(0) < warps.size(); }
   /// No lane can go on.
   void reportDeadlock();
 
@@ -178,6 +181,7 @@ public:
   const Schedule &schedule;
   DeviceMemory &memory;
   GlobalOrder &order;
+  GlobalStores &stores;
   GlobalAccess global;
   SharedMemory shared;
   Mbarriers mbarriers;

@@ -16,13 +16,26 @@ template <class T> uint64_t extended(const uint8_t *from) {
 }
 
 enum : uint8_t { kStrong = 1, kRelease = 2 };
+constexpr unsigned kMostElements = 8; // of a vector
 
-/// Whether others may see a store later.
-bool mayBeLate(Warp &warp, const Instruction &self, unsigned lane) {
-  if (!warp.block.launch.cooperative || warp.block.schedule.order != Order::Shuffled || self.variant & kRelease)
-    return false;
-  uint64_t address = warp.addressOf(self, lane);
+bool isGlobal(const Instruction &self, uint64_t address) {
   return self.space == Space::Global || (self.space == Space::Generic && spaceOf(address, address) == Space::Global);
+}
+
+/// Whether others may see a store to global memory later.
+bool mayBeLate(Warp &warp, const Instruction &self) {
+  return warp.block.launch.cooperative && warp.block.schedule.order == Order::Shuffled && !(self.variant & kRelease);
+}
+
+/// False after a finding. `old` are the bytes that `value` is about to replace.
+bool judgeStore(Warp &warp, const Instruction &self, unsigned lane, uint64_t address, const uint8_t *old, const void *value) {
+  GlobalStores &stores = warp.block.stores;
+  if (!warp.block.schedule.racecheck)
+    return true;
+  if (!self.variant && !mayBeLate(warp, self))
+    return stores.note(warp, lane, address, self.bytes, old, static_cast<const uint8_t *>(value));
+  stores.forget(address, self.bytes);
+  return true;
 }
 
 /// Strong accesses of one word of shared memory do not race with each other, whichever order they come in.
@@ -57,19 +70,22 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
-    uint8_t *to = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kindOf(self, AccessKind::Write));
+    uint64_t address = warp.addressOf(self, lane);
+    uint8_t *to = warp.access(self, lane, address, self.bytes, kindOf(self, AccessKind::Write));
     if (!to)
       return;
-    bool changed = false, late = mayBeLate(warp, self, lane);
-    for (unsigned i = 0; i < self.listCount; ++i) {
-      T value = static_cast<T>(warp.slot<T>(slots[i])[lane]);
-      changed |= std::memcmp(to + i * sizeof(T), &value, sizeof value) != 0;
-      if (late)
-        warp.storeLate(to + i * sizeof(T), sizeof value, value);
-      else
-        std::memcpy(to + i * sizeof(T), &value, sizeof value);
-    }
-    warp.block.changes += changed && self.space != Space::Local;
+    std::array<T, kMostElements> values;
+    for (unsigned i = 0; i < self.listCount; ++i)
+      values[i] = static_cast<T>(warp.slot<T>(slots[i])[lane]);
+    warp.block.changes += std::memcmp(to, values.data(), self.bytes) != 0 && self.space != Space::Local;
+    bool global = isGlobal(self, address);
+    if (global && !judgeStore(warp, self, lane, address, to, values.data()))
+      return;
+    if (!global || !mayBeLate(warp, self))
+      std::memcpy(to, values.data(), self.bytes);
+    else
+      for (unsigned i = 0; i < self.listCount; ++i)
+        warp.storeLate(to + i * sizeof(T), sizeof(T), values[i]);
   }
   if (self.variant)
     warp.block.order.wrote(warp, self, asked);

@@ -62,6 +62,11 @@ public:
   void land(unsigned offset, unsigned size, unsigned agent, uint32_t pc, Clock &known);
 
   Touch touchBy(unsigned thread, uint32_t pc) const { return {warps[thread / 32].tick, pc << 12 | thread}; }
+  /// The same of an access to other memory, which has to be ordered, too.
+  Touch touchGlobal(unsigned thread, uint32_t pc) {
+    warps[thread / 32].accessed = true;
+    return touchBy(thread, pc);
+  }
   /// Whether what `earlier` stands for happened before what `thread` does now.
   bool ordered(const Touch &earlier, unsigned thread) const;
 
