@@ -75,17 +75,20 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
     if (!to)
       return;
     std::array<T, kMostElements> values;
-    for (unsigned i = 0; i < self.listCount; ++i)
+    bool changed = false, global = isGlobal(self, address);
+    for (unsigned i = 0; i < self.listCount; ++i) {
       values[i] = static_cast<T>(warp.slot<T>(slots[i])[lane]);
-    warp.block.changes += std::memcmp(to, values.data(), self.bytes) != 0 && self.space != Space::Local;
-    bool global = isGlobal(self, address);
+      changed |= std::memcmp(to + i * sizeof(T), &values[i], sizeof(T)) != 0;
+    }
+    warp.block.changes += changed && self.space != Space::Local;
     if (global && !judgeStore(warp, self, lane, address, to, values.data()))
       return;
-    if (!global || !mayBeLate(warp, self))
-      std::memcpy(to, values.data(), self.bytes);
-    else
-      for (unsigned i = 0; i < self.listCount; ++i)
+    bool late = global && mayBeLate(warp, self);
+    for (unsigned i = 0; i < self.listCount; ++i)
+      if (late)
         warp.storeLate(to + i * sizeof(T), sizeof(T), values[i]);
+      else
+        std::memcpy(to + i * sizeof(T), &values[i], sizeof(T));
   }
   if (self.variant)
     warp.block.order.wrote(warp, self, asked);

@@ -7,6 +7,8 @@
 #include "Lanes.h"
 #include "SoftFloat.h"
 
+#include <algorithm>
+
 namespace emulator {
 
 namespace {
@@ -19,7 +21,8 @@ uint32_t markOf(uint32_t serial, unsigned lane) { return kMark | serial % kMarke
 
 /// What `word` of a register stands for: a mark, the sum behind it.
 uint32_t sumBehind(const Products &products, uint32_t word) {
-  return (word & kMarkMask) == kMark ? products.sums[word >> 5 & (kMarkedRegisters - 1)][word & 31] : word;
+  uint32_t serial = word >> 5 & (kMarkedRegisters - 1);
+  return (word & kMarkMask) == kMark && serial < products.sums.size() ? products.sums[serial][word & 31] : word;
 }
 
 /// Rows `first` to `first + rows` of the operand that `descriptor` names, appended to `elements`. False after a finding.
@@ -68,7 +71,8 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
   std::vector<double> elements;
   for (uint16_t element : product.elements)
     elements.push_back(double(toFloat(BFloat{element})));
-  products.sums.resize(kMarkedRegisters);
+  if (size_t used = products.serial + product.width / 2; used > products.sums.size())
+    products.sums.resize(std::min<size_t>(2 * used, kMarkedRegisters));
   for (unsigned i = 0; i < product.width / 2; ++i) {
     auto *d = warp.slot<uint32_t>(slots[2 + i]);
     for (unsigned lane = 0; lane < 32; ++lane) {
@@ -84,16 +88,17 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
   products.open.push_back(std::move(product));
 }
 
-/// Registers get the sums that marks of `product` stand for.
-void land(Warp &warp, const Product &product) {
+/// Whether what `product` read is still there.
+void checkOperands(Warp &warp, const Product &product) {
   std::vector<uint16_t> now;
   warp.block.faultPc = product.pc;
-  if (!readOperands(warp, product, now))
-    return;
-  if (now != product.elements)
-    return warp.report(CUDA_ERROR_LAUNCH_FAILED, "what wgmma.mma_async multiplies was written over before it was waited for", 0);
+  if (readOperands(warp, product, now) && now != product.elements)
+    warp.report(CUDA_ERROR_LAUNCH_FAILED, "what wgmma.mma_async multiplies was written over before it was waited for", 0);
+}
+
+/// Registers get the sums that `count` marks from number `first` on stand for.
+void land(Warp &warp, uint32_t first, uint32_t count) {
   uint32_t *word = &warp.predicate(0), *end = word + warp.block.launch.program->registerBytes / sizeof(uint32_t);
-  uint32_t first = product.serial % kMarkedRegisters, count = product.width / 2;
   for (; word != end; ++word)
     if ((*word & kMarkMask) == kMark && ((*word >> 5) - first) % kMarkedRegisters < count)
       *word = sumBehind(warp.products, *word);
@@ -110,9 +115,15 @@ void commit(Warp &warp, const Instruction &, uint32_t) {
 void waitFor(Warp &warp, const Instruction &self, uint32_t) {
   Products &products = warp.products;
   products.fenced = false;
+  uint32_t first = 0, count = 0;
   for (; products.groups.size() > static_cast<size_t>(self.imm) && !warp.block.failed(); products.groups.pop_front())
-    for (const Product &product : products.groups.front())
-      land(warp, product);
+    for (const Product &product : products.groups.front()) {
+      checkOperands(warp, product);
+      first = count ? first : product.serial;
+      count = product.serial + product.width / 2 - first;
+    }
+  if (count)
+    land(warp, first, count);
 }
 
 /// wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 d, rows, columns, scale-d, 1, 1, 0, 0
