@@ -284,6 +284,8 @@ bool Compilation::prepare() {
   targets = std::move(*chosen);
   if (request.output.empty() && request.emit.empty() && !isOutputTaken())
     return report("sm1c: error: no output; name the package with -o OUT, or print a stage with --emit=STAGE"), false;
+  if (failedWith(checkFolder(request.output)))
+    return false;
   auto loaded = loadDescription(request);
   if (!loaded)
     return !failedWith(loaded.takeError());

@@ -151,6 +151,15 @@ TemporaryFile::~TemporaryFile() {
   ::unlink(path.c_str());
 }
 
+/// Why no file can be made beside `path`, with the folder that is missing.
+static Error creationError(const std::string &path, int code) {
+  Error error = systemError(path, code);
+  size_t slash = path.rfind('/');
+  if (code == ENOENT && slash != std::string::npos)
+    error.message += fmt::format("; there is no folder {} to write to, make it first", path.substr(0, slash + 1));
+  return error;
+}
+
 Expected<TemporaryFile> TemporaryFile::create(const std::string &finalPath) {
   struct stat status;
   // Renaming over /dev/null or a folder would replace or miss it.
@@ -159,7 +168,7 @@ Expected<TemporaryFile> TemporaryFile::create(const std::string &finalPath) {
   std::string path = temporaryName(finalPath);
   int handle = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (handle < 0)
-    return systemError(finalPath, errno);
+    return creationError(finalPath, errno);
   return TemporaryFile(finalPath, path, handle);
 }
 

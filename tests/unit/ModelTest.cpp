@@ -191,7 +191,7 @@ TEST_F(ModelTest, SaveAndLoad) {
   expected(rest, reference);
   expectState(loaded, reference);
 
-  EXPECT_ERROR(sequence.save(folder.file("no/state")), "no such file");
+  EXPECT_ERROR(sequence.save(folder.file("no/state")), "no/state: no such file or directory; there is no folder ");
   EXPECT_ERROR(loaded.load(package), "not a state file");
   std::string bytes = readBytes(folder.file("state"));
   writeBytes(folder.file("state"), bytes.substr(0, bytes.size() - 4));

@@ -3,6 +3,7 @@
 #include "StageFiles.h"
 
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
@@ -36,6 +37,14 @@ std::string sm1::stageFileName(StringRef name, const Target *target, Entry entry
   if (entry != Entry::Both)
     file += ("-" + entryName(entry)).str();
   return file + form->suffix.str();
+}
+
+Error sm1::checkFolder(const std::string &path) {
+  StringRef folder = sys::path::parent_path(path);
+  if (folder.empty() || sys::fs::exists(folder))
+    return Error::success();
+  return createStringError(path + ": no such file or directory; there is no folder " + folder.str() +
+                           "/ to write to, make it first");
 }
 
 Error sm1::writeFile(const std::string &path, const std::string &text) {

@@ -16,6 +16,9 @@ std::string labelOf(const Target *target, Entry entry);
 /// made of a stage between it and the next.
 std::string stageFileName(llvm::StringRef name, const Target *target, Entry entry);
 
+/// An error where the folder of a file that is to be written is missing: better said before the work than behind it.
+llvm::Error checkFolder(const std::string &path);
+
 /// Writes a whole file or none.
 llvm::Error writeFile(const std::string &path, const std::string &text);
 
