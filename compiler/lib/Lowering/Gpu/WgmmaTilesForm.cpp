@@ -21,6 +21,8 @@
 using namespace mlir;
 using namespace sm1;
 
+/// The widest instruction.
+static constexpr int64_t mostColumns = 256;
 /// Rows of an instruction and its warps; neighbouring channels of a thread.
 static constexpr int64_t rowsOfProduct = 64, warpsOfGroup = 4, group = panelWidth / 4;
 /// k of a slice; of it each row has 64 bytes.
@@ -62,9 +64,13 @@ private:
   /// What the thread has of the squares that are stored, by panel.
   SmallVector<Value> finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row);
   void storeSquares(ArrayRef<Value> squares, Value row);
+  /// Channels of all projections, which lie side by side in a stage, are columns of as few instructions as take them: each reads
+  /// its rows from shared memory again.
+  int64_t columns() const { return int64_t(linears.size()) * panels * panelWidth; }
+  int64_t productsAcross() const { return llvm::divideCeil(columns(), mostColumns); }
+  int64_t sumsOfProduct() const { return columns() / productsAcross() / 2; }
   /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
-  int64_t sumsOfProduct() const { return panels * panelWidth / 2; }
-  int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * sumsOfProduct(); }
+  int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * panels * panelWidth / 2; }
   int64_t parts() const { return warpgroupRows / rowsOfProduct; }
   Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
   Value isEqual(Value a, int64_t b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, block.constant(b)); }
@@ -154,12 +160,13 @@ void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
   cuda::fenceWarpgroup(builder, loc);
   for (int64_t k = 0; k < slices * productsOfSlice; ++k)
     for (int64_t part = 0; part < parts(); ++part)
-      for (size_t linear = 0; linear < linears.size(); ++linear) {
-        int64_t slice = k / productsOfSlice, bytes = k % productsOfSlice * lineBytes / productsOfSlice, at = sumIndex(part, linear);
+      for (int64_t product = 0; product < productsAcross(); ++product) {
+        int64_t slice = k / productsOfSlice, bytes = k % productsOfSlice * lineBytes / productsOfSlice;
+        int64_t at = (part * productsAcross() + product) * sumsOfProduct();
         Value rows =
             cuda::operandAfter(builder, loc, rowsOperand, slice * sliceRowBytes + part * rowsOfProduct * lineBytes + bytes);
-        Value weights =
-            cuda::operandAfter(builder, loc, weightsOperand, slice * sliceWeightBytes + linear * projectionBytes + bytes);
+        Value weights = cuda::operandAfter(builder, loc, weightsOperand,
+                                           slice * sliceWeightBytes + product * 2 * sumsOfProduct() * lineBytes + bytes);
         llvm::copy(cuda::startProducts(builder, loc, rows, weights, ArrayRef(sums).slice(at, sumsOfProduct())), sums.begin() + at);
       }
   cuda::commitProducts(builder, loc);
@@ -198,7 +205,7 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
   startFirstStages();
   readRowFactors(block, firstRow, rows);
   block.barrier(); // before anybody asks the barriers
-  SmallVector<Value> carried(parts() * linears.size() * sumsOfProduct(), block.number(0));
+  SmallVector<Value> carried(parts() * columns() / 2, block.number(0));
   carried.append({block.constant(0), number32(0)});
   int64_t withCopies = std::max<int64_t>(steps - (stages - stepsInUse), 0);
   sumSteps(0, withCopies, /*copies=*/true, carried);
