@@ -22,6 +22,21 @@ sm1.model @rows_of_some_panels(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"})
 sm1.model @two_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %r = sm1.launch sync(none) -> !s {
     // expected-error @+1 {{schedule: row_split = 2, must be exactly 1}}
+    %q = sm1.kernel "k" (%x0 = %x : !s) blocks<rows, threads = 64, row_tile = 4, row_split = 2, panel_split = 0, stages = 1> -> !s {
+      %y = math.exp %x0 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x8xf32>
+sm1.model @band_of_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %r = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: row_tile may be 1 and row_split more where there is one norm}}
     %q = sm1.kernel "k" (%x0 = %x : !s) blocks<rows, threads = 64, row_tile = 1, row_split = 2, panel_split = 0, stages = 1> -> !s {
       %y = math.exp %x0 : !s
       sm1.yield %y : !s

@@ -318,7 +318,7 @@ TileEvaluator::RowPosition TileEvaluator::positionOf(int64_t m) {
     position.isStart = position.isLast = arith::ConstantIntOp::create(builder, loc, 1, 1);
     return position;
   }
-  position.segment = loadIndex(buffers.rowSegment, position.row);
+  position.segment = loadIndex(buffers.rowSegment, tile.oneSegment ? row(0) : position.row);
   position.start = loadIndex(buffers.segmentStart, position.segment);
   Value end = loadIndex(buffers.segmentStart, add(position.segment, constant(1)));
   position.isStart = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, position.row, position.start);
@@ -468,6 +468,9 @@ SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value 
   if (buffers.oneRowPerSegment || taken == 1)
     return collect([&](int64_t j, int64_t n) { return fromTaps(constant(j), n); });
   auto rowBefore = [&](int64_t j) -> Value { return arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j)); };
+  auto fromRun = [&](Value row, int64_t n) { return widen(loadVector(x, {row, column(n)})); };
+  if (tile.oneSegment)
+    return collect([&](int64_t j, int64_t n) { return fromRun(rowBefore(j), n); });
   auto isInside = [&](Value row) -> Value {
     return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, row, position.start);
   };
@@ -479,18 +482,12 @@ SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value 
   };
   // Nearly all rows have all of them in this run: one branch that a processor foresees.
   return choose(
-      isInside(rowBefore(0)),
-      [&] { return collect([&](int64_t j, int64_t n) {
-              return widen(loadVector(x, {rowBefore(j), column(n)}));
-            }); },
+      isInside(rowBefore(0)), [&] { return collect([&](int64_t j, int64_t n) { return fromRun(rowBefore(j), n); }); },
       [&] {
         return collect([&](int64_t j, int64_t n) {
           Value wanted = rowBefore(j);
           return choose(
-              isInside(wanted),
-              [&] {
-                return SmallVector<Value>{widen(loadVector(x, {wanted, column(n)}))};
-              },
+              isInside(wanted), [&] { return SmallVector<Value>{fromRun(wanted, n)}; },
               [&] {
                 Value age = arith::SubIOp::create(builder, loc, wanted, position.start);
                 return SmallVector<Value>{fromTaps(add(age, constant(taken - 1)), n)};

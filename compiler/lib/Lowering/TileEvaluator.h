@@ -82,6 +82,8 @@ struct Tile {
   mlir::Value fetchedRow = {}, fetchedPanel = {};
   /// From one panel of the tile to the next.
   int64_t panelStep = 1;
+  /// All rows are of the first one's segment, and so are those that a convolution looks back on, which are in this run.
+  bool oneSegment = false;
 };
 
 class TileEvaluator {

@@ -24,9 +24,14 @@ inline bool cutsTime(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Scan && blocks.getThreads() < 4 * blocks.getRowTile();
 }
 
+/// Of rows: whether a thread has four channels of each of the block's `row_split` rows.
+inline bool hasRowBands(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::Rows && blocks.getRowTile() == 1 && blocks.getRowSplit() > 1;
+}
+
 /// Of rows: whether each has a warp; else all threads of a block share one.
 inline bool hasWarpRows(BlockScheduleAttr blocks) {
-  return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp;
+  return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp && !hasRowBands(blocks);
 }
 
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.

@@ -186,10 +186,14 @@ static BlockScheduleAttr scheduleScan(KernelOp kernel, bool keepsOrder) {
                                 1);
 }
 
-/// A row to a block; where there are many rows and a norm, and the order of its sum is free, rows to the warps of one. Neighbouring
-/// rows in a block let a convolution find the rows before its own in the first cache.
+/// A row to a block; where there are many rows and a norm, and the order of its sum is free, rows to the warps of one. With a
+/// convolution threads have channels of several neighbouring rows, and find the rows before them in registers.
 static BlockScheduleAttr scheduleRows(KernelOp kernel, const KernelContents &contents, bool keepsOrder) {
-  constexpr int64_t rows = 4;
+  constexpr int64_t rows = 4, rowsOfBand = 4, mostThreads = 512;
+  int64_t units = widthOf(kernel) / 4;
+  bool convolves = !kernel.getBlock().getOps<Conv1dOp>().empty();
+  if (!keepsOrder && convolves && contents.norms == 1 && widthOf(kernel) % (4 * lanesOfWarp) == 0 && units <= mostThreads)
+    return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, units, /*rowTile=*/1, rowsOfBand, /*panelSplit=*/0, 1, 1);
   if (!keepsOrder && contents.norms == 1 && channelsOfLane(widthOf(kernel)))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Rows, rows * lanesOfWarp, /*rowTile=*/rows, /*rowSplit=*/rows,
                                   /*panelSplit=*/0, 1, 1);

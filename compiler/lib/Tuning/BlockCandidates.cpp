@@ -43,7 +43,10 @@ private:
 } // namespace
 
 void BlockLister::addRows() {
-  if (hasWarpRows(present))
+  if (hasRowBands(present))
+    for (int64_t rows : {2, 4, 8, 16})
+      add(BlockForm::Rows, present.getThreads(), 1, rows, 0);
+  else if (hasWarpRows(present))
     for (int64_t rows : {1, 2, 4, 8, 16})
       add(BlockForm::Rows, rows * lanesOfWarp, rows, rows, 0);
   else

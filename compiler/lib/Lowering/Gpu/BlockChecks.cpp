@@ -98,10 +98,13 @@ static std::string whyNotNumbers(KernelOp kernel) {
     return must("depth_split", depthSplit, "exactly", 1);
   switch (blocks.getForm()) {
   case BlockForm::Rows:
+    if (hasRowBands(blocks) && (threads * 4 != widthOf(kernel) || threads % lanesOfWarp || contentsOf(kernel).norms != 1))
+      return "schedule: row_tile may be 1 and row_split more where there is one norm, and 32, 64 or more threads have four "
+             "channels each";
     if (hasWarpRows(blocks) && (!channelsOfLane(widthOf(kernel)) || contentsOf(kernel).norms != 1))
       return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
     return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
-           : rowSplit != (hasWarpRows(blocks) ? rowTile : 1)
+           : !hasRowBands(blocks) && rowSplit != (hasWarpRows(blocks) ? rowTile : 1)
                ? must("row_split", rowSplit, "exactly", hasWarpRows(blocks) ? rowTile : 1)
                : "";
   case BlockForm::Scan:

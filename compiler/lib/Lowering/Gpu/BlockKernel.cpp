@@ -65,6 +65,15 @@ void BlockKernel::when(Value condition, llvm::function_ref<void()> body) {
   body();
 }
 
+void BlockKernel::choose(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/true);
+  for (auto [block, body] : {std::pair(branch.thenBlock(), yes), std::pair(branch.elseBlock(), no)}) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(block);
+    body();
+  }
+}
+
 void BlockKernel::barrier() { cuda::barrier(builder, loc); }
 
 void BlockKernel::waitForInputs() {
@@ -125,6 +134,28 @@ Value BlockKernel::widen(Value value) {
 // Whole rows
 //===----------------------------------------------------------------------===//
 
+Value BlockKernel::sumOfLanes(Value vector) {
+  Value sum;
+  for (int64_t i = 0; i < cast<VectorType>(vector.getType()).getNumElements(); ++i) {
+    Value one = vector::ExtractOp::create(builder, loc, vector, ArrayRef<int64_t>{i});
+    sum = sum ? arith::AddFOp::create(builder, loc, sum, one) : one;
+  }
+  return sum;
+}
+
+Value BlockKernel::sumOfWarp(Value number) {
+  for (int32_t distance = lanesOfWarp / 2; distance >= 1; distance /= 2)
+    number = arith::AddFOp::create(builder, loc, number, cuda::shuffleXor(builder, loc, number, distance));
+  return number;
+}
+
+Value BlockKernel::inverseRms(RmsNormOp norm, Value sum) {
+  Value mean = arith::DivFOp::create(builder, loc, sum, number(channels(norm.getType())));
+  Value eps = arith::ConstantOp::create(builder, loc, norm.getEpsAttr());
+  Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
+  return arith::DivFOp::create(builder, loc, number(1), root);
+}
+
 /// One chain over the numbers `lane`, `lane` + 16, ... of a row, `panels` of them. Several are read at once, so that the chain
 /// waits for arithmetic alone.
 Value BlockKernel::sumOfSquares(Value values, Value row, Value lane, int64_t panels) {
@@ -155,10 +186,7 @@ void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, V
     Value sum = sumOfSquares(values, row, lane, strideOf(width) / panelWidth);
     for (int32_t half = panelWidth / 2; half >= 1; half /= 2)
       sum = arith::AddFOp::create(builder, loc, sum, cuda::shuffleXor(builder, loc, sum, half));
-    Value mean = arith::DivFOp::create(builder, loc, sum, number(width));
-    Value eps = arith::ConstantOp::create(builder, loc, norm.getEpsAttr());
-    Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
-    Value result = arith::DivFOp::create(builder, loc, number(1), root);
+    Value result = inverseRms(norm, sum);
     Value first = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, lane, constant(0));
     when(arith::AndIOp::create(builder, loc, first, less(own, rows)), [&] { storeScalar(result, inverse, own); });
   });

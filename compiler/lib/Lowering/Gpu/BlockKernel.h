@@ -50,6 +50,7 @@ public:
   /// `body` for thread, thread + threads, ... below `end`: a share of `end` pieces of work.
   void share(mlir::Value end, Body body);
   void when(mlir::Value condition, llvm::function_ref<void()> body);
+  void choose(mlir::Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no);
   void barrier();
   /// Before the first access to anything but parameters and row tables, which no kernel writes. Forms call it as late as they can:
   /// what stands before it is done while earlier kernels end. All but tiles on tensor cores let the next kernel start here, too.
@@ -78,6 +79,10 @@ public:
   /// barrier.
   void evaluateRows(llvm::ArrayRef<mlir::Operation *> ops, mlir::Value first, mlir::Value rows, int64_t maxRows, int64_t width,
                     RowBody beforeNorm, RowBody done);
+  mlir::Value sumOfLanes(mlir::Value vector); ///< of its elements, in order
+  mlir::Value sumOfWarp(mlir::Value number);  ///< of all lanes', which all get it
+  /// 1 / sqrt(mean of squares + eps) of a row with that `sum` of squares.
+  mlir::Value inverseRms(RmsNormOp norm, mlir::Value sum);
   /// Operations that are not computed on the way into a projection, in order.
   llvm::SmallVector<mlir::Operation *> mainOps();
   /// The kernel's projections, those of one x together.
@@ -106,6 +111,7 @@ private:
 /// The function's body for each form.
 void buildRows(BlockKernel &block);
 void buildWarpRows(BlockKernel &block);
+void buildRowBands(BlockKernel &block);
 void buildScan(BlockKernel &block);
 void buildSelectiveScan(BlockKernel &block);
 void buildScanChunks(BlockKernel &block);

@@ -52,7 +52,9 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
 static void buildBody(BlockKernel &block) {
   switch (block.schedule.getForm()) {
   case BlockForm::Rows:
-    return hasWarpRows(block.schedule) ? buildWarpRows(block) : buildRows(block);
+    return hasRowBands(block.schedule)   ? buildRowBands(block)
+           : hasWarpRows(block.schedule) ? buildWarpRows(block)
+                                         : buildRows(block);
   case BlockForm::Scan:
     return isSelective(block.kernel)  ? buildSelectiveScan(block)
            : cutsTime(block.schedule) ? buildScanChunks(block)

@@ -17,28 +17,12 @@
 using namespace mlir;
 using namespace sm1;
 
-static Value sumOfWarp(BlockKernel &block, Value sum) {
-  for (int32_t distance = lanesOfWarp / 2; distance >= 1; distance /= 2)
-    sum = arith::AddFOp::create(block.builder, block.loc, sum, cuda::shuffleXor(block.builder, block.loc, sum, distance));
-  return sum;
-}
-
 /// 1 / sqrt(mean of squares + eps) of the row whose lanes have `x`.
 static Value inverseRms(BlockKernel &block, RmsNormOp norm, ArrayRef<Value> x) {
-  OpBuilder &builder = block.builder;
   Value squares = block.zeros(cast<VectorType>(x.front().getType()).getNumElements());
   for (Value vector : x)
     squares = block.fma(vector, vector, squares);
-  Value sum;
-  for (int64_t i = 0; i < cast<VectorType>(squares.getType()).getNumElements(); ++i) {
-    Value one = vector::ExtractOp::create(builder, block.loc, squares, ArrayRef<int64_t>{i});
-    sum = sum ? arith::AddFOp::create(builder, block.loc, sum, one) : one;
-  }
-  sum = sumOfWarp(block, sum);
-  Value mean = arith::DivFOp::create(builder, block.loc, sum, block.number(channels(norm.getType())));
-  Value eps = arith::ConstantOp::create(builder, block.loc, norm.getEpsAttr());
-  Value root = math::SqrtOp::create(builder, block.loc, arith::AddFOp::create(builder, block.loc, mean, eps));
-  return arith::DivFOp::create(builder, block.loc, block.number(1), root);
+  return block.inverseRms(norm, block.sumOfWarp(block.sumOfLanes(squares)));
 }
 
 static void buildRow(BlockKernel &block, Value row, Value lane) {

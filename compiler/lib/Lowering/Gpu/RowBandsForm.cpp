@@ -1,0 +1,117 @@
+//===- RowBandsForm.cpp - rows with a norm, several neighbours to a block ----------------------------------------===//
+//
+// A thread has four channels of row_split neighbouring rows. What belongs to channels, six numbers for each where there is a
+// convolution and a norm, is read once for all of them and not again for each row, and a convolution finds the rows that it looks
+// back on in registers. Sums of squares cross lanes by exchange and warps through shared memory; their order is not that of a CPU.
+
+#include "BlockKernel.h"
+
+#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/KernelMerge.h"
+#include "GpuOps.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace sm1;
+
+namespace {
+class RowBandsBuilder {
+public:
+  explicit RowBandsBuilder(BlockKernel &block)
+      : block(block), builder(block.builder), loc(block.loc), rows(block.schedule.getRowSplit()),
+        warps(block.schedule.getThreads() / lanesOfWarp) {}
+  void build();
+
+private:
+  /// Whether all rows from `first` on are there, in one segment with those that a convolution looks back on.
+  Value isPlain(Value first);
+  void buildBand(Value first, int64_t count, bool oneSegment);
+  /// 1 / sqrt(mean of squares + eps) of each row, whose threads have `x`.
+  SmallVector<Value> inverseRms(RmsNormOp norm, ArrayRef<Value> x);
+  Value both(Value a, Value b) { return arith::AndIOp::create(builder, loc, a, b); }
+
+  BlockKernel &block;
+  OpBuilder &builder;
+  Location loc;
+  int64_t rows, warps;
+  Value sums, inverses; ///< in shared memory: [row][warp], [row]
+};
+} // namespace
+
+Value RowBandsBuilder::isPlain(Value first) {
+  Value behind = block.add(first, block.constant(rows));
+  auto convs = block.kernel.getBlock().getOps<Conv1dOp>();
+  if (convs.empty())
+    return block.less(behind, block.add(block.count, block.constant(1)));
+  int64_t taken = cast<RankedTensorType>((*convs.begin()).getWeight().getType()).getDimSize(2);
+  auto indexAt = [&](Value table, Value at) -> Value {
+    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), block.loadScalar(table, at));
+  };
+  Value segment = indexAt(block.buffers.rowSegment, first);
+  Value start = indexAt(block.buffers.segmentStart, segment);
+  Value end = indexAt(block.buffers.segmentStart, block.add(segment, block.constant(1)));
+  return both(block.less(block.add(start, block.constant(taken - 2)), first),
+              block.less(behind, block.add(end, block.constant(1))));
+}
+
+SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x) {
+  int64_t count = int64_t(x.size());
+  Value warp = block.div(block.thread, lanesOfWarp), lane = block.rem(block.thread, lanesOfWarp);
+  SmallVector<Value> ofWarp;
+  for (Value row : x)
+    ofWarp.push_back(block.sumOfWarp(block.sumOfLanes(block.fma(row, row, block.zeros(threadLanes)))));
+  block.when(block.less(lane, block.constant(1)), [&] {
+    for (int64_t row = 0; row < count; ++row)
+      block.storeScalar(ofWarp[row], sums, {block.constant(row), warp});
+  });
+  block.barrier();
+  block.when(block.less(block.thread, block.constant(count)), [&] {
+    Value sum = block.number(0);
+    for (int64_t other = 0; other < warps; ++other)
+      sum = arith::AddFOp::create(builder, loc, sum, block.loadScalar(sums, {block.thread, block.constant(other)}));
+    block.storeScalar(block.inverseRms(norm, sum), inverses, block.thread);
+  });
+  block.barrier();
+  SmallVector<Value> result;
+  for (int64_t row = 0; row < count; ++row)
+    result.push_back(block.loadScalar(inverses, block.constant(row)));
+  return result;
+}
+
+void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment) {
+  Tile tile{first, block.thread, count, 1, threadLanes};
+  tile.oneSegment = oneSegment;
+  TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
+  SmallVector<Operation *> later = block.mainOps();
+  RmsNormOp norm = normIn(later);
+  SmallVector<Operation *> earlier = sliceOf(block.kernel, norm.getX());
+  llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
+  evaluator.evaluate(earlier);
+  SmallVector<Value> x, normed;
+  for (int64_t row = 0; row < count; ++row)
+    x.push_back(evaluator.at(norm.getX(), row, 0));
+  for (auto [row, inverse] : llvm::enumerate(inverseRms(norm, x))) {
+    Value scale = vector::BroadcastOp::create(builder, loc, x[row].getType(), inverse);
+    Value scaled = arith::MulFOp::create(builder, loc, x[row], scale);
+    normed.push_back(arith::MulFOp::create(builder, loc, scaled, evaluator.at(norm.getWeight(), 0, 0)));
+  }
+  evaluator.define(norm, normed);
+  evaluator.evaluate(later);
+  block.storeResults(evaluator);
+}
+
+void RowBandsBuilder::build() {
+  sums = block.shared({rows, warps}, builder.getF32Type());
+  inverses = block.shared({rows}, builder.getF32Type());
+  Value first = block.mul(cuda::blockId(builder, loc, cuda::Axis::X), rows);
+  block.waitForInputs();
+  block.choose(
+      isPlain(first), [&] { buildBand(first, rows, /*oneSegment=*/true); },
+      [&] { // where a segment begins or ends
+        Value behind = block.least(block.add(first, block.constant(rows)), block.count);
+        block.loop(first, behind, 1, [&](Value row) { buildBand(row, 1, /*oneSegment=*/false); });
+      });
+}
+
+void sm1::buildRowBands(BlockKernel &block) { RowBandsBuilder(block).build(); }
