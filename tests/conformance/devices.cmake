@@ -42,6 +42,8 @@ if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
   set(fixtures tiny-a-wgmma)
   sm1_on_devices(batching.tiny-a-wgmma 600 batching.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37 --compute=bf16)
   sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37)
+  set(fixtures)
+  sm1_on_devices(bf16-schedules 600 bf16_schedules.py)
 endif()
 
 # sm1-bench, with a library in the place of NVIDIA's that tells of energy.

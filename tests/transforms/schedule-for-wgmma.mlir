@@ -8,15 +8,18 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
 
 // Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip, in whole
-// rounds where a block has a multiprocessor for itself. 20 channels are too few for a tile, and so is one matrix where rows are few.
+// rounds where a block has a multiprocessor for itself. Of many rows a block has one of two projections whose sums are stored as they are:
+// 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one matrix where rows are few.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
 // MANY: sm1.kernel "out" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
 // MANY: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
+// MANY: sm1.kernel "parts" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
 // MANY: sm1.kernel "tiny" ({{.*}}) blocks<tensor_tiles,
 // SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
+// SOME: sm1.kernel "parts_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
 // STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // FEW: sm1.kernel "out_{{few|step_some}}" ({{.*}}) blocks<tensor_tiles,
@@ -26,11 +29,14 @@
 !h = tensor<?x?x704xbf16>
 !y = tensor<?x?x704xf32>
 !g = tensor<?x?x1920xf32>
+!p = tensor<?x?x1408xf32>
 !t = tensor<?x?x20xf32>
-sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1.name = "g"}, !t {sm1.name = "t"}) {
+sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1.name = "g"}, !p {sm1.name = "p"}, !p {sm1.name = "q"}, !t {sm1.name = "t"}) {
   %o = sm1.param "out" : tensor<704x704xbf16>
   %a = sm1.param "a" : tensor<1920x704xbf16>
   %b = sm1.param "b" : tensor<1920x704xbf16>
+  %d = sm1.param "d" : tensor<1408x704xbf16>
+  %e = sm1.param "e" : tensor<1408x704xbf16>
   %c = sm1.param "tiny" : tensor<20x704xbf16>
   %h = sm1.kernel "round" (%x0 = %x : !y) -> !h {
     %0 = arith.truncf %x0 : !y to !h
@@ -46,9 +52,14 @@ sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1
     %2 = arith.mulf %0, %1 : !g
     sm1.yield %2 : !g
   }
+  %p:2 = sm1.kernel "parts" (%h0 = %h : !h, %d0 = %d : tensor<1408x704xbf16>, %e0 = %e : tensor<1408x704xbf16>) -> (!p, !p) {
+    %0 = sm1.linear %h0, %d0 : !h, tensor<1408x704xbf16>
+    %1 = sm1.linear %h0, %e0 : !h, tensor<1408x704xbf16>
+    sm1.yield %0, %1 : !p, !p
+  }
   %t = sm1.kernel "tiny" (%h0 = %h : !h, %c0 = %c : tensor<20x704xbf16>) -> !t {
     %0 = sm1.linear %h0, %c0 : !h, tensor<20x704xbf16>
     sm1.yield %0 : !t
   }
-  sm1.return %y, %g, %t : !y, !g, !t
+  sm1.return %y, %g, %p#0, %p#1, %t : !y, !g, !p, !p, !t
 }

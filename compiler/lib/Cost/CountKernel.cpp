@@ -198,6 +198,8 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
     cost.wgmma = blocks.getForm() == BlockForm::WgmmaTiles;
   }
   countProjections(kernel, cost);
+  if (kernel.getBlocks() && cost.projections > 0)
+    cost.projections = double(projectionsOfBlock(kernel));
   countElementwise(kernel, std::max<int64_t>(cost.panelTile, 1), functions, cost);
   countMemory(kernel, cost);
   return cost;
@@ -212,6 +214,8 @@ sm1rt::BlockCuts sm1::launchCutsOf(KernelOp kernel) {
   } else if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
     cuts.rowSplit = blocks.getRowSplit();
     cuts.panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : cuts.panels;
+    if (int64_t linears = contentsOf(kernel).linears)
+      cuts.panels *= linears / projectionsOfBlock(kernel);
     cuts.threads = blocks.getThreads();
     cuts.overSegments = blocks.getForm() == BlockForm::Scan;
     cuts.timeSplit = cutsTime(blocks) ? blocks.getRowTile() : 0;

@@ -2,6 +2,7 @@
 
 #include "KernelMerge.h"
 
+#include "BlockForms.h"
 #include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -66,6 +67,27 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
       ++contents.others;
   }
   return contents;
+}
+
+LinearOp sm1::projectionBehind(Value yielded) {
+  if (auto rounding = yielded.getDefiningOp<arith::TruncFOp>())
+    yielded = rounding.getIn();
+  return yielded.getDefiningOp<LinearOp>();
+}
+
+bool sm1::storesSums(KernelOp kernel) {
+  auto yielded = kernel.yielded();
+  llvm::SmallPtrSet<Operation *, 4> stored;
+  for (Value value : yielded)
+    if (LinearOp linear = projectionBehind(value); linear && value.getType() == yielded.front().getType())
+      stored.insert(linear);
+  return stored.size() == yielded.size() && stored.size() == contentsOf(kernel).linears;
+}
+
+int64_t sm1::projectionsOfBlock(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t linears = contentsOf(kernel).linears;
+  return blocks.getForm() == BlockForm::WgmmaTiles && wgmmaSums(blocks, linears) > mostWgmmaSums ? 1 : linears;
 }
 
 int64_t sm1::widthOf(KernelOp kernel) { return channels(kernel.getResultTypes().front()); }

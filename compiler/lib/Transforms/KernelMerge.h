@@ -29,6 +29,12 @@ struct KernelContents {
 inline constexpr unsigned maxProjections = 3;
 
 KernelContents contentsOf(KernelOp kernel);
+/// Whether the sums of each projection are a result of their own, as they are or rounded, all of one type.
+bool storesSums(KernelOp kernel);
+/// The projection whose sums `yielded` is, as they are or rounded; null where it is something else.
+LinearOp projectionBehind(mlir::Value yielded);
+/// Projections that a block of `kernel` has: all, or one of wgmma_tiles whose threads have no room for the sums of all.
+int64_t projectionsOfBlock(KernelOp kernel);
 
 /// True if `op` yields the same for every row: constants, and arithmetic on parameters.
 bool isRowInvariant(mlir::Operation *op);

@@ -142,6 +142,7 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
                                        const WgmmaShape &shape) {
   constexpr int64_t leastColumns = 48, barrierBytes = 8, mostStages = 8, leastStages = 4; // two of them in use
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
+  bool mayPart = shape.blocks > 1 && storesSums(kernel); // as measured with many rows alone
   BlockScheduleAttr best;
   double bestWorth = 0;
   for (int64_t split = std::min<int64_t>(16, panels); split * 16 * linears >= leastColumns; --split) {
@@ -150,11 +151,12 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
                                     /*rowSplit=*/shape.rows, split, stages, /*depthSplit=*/1);
     };
     BlockScheduleAttr schedule = scheduleOf(mostStages);
-    int64_t columns = split * 16 * linears;
+    int64_t together = wgmmaSums(schedule, linears) > mostWgmmaSums && mayPart ? 1 : linears; // projections of a block
+    int64_t columns = split * 16 * together;
     int64_t stageBytes = wgmmaSlices(schedule, depthOf(kernel)) * (shape.rows + columns) * 64 + barrierBytes;
     int64_t stages = (gpu.sharedPerMultiprocessor / shape.blocks - 1024) / stageBytes;
-    double worth = worthOfWgmma(shape, columns, panels / split);
-    if (panels % split == 0 && wgmmaSums(schedule, linears) <= mostWgmmaSums && stages >= leastStages && worth > bestWorth)
+    double worth = worthOfWgmma(shape, columns, panels / split * linears / together);
+    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostWgmmaSums && stages >= leastStages && worth > bestWorth)
       best = scheduleOf(std::min(stages, mostStages)), bestWorth = worth;
   }
   return best;

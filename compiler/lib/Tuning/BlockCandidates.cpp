@@ -141,7 +141,7 @@ std::vector<BlockScheduleAttr> sm1::blockSchedules(KernelOp kernel, const Target
 /// What the lowerings ask for where it matters; sharedBytesOf() knows exactly, and takes its time.
 int64_t sm1::sharedEstimate(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
-  int64_t linears = contentsOf(kernel).linears, rows = blocks.getRowSplit(), columns = linears * blocks.getPanelSplit() * 16;
+  int64_t linears = projectionsOfBlock(kernel), rows = blocks.getRowSplit(), columns = linears * blocks.getPanelSplit() * 16;
   switch (blocks.getForm()) {
   case BlockForm::TensorTiles:
     return blocks.getStages() * blocks.getDepthSplit() * (rows + columns) * 64;
@@ -160,7 +160,7 @@ int64_t sm1::sharedEstimate(KernelOp kernel) {
 
 int64_t sm1::registersEstimate(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
-  int64_t linears = contentsOf(kernel).linears;
+  int64_t linears = projectionsOfBlock(kernel);
   if (blocks.getForm() == BlockForm::WgmmaTiles)
     return std::min<int64_t>(255, 60 + wgmmaSums(blocks, linears));
   if (blocks.getForm() != BlockForm::TensorTiles)

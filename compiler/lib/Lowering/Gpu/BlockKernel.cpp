@@ -15,6 +15,11 @@
 using namespace mlir;
 using namespace sm1;
 
+int64_t sm1::panelsOfBlocks(KernelOp kernel) {
+  int64_t linears = contentsOf(kernel).linears, panels = strideOf(widthOf(kernel)) / panelWidth;
+  return linears ? panels * linears / projectionsOfBlock(kernel) : panels;
+}
+
 BlockKernel::BlockKernel(OpBuilder &builder, KernelOp kernel, bool overlaps)
     : builder(builder), loc(kernel.getLoc()), kernel(kernel), schedule(kernel.getBlocksAttr()), overlaps(overlaps) {}
 

@@ -22,6 +22,9 @@ inline constexpr int64_t threadLanes = 4;
 /// Length of the chains that a projection's sum is made of; part of the meaning of sm1.linear.
 inline constexpr int64_t sumBlock = 64;
 
+/// Panels that blocks share out among each other: of all projections where a block has one of them.
+int64_t panelsOfBlocks(KernelOp kernel);
+
 class BlockKernel {
 public:
   /// `overlaps`: the kernel may start before those that it reads from have ended.

@@ -148,7 +148,7 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
 
   void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes) {
     builder.setInsertionPoint(kernel);
-    int64_t panels = strideOf(widthOf(kernel)) / panelWidth;
+    int64_t panels = panelsOfBlocks(kernel);
     IntegerAttr mapped;
     if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles) {
       auto x = cast<BlockArgument>((*kernel.getBlock().getOps<LinearOp>().begin()).getX());

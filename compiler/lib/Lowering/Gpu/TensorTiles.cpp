@@ -15,7 +15,7 @@ static constexpr int64_t rowBlocksTogether = 16;
 TilePlace sm1::placeTile(BlockKernel &block, int64_t rows, int64_t panels) {
   OpBuilder &builder = block.builder;
   Value rowBlocks = block.div(block.add(block.count, block.constant(rows - 1)), rows);
-  int64_t panelBlocks = llvm::divideCeil(strideOf(widthOf(block.kernel)) / panelWidth, panels);
+  int64_t panelBlocks = llvm::divideCeil(panelsOfBlocks(block.kernel), panels);
   Value number =
       block.add(cuda::blockId(builder, block.loc, cuda::Axis::X),
                 builder.createOrFold<arith::MulIOp>(block.loc, cuda::blockId(builder, block.loc, cuda::Axis::Y), rowBlocks));

@@ -36,13 +36,13 @@ namespace {
 class WgmmaTilesBuilder {
 public:
   WgmmaTilesBuilder(BlockKernel &block)
-      : block(block), builder(block.builder), loc(block.loc), linears(block.projections().front()),
-        warpgroupRows(block.schedule.getRowTile()), rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()),
-        stages(block.schedule.getStages()), depth(channels(linears.front().getX().getType())),
-        slices(wgmmaSlices(block.schedule, depth)), steps(llvm::divideCeil(depth, slices * sliceDepth)),
-        sliceRowBytes(rows * lineBytes), projectionBytes(panels * panelWidth * lineBytes),
-        sliceWeightBytes(int64_t(linears.size()) * projectionBytes), stageRowBytes(slices * sliceRowBytes),
-        stageWeightBytes(slices * sliceWeightBytes) {}
+      : block(block), builder(block.builder), loc(block.loc), all(block.projections().front()),
+        linears(ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
+        rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
+        depth(channels(linears.front().getX().getType())), slices(wgmmaSlices(block.schedule, depth)),
+        steps(llvm::divideCeil(depth, slices * sliceDepth)), sliceRowBytes(rows * lineBytes),
+        projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
+        stageRowBytes(slices * sliceRowBytes), stageWeightBytes(slices * sliceWeightBytes) {}
   void build();
 
 private:
@@ -60,7 +60,11 @@ private:
   void sumSteps(int64_t begin, int64_t end, bool copies, SmallVector<Value> &carried);
   void multiplyStage(Value stage, SmallVector<Value> &sums);
   SmallVector<Value> sum();
+  bool isPart() const { return linears.size() < all.size(); }
+  /// What `of` says of `linear`; of the block's own where it has one of several.
+  Value ofBlock(LinearOp linear, llvm::function_ref<Value(LinearOp)> of);
   void finish(ArrayRef<Value> sums);
+  void storeSums(TileEvaluator &evaluator);
   /// What the thread has of the squares that are stored, by panel.
   SmallVector<Value> finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count, Value row);
   void storeSquares(ArrayRef<Value> squares, Value row);
@@ -78,13 +82,21 @@ private:
   BlockKernel &block;
   OpBuilder &builder;
   Location loc;
-  SmallVector<LinearOp> linears;
+  SmallVector<LinearOp> all, linears; ///< the kernel's projections, and those of a block: all, or any one of them
   int64_t warpgroupRows, rows, panels, stages, depth, slices, steps, sliceRowBytes, projectionBytes, sliceWeightBytes,
       stageRowBytes, stageWeightBytes;
   Value firstRow, firstPanel, warpgroup, warp, lane;
+  Value own;                               ///< number of the block's projection, where it has one of several
   Value rowStages, weightStages, barriers; ///< in bytes
 };
 } // namespace
+
+Value WgmmaTilesBuilder::ofBlock(LinearOp linear, llvm::function_ref<Value(LinearOp)> of) {
+  Value value = of(linear);
+  for (size_t number = 1; isPart() && number < all.size(); ++number)
+    value = arith::SelectOp::create(builder, loc, isEqual(own, int64_t(number)), of(all[number]), value);
+  return value;
+}
 
 //===----------------------------------------------------------------------===//
 // Copies
@@ -93,6 +105,10 @@ private:
 void WgmmaTilesBuilder::place() {
   TilePlace tile = placeTile(block, rows, panels);
   firstRow = tile.firstRow, firstPanel = tile.firstPanel;
+  if (isPart()) {
+    int64_t panelsOfOne = panelsOfBlocks(block.kernel) / int64_t(all.size());
+    own = block.div(tile.firstPanel, panelsOfOne), firstPanel = block.rem(tile.firstPanel, panelsOfOne);
+  }
   lane = block.rem(block.thread, lanesOfWarp);
   warp = block.rem(block.div(block.thread, lanesOfWarp), warpsOfGroup);
   warpgroup = block.div(block.thread, lanesOfWarp * warpsOfGroup);
@@ -118,7 +134,7 @@ void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
   cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + stageWeightBytes));
   for (int64_t slice = 0; slice < slices; ++slice)
     for (auto [index, linear] : llvm::enumerate(linears)) {
-      Value weight = block.buffers.inputs.lookup(linear.getWeight());
+      Value weight = ofBlock(linear, [&](LinearOp one) { return block.buffers.inputs.lookup(one.getWeight()); });
       int64_t matrixBytes = cast<MemRefType>(weight.getType()).getDimSize(1) * panelWidth * lineBytes; // of a slice
       Value from = block.add(block.add(block.mul(step, slices * matrixBytes), block.constant(slice * matrixBytes)),
                              block.mul(firstPanel, panelWidth * lineBytes));
@@ -235,6 +251,10 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
     }
     evaluator.define(linear.getResult(), vectors);
   }
+  if (isPart()) {
+    storeSums(evaluator);
+    return {};
+  }
   evaluator.evaluate(block.mainOps());
   block.storeResults(evaluator);
   SmallVector<Value> squares;
@@ -242,6 +262,18 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
     for (int64_t panel = 0; panel < count; ++panel)
       squares.push_back(evaluator.at(stored.getResult(), 0, panel));
   return squares;
+}
+
+/// Projections that go apart are stored alike (storesSums), each to its own array.
+void WgmmaTilesBuilder::storeSums(TileEvaluator &evaluator) {
+  auto yielded = block.kernel.yielded();
+  auto resultOf = [&](LinearOp linear) {
+    return llvm::find_if(yielded, [&](Value value) { return projectionBehind(value) == linear; }).getIndex();
+  };
+  Value stored = yielded[resultOf(linears.front())];
+  if (auto rounding = stored.getDefiningOp<arith::TruncFOp>())
+    evaluator.evaluate({rounding});
+  evaluator.store(stored, ofBlock(linears.front(), [&](LinearOp one) { return block.buffers.results[resultOf(one)]; }));
 }
 
 /// Four lanes have a row's channels of a panel.

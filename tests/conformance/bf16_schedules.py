@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, and rows in bands
+are near rows with a warp each, whose sums of squares have another order.
+
+  bf16_schedules.py --bin DIR --work DIR [--device NAME]
+"""
+import sys
+
+import numpy as np
+
+from harness import DATA, Report, device_parser, programs_of, random_tokens
+
+VOCAB, LENGTHS = 37, (70, 45, 2)  # segments that begin and end inside bands and tiles
+# What the compiler chooses by itself, and what it is set against.
+APART = "ssm_in_proj", "threads = 128, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
+BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
+CLOSE = 1e-2
+
+
+def main():
+    a = device_parser(__doc__).parse_args()
+    programs, report = programs_of(a), Report()
+    checkpoint = programs.work / "wide"
+    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
+                  "--d-model=128", "--d-ff=64")
+    options = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
+    given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}
+    run = lambda package: programs.logits(package, given, "--variants=none")
+    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
+    own = run(programs.compile(checkpoint, "own", *options))
+    report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
+    for kernel, chosen, other in (APART, BANDS):
+        lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{kernel}"' in line]
+        report.check(lines and chosen in lines[0], f"{kernel} is scheduled otherwise: {lines[:1]}")
+        (programs.work / "schedule.txt").write_text(f"{kernel} {other}\n")
+        got = run(programs.compile(checkpoint, kernel, f"--schedule={programs.work / 'schedule.txt'}", *options))
+        if kernel == APART[0]:
+            report.same_bits(got, own, f"{kernel} {other}")
+        for name in own:
+            worst = np.abs(got[name] - own[name]).max() / np.sqrt(np.square(own[name]).mean())
+            report.check(worst < CLOSE, f"{kernel} {other}: {name} is {worst:.1e} away, must be less than {CLOSE}")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
