@@ -94,9 +94,15 @@ public:
   Expected<void> copy(const StridedCopy &copy) override { return copyOnDevice(*context, copy); }
   Expected<void> move(const StateMove &move) override;
 
-  // Enough rows to fill the chip with every kernel several times over, so that the last blocks count for little; more would only
-  // take memory.
-  int64_t rowsPerPass() const override { return 8192; }
+  // Enough rows to fill the chip with every kernel many times over, so that its last blocks, and the wait for them, count for
+  // little; more would only take memory.
+  int64_t rowsPerPass() const override {
+    constexpr int64_t rowsOfMultiprocessor = 256, least = 8192, most = 32768;
+    int64_t rows = least;
+    while (rows < most && rows * 2 <= rowsOfMultiprocessor * context->multiprocessorCount)
+      rows *= 2;
+    return rows;
+  }
 
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options) override;
