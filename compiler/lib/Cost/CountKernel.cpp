@@ -191,7 +191,7 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
     cost.widenRows = double(schedule.getWidenRows());
   }
   if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
-    cost.rowTile = double(blocks.getRowTile());
+    cost.rowTile = double(hasRowBands(blocks) ? blocks.getRowSplit() : blocks.getRowTile()); // rows of one turn
     bool readsAhead = !kernel.getBlock().getOps<SelectiveScanOp>().empty(); // a tile of rows
     cost.stages = readsAhead ? 2 : double(blocks.getStages());
     cost.depthSplit = double(blocks.getDepthSplit());
