@@ -65,13 +65,13 @@ struct StateMove {
   bool gather; ///< into the blocks; else out of them
 };
 
-/// Choosing the next token of every row of logits; kernels/sampling.h describes rows and results. All addresses are the device's.
+/// Choosing the next token of every row of logits; kernels/sampling.h describes choices and results. All addresses but that of the
+/// choices are the device's.
 struct SampleLaunch {
   const float *logits; ///< [rows][stride]
   int64_t stride, count, rows;
-  const uint8_t *choices; ///< [rows][choiceRowBytes(count)]
+  const uint8_t *choices; ///< [rows][choiceRowBytes(count)] of the host, not looked at any more when the choice has been started
   int32_t *tokens;        ///< [rows] takes the tokens as input of the next step; may be null
-  uint8_t *results;       ///< [rows] of sm1sampling::Chosen
   uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on
 };
 
@@ -84,8 +84,8 @@ struct TokenRun {
   bool ordered = false; ///< Device::orderTokens says how the next tokens are chosen, and whether the launch goes on with them
 };
 
-/// What makes a piece of work the same as an earlier one: rows, segments and selected rows of a step.
-using ReplayKey = std::array<int64_t, 3>;
+/// What makes a piece of work the same as an earlier one: rows, segments and selected rows of a step, and where its states are.
+using ReplayKey = std::array<int64_t, 4>;
 
 /// Calls are made from one thread at a time, and take effect in the order of the calls.
 class Device {
@@ -138,12 +138,10 @@ public:
   virtual Expected<std::vector<double>> endTiming() { return std::vector<double>(); }
   /// Starts a launch; the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
-  /// Starts the choice of tokens.
+  /// Starts the choice of tokens / waits for it and for nothing that was started after it: [rows] of sm1sampling::Chosen, good until
+  /// the next one. One at a time.
   virtual Expected<void> sample(const SampleLaunch &launch) = 0;
-  /// Starts a small download / waits for it and for nothing that was started after it. One at a time; the memory is good until the
-  /// next one.
-  virtual Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) = 0;
-  virtual Expected<const uint8_t *> endDownload() = 0;
+  virtual Expected<const uint8_t *> awaitSample() = 0;
   /// Whether work that was started goes on while the host does something else.
   virtual bool runsAhead() const = 0;
 

@@ -21,7 +21,8 @@ struct ModelImpl::GenerationContext {
   std::vector<int32_t> lastTokens;  ///< per prompt
   std::vector<bool> alive;          ///< per prompt: it wants another token
   std::vector<bool> stopped;        ///< per prompt: the device has stopped it, no step changes its state any more
-  std::unique_ptr<DeviceBuffer> choices, results;
+  std::unique_ptr<DeviceBuffer>
+      tables; ///< of sequences: one for choices that take none out, which nothing reads; two of endSteps()
   std::vector<uint8_t> choiceRows;
 
   std::vector<size_t> running() const {
@@ -60,19 +61,14 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
                             {},
                             {},
                             nullptr,
-                            nullptr,
                             {}};
   context.lastTokens.resize(prompts.size());
   context.alive.resize(prompts.size(), true);
   context.stopped.resize(prompts.size());
-  uint64_t rows = std::min<uint64_t>(prompts.size(), uint64_t(rowsPerPass()));
-  auto choices = device->allocate(rows * choiceRowBytes(context.count));
-  // Behind the results a table of sequences that nothing reads, for choices that come after the states are back.
-  auto results = choices ? device->allocate(rows * (sizeof(sm1sampling::Chosen) + 8)) : Error(choices.error());
-  if (!results)
-    return results.error().in("sampling");
-  context.choices = std::move(*choices);
-  context.results = std::move(*results);
+  auto tables = device->allocate(std::min<uint64_t>(prompts.size(), uint64_t(rowsPerPass())) * 3 * sizeof(uint64_t));
+  if (!tables)
+    return tables.error().in("sampling");
+  context.tables = std::move(*tables);
   return context;
 }
 
@@ -91,33 +87,28 @@ void ModelImpl::writeChoices(GenerationContext &context, const std::vector<size_
 /// step.
 Expected<void> ModelImpl::startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed) {
   writeChoices(context, rows);
-  uint64_t bytes = context.choiceRows.size(), resultBytes = rows.size() * sizeof(sm1sampling::Chosen);
-  if (auto sent = device->upload({context.choices->address, bytes, context.choiceRows.data(), bytes, bytes, 1}); !sent)
-    return sent;
   const DeviceBuffer &logits = *workspace.buffers[context.logitsBuffer];
   SampleLaunch launch;
   launch.logits = reinterpret_cast<const float *>(logits.address);
   launch.stride = program.buffers[context.logitsBuffer].stride;
   launch.count = context.count;
   launch.rows = int64_t(rows.size());
-  launch.choices = context.choices->address;
-  launch.results = context.results->address;
+  launch.choices = context.choiceRows.data();
   launch.tokens = feed ? reinterpret_cast<int32_t *>(workspace.buffers[context.tokenBuffer]->address) : nullptr;
-  launch.sequences = feed ? const_cast<uint64_t *>(workspace.scatter.sequences)
-                          : reinterpret_cast<uint64_t *>(context.results->address + resultBytes);
-  if (feed)
+  bool takesOut = feed && lastContext->states == StatesOfPass::Moved;
+  launch.sequences =
+      takesOut ? const_cast<uint64_t *>(workspace.scatter.sequences) : reinterpret_cast<uint64_t *>(context.tables->address);
+  if (takesOut)
     workspace.tablesChanged();
-  if (auto started = device->sample(launch); !started)
-    return started;
-  return device->beginDownload(context.results->address, resultBytes);
+  return device->sample(launch);
 }
 
 /// Waits for the tokens of startChoices and hands them over.
 Expected<void> ModelImpl::takeTokens(GenerationContext &context, const std::vector<size_t> &rows) {
-  auto downloaded = device->endDownload();
-  if (!downloaded)
-    return downloaded.error();
-  return takeChosen(context, rows, *downloaded);
+  auto chosen = device->awaitSample();
+  if (!chosen)
+    return chosen.error();
+  return takeChosen(context, rows, *chosen);
 }
 
 Expected<void> ModelImpl::takeChosen(GenerationContext &context, const std::vector<size_t> &rows, const uint8_t *chosen) {
@@ -195,17 +186,60 @@ static bool dropEnded(const std::vector<bool> &alive, std::vector<size_t> &rows)
   return ended;
 }
 
+/// Readies a run of steps of one batch. Its states are moved once, unless each step is one launch, which finds them by itself.
+Expected<void> ModelImpl::beginSteps(RunContext &run) {
+  if (auto ready = preparePass(run, run.passes.front()); !ready)
+    return ready;
+  if (isTokenRun(run))
+    return {};
+  run.states = StatesOfPass::Gathered;
+  return device->move(workspace.gather);
+}
+
+/// One step; where states stay, the next one reads what it writes.
+Expected<void> ModelImpl::step(RunContext &run) {
+  if (auto done = compute(run); !done)
+    return done;
+  if (run.states != StatesOfPass::Moved)
+    run.states = run.states == StatesOfPass::Gathered ? StatesOfPass::Others : StatesOfPass::Gathered;
+  ++run.stepsDone;
+  return {};
+}
+
+/// Moves states back after steps of one batch. A sequence that counted all of them takes what the last one has left, one that was
+/// stopped while the last one was under way what that one has read.
+Expected<void> ModelImpl::endSteps(GenerationContext &context, const RunContext &run, const std::vector<int64_t> &positions) {
+  if (run.states == StatesOfPass::Moved)
+    return {};
+  size_t segments = run.sequences.size();
+  std::vector<uint64_t> tables(2 * segments); // of the last step and the one before
+  bool anyBefore = false;
+  for (size_t row = 0; row < segments; ++row) {
+    bool before = run.sequences[row]->position - positions[row] < run.stepsDone;
+    tables[before * segments + row] = reinterpret_cast<uint64_t>(run.sequences[row]->memory->address);
+    anyBefore |= before;
+  }
+  uint64_t bytes = tables.size() * sizeof(uint64_t);
+  uint8_t *there = context.tables->address + segments * sizeof(uint64_t);
+  auto *from = reinterpret_cast<const uint8_t *>(tables.data());
+  if (auto sent = device->upload({there, bytes, from, bytes, bytes, 1}); !sent)
+    return sent;
+  auto *sequences = reinterpret_cast<const uint64_t *>(there);
+  bool last = run.states == StatesOfPass::Gathered;
+  if (auto moved = device->move(workspace.putBack(last, sequences)); !moved || !anyBefore)
+    return moved;
+  return device->move(workspace.putBack(!last, sequences + segments));
+}
+
 /// Steps of all pieces that are alive, in one pass, until one of them ends. Where the device runs ahead of the host, the next
-/// step's layers are started before the token before it is known here; a sequence that the choice has stopped sits that step out.
-Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
-  std::vector<size_t> rows = context.running();
-  std::vector<Piece> pieces = lastTokenPieces(context.prompts, context.lastTokens, rows);
-  RunContext &run = beginRun("step", pieces);
+/// step's layers are started before the token before it is known here; a sequence that the choice has stopped does not count that
+/// step.
+Expected<void> ModelImpl::stepInPlace(GenerationContext &context, RunContext &run, std::vector<size_t> &rows) {
   auto countStep = [&] {
     for (size_t row = 0; row < rows.size(); ++row)
       run.sequences[row]->position += rows[row] != nobody && !context.stopped[rows[row]];
   };
-  if (auto started = startPass(run, run.passes.front()); !started)
+  if (auto started = step(run); !started)
     return started;
   countStep();
   for (bool leaving = false;;) {
@@ -213,7 +247,7 @@ Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
     if (auto started = startChoices(context, rows, /*feed=*/true); !started)
       return started;
     if (ahead)
-      if (auto started = compute(run); !started)
+      if (auto started = step(run); !started)
         return started;
     if (auto taken = takeTokens(context, rows); !taken)
       return taken;
@@ -228,10 +262,24 @@ Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
     leaving = ended; // logits of the others are on their way: one more choice before the batch is made anew
     if (ahead)
       continue;
-    if (auto started = compute(run); !started)
+    if (auto started = step(run); !started)
       return started;
     countStep();
   }
+}
+
+Expected<void> ModelImpl::generateInPlace(GenerationContext &context) {
+  std::vector<size_t> rows = context.running();
+  std::vector<Piece> pieces = lastTokenPieces(context.prompts, context.lastTokens, rows);
+  RunContext &run = beginRun("step", pieces);
+  std::vector<int64_t> positions;
+  for (const SequenceImpl *sequence : run.sequences)
+    positions.push_back(sequence->position);
+  if (auto begun = beginSteps(run); !begun)
+    return begun;
+  auto done = stepInPlace(context, run, rows);
+  auto ended = endSteps(context, run, positions); // after an error, too
+  return done ? ended : done;
 }
 
 //===-- Many tokens in a launch ---------------------------------------------------------------------------------------------===//

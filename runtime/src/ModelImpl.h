@@ -73,6 +73,7 @@ private:
   Expected<void> checkPiece(std::string_view entry, const std::vector<Piece> &pieces, size_t index) const;
   RunContext &beginRun(std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> runPieces(RunContext &context);
+  Expected<void> preparePass(RunContext &context, const Pass &pass);
   Expected<void> startPass(RunContext &context, const Pass &pass);
   void chooseVariant(RunContext &context, int64_t rows) const;
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
@@ -92,6 +93,10 @@ private:
   Expected<GenerationContext> startGeneration(const std::vector<Piece> &prompts, const Generation &generation);
   Expected<void> generateByRuns(GenerationContext &context, std::string_view entry, const std::vector<Piece> &pieces);
   Expected<void> generateInPlace(GenerationContext &context);
+  Expected<void> stepInPlace(GenerationContext &context, RunContext &run, std::vector<size_t> &rows);
+  Expected<void> beginSteps(RunContext &run);
+  Expected<void> step(RunContext &run);
+  Expected<void> endSteps(GenerationContext &context, const RunContext &run, const std::vector<int64_t> &positions);
   Expected<bool> generateOrdered(GenerationContext &context);
   Expected<void> followOrders(GenerationContext &context, std::vector<size_t> &rows);
   void writeChoices(GenerationContext &context, const std::vector<size_t> &rows) const;

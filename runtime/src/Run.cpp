@@ -177,6 +177,8 @@ ModelImpl::RunContext &ModelImpl::beginRun(std::string_view entry, const std::ve
   for (const Piece &piece : pieces)
     context.sequences.push_back(piece.sequence->impl.get());
   context.pending.clear();
+  context.states = StatesOfPass::Moved;
+  context.stepsDone = 0;
   context.rowsThere.assign(package.plan.outputs.size(), 0);
   cutPasses(pieces, rowsPerPass(), package.plan.wholeSequence, context.passes);
   return context;
@@ -285,7 +287,8 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
     else if (kind == PlanArg::Kind::Weight)
       args[i] = weights.address(index, layer);
     else
-      args[i] = workspace.stateAddress(layout, index, kind == PlanArg::Kind::StateIn, layer, size.segments);
+      args[i] = workspace.stateAddress(layout, index, context.readsGathered(index) == (kind == PlanArg::Kind::StateIn), layer,
+                                       size.segments);
   }
   DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest, size.rows};
   LaunchTime time{context.variant, &launch, rows, size.segments, size.rows, size.longest, 0};
@@ -350,6 +353,8 @@ Expected<void> ModelImpl::compute(RunContext &context) {
   if (isTokenRun(context))
     return computeToken(context);
   auto work = [&]() -> Expected<void> {
+    if (context.states != StatesOfPass::Moved)
+      return launchAll(context);
     if (auto moved = device->move(workspace.gather); !moved)
       return moved;
     if (auto launched = launchAll(context); !launched)
@@ -359,7 +364,7 @@ Expected<void> ModelImpl::compute(RunContext &context) {
   const PassSize &size = context.size;
   if (context.entry != "step" || watchesLaunches())
     return work();
-  return device->replay({size.rows, size.segments, size.selected}, work);
+  return device->replay({size.rows, size.segments, size.selected, int64_t(context.states)}, work);
 }
 
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.
@@ -390,11 +395,15 @@ void ModelImpl::chooseVariant(RunContext &context, int64_t rows) const {
   context.steps = &program.entries.find(context.variant)->second;
 }
 
-Expected<void> ModelImpl::startPass(RunContext &context, const Pass &pass) {
+Expected<void> ModelImpl::preparePass(RunContext &context, const Pass &pass) {
   chooseVariant(context, pass.rows);
   if (auto done = uploadTables(context, pass); !done)
     return done;
-  if (auto done = uploadInputs(context, pass); !done)
+  return uploadInputs(context, pass);
+}
+
+Expected<void> ModelImpl::startPass(RunContext &context, const Pass &pass) {
+  if (auto done = preparePass(context, pass); !done)
     return done;
   return compute(context);
 }

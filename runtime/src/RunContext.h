@@ -8,6 +8,10 @@
 
 namespace sm1rt {
 
+/// Where a pass finds the states of its sequences, and leaves them. Steps that follow each other read what the step before has
+/// written, so that nothing moves between them: from the blocks that states are gathered into to the others, and back.
+enum class StatesOfPass { Moved, Gathered, Others };
+
 /// A run of pieces through an entry. The model keeps one for all of its runs, so that steps find their memory and allocate none.
 struct ModelImpl::RunContext {
   std::string_view entry;
@@ -15,6 +19,8 @@ struct ModelImpl::RunContext {
   const std::vector<PlanStep> *steps = nullptr; // its launches
   const std::vector<Piece> *pieces = nullptr;
   bool wholeTokens = true;                            // a step may be one launch
+  StatesOfPass states = StatesOfPass::Moved;
+  int64_t stepsDone = 0; // of a generation in place
   std::vector<bool> written;                          // states that the entry writes
   std::vector<SequenceImpl *> sequences;              // per piece
   std::vector<std::unique_ptr<DeviceBuffer>> pending; // per piece, when there are several passes: its state so far
@@ -24,6 +30,8 @@ struct ModelImpl::RunContext {
   std::vector<uint64_t> rowsThere;                         // per output, rows of earlier passes
   std::function<Expected<void>(const Pass &)> takeResults; // called after each pass has been started
 
+  /// Whether the pass reads a state where states are gathered, and writes it, if it does, to the others.
+  bool readsGathered(size_t state) const { return states != StatesOfPass::Others || !written[state]; }
   /// Memory that holds the state of a piece.
   uint8_t *stateOf(size_t piece) const { return pending.empty() ? sequences[piece]->memory->address : pending[piece]->address; }
 };

@@ -72,10 +72,17 @@ Expected<void> Workspace::reserve(Device &device, const PlanProgram &program, co
   return {};
 }
 
-uint8_t *Workspace::stateAddress(const StateLayout &layout, size_t state, bool in, int64_t layer, int64_t segments) const {
+uint8_t *Workspace::stateAddress(const StateLayout &layout, size_t state, bool gathered, int64_t layer, int64_t segments) const {
   const StatePlace &place = layout.places[state];
   uint64_t offset = place.layers > 1 ? uint64_t(layer * segments) * place.layerBytes() : 0;
-  return (in ? statesIn : statesOut)[state]->address + offset;
+  return (gathered ? statesIn : statesOut)[state]->address + offset;
+}
+
+StateMove Workspace::putBack(bool gathered, const uint64_t *sequences) const {
+  StateMove move = gathered ? gather : scatter;
+  move.sequences = sequences;
+  move.gather = false;
+  return move;
 }
 
 /// Appends a table at the next multiple of 64 bytes; where it begins.

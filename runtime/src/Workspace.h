@@ -33,12 +33,15 @@ public:
   /// Kernels have changed the tables.
   void tablesChanged() { sent.clear(); }
 
-  /// Address of a layer of a state in the blocks of a pass of `segments` segments.
-  uint8_t *stateAddress(const StateLayout &layout, size_t state, bool in, int64_t layer, int64_t segments) const;
+  /// Address of a layer of a state in the blocks of a pass of `segments` segments: those that states are gathered into, or the
+  /// others, where a step leaves those that it writes.
+  uint8_t *stateAddress(const StateLayout &layout, size_t state, bool gathered, int64_t layer, int64_t segments) const;
+  /// Moves states from one or the other to the memory of `sequences`, a table as that of the move itself.
+  StateMove putBack(bool gathered, const uint64_t *sequences) const;
 
   std::vector<std::unique_ptr<DeviceBuffer>> buffers; // per buffer of the program
   RowTables rowTables;                                // of the tables sent last
-  StateMove gather{}, scatter{};                      // likewise
+  StateMove gather{}, scatter{};                      // likewise; scatter is that of states written
 
 private:
   std::unique_ptr<DeviceBuffer> tables;

@@ -94,11 +94,7 @@ public:
   Expected<void> load(const Package &package, const std::string &target) override;
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
-  Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override {
-    downloaded.assign(from, from + bytes);
-    return {};
-  }
-  Expected<const uint8_t *> endDownload() override { return downloaded.data(); }
+  Expected<const uint8_t *> awaitSample() override { return reinterpret_cast<const uint8_t *>(results.data()); }
   bool runsAhead() const override { return false; }
   Expected<void> synchronize() override { return {}; }
 
@@ -122,7 +118,7 @@ private:
   uint64_t scratchStride = 0;
   int64_t passRows = rowsStep;
   std::vector<ChoiceScratch> choosing; // per thread
-  std::vector<uint8_t> downloaded;
+  std::vector<sm1sampling::Chosen> results; // of the last choice of tokens
 };
 
 } // namespace
@@ -214,7 +210,7 @@ Expected<int64_t> CpuDevice::launch(const DeviceLaunch &launch) {
 }
 
 Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
-  auto *results = reinterpret_cast<sm1sampling::Chosen *>(launch.results);
+  results.assign(size_t(launch.rows), {});
   // For every thread: one that comes late to its first choice would allocate in the middle of a generation.
   for (ChoiceScratch &scratch : choosing)
     scratch.reserve(launch.count);
@@ -225,7 +221,7 @@ Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
     if (choice.flags & sm1sampling::skipped)
       return;
     const float *logits = launch.logits + row * launch.stride;
-    sm1sampling::Chosen &result = results[row] = chooseByRow(logits, launch.count, choiceRow, choosing[size_t(thread)]);
+    sm1sampling::Chosen &result = results[size_t(row)] = chooseByRow(logits, launch.count, choiceRow, choosing[size_t(thread)]);
     bool good = result.status == sm1sampling::chosen;
     if (launch.tokens)
       launch.tokens[row] = good ? result.token : 0;

@@ -3,6 +3,7 @@
 
 #include "../ChoiceRows.h"
 #include "../KernelCheck.h"
+#include "ChoiceCopies.h"
 #include "Graph.h"
 #include "Kernels.h"
 #include "LaunchClock.h"
@@ -77,7 +78,7 @@ namespace {
 class CudaDevice : public Device {
 public:
   explicit CudaDevice(std::shared_ptr<Context> context)
-      : context(context), staging(context), answer(context), graphs(context), clock(context) {}
+      : context(context), staging(context), choiceCopies(context), graphs(context), clock(context) {}
 
   std::string name() const override {
     return fmt::format("{} ({}, {}, {}{})", context->name(), context->deviceName, target, codeKind,
@@ -121,8 +122,7 @@ public:
   }
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
-  Expected<void> beginDownload(const uint8_t *from, uint64_t bytes) override { return answer.begin(from, bytes); }
-  Expected<const uint8_t *> endDownload() override { return answer.end(); }
+  Expected<const uint8_t *> awaitSample() override { return choiceCopies.await(); }
   bool runsAhead() const override { return true; }
   Expected<void> synchronize() override {
     if (auto ready = context->enter(); !ready)
@@ -154,16 +154,16 @@ private:
 
   std::shared_ptr<Context> context;
   Staging staging;
-  Answer answer;
+  ChoiceCopies choiceCopies;
   std::string target, codeKind;  ///< "cubin" or "PTX"
   std::vector<Module> modules;   ///< the package's; the runtime's own
   std::vector<Function> kernels; ///< by index in the program; each may come from any module
   Function gatherStates{}, scatterStates{}, sampleTokens{};
-  std::unique_ptr<TokenKernel> tokens;    // null: a step is kernel by kernel
-  std::unique_ptr<DeviceBuffer> sortRoom; // for vocabularies that do not fit in shared memory
-  std::unique_ptr<DeviceBuffer> words;    // for kernels that cut time
+  std::unique_ptr<TokenKernel> tokens;                 // null: a step is kernel by kernel
+  std::unique_ptr<DeviceBuffer> sortRoom;              // for vocabularies that do not fit in shared memory
+  std::unique_ptr<DeviceBuffer> words;                 // for kernels that cut time
   std::vector<std::unique_ptr<DeviceBuffer>> outgrown; // words until the stream is let go: freeing waits for it
-  GraphCache graphs;                      // before modules and buffers go, graphs do
+  GraphCache graphs;                                   // before modules and buffers go, graphs do
   LaunchClock clock;
 };
 
@@ -399,10 +399,18 @@ Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
   }
   SampleLaunch values = launch;
   int64_t choiceBytes = int64_t(choiceRowBytes(launch.count));
+  auto choices = choiceCopies.send(launch.choices, uint64_t(launch.rows * choiceBytes));
+  if (!choices)
+    return choices.error().in("sampling");
+  auto results = choiceCopies.room(uint64_t(launch.rows) * sizeof(sm1sampling::Chosen));
+  if (!results)
+    return results.error().in("sampling");
+  void *parameters[] = {&values.logits, &values.stride, &values.count,     &*choices,    &choiceBytes,
   uint8_t *roomAddress = room > 0 ? sortRoom->address : nullptr;
-  void *parameters[] = {&values.logits, &values.stride,  &values.count,     &values.choices, &choiceBytes,
-                        &values.tokens, &values.results, &values.sequences, &roomAddress,    &padded};
-  return start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room > 0 ? 0 : padded * 24}, parameters);
+                        &values.tokens, &*results,      &values.sequences, &roomAddress, &padded};
+  if (auto started = start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room > 0 ? 0 : padded * 24}, parameters); !started)
+    return started;
+  return choiceCopies.started();
 }
 
 //===-- Opening -------------------------------------------------------------------------------------------------------------===//

@@ -20,7 +20,7 @@ public:
   void clear();
 
 private:
-  static constexpr size_t mostGraphs = 16; // a graph of the 130M configuration takes about 1 MB of the device
+  static constexpr size_t mostGraphs = 48; // three a size of batch; one of the 130M configuration takes about 1 MB of the device
 
   struct Entry {
     ReplayKey key;

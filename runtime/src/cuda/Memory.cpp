@@ -208,48 +208,4 @@ Expected<void> Staging::download(const StridedCopy &copy) {
   });
 }
 
-//===-- Answer --------------------------------------------------------------------------------------------------------------===//
-
-Answer::~Answer() {
-  if (!context->enter())
-    return;
-  if (arrived)
-    context->driver.cuEventDestroy_v2(arrived);
-  if (memory)
-    context->driver.cuMemFreeHost(memory);
-}
-
-Expected<void> Answer::begin(const uint8_t *from, uint64_t bytes) {
-  const Driver &driver = context->driver;
-  if (auto ready = context->enter(); !ready)
-    return ready;
-  if (!arrived)
-    if (auto done = context->check(driver.cuEventCreate(&arrived, disableTiming), "creating an event"); !done)
-      return done;
-  if (bytes > capacity) {
-    if (memory)
-      driver.cuMemFreeHost(memory);
-    memory = nullptr;
-    capacity = 0;
-    void *pinned = nullptr;
-    if (auto done = context->check(driver.cuMemAllocHost_v2(&pinned, bytes), "allocating pinned memory"); !done)
-      return done;
-    memory = static_cast<uint8_t *>(pinned);
-    capacity = bytes;
-  }
-  context->busy = true;
-  CUresult result = driver.cuMemcpyDtoHAsync_v2(memory, deviceAddress(from), bytes, context->stream);
-  if (result == success)
-    result = driver.cuEventRecord(arrived, context->stream);
-  return context->check(result, "copying tokens from the device");
-}
-
-Expected<const uint8_t *> Answer::end() {
-  if (auto ready = context->enter(); !ready)
-    return ready.error();
-  if (auto done = context->check(context->driver.cuEventSynchronize(arrived), "waiting for tokens"); !done)
-    return done.error();
-  return static_cast<const uint8_t *>(memory);
-}
-
 } // namespace sm1rt::cuda

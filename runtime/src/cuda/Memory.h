@@ -42,24 +42,6 @@ private:
   uint64_t used = 0; ///< bytes of the current half
 };
 
-/// A small download that the host waits for later, while the device goes on with other work.
-class Answer {
-public:
-  explicit Answer(std::shared_ptr<Context> context) : context(std::move(context)) {}
-  ~Answer();
-  Answer(const Answer &) = delete;
-  Answer &operator=(const Answer &) = delete;
-
-  Expected<void> begin(const uint8_t *from, uint64_t bytes);
-  Expected<const uint8_t *> end();
-
-private:
-  std::shared_ptr<Context> context;
-  uint8_t *memory = nullptr;
-  uint64_t capacity = 0;
-  CUevent arrived = nullptr;
-};
-
 /// A copy between two places of the device.
 Expected<void> copyOnDevice(Context &context, const StridedCopy &copy);
 
