@@ -39,9 +39,11 @@ void readMap(const JsonCursor &launchAt, const PlanProgram &program, PlanLaunch 
     return;
   JsonCursor at = launchAt["map"];
   PlanMap map{size_t(at["arg"].integer(0, int64_t(launch.args.size()) - 1)), at["rows"].integer(1, 256),
-              at["channels"].integer(1, channelsLimit)};
+              at.has("columns") ? at["columns"].integer(32, 64) : 32, at["channels"].integer(1, channelsLimit)};
   if (at.failed())
     return;
+  if (map.columns % 32)
+    return at["columns"].fail(fmt::format("{} are neither 32 nor 64", map.columns));
   const PlanArg &arg = launch.args[map.arg];
   if (arg.kind != PlanArg::Kind::Buffer || program.buffers[arg.index].dtype != DType::BF16)
     return at["arg"].fail(fmt::format("arg {} is no buffer of bf16", map.arg));

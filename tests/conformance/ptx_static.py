@@ -26,7 +26,7 @@ def text_problems(text, target):
     code = re.sub(r"//.*", "", text)
     if f".target {target}\n" not in code or f".version {VERSIONS[target]}\n" not in code:
         yield f"its head is not .version {VERSIONS[target]} and .target {target}"
-    if not re.search(r"^\.extern \.shared \.align (16|32|64|128|512) \.b8 sm1_shared\[\];", code, re.M):
+    if not re.search(r"^\.extern \.shared \.align (16|32|64|128|512|1024) \.b8 sm1_shared\[\];", code, re.M):
         yield "dynamic shared memory is not an external array on at least 16 bytes"
     for line in code.splitlines():
         if re.match(r"\s*(\.\w+ )*\.shared\b", line) and not line.startswith(".extern"):
@@ -74,7 +74,7 @@ def early_accesses(text, target, constant):
 
 
 BROKEN = [
-    (".extern .shared .align 512 .b8 sm1_shared[];", ".shared .align 512 .b8 sm1_shared[1];", "dynamic shared memory"),
+    (".extern .shared .align 1024 .b8 sm1_shared[];", ".shared .align 1024 .b8 sm1_shared[1];", "dynamic shared memory"),
     (".address_size 64", ".address_size 64\n.shared .align 4 .b8 tile[64];", "on less than 16 bytes"),
     ("ret;", "atom.global.add.u32 %r1, [%rd1], 1;\n\tret;", "orders nothing"),
     ("ret;", "ld.local.b32 %r1, [%rd1];\n\tret;", "local memory"),

@@ -2,7 +2,7 @@
 
 // Buffers become pointers to global memory; all but states are known to have no other name. Shared memory is the block's dynamic memory,
 // one array of no size, so the argument for it goes. The number of threads is the dispatch's. Models are dropped.
-// CHECK: llvm.mlir.global external @sm1_shared() {addr_space = 3 : i32, alignment = 512 : i64} : !llvm.array<0 x i8>
+// CHECK: llvm.mlir.global external @sm1_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
 // CHECK-LABEL: llvm.func @scale
 // CHECK-SAME: (%[[X:.*]]: !llvm.ptr<1> {llvm.noalias}, %[[STATE:[a-z0-9]+]]: !llvm.ptr<1>, %[[W:[a-z0-9]+]]: !llvm.ptr<1> {llvm.noalias}, %[[Y:[a-z0-9]+]]: !llvm.ptr<1> {llvm.noalias}, %[[NEXT:[a-z0-9]+]]: !llvm.ptr<1>, %{{[a-z0-9]+}}: !llvm.ptr<1> {llvm.noalias}, %{{[a-z0-9]+}}: !llvm.ptr<1> {llvm.noalias}, %{{[a-z0-9]+}}: !llvm.ptr<1> {llvm.noalias}, %{{[a-z0-9]+}}: i64, %{{[a-z0-9]+}}: i64)
 // CHECK-SAME: nvvm.kernel
@@ -37,7 +37,7 @@ sm1.model @m(%x: tensor<?x?x16xf32> {sm1.name = "x"}, %s: tensor<?x16xf32> {sm1.
 // -----
 
 // A tensor map is passed whole, and read where it lies.
-// CHECK: llvm.mlir.global external @sm1_shared() {addr_space = 3 : i32, alignment = 512 : i64} : !llvm.array<0 x i8>
+// CHECK: llvm.mlir.global external @sm1_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
 // CHECK-LABEL: llvm.func @mapped
 // CHECK-SAME: %{{[a-z0-9]+}}: i64, %{{[a-z0-9]+}}: i64, %{{[a-z0-9]+}}: !llvm.ptr {llvm.align = 64 : i64, llvm.byval = !llvm.array<128 x i8>, nvvm.grid_constant})
 func.func @mapped(%x: memref<?x16xf32, 1>, %y: memref<?x16xf32, 1>, %rowSegment: memref<?xi32, 1>, %segmentStart: memref<?xi32, 1>,

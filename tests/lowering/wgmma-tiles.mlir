@@ -37,7 +37,7 @@
 // CHECK: "griddepcontrol.launch_dependents;"
 // CHECK: arith.cmpi slt, %{{.*}}, %[[COUNT]]
 // CHECK: vector.store %{{.*}}, %[[Y]]{{.*}} : memref<?x32xf32, 1>, vector<4xf32>
-// CHECK: sm1.dispatch @wide({{.*}}) panels 2 scratch 51240 blocks <wgmma_tiles, {{.*}}> mapped 0
+// CHECK: sm1.dispatch @wide({{.*}}) panels 2 scratch 51240 blocks <wgmma_tiles, {{.*}}> mapped 0 {alone}
 !h = tensor<?x?x200xbf16>
 !s = tensor<?x?x32xf32>
 !w = tensor<32x200xbf16>

@@ -23,7 +23,7 @@
 // STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // FEW: sm1.kernel "out_{{few|step_some}}" ({{.*}}) blocks<tensor_tiles,
-// FEW: sm1.kernel "gate_{{few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 8> ->
+// FEW: sm1.kernel "gate_{{few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11> ->
 // STEP: sm1.kernel "out_step" ({{.*}}) blocks<tensor_step,
 // OTHER: sm1.kernel "out" ({{.*}}) blocks<tensor_tiles,
 !h = tensor<?x?x704xbf16>

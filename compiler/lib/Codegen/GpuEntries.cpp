@@ -25,10 +25,10 @@ static constexpr unsigned rowTables = 3;
 static LLVM::GlobalOp makeShared(ModuleOp module) {
   auto builder = OpBuilder::atBlockBegin(module.getBody());
   auto type = LLVM::LLVMArrayType::get(builder.getI8Type(), 0);
-  // ldmatrix and asynchronous copies want 16 bytes; 128 keep rows of 32 banks together; a swizzle goes from multiples of 512 on.
+  // ldmatrix and asynchronous copies want 16 bytes; 128 keep rows of 32 banks together; a swizzle goes from multiples of 1,024 on.
   return LLVM::GlobalOp::create(builder, module.getLoc(), type, /*isConstant=*/false, LLVM::Linkage::External, sharedSymbol,
                                 Attribute(),
-                                /*alignment=*/512, sharedSpace);
+                                /*alignment=*/1024, sharedSpace);
 }
 
 /// Takes the argument for shared memory out of the function's head.

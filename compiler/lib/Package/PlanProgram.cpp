@@ -230,11 +230,12 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   int64_t rowSplit, panelSplit;
   if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
     launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
-    if (isTensorTiles(blocks.getForm()))
-      launch["alone"] = true;
-    if (auto mapped = dispatch.getMapped())
-      launch["map"] = json::Object{
-          {"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(dispatch.getInputs()[*mapped].getType())}};
+    if (auto mapped = dispatch.getMapped()) {
+      int64_t depth = channels(dispatch.getInputs()[*mapped].getType());
+      launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", depth}};
+      if (int64_t slices = wgmmaSlices(blocks, depth); slices > 1)
+        launch["map"].getAsObject()->try_emplace("columns", slices * 32);
+    }
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();
     launch["threads"] = blocks.getThreads();
@@ -246,9 +247,9 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     launch["scratch"] = int64_t(dispatch.getScratchBytes());
     rowSplit = dispatch.getScheduleAttr().getRowSplit();
     panelSplit = dispatch.getScheduleAttr().getPanelSplit();
-    if (dispatch->hasAttr(aloneAttr))
-      launch["alone"] = true;
   }
+  if (dispatch->hasAttr(aloneAttr))
+    launch["alone"] = true;
   auto known = costs.find(dispatch.getCallee());
   if (known != costs.end() || dispatch.getCallee().starts_with("copy_")) {
     sm1rt::KernelCost cost = known != costs.end() ? known->second : costOfCopy(dispatch);

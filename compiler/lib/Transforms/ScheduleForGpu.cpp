@@ -101,16 +101,18 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 }
 
 namespace {
-/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, and the run that they are chosen for.
+/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, and the most stages.
 struct WgmmaShape {
-  int64_t rows, blocks, rowsOfRun;
+  int64_t rows, blocks, rowsOfRun, mostStages;
 };
 } // namespace
 
 /// Of many rows a block has as much as its registers hold, and a second one multiplies while it waits or finishes. Of few there is
-/// no second one; it waits less often.
-static constexpr WgmmaShape wgmmaMany = {128, 2, 4096}, wgmmaSome = {64, 1, 512}, wgmmaOfStep = {64, 1, 256},
-                            wgmmaFew = {64, 1, 128};
+/// no second one; it waits less often. Of few rows the weights of a whole tile may be there before the rows are.
+static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
+                            wgmmaFew = {64, 1, 128, 16};
+/// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
+static constexpr int64_t besideBytes = 16 << 10;
 
 /// The shape for an entry; null for one whose kernel of `linears` projections is better off with mma.sync: of few rows one matrix
 /// leaves too few columns to fill the chip, unless warps share its sums.
@@ -140,7 +142,7 @@ static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t acr
 /// operands come from shared memory.
 static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu,
                                        const WgmmaShape &shape) {
-  constexpr int64_t leastColumns = 48, barrierBytes = 8, mostStages = 8, leastStages = 4; // two of them in use
+  constexpr int64_t leastColumns = 48, barrierBytes = 8, usualStages = 8, leastStages = 4; // two of them in use
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
   bool mayPart = shape.blocks > 1 && storesSums(kernel); // as measured with many rows alone
   BlockScheduleAttr best;
@@ -150,14 +152,18 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
       return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128, /*rowTile=*/shape.rows,
                                     /*rowSplit=*/shape.rows, split, stages, /*depthSplit=*/1);
     };
-    BlockScheduleAttr schedule = scheduleOf(mostStages);
+    BlockScheduleAttr schedule = scheduleOf(usualStages);
     int64_t together = wgmmaSums(schedule, linears) > mostWgmmaSums && mayPart ? 1 : linears; // projections of a block
-    int64_t columns = split * 16 * together;
-    int64_t stageBytes = wgmmaSlices(schedule, depthOf(kernel)) * (shape.rows + columns) * 64 + barrierBytes;
-    int64_t stages = (gpu.sharedPerMultiprocessor / shape.blocks - 1024) / stageBytes;
+    int64_t columns = split * 16 * together, slices = wgmmaSlices(schedule, depthOf(kernel));
+    int64_t stageBytes = slices * (shape.rows + columns) * 64 + barrierBytes;
+    int64_t room = gpu.sharedPerMultiprocessor / shape.blocks - 1024;
+    int64_t stages = std::min(room / stageBytes, usualStages);
+    if (shape.mostStages > usualStages) // one for each step is enough
+      stages = std::max(stages, std::min({(room - besideBytes) / stageBytes, shape.mostStages,
+                                          int64_t(llvm::divideCeil(depthOf(kernel), slices * 32))}));
     double worth = worthOfWgmma(shape, columns, panels / split * linears / together);
     if (panels % split == 0 && wgmmaSums(schedule, together) <= mostWgmmaSums && stages >= leastStages && worth > bestWorth)
-      best = scheduleOf(std::min(stages, mostStages)), bestWorth = worth;
+      best = scheduleOf(stages), bestWorth = worth;
   }
   return best;
 }
@@ -174,6 +180,10 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
   int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
+  if (&shape == &fewBesideWgmma) { // what one step needs more is being read
+    int64_t steps = llvm::divideCeil(depthOf(kernel), shape.depthSplit * 32);
+    stages = std::clamp<int64_t>(std::min((room - besideBytes) / stageBytes, steps + 1), stages, 6);
+  }
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::TensorTiles, shape.threads, shape.rowTile, shape.rowSplit,
                                 shape.panelSplit, stages, shape.depthSplit);
 }

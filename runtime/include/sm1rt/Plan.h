@@ -77,7 +77,8 @@ struct PlanArg {
 /// A tensor map that a kernel takes behind its other parameters.
 struct PlanMap {
   size_t arg = 0;                 ///< of the launch: a buffer of bf16
-  int64_t rows = 0, channels = 0; ///< of a box; of the buffer, without what fills its last panel
+  int64_t rows = 0, columns = 32; ///< of a box, which is swizzled by the bytes of a row
+  int64_t channels = 0;           ///< of the buffer, without what fills its last panel
 };
 
 struct PlanLaunch : LaunchCuts {

@@ -301,7 +301,7 @@ Expected<void> CudaDevice::start(const Function &function, const Grid &grid, voi
                                             function.name, grid.x, grid.y, grid.z, grid.threads, grid.shared));
 }
 
-/// The map that a kernel takes of one of its args, in boxes of 32 channels; of nothing where it takes none.
+/// The map that a kernel takes of one of its args; of nothing where it takes none.
 Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
   CUtensorMap map{};
   if (!launch.plan->map)
@@ -309,9 +309,10 @@ Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
   const PlanMap &plan = *launch.plan->map;
   uint64_t sizes[] = {uint64_t(plan.channels), uint64_t(launch.rows)};
   uint64_t rowBytes = uint64_t(divideUp(plan.channels, 16)) * 16 * sizeof(uint16_t);
-  unsigned box[] = {32, unsigned(plan.rows)}, steps[] = {1, 1};
-  CUresult result = context->driver.cuTensorMapEncodeTiled(&map, mapOfBf16, 2, launch.args[plan.arg], sizes, &rowBytes, box, steps,
-                                                           notInterleaved, swizzleOf64Bytes, fetchLinesOf128Bytes, zerosOutside);
+  unsigned box[] = {unsigned(plan.columns), unsigned(plan.rows)}, steps[] = {1, 1};
+  CUresult result = context->driver.cuTensorMapEncodeTiled(
+      &map, mapOfBf16, 2, launch.args[plan.arg], sizes, &rowBytes, box, steps, notInterleaved,
+      plan.columns == 64 ? swizzleOf128Bytes : swizzleOf64Bytes, fetchLinesOf128Bytes, zerosOutside);
   if (result != success)
     return context->error(result, fmt::format("a tensor map of {} rows of {} channels", launch.rows, plan.channels));
   return map;
@@ -405,8 +406,8 @@ Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
   auto results = choiceCopies.room(uint64_t(launch.rows) * sizeof(sm1sampling::Chosen));
   if (!results)
     return results.error().in("sampling");
-  void *parameters[] = {&values.logits, &values.stride, &values.count,     &*choices,    &choiceBytes,
   uint8_t *roomAddress = room > 0 ? sortRoom->address : nullptr;
+  void *parameters[] = {&values.logits, &values.stride, &values.count,     &*choices,    &choiceBytes,
                         &values.tokens, &*results,      &values.sequences, &roomAddress, &padded};
   if (auto started = start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room > 0 ? 0 : padded * 24}, parameters); !started)
     return started;

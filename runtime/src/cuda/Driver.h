@@ -73,7 +73,14 @@ static_assert(sizeof(void *) != 8 || sizeof(CUDA_MEMCPY2D) == 128, "the layout o
 struct alignas(64) CUtensorMap {
   uint64_t opaque[16];
 };
-enum TensorMapOption { mapOfBf16 = 9, notInterleaved = 0, swizzleOf64Bytes = 2, fetchLinesOf128Bytes = 2, zerosOutside = 0 };
+enum TensorMapOption {
+  mapOfBf16 = 9,
+  notInterleaved = 0,
+  swizzleOf64Bytes = 2,
+  swizzleOf128Bytes = 3,
+  fetchLinesOf128Bytes = 2,
+  zerosOutside = 0
+};
 
 /// CUlaunchAttribute and CUlaunchConfig of the driver's header.
 struct CUlaunchAttribute {

@@ -82,18 +82,29 @@ void BlockKernel::choose(Value condition, llvm::function_ref<void()> yes, llvm::
 void BlockKernel::barrier() { cuda::barrier(builder, loc); }
 
 void BlockKernel::waitForInputs() {
-  bool isStep = buffers.oneRowPerSegment, isTiles = isTensorTiles(schedule.getForm());
-  // In a step the next kernel's weights would be in the way of what this one still waits for.
-  if (!isStep && !isTiles)
-    startLaterKernel();
+  startLaterKernel(LaterKernel::AtStart);
   if (overlaps)
     cuda::waitForEarlierKernels(builder, loc);
-  if (isStep && !isTiles)
-    startLaterKernel();
+  startLaterKernel(LaterKernel::AfterInputs);
 }
 
-void BlockKernel::startLaterKernel() {
-  if (overlaps)
+/// Steps of many sequences have tiles in few blocks, so that those of the next kernel or two find multiprocessors of their own and
+/// have their weights when this one ends. In a step of few, whose blocks are everywhere, the next kernel's weights would be in the
+/// way of what this one still waits for. In a prefill blocks of tiles that come while some multiprocessors are still full crowd
+/// the others.
+BlockKernel::LaterKernel BlockKernel::whenLaterKernelStarts() const {
+  if (!buffers.oneRowPerSegment)
+    return isTensorTiles(schedule.getForm()) ? LaterKernel::AfterSums : LaterKernel::AtStart;
+  bool hasTiles = false;
+  kernel->getParentOfType<ModelOp>().walk([&](Operation *op) {
+    auto blocks = op->getAttrOfType<BlockScheduleAttr>("blocks");
+    hasTiles |= blocks && isTensorTiles(blocks.getForm());
+  });
+  return hasTiles ? LaterKernel::AtStart : LaterKernel::AfterInputs;
+}
+
+void BlockKernel::startLaterKernel(LaterKernel moment) {
+  if (overlaps && moment == whenLaterKernelStarts())
     cuda::startLaterKernel(builder, loc);
 }
 

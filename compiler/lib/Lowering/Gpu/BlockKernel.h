@@ -56,10 +56,12 @@ public:
   void choose(mlir::Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no);
   void barrier();
   /// Before the first access to anything but parameters and row tables, which no kernel writes. Forms call it as late as they can:
-  /// what stands before it is done while earlier kernels end. All but tiles on tensor cores let the next kernel start here, too.
+  /// what stands before it is done while earlier kernels end.
   void waitForInputs();
-  /// The next kernel may start, whose blocks come when all of this one have got here or ended.
-  void startLaterKernel();
+  /// When the next kernel may start, whose blocks come when all of this one have said so or ended. waitForInputs() says it, but for
+  /// AfterSums, which is left to tiles.
+  enum class LaterKernel { AtStart, AfterInputs, AfterSums };
+  void startLaterKernel(LaterKernel moment);
 
   //===-- Memory ------------------------------------------------------------------------------------------------------------===//
   /// An array in shared memory, on 128 bytes.
@@ -103,6 +105,8 @@ public:
   mlir::Value words; ///< of forms that cut time: [part of time][channel] of i64, zero at the start and at the end
 
 private:
+  LaterKernel whenLaterKernelStarts() const;
+
   bool overlaps;
   mlir::Value sumOfSquares(mlir::Value values, mlir::Value row, mlir::Value lane, int64_t panels);
   /// 1 / sqrt(mean of squares + eps) of each row in `rows`, to `inverse`.

@@ -52,6 +52,10 @@ void sm1::cuda::startLaterKernel(OpBuilder &builder, Location loc) {
   instruction(builder, loc, "griddepcontrol.launch_dependents;");
 }
 
+void sm1::cuda::fetchLine(OpBuilder &builder, Location loc, Value address) {
+  instruction(builder, loc, "prefetch.global.L2 [$0];", address, "l");
+}
+
 static constexpr llvm::StringLiteral wholeDevice = "device";
 
 Value sm1::cuda::loadSharedWord(OpBuilder &builder, Location loc, Value address) {
@@ -168,16 +172,19 @@ void sm1::cuda::waitForBytes(OpBuilder &builder, Location loc, Value barrier, Va
 // Tensor cores of a warpgroup
 //===----------------------------------------------------------------------===//
 
-/// The matrix descriptor of PTX, but for the address: in units of 16 bytes, eight rows further on lie 512 bytes; swizzled by 64.
-static constexpr uint64_t operandDescriptor = uint64_t(2) << 62 | uint64_t(512 / 16) << 32 | uint64_t(1) << 16;
+/// The matrix descriptor of PTX, but for the address: how it is swizzled, and in units of 16 bytes where the next eight rows lie.
+static uint64_t operandDescriptor(int64_t lineBytes) {
+  uint64_t swizzle = lineBytes == 128 ? 1 : 2;
+  return swizzle << 62 | uint64_t(8 * lineBytes / 16) << 32 | uint64_t(1) << 16;
+}
 static constexpr uint64_t addressMask = (1 << 14) - 1;
 
-Value sm1::cuda::operandAt(OpBuilder &builder, Location loc, Value pointer) {
+Value sm1::cuda::operandAt(OpBuilder &builder, Location loc, Value pointer, int64_t lineBytes) {
   auto number = [&](uint64_t value) { return arith::ConstantIntOp::create(builder, loc, int64_t(value), 64).getResult(); };
   Value address = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), pointer);
   Value units = arith::ShRUIOp::create(builder, loc, address, number(4));
   Value masked = arith::AndIOp::create(builder, loc, units, number(addressMask));
-  return arith::OrIOp::create(builder, loc, masked, number(operandDescriptor));
+  return arith::OrIOp::create(builder, loc, masked, number(operandDescriptor(lineBytes)));
 }
 
 Value sm1::cuda::operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes) {

@@ -44,6 +44,8 @@ Value shuffleXor(OpBuilder &builder, Location loc, Value value, int32_t mask);
 Value addressOf(OpBuilder &builder, Location loc, Value memref, Value offset, unsigned addressSpace);
 inline constexpr unsigned globalMemory = 1, sharedMemory = 3;
 
+/// Asks the L2 cache for the line of 128 bytes at an address in global memory.
+void fetchLine(OpBuilder &builder, Location loc, Value address);
 /// Starts copying 16 bytes from global to shared memory, around the L1 cache; bytes from `bytes` (i32, 0 to 16) on become zero.
 void copyAsync(OpBuilder &builder, Location loc, Value to, Value from, Value bytes);
 /// Copies started so far form a group.
@@ -74,9 +76,10 @@ void copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column
 /// Waits for the end of the phase of that parity (i32, 0 for the first).
 void waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity);
 
-/// An operand in shared memory, as i64: rows of 32 bf16 from `address` on, a multiple of 512 bytes, swizzled by 64 bytes.
-Value operandAt(OpBuilder &builder, Location loc, Value address);
-/// The one `bytes` further on, a multiple of 16: other rows, or the second 16 k.
+/// An operand in shared memory, as i64: rows of 32 or 64 bf16, `lineBytes`, from `address` on, a multiple of 8 of them, swizzled by
+/// as many bytes.
+Value operandAt(OpBuilder &builder, Location loc, Value address, int64_t lineBytes);
+/// The one `bytes` further on, a multiple of 16: other rows, or another 16 k.
 Value operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes);
 /// Registers that the warpgroup has written can be used by multiplications that follow.
 void fenceWarpgroup(OpBuilder &builder, Location loc);

@@ -2,6 +2,7 @@
 
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
+#include "../../Transforms/Scheduling.h"
 #include "BlockChecks.h"
 #include "BlockKernel.h"
 #include "GpuOps.h"
@@ -142,11 +143,18 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
                                      << facts->gpu->sharedPerBlock << "; a smaller row_tile or fewer stages need less";
         return signalPassFailure();
       }
-      dispatch(builder, kernel, bytes);
+      dispatch(builder, kernel, bytes, *facts->gpu);
     }
   }
 
-  void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes) {
+  /// Blocks with tiles of which two fit a multiprocessor would share one while others are idle, were they started before earlier
+  /// kernels have ended.
+  static bool isBestAlone(KernelOp kernel, int64_t sharedBytes, const GpuFacts &gpu) {
+    constexpr int64_t reserved = 1024; // of each block, for the system
+    return isTensorTiles(kernel.getBlocksAttr().getForm()) && 2 * (sharedBytes + reserved) <= gpu.sharedPerMultiprocessor;
+  }
+
+  void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes, const GpuFacts &gpu) {
     builder.setInsertionPoint(kernel);
     int64_t panels = panelsOfBlocks(kernel);
     IntegerAttr mapped;
@@ -157,6 +165,8 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
     auto dispatch =
         DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), kernel.getKernelName(), kernel.getInputs(),
                            ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes, mapped);
+    if (isBestAlone(kernel, sharedBytes, gpu))
+      dispatch->setAttr(aloneAttr, builder.getUnitAttr());
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

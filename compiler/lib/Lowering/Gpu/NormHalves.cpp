@@ -1,7 +1,7 @@
 //===- NormHalves.cpp - halves of norms in tiles on tensor cores -------------------------------------------------===//
 //
 // Who makes a row stores the sums of squares of its panels, a number for each 16 channels, whatever its tiles are. Who multiplies
-// the row adds them up while its first copies are on their way, a row to a thread, and scales its sums at the end.
+// the row asks for them when its first copies are on their way, adds them up when it has multiplied, and scales its sums.
 
 #include "NormHalves.h"
 
@@ -15,37 +15,76 @@
 using namespace mlir;
 using namespace sm1;
 
-/// 1 / sqrt(mean of squares + eps) of a row: four chains over its panels, what is left of them one by one.
-static Value inverseRms(BlockKernel &block, RmsScaleOp scale, Value row) {
-  OpBuilder &builder = block.builder;
-  Value squares = block.buffers.inputs.lookup(scale.getSquares()), sum;
-  int64_t panels = panelsOf(scale.getWidth()), whole = panels / threadLanes * threadLanes;
-  auto add = [&](Value value) { sum = sum ? arith::AddFOp::create(builder, block.loc, sum, value).getResult() : value; };
-  for (int64_t panel = 0; panel < whole; panel += threadLanes)
-    add(block.load(squares, {row, block.constant(panel)}, threadLanes));
-  if (Value chains = std::exchange(sum, Value()))
-    for (int64_t i = 0; i < threadLanes; ++i)
-      add(vector::ExtractOp::create(builder, block.loc, chains, ArrayRef<int64_t>{i}));
-  for (int64_t panel = whole; panel < panels; ++panel)
-    add(block.loadScalar(squares, {row, block.constant(panel)}));
-  Value mean = arith::DivFOp::create(builder, block.loc, sum, block.number(scale.getWidth()));
-  Value eps = arith::ConstantOp::create(builder, block.loc, scale.getEpsAttr());
-  Value root = math::SqrtOp::create(builder, block.loc, arith::AddFOp::create(builder, block.loc, mean, eps));
-  return arith::DivFOp::create(builder, block.loc, block.number(1), root);
+RowFactors::RowFactors(BlockKernel &block, Value firstRow, int64_t rows) : block(block), firstRow(firstRow), rows(rows) {
+  constexpr int64_t mostLanes = 4; // fewer than four vectors of a thread are not worth another exchange
+  lanes = std::clamp<int64_t>(int64_t(llvm::bit_floor(uint64_t(std::max<int64_t>(block.schedule.getThreads() / rows, 1)))), 1,
+                              mostLanes);
+  block.buffers.rowBegin = firstRow;
+  llvm::SmallDenseSet<Value> known; // by squares
+  for (auto scale : block.kernel.getBlock().getOps<RmsScaleOp>())
+    if (known.insert(scale.getSquares()).second) {
+      auto &rounds = loaded.emplace_back(scale, SmallVector<Squares>()).second;
+      for (int64_t round = 0; round < int64_t(llvm::divideCeil(rows * lanes, block.schedule.getThreads())); ++round)
+        rounds.push_back(load(scale, round));
+    }
 }
 
-void sm1::readRowFactors(BlockKernel &block, Value firstRow, int64_t rows) {
-  block.buffers.rowBegin = firstRow;
-  llvm::SmallDenseMap<Value, Value> known; // by squares
-  for (auto scale : block.kernel.getBlock().getOps<RmsScaleOp>()) {
-    Value &factors = known[scale.getSquares()];
-    if (!factors) {
-      factors = block.shared({rows}, block.builder.getF32Type());
-      block.share(block.least(block.constant(rows), block.sub(block.count, firstRow)),
-                  [&](Value own) { block.storeScalar(inverseRms(block, scale, block.add(firstRow, own)), factors, own); });
-    }
-    block.buffers.inputs[scale.getResult()] = factors;
+/// Neighbouring threads have a row's vectors in turn. Rows that are not there are read as the last one, so that loads need no
+/// branch.
+RowFactors::Squares RowFactors::load(RmsScaleOp scale, int64_t round) {
+  OpBuilder &builder = block.builder;
+  Value array = block.buffers.inputs.lookup(scale.getSquares()), lane = block.rem(block.thread, lanes);
+  int64_t panels = panelsOf(scale.getWidth()), whole = panels / threadLanes;
+  Squares squares;
+  squares.row = block.add(block.div(block.thread, lanes), block.constant(round * block.schedule.getThreads() / lanes));
+  Value row = block.least(block.add(firstRow, squares.row), block.sub(block.count, block.constant(1)));
+  for (int64_t first = 0; first < whole; first += lanes) {
+    Value number = block.add(lane, block.constant(first)), inside = block.least(number, block.constant(whole - 1));
+    Value vector = block.load(array, {row, block.mul(inside, threadLanes)}, threadLanes);
+    if (first + lanes > whole)
+      vector =
+          arith::SelectOp::create(builder, block.loc, block.less(number, block.constant(whole)), vector, block.zeros(threadLanes));
+    squares.vectors.push_back(vector);
   }
+  for (int64_t panel = whole * threadLanes; panel < panels; ++panel)
+    squares.others.push_back(block.loadScalar(array, {row, block.constant(panel)}));
+  return squares;
+}
+
+/// 1 / sqrt(mean of squares + eps): four chains over a thread's vectors, then all threads of the row, then what is left one by one.
+Value RowFactors::inverseRms(RmsScaleOp scale, const Squares &squares) {
+  OpBuilder &builder = block.builder;
+  Location loc = block.loc;
+  Value sum;
+  auto add = [&](Value value) { sum = sum ? arith::AddFOp::create(builder, loc, sum, value).getResult() : value; };
+  for (Value vector : squares.vectors)
+    add(vector);
+  if (Value chains = std::exchange(sum, Value()))
+    for (int64_t i = 0; i < threadLanes; ++i)
+      add(vector::ExtractOp::create(builder, loc, chains, ArrayRef<int64_t>{i}));
+  for (int32_t distance = 1; sum && distance < lanes; distance *= 2)
+    add(cuda::shuffleXor(builder, loc, sum, distance));
+  for (Value other : squares.others)
+    add(other);
+  Value mean = arith::DivFOp::create(builder, loc, sum, block.number(scale.getWidth()));
+  Value eps = arith::ConstantOp::create(builder, loc, scale.getEpsAttr());
+  Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
+  return arith::DivFOp::create(builder, loc, block.number(1), root);
+}
+
+bool RowFactors::store() {
+  llvm::SmallDenseMap<Value, Value> factors; // by squares
+  for (auto &[scale, rounds] : loaded) {
+    Value array = factors[scale.getSquares()] = block.shared({rows}, block.builder.getF32Type());
+    for (const Squares &squares : rounds) {
+      Value inverse = inverseRms(scale, squares), isFirst = block.less(block.rem(block.thread, lanes), block.constant(1));
+      Value isThere = arith::AndIOp::create(block.builder, block.loc, isFirst, block.less(squares.row, block.constant(rows)));
+      block.when(isThere, [&] { block.storeScalar(inverse, array, squares.row); });
+    }
+  }
+  for (auto scale : block.kernel.getBlock().getOps<RmsScaleOp>())
+    block.buffers.inputs[scale.getResult()] = factors.lookup(scale.getSquares());
+  return !loaded.empty();
 }
 
 PanelSquaresOp sm1::storedSquares(KernelOp kernel) {

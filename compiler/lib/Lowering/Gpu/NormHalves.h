@@ -9,8 +9,30 @@
 
 namespace sm1 {
 
-/// What sm1.rms_scale multiplies the block's rows with, from `firstRow` on, to shared memory; a barrier has to follow.
-void readRowFactors(BlockKernel &block, mlir::Value firstRow, int64_t rows);
+/// What sm1.rms_scale multiplies a block's rows with, `rows` from `firstRow` on. Threads ask for the squares when this is made, and
+/// have them in registers while the block multiplies.
+class RowFactors {
+public:
+  RowFactors(BlockKernel &block, mlir::Value firstRow, int64_t rows);
+  /// Makes the factors and puts them into shared memory, where sm1.rms_scale finds them behind a barrier. False if there are none.
+  /// Whole warps have to come here.
+  bool store();
+
+private:
+  /// Of one row: vectors of squares of this thread, and those that are left over at the row's end, which all its threads have.
+  struct Squares {
+    mlir::Value row; ///< in the block
+    llvm::SmallVector<mlir::Value> vectors, others;
+  };
+  Squares load(RmsScaleOp scale, int64_t round);
+  mlir::Value inverseRms(RmsScaleOp scale, const Squares &squares);
+
+  BlockKernel &block;
+  mlir::Value firstRow;
+  int64_t rows, lanes; ///< threads of a row
+  /// For each array of squares one op that scales with them, and the squares of all rows of this thread.
+  llvm::SmallVector<std::pair<RmsScaleOp, llvm::SmallVector<Squares>>> loaded;
+};
 
 /// The squares that the kernel stores; null where it stores none.
 PanelSquaresOp storedSquares(KernelOp kernel);

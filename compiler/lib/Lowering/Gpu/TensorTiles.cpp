@@ -1,4 +1,4 @@
-//===- TensorTiles.cpp - which tile a block takes ----------------------------------------------------------------===//
+//===- TensorTiles.cpp - which tile a block takes, and its states -----------------------------------------------===//
 
 #include "TensorTiles.h"
 
@@ -24,4 +24,29 @@ TilePlace sm1::placeTile(BlockKernel &block, int64_t rows, int64_t panels) {
   Value height = block.least(block.sub(rowBlocks, first), block.constant(rowBlocksTogether));
   Value firstRow = block.mul(block.add(first, builder.createOrFold<arith::RemUIOp>(block.loc, inBand, height)), rows);
   return {firstRow, block.mul(builder.createOrFold<arith::DivUIOp>(block.loc, inBand, height), panels)};
+}
+
+void sm1::fetchStates(BlockKernel &block, Value firstRow, Value firstPanel, int64_t rows, int64_t panels) {
+  if (!block.buffers.oneRowPerSegment)
+    return;
+  constexpr int64_t lineBytes = 128, floatBytes = 4;
+  OpBuilder &builder = block.builder;
+  for (Value argument : block.kernel.getBlock().getArguments()) {
+    if (classify(argument.getType()) != TensorClass::State)
+      continue;
+    Value state = block.buffers.inputs.lookup(argument);
+    auto shape = cast<MemRefType>(state.getType()).getShape();
+    int64_t taps = shape.size() > 2 ? shape[1] : 1, tapBytes = shape.back() * floatBytes;
+    int64_t tileBytes = panels * panelWidth * floatBytes, lines = llvm::divideCeil(tileBytes, lineBytes);
+    Value there = block.least(block.constant(rows), block.sub(block.count, firstRow));
+    block.share(block.mul(there, taps * lines), [&](Value number) {
+      Value place = block.add(block.mul(firstRow, taps), block.div(number, lines));
+      Value inTile = block.add(block.mul(firstPanel, panelWidth * floatBytes), block.mul(block.rem(number, lines), lineBytes));
+      if (shape.back() % (panels * panelWidth)) // the last tile stands out behind the last panel
+        inTile = block.least(inTile, block.constant(tapBytes - floatBytes));
+      cuda::fetchLine(
+          builder, block.loc,
+          cuda::addressOf(builder, block.loc, state, block.add(block.mul(place, tapBytes), inTile), cuda::globalMemory));
+    });
+  }
 }

@@ -14,6 +14,10 @@ struct TilePlace {
 /// Where the tile of `rows` rows by `panels` panels lies that a block takes.
 TilePlace placeTile(BlockKernel &block, int64_t rows, int64_t panels);
 
+/// Of a step: asks the second cache for the states of such a tile, which nobody has touched since the step before. The block still
+/// waits for its inputs, so nothing is read.
+void fetchStates(BlockKernel &block, mlir::Value firstRow, mlir::Value firstPanel, int64_t rows, int64_t panels);
+
 } // namespace sm1
 
 #endif // SM1C_LOWERING_GPU_TENSORTILES_H

@@ -249,12 +249,12 @@ void TensorTilesBuilder::startFirstStages() {
   };
   for (int64_t step = 0; step + 1 < stages; ++step)
     start(step, /*ofRows=*/false);
+  fetchStates(block, firstRow, firstPanel, rows, panels);
   block.waitForInputs();
   for (int64_t step = 0; step + 1 < stages; ++step) {
     start(step, /*ofRows=*/true);
     cuda::commitCopies(block.builder, block.loc);
   }
-  readRowFactors(block, firstRow, rows);
 }
 
 //===----------------------------------------------------------------------===//
@@ -363,6 +363,7 @@ SmallVector<Value> TensorTilesBuilder::sum() {
   for (size_t linear = 0; linear < linears.size(); ++linear)
     planWeightCopies(linear);
   startFirstStages();
+  RowFactors factors(block, firstRow, rows);
   SmallVector<Value> sums(linears.size() * warpPanels * tiles * 4, block.number(0));
   Value stage = block.constant(0);
   cuda::waitForCopies(block.builder, block.loc, stages - 2);
@@ -372,6 +373,8 @@ SmallVector<Value> TensorTilesBuilder::sum() {
   sumSteps(0, withCopies, /*copies=*/true, operands, stage, sums);
   sumSteps(withCopies, steps - 1, /*copies=*/false, operands, stage, sums);
   multiplyStage(operands, stage, sums, /*ahead=*/false, [] {});
+  if (factors.store())
+    block.barrier();
   return sums;
 }
 
@@ -493,8 +496,7 @@ void TensorTilesBuilder::build() {
   place();
   SmallVector<Value> sums = sum();
   block.releaseShared(mark);
-  // Not earlier: blocks that come while some multiprocessors are still full crowd the others.
-  block.startLaterKernel();
+  block.startLaterKernel(BlockKernel::LaterKernel::AfterSums);
   if (slices > 1)
     return finishParts(sums);
   for (int64_t tile = 0; tile < tiles; ++tile)

@@ -21,12 +21,11 @@
 using namespace mlir;
 using namespace sm1;
 
-/// The widest instruction.
-static constexpr int64_t mostColumns = 256;
-/// Rows of an instruction and its warps; neighbouring channels of a thread.
-static constexpr int64_t rowsOfProduct = 64, warpsOfGroup = 4, group = panelWidth / 4;
-/// k of a slice; of it each row has 64 bytes.
-static constexpr int64_t sliceDepth = 32, lineBytes = sliceDepth * 2, productsOfSlice = sliceDepth / 16, barrierBytes = 8;
+/// Rows of an instruction, its most columns, its warps; neighbouring channels of a thread.
+static constexpr int64_t rowsOfProduct = 64, mostColumns = 256, warpsOfGroup = 4, group = panelWidth / 4;
+/// k of a slice, of which each channel has 64 bytes; bytes of 16 k.
+static constexpr int64_t sliceDepth = 32, lineBytes = sliceDepth * 2, productsOfSlice = sliceDepth / 16, productBytes = 32,
+                         barrierBytes = 8;
 /// Registers for sums and what follows them.
 static constexpr int64_t mostTogether = 212;
 /// Steps whose products may be under way while a later one is started: their stages are not written.
@@ -40,9 +39,9 @@ public:
         linears(ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
         rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
         depth(channels(linears.front().getX().getType())), slices(wgmmaSlices(block.schedule, depth)),
-        steps(llvm::divideCeil(depth, slices * sliceDepth)), sliceRowBytes(rows * lineBytes),
+        steps(llvm::divideCeil(depth, slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
-        stageRowBytes(slices * sliceRowBytes), stageWeightBytes(slices * sliceWeightBytes) {}
+        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes) {}
   void build();
 
 private:
@@ -76,6 +75,8 @@ private:
   /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
   int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * panels * panelWidth / 2; }
   int64_t parts() const { return warpgroupRows / rowsOfProduct; }
+  /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over.
+  int64_t firstSteps() const { return steps <= stages ? steps : stages - stepsInUse; }
   Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
   Value isEqual(Value a, int64_t b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, block.constant(b)); }
 
@@ -83,8 +84,8 @@ private:
   OpBuilder &builder;
   Location loc;
   SmallVector<LinearOp> all, linears; ///< the kernel's projections, and those of a block: all, or any one of them
-  int64_t warpgroupRows, rows, panels, stages, depth, slices, steps, sliceRowBytes, projectionBytes, sliceWeightBytes,
-      stageRowBytes, stageWeightBytes;
+  int64_t warpgroupRows, rows, panels, stages, depth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes,
+      stageWeightBytes;
   Value firstRow, firstPanel, warpgroup, warp, lane;
   Value own;                               ///< number of the block's projection, where it has one of several
   Value rowStages, weightStages, barriers; ///< in bytes
@@ -144,23 +145,22 @@ void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
     }
 }
 
+/// All slices in one box: of rows of 128 bytes the copy engine takes as many in a time as of 64.
 void WgmmaTilesBuilder::copyRows(Value step, Value stage) {
   auto word = [&](Value index) { return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index).getResult(); };
-  for (int64_t slice = 0; slice < slices; ++slice) {
-    Value column = block.add(block.mul(step, slices * sliceDepth), block.constant(slice * sliceDepth));
-    cuda::copyBox(builder, loc, sharedAt(rowStages, stage, stageRowBytes, slice * sliceRowBytes), block.map, word(column),
-                  word(firstRow), barrierAt(stage));
-  }
+  cuda::copyBox(builder, loc, sharedAt(rowStages, stage, stageRowBytes), block.map, word(block.mul(step, slices * sliceDepth)),
+                word(firstRow), barrierAt(stage));
 }
 
 /// Weights wait for no kernel, rows for the one that makes them.
 void WgmmaTilesBuilder::startFirstStages() {
-  int64_t ahead = std::min(stages - stepsInUse, steps);
+  int64_t ahead = firstSteps();
   auto start = [&](void (WgmmaTilesBuilder::*copy)(Value, Value)) {
     for (int64_t step = 0; step < ahead; ++step)
       (this->*copy)(block.constant(step), block.constant(step));
   };
   whenFirst([&] { start(&WgmmaTilesBuilder::copyWeights); });
+  fetchStates(block, firstRow, firstPanel, rows, panels);
   block.waitForInputs();
   whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
 }
@@ -170,19 +170,18 @@ void WgmmaTilesBuilder::startFirstStages() {
 //===----------------------------------------------------------------------===//
 
 void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
-  Value place = block.add(block.mul(stage, stageRowBytes), block.mul(warpgroup, warpgroupRows * lineBytes));
-  Value rowsOperand = cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, rowStages, place, cuda::sharedMemory));
-  Value weightsOperand = cuda::operandAt(builder, loc, sharedAt(weightStages, stage, stageWeightBytes));
+  Value place = block.add(block.mul(stage, stageRowBytes), block.mul(warpgroup, warpgroupRows * rowBytes));
+  Value rowsOperand = cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, rowStages, place, cuda::sharedMemory), rowBytes);
+  Value weightsOperand = cuda::operandAt(builder, loc, sharedAt(weightStages, stage, stageWeightBytes), lineBytes);
   cuda::fenceWarpgroup(builder, loc);
   for (int64_t k = 0; k < slices * productsOfSlice; ++k)
     for (int64_t part = 0; part < parts(); ++part)
       for (int64_t product = 0; product < productsAcross(); ++product) {
-        int64_t slice = k / productsOfSlice, bytes = k % productsOfSlice * lineBytes / productsOfSlice;
+        int64_t slice = k / productsOfSlice, inSlice = k % productsOfSlice * productBytes;
         int64_t at = (part * productsAcross() + product) * sumsOfProduct();
-        Value rows =
-            cuda::operandAfter(builder, loc, rowsOperand, slice * sliceRowBytes + part * rowsOfProduct * lineBytes + bytes);
+        Value rows = cuda::operandAfter(builder, loc, rowsOperand, part * rowsOfProduct * rowBytes + k * productBytes);
         Value weights = cuda::operandAfter(builder, loc, weightsOperand,
-                                           slice * sliceWeightBytes + product * 2 * sumsOfProduct() * lineBytes + bytes);
+                                           slice * sliceWeightBytes + product * 2 * sumsOfProduct() * lineBytes + inSlice);
         llvm::copy(cuda::startProducts(builder, loc, rows, weights, ArrayRef(sums).slice(at, sumsOfProduct())), sums.begin() + at);
       }
   cuda::commitProducts(builder, loc);
@@ -219,13 +218,15 @@ void WgmmaTilesBuilder::sumSteps(int64_t begin, int64_t end, bool copies, SmallV
 SmallVector<Value> WgmmaTilesBuilder::sum() {
   makeBarriers();
   startFirstStages();
-  readRowFactors(block, firstRow, rows);
+  RowFactors factors(block, firstRow, rows);
   block.barrier(); // before anybody asks the barriers
   SmallVector<Value> carried(parts() * columns() / 2, block.number(0));
   carried.append({block.constant(0), number32(0)});
-  int64_t withCopies = std::max<int64_t>(steps - (stages - stepsInUse), 0);
+  int64_t withCopies = steps - firstSteps();
   sumSteps(0, withCopies, /*copies=*/true, carried);
   sumSteps(withCopies, steps, /*copies=*/false, carried);
+  if (factors.store())
+    block.barrier();
   return cuda::waitForProducts(builder, loc, 0, ArrayRef(carried).drop_back(2));
 }
 
@@ -304,8 +305,7 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
 void WgmmaTilesBuilder::build() {
   place();
   SmallVector<Value> sums = sum();
-  // Not earlier: blocks that come while some multiprocessors are still full crowd the others.
-  block.startLaterKernel();
+  block.startLaterKernel(BlockKernel::LaterKernel::AfterSums);
   finish(sums);
 }
 

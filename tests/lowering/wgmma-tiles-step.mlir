@@ -1,0 +1,47 @@
+// Form wgmma_tiles in a step of many sequences.
+// RUN: sm1-opt %s "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s
+
+// Tiles of 64 rows have steps of 64 k, whose rows are one box of 128 bytes each. Where every step has a stage of its own none is
+// filled again, and nobody has to meet on the way. Both projections are columns of one product. The next kernel may start when the
+// weights have been asked for, and the state's lines are fetched before earlier kernels have ended. No two such blocks fit a
+// multiprocessor, so that they may start early, too.
+// CHECK-LABEL: func.func @narrow
+// CHECK-COUNT-2: memref.view %{{.*}} to memref<98304xi8, 3>
+// CHECK-COUNT-48: cp.async.bulk.shared::cluster.global
+// CHECK: prefetch.global.L2
+// CHECK: "griddepcontrol.launch_dependents;"
+// CHECK-NEXT: "griddepcontrol.wait;"
+// CHECK-COUNT-12: cp.async.bulk.tensor.2d
+// CHECK-NOT: cp.async
+// CHECK: scf.for %{{.*}} = %c0 to %c12 step %c1
+// CHECK-NOT: nvvm.barrier
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// CHECK-NOT: wgmma.mma_async
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK-NOT: griddepcontrol
+// CHECK: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 :
+!h = tensor<?x?x768xbf16>
+!s = tensor<?x?x32xf32>
+!t = tensor<?x32xf32>
+!w = tensor<32x768xbf16>
+sm1.model @narrow_model(%x: tensor<?x?x768xf32> {sm1.name = "x"}, %h_in: !t {sm1.state = "h"}) -> (!t {sm1.state = "h"}, !s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "images"} : !w
+  %b = sm1.param "b" {layout = "images"} : !w
+  %r = sm1.launch sync(none) -> !h {
+    %h = sm1.kernel "round" (%x0 = %x : tensor<?x?x768xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !h {
+      %0 = arith.truncf %x0 : tensor<?x?x768xf32> to !h
+      sm1.yield %0 : !h
+    }
+    sm1.yield %h : !h
+  }
+  %t, %s = sm1.launch sync(none) -> !t, !s {
+    %last, %y = sm1.kernel "narrow" (%h0 = %r : !h, %a0 = %a : !w, %b0 = %b : !w, %t0 = %h_in : !t) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 12> -> (!t, !s) {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      %q = sm1.linear %h0, %b0 : !h, !w
+      %l, %z = sm1.scan %p, %q init %t0 : !s
+      sm1.yield %z, %l : !t, !s
+    }
+    sm1.yield %last, %y : !t, !s
+  }
+  sm1.return %t, %s : !t, !s
+}
