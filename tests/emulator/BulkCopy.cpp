@@ -72,15 +72,15 @@ void issue(Warp &warp, const Instruction &self, uint32_t mask) {
 /// Where the box of `map` at `column` and `row` comes from, in the order in which it lies in shared memory from `target` on. Empty
 /// after a finding.
 std::vector<Piece> piecesOf(Warp &warp, unsigned lane, const TensorMap &map, int32_t column, int32_t row, uint32_t target) {
-  uint32_t lineBytes = map.boxColumns * 2;
+  uint32_t lineBytes = map.boxColumns * map.bytes;
   std::vector<Piece> pieces(map.boxRows * lineBytes / 16);
   for (uint32_t i = 0; i < pieces.size(); ++i) {
-    int64_t ownRow = row + int64_t(i * 16 / lineBytes), first = column + int64_t(i * 16 % lineBytes / 2);
-    int64_t there = std::min<int64_t>(int64_t(map.columns) - first, 8);
+    int64_t ownRow = row + int64_t(i * 16 / lineBytes), first = column + int64_t(i * 16 % lineBytes / map.bytes);
+    int64_t there = std::min<int64_t>(int64_t(map.columns) - first, 16 / map.bytes);
     bool outside = ownRow < 0 || ownRow >= int64_t(map.rows) || first < 0 || there <= 0;
-    Piece piece{outside ? 0 : map.address + uint64_t(ownRow) * map.rowBytes + uint64_t(first) * 2,
-                outside ? 0 : static_cast<uint32_t>(there) * 2};
-    uint32_t step = piece.bytes == 16 ? 16 : 2; // an access has a power of two
+    Piece piece{outside ? 0 : map.address + uint64_t(ownRow) * map.rowBytes + uint64_t(first) * map.bytes,
+                outside ? 0 : static_cast<uint32_t>(there) * map.bytes};
+    uint32_t step = piece.bytes == 16 ? 16 : map.bytes; // an access has a power of two
     for (uint32_t at = 0; at < piece.bytes; at += step)
       if (!warp.access(lane, Space::Global, piece.source + at, step, AccessKind::Read))
         return {};
@@ -112,7 +112,7 @@ void issueBox(Warp &warp, const Instruction &self, uint32_t mask) {
                              std::to_string(128u << map.swizzle),
                          lane);
     Mbarrier *barrier = barrierOf(warp, self, lane, list[3], list[4]);
-    if (!barrier || !isThere(warp, lane, Space::Shared, target, map.boxRows * map.boxColumns * 2, AccessKind::Write))
+    if (!barrier || !isThere(warp, lane, Space::Shared, target, map.boxRows * map.boxColumns * map.bytes, AccessKind::Write))
       return;
     auto pieces = piecesOf(warp, lane, map, static_cast<int32_t>(warp.slot<uint32_t>(list[1])[lane]),
                            static_cast<int32_t>(warp.slot<uint32_t>(list[2])[lane]), static_cast<uint32_t>(target));

@@ -207,6 +207,17 @@ template <class H> void packTwo(Warp &warp, const Instruction &self, uint32_t ma
   });
 }
 
+/// The same of two bytes.
+void packTwoE4m3(Warp &warp, const Instruction &self, uint32_t mask) {
+  auto *d = warp.slot<uint32_t>(self.d);
+  const auto *a = warp.slot<float>(self.a);
+  const auto *b = warp.slot<float>(self.b);
+  forLanes(mask, [&](unsigned lane) {
+    uint32_t upper = toE4m3(bitCast<float>(a[lane])).bits;
+    d[lane] = upper << 8 | toE4m3(bitCast<float>(b[lane])).bits;
+  });
+}
+
 void toTf32(Warp &warp, const Instruction &self, uint32_t mask) {
   auto *d = warp.slot<uint32_t>(self.d);
   const auto *a = warp.slot<float>(self.a);
@@ -239,10 +250,13 @@ void decodeCvt(Builder &builder, const Statement &statement) {
   instruction.variant = static_cast<uint8_t>(statement.has("sat") * kSat | statement.has("ftz") * kFtz |
                                              statement.has("relu") * kRelu | statement.has("satfinite") * kSatFinite);
   instruction.imm = roundingModifier(builder, statement, to, from);
-  bool packs = to == Type::F16x2 || to == Type::BF16x2;
+  bool isE4m3 = to == Type::E4M3x2, packs = to == Type::F16x2 || to == Type::BF16x2 || isE4m3;
+  if (isE4m3 && (!statement.has("rn") || !statement.has("satfinite") || from != Type::F32))
+    builder.fail("of conversions to e4m3x2 only cvt.rn.satfinite.e4m3x2.f32 is known");
   for (const char *name : {"rni", "rzi", "rmi", "rpi"})
     instruction.bytes |= statement.has(name);
-  instruction.run = packs && from == Type::F32              ? (to == Type::F16x2 ? packTwo<Half> : packTwo<BFloat>)
+  instruction.run = isE4m3                                  ? packTwoE4m3
+                    : packs && from == Type::F32            ? (to == Type::F16x2 ? packTwo<Half> : packTwo<BFloat>)
                     : to == Type::TF32 && from == Type::F32 ? toTf32
                                                             : conversion(to, from);
   if (!instruction.run)

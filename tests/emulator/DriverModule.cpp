@@ -303,21 +303,23 @@ EMULATED cuFuncGetAttribute(int *value, int attribute, CUfunction function) {
   return CUDA_SUCCESS;
 }
 
-/// Two dimensions of 16-bit numbers, one after the other, zeros outside.
+/// Two dimensions of bytes or 16-bit numbers, one after the other, zeros outside.
 EMULATED cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const uint64_t *sizes, const uint64_t *strides,
                                 const unsigned *box, const unsigned *steps, int interleave, int swizzle, int promotion, int fill) {
   ENTER(cuTensorMapEncodeTiled, true);
-  enum { kFloat16 = 6, kBfloat16 = 9 };
-  if (driver.settings.capability < 90 || (type != kFloat16 && type != kBfloat16) || rank != 2 || interleave || fill)
+  enum { kBytes = 0, kFloat16 = 6, kBfloat16 = 9 };
+  if (driver.settings.capability < 90 || (type != kBytes && type != kFloat16 && type != kBfloat16) || rank != 2 || interleave ||
+      fill)
     return CUDA_ERROR_NOT_SUPPORTED;
   auto at = reinterpret_cast<uint64_t>(address);
+  unsigned bytes = type == kBytes ? 1 : 2;
   bool fits = reinterpret_cast<uintptr_t>(map) % 64 == 0 && at % 16 == 0 && strides[0] % 16 == 0 && sizes[0] && sizes[1] &&
-              sizes[0] <= UINT32_MAX && sizes[1] <= UINT32_MAX && strides[0] >= sizes[0] * 2 && box[0] && box[1] && box[0] <= 256 &&
-              box[1] <= 256 && box[0] * 2 % 16 == 0 && steps[0] == 1 && steps[1] == 1 && swizzle >= 0 && swizzle <= 3 &&
-              promotion >= 0 && promotion <= 3;
-  if (!fits || (swizzle && box[0] * 2 > 16u << swizzle))
+              sizes[0] <= UINT32_MAX && sizes[1] <= UINT32_MAX && strides[0] >= sizes[0] * bytes && box[0] && box[1] &&
+              box[0] <= 256 && box[1] <= 256 && box[0] * bytes % 16 == 0 && steps[0] == 1 && steps[1] == 1 && swizzle >= 0 &&
+              swizzle <= 3 && promotion >= 0 && promotion <= 3;
+  if (!fits || (swizzle && box[0] * bytes > 16u << swizzle))
     return CUDA_ERROR_INVALID_VALUE;
-  TensorMap made{TensorMap::kMagic, at, sizes[0], sizes[1], strides[0], box[0], box[1], static_cast<uint32_t>(swizzle), {}};
+  TensorMap made{TensorMap::kMagic, at, sizes[0], sizes[1], strides[0], box[0], box[1], static_cast<uint32_t>(swizzle), bytes, {}};
   std::memcpy(map, &made, sizeof made);
   return CUDA_SUCCESS;
 }

@@ -217,6 +217,26 @@ TEST(FloatTest, ToNarrowFloats) {
   EXPECT_EQ(tf32[1], bits(-1.0f));
 }
 
+TEST(FloatTest, ToE4m3) {
+  for (auto [value, wanted] : std::initializer_list<std::pair<float, unsigned>>{{1.0f, 0x38},
+                                                                                {-1.0625f, 0xb8}, // halves go to the even one
+                                                                                {1.1875f, 0x3a},
+                                                                                {448, 0x7e},
+                                                                                {-500, 0xfe},
+                                                                                {INFINITY, 0x7e},
+                                                                                {NAN, 0x7f},
+                                                                                {0x1p-9f, 1},
+                                                                                {0x1.8p-9f, 2},
+                                                                                {0x1p-10f, 0},
+                                                                                {0x1.fp-7f, 8}, // from below the normal ones
+                                                                                {-0.0f, 0x80}})
+    EXPECT_EQ(evaluate("cvt.rn.satfinite.e4m3x2.f32 %h1, %a, %b; mov.b16 %d, %h1;", "b16", {"f32", "f32"},
+                       {{bits(value), bits(2.0f)}})[0] &
+                  0xffff,
+              wanted << 8 | 0x40)
+        << value;
+}
+
 TEST(FloatTest, NarrowArithmetic) {
   std::mt19937 random(3);
   for (bool brain : {false, true}) {

@@ -134,7 +134,7 @@ Type typeNamed(const std::string &name) {
       {"u8", Type::U8},     {"u16", Type::U16},       {"u32", Type::U32},     {"u64", Type::U64},     {"s8", Type::S8},
       {"s16", Type::S16},   {"s32", Type::S32},       {"s64", Type::S64},     {"f16", Type::F16},     {"f16x2", Type::F16x2},
       {"bf16", Type::BF16}, {"bf16x2", Type::BF16x2}, {"f32", Type::F32},     {"f32x2", Type::F32x2}, {"tf32", Type::TF32},
-      {"f64", Type::F64},   {"pred", Type::Pred},     {"u16x2", Type::U16x2}, {"s16x2", Type::S16x2}};
+      {"f64", Type::F64},   {"pred", Type::Pred},     {"u16x2", Type::U16x2}, {"s16x2", Type::S16x2}, {"e4m3x2", Type::E4M3x2}};
   for (const auto &entry : table)
     if (name == entry.first)
       return entry.second;

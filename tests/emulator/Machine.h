@@ -73,10 +73,10 @@ struct AsyncCopies {
 
 /// One wgmma.mma_async that has not been waited for.
 struct Product {
-  uint64_t rows, columns; // descriptors
-  unsigned width;         // columns
-  uint32_t pc, serial;    // of its first register
-  std::vector<uint16_t> elements;
+  uint64_t rows, columns;     // descriptors
+  unsigned width;             // columns
+  uint32_t pc, serial;        // of its first register
+  std::vector<uint8_t> lines; // 32 bytes of each row and column
 };
 /// Registers with sums on their way that a warp can have, a power of two.
 constexpr uint32_t kMarkedRegisters = 1 << 16;

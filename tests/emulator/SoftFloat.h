@@ -4,6 +4,7 @@
 
 #include "Types.h"
 
+#include <algorithm>
 #include <cmath>
 #ifdef __F16C__
 #include <immintrin.h>
@@ -29,6 +30,28 @@ inline float toFloat(Half value) {
   float magnitude = exponent ? bitCast<float>((exponent + 112) << 23 | mantissa << 13) : float(mantissa) * 0x1p-24f;
   return bitCast<float>(bitCast<uint32_t>(magnitude) | sign);
 #endif
+}
+
+/// Four bits of exponent, three of mantissa, no infinity: all ones is NaN.
+struct E4m3 {
+  uint8_t bits;
+};
+inline float toFloat(E4m3 value) {
+  int exponent = value.bits >> 3 & 15, mantissa = value.bits & 7;
+  float magnitude = (value.bits & 0x7f) == 0x7f ? NAN
+                    : exponent                  ? std::ldexp(float(8 + mantissa), exponent - 10)
+                                                : std::ldexp(float(mantissa), -9);
+  return std::copysign(magnitude, value.bits & 0x80 ? -1.0f : 1.0f);
+}
+/// To nearest even, and no further than 448.
+inline E4m3 toE4m3(float value) {
+  if (value != value)
+    return {0x7f};
+  float magnitude = std::min(std::fabs(value), 448.0f);
+  int exponent = magnitude < 0x1p-6f ? -6 : std::ilogb(magnitude);
+  auto eighths = static_cast<int>(std::nearbyint(std::ldexp(magnitude, 3 - exponent))); // 8 to 16, below 8 where subnormal
+  int bits = (exponent + 6) * 8 + eighths;                                              // 16 carries into the exponent
+  return {static_cast<uint8_t>(bits | (std::signbit(value) ? 0x80 : 0))};
 }
 
 inline BFloat toBFloat(float value) {

@@ -34,7 +34,8 @@ enum class Type : uint8_t {
   F64,
   Pred,
   U16x2,
-  S16x2
+  S16x2,
+  E4M3x2
 };
 
 /// The type called `name` ("f32", no dot), Type::None if there is none.
@@ -51,6 +52,7 @@ inline unsigned bytesOf(Type type) {
   case Type::S16:
   case Type::F16:
   case Type::BF16:
+  case Type::E4M3x2:
     return 2;
   case Type::B64:
   case Type::U64:

@@ -1,4 +1,5 @@
-// wgmma of bf16 with both operands in shared memory, in the layouts of the PTX manual; each warp computes its 16 of the 64 rows.
+// wgmma of bf16 or e4m3 with both operands in shared memory, in the layouts of the PTX manual; each warp computes its 16 of the 64
+// rows.
 //
 // Products are computed when they are started, but nobody has them before they are waited for: until then registers hold marks,
 // numbers that are none, by which products that are added to them find their sums, however the marks have been moved. What a
@@ -13,7 +14,8 @@ namespace emulator {
 
 namespace {
 
-constexpr unsigned kDepth = 16, kRows = 16; // of one instruction, of a warp
+constexpr unsigned kLine = 32, kRows = 16; // bytes of a row in one instruction, rows of a warp
+enum : uint8_t { kAdds = 1, kFp8 = 2 };
 constexpr uint32_t kMark = 0x7fe00000, kMarkMask = 0xffe00000;
 
 /// The lane's mark for register number `serial` of those that products have written.
@@ -25,8 +27,8 @@ uint32_t sumBehind(const Products &products, uint32_t word) {
   return (word & kMarkMask) == kMark && serial < products.sums.size() ? products.sums[serial][word & 31] : word;
 }
 
-/// Rows `first` to `first + rows` of the operand that `descriptor` names, appended to `elements`. False after a finding.
-bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows, std::vector<uint16_t> &elements) {
+/// Rows `first` to `first + rows` of the operand that `descriptor` names, appended to `lines`. False after a finding.
+bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows, std::vector<uint8_t> &lines) {
   unsigned mode = descriptor >> 62, swizzle = mode == 0 ? 0 : 4 - mode; // bits of the number of 16 bytes that are turned
   auto start = static_cast<uint32_t>(descriptor & 0x3fff) << 4, eight = static_cast<uint32_t>(descriptor >> 32 & 0x3fff) << 4;
   if (!mode || descriptor >> 49 & 7 || eight % (128u << swizzle)) {
@@ -40,21 +42,29 @@ bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows,
     for (unsigned half = 0; half < 2; ++half) {
       uint32_t plain = start + row / 8 * eight + row % 8 * (16u << swizzle) + 16 * half;
       uint32_t address = plain ^ (plain >> 7 & ((1u << swizzle) - 1)) << 4;
-      const uint8_t *eightElements = warp.access(0, Space::Shared, address, 16, AccessKind::Read);
-      if (!eightElements)
+      const uint8_t *bytes = warp.access(0, Space::Shared, address, 16, AccessKind::Read);
+      if (!bytes)
         return false;
-      elements.resize(elements.size() + 8);
-      std::memcpy(&elements[elements.size() - 8], eightElements, 16);
+      lines.insert(lines.end(), bytes, bytes + 16);
     }
   return true;
 }
 
-bool readOperands(Warp &warp, const Product &product, std::vector<uint16_t> &elements) {
-  return readOperand(warp, product.rows, warp.index % 4 * kRows, kRows, elements) &&
-         readOperand(warp, product.columns, 0, product.width, elements);
+bool readOperands(Warp &warp, const Product &product, std::vector<uint8_t> &lines) {
+  return readOperand(warp, product.rows, warp.index % 4 * kRows, kRows, lines) &&
+         readOperand(warp, product.columns, 0, product.width, lines);
 }
 
-/// list: descriptors of rows and columns, then a slot for each register; imm: columns; variant: whether sums are added to.
+std::vector<double> numbersOf(const std::vector<uint8_t> &lines, bool fp8) {
+  std::vector<double> numbers(lines.size() / (fp8 ? 1 : 2));
+  for (size_t i = 0; i < numbers.size(); ++i)
+    numbers[i] =
+        double(fp8 ? toFloat(E4m3{lines[i]}) : toFloat(BFloat{static_cast<uint16_t>(lines[2 * i] | lines[2 * i + 1] << 8)}));
+  return numbers;
+}
+
+/// list: descriptors of rows and columns, then a slot for each register; imm: columns; variant: whether sums are added to, whether
+/// of e4m3.
 void multiply(Warp &warp, const Instruction &self, uint32_t) {
   Products &products = warp.products;
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
@@ -66,20 +76,20 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
                   {}};
   if (!products.fenced)
     return warp.report(CUDA_ERROR_LAUNCH_FAILED, "wgmma.mma_async without wgmma.fence since products were waited for", 0);
-  if (!readOperands(warp, product, product.elements))
+  if (!readOperands(warp, product, product.lines))
     return;
-  std::vector<double> elements;
-  for (uint16_t element : product.elements)
-    elements.push_back(double(toFloat(BFloat{element})));
+  bool adds = self.variant & kAdds, fp8 = self.variant & kFp8;
+  std::vector<double> elements = numbersOf(product.lines, fp8);
+  unsigned depth = kLine / (fp8 ? 1 : 2);
   if (size_t used = products.serial + product.width / 2; used > products.sums.size())
     products.sums.resize(std::min<size_t>(2 * used, kMarkedRegisters));
   for (unsigned i = 0; i < product.width / 2; ++i) {
     auto *d = warp.slot<uint32_t>(slots[2 + i]);
     for (unsigned lane = 0; lane < 32; ++lane) {
       unsigned row = lane / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      double sum = self.variant ? double(bitCast<float>(sumBehind(products, d[lane]))) : 0;
-      for (unsigned k = 0; k < kDepth; ++k)
-        sum += elements[row * kDepth + k] * elements[(kRows + column) * kDepth + k];
+      double sum = adds ? double(bitCast<float>(sumBehind(products, d[lane]))) : 0;
+      for (unsigned k = 0; k < depth; ++k)
+        sum += elements[row * depth + k] * elements[(kRows + column) * depth + k];
       products.sums[products.serial % kMarkedRegisters][lane] = bitCast<uint32_t>(static_cast<float>(sum));
       d[lane] = markOf(products.serial, lane);
     }
@@ -90,9 +100,9 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
 
 /// Whether what `product` read is still there.
 void checkOperands(Warp &warp, const Product &product) {
-  std::vector<uint16_t> now;
+  std::vector<uint8_t> now;
   warp.block.faultPc = product.pc;
-  if (readOperands(warp, product, now) && now != product.elements)
+  if (readOperands(warp, product, now) && now != product.lines)
     warp.report(CUDA_ERROR_LAUNCH_FAILED, "what wgmma.mma_async multiplies was written over before it was waited for", 0);
 }
 
@@ -126,18 +136,20 @@ void waitFor(Warp &warp, const Instruction &self, uint32_t) {
     land(warp, first, count);
 }
 
-/// wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 d, rows, columns, scale-d, 1, 1, 0, 0
+/// wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 d, rows, columns, scale-d, 1, 1, 0, 0, or the same of
+/// m64nNk32.f32.e4m3.e4m3 without the last two.
 void decodeProduct(Builder &builder, const Statement &statement, Instruction instruction) {
   const auto &modifiers = statement.modifiers;
   const auto &operands = statement.operands;
   auto isNumber = [&](size_t i, uint64_t value) { return operands[i].kind == Operand::Integer && operands[i].bits == value; };
+  bool fp8 = modifiers.back() == "e4m3";
   if (modifiers.size() != 7 || modifiers[3].rfind("m64n", 0) != 0 || modifiers[3].size() < 8 ||
-      modifiers[3].substr(modifiers[3].size() - 3) != "k16" || modifiers[4] != "f32" || modifiers[5] != "bf16" ||
-      modifiers[6] != "bf16")
-    builder.fail("of wgmma.mma_async only m64nNk16.f32.bf16.bf16 is known");
-  builder.expectOperands(statement, 8, 8);
-  if (operands[3].kind != Operand::Integer || !isNumber(4, 1) || !isNumber(5, 1) || !isNumber(6, 0) || !isNumber(7, 0))
-    builder.fail("of wgmma.mma_async only constants for scale-d, and '1, 1, 0, 0' behind it, are known");
+      modifiers[3].substr(modifiers[3].size() - 3) != (fp8 ? "k32" : "k16") || modifiers[4] != "f32" ||
+      modifiers[5] != modifiers[6] || (!fp8 && modifiers[6] != "bf16"))
+    builder.fail("of wgmma.mma_async only m64nNk16.f32.bf16.bf16 and m64nNk32.f32.e4m3.e4m3 are known");
+  builder.expectOperands(statement, fp8 ? 6 : 8, fp8 ? 6 : 8);
+  if (operands[3].kind != Operand::Integer || !isNumber(4, 1) || !isNumber(5, 1) || (!fp8 && (!isNumber(6, 0) || !isNumber(7, 0))))
+    builder.fail("of wgmma.mma_async only constants for scale-d, and '1, 1' with '0, 0' for bf16 behind it, are known");
   auto columns = static_cast<unsigned>(std::stoul(modifiers[3].substr(4)));
   const auto &sums = operands[0].parts;
   if (columns % 8 || columns < 8 || columns > 256 || operands[0].kind != Operand::Vector || sums.size() != columns / 2)
@@ -147,7 +159,7 @@ void decodeProduct(Builder &builder, const Statement &statement, Instruction ins
     slots.push_back(builder.write(sum, Type::B32));
   instruction.run = multiply;
   instruction.imm = columns;
-  instruction.variant = operands[3].bits != 0;
+  instruction.variant = static_cast<uint8_t>((operands[3].bits != 0) * kAdds | fp8 * kFp8);
   builder.list(instruction, slots);
   builder.emit(instruction);
 }

@@ -1,5 +1,6 @@
 // wgmma against plain loops, and what is wrong around it.
 #include "EmulatorTest.h"
+#include "SoftFloat.h"
 
 #include <cmath>
 #include <random>
@@ -10,21 +11,26 @@ namespace {
 
 constexpr unsigned kRows = 64, kColumns = 24;
 
-/// A 64 x k and a 24 x k matrix of small integers, and the shared memory in which they lie swizzled, k numbers of a row together.
+/// A 64 x k and a 24 x k matrix of small integers, and the shared memory in which they lie swizzled, k numbers of a row together,
+/// as bf16 or e4m3.
 struct Operands {
-  explicit Operands(unsigned k) : k(k), rows(kRows * k), columns(kColumns * k), image((kRows + kColumns) * k) {
+  explicit Operands(unsigned k, bool fp8 = false)
+      : k(k), fp8(fp8), rows(kRows * k), columns(kColumns * k), image((kRows + kColumns) * rowBytes()) {
     std::mt19937 random(k);
     for (auto *matrix : {&rows, &columns})
       for (int &value : *matrix)
         value = int(random() % 15) - 7;
     place(rows, 0);
-    place(columns, kRows * k);
+    place(columns, kRows * rowBytes());
   }
+  unsigned bytes() const { return fp8 ? 1 : 2; }
+  unsigned rowBytes() const { return k * bytes(); }
   void place(const std::vector<int> &matrix, unsigned first) {
-    unsigned chunks = k / 8;
+    unsigned chunks = rowBytes() / 16;
     for (unsigned i = 0; i < matrix.size(); ++i) {
-      unsigned row = i / k, column = i % k, turn = row * chunks / 8 % chunks; // eight chunks of 16 bytes are all banks
-      image[first + row * k + (column / 8 ^ turn) * 8 + column % 8] = uint16_t(bitCast<uint32_t>(float(matrix[i])) >> 16);
+      unsigned row = i / k, at = i % k * bytes(), turn = row * chunks / 8 % chunks; // eight chunks of 16 bytes are all banks
+      uint16_t number = fp8 ? toE4m3(float(matrix[i])).bits : uint16_t(bitCast<uint32_t>(float(matrix[i])) >> 16);
+      std::memcpy(&image[first + row * rowBytes() + (at / 16 ^ turn) * 16 + at % 16], &number, bytes());
     }
   }
   int sum(unsigned row, unsigned column) const {
@@ -35,8 +41,9 @@ struct Operands {
   }
 
   unsigned k;
+  bool fp8;
   std::vector<int> rows, columns;
-  std::vector<uint16_t> image;
+  std::vector<uint8_t> image;
 };
 
 std::string sumRegisters() {
@@ -46,16 +53,16 @@ std::string sumRegisters() {
   return text + "}";
 }
 
-std::string product(unsigned at16Bytes, bool adds = true) {
+std::string product(unsigned at16Bytes, bool adds = true, bool fp8 = false) {
   std::string offset = std::to_string(at16Bytes);
-  return "add.s64 %rd6, %rd4, " + offset + "; add.s64 %rd7, %rd5, " + offset + ";\n" +
-         "wgmma.mma_async.sync.aligned.m64n24k16.f32.bf16.bf16 " + sumRegisters() + ", %rd6, %rd7, " + (adds ? "1" : "0") +
-         ", 1, 1, 0, 0;\n";
+  return "add.s64 %rd6, %rd4, " + offset + "; add.s64 %rd7, %rd5, " + offset + ";\n" + "wgmma.mma_async.sync.aligned.m64n24" +
+         (fp8 ? "k32.f32.e4m3.e4m3 " : "k16.f32.bf16.bf16 ") + sumRegisters() + ", %rd6, %rd7, " + (adds ? "1" : "0") +
+         (fp8 ? ", 1, 1;\n" : ", 1, 1, 0, 0;\n");
 }
 
 /// Copies the image to shared memory, runs `body` and stores each thread's registers; %rd4 and %rd5 are the descriptors.
 std::string program(const Operands &operands, const std::string &body) {
-  unsigned bytes = unsigned(operands.image.size()) * 2, rowBytes = operands.k * 2,
+  unsigned bytes = unsigned(operands.image.size()), rowBytes = operands.rowBytes(),
            mode = rowBytes == 128  ? 1
                   : rowBytes == 64 ? 2
                                    : 3;
@@ -82,10 +89,10 @@ std::vector<float> run(const Operands &operands, const std::string &body, int &e
   return error ? std::vector<float>() : gpu.download<float>(out, 128 * kColumns / 2);
 }
 
-std::string allProducts(unsigned k, bool adds) {
+std::string allProducts(const Operands &operands, bool adds) {
   std::string text = "wgmma.fence.sync.aligned;\n";
-  for (unsigned at = 0; at < k; at += 16)
-    text += product(at / 8, adds || at);
+  for (unsigned at = 0; at < operands.rowBytes(); at += 32)
+    text += product(at / 16, adds || at, operands.fp8);
   return text + "wgmma.commit_group.sync.aligned;\n";
 }
 
@@ -99,15 +106,16 @@ void expectSums(const Operands &operands, const std::vector<float> &found, int b
 }
 
 TEST(WgmmaTest, Products) {
-  for (unsigned k : {16u, 32u, 64u}) {
-    Operands operands(k);
-    for (bool adds : {false, true}) {
-      int error = 0;
-      auto found = run(operands, allProducts(k, adds) + "wgmma.wait_group.sync.aligned 0;\n", error);
-      ASSERT_EQ(error, 0) << k;
-      expectSums(operands, found, adds);
+  for (bool fp8 : {false, true})
+    for (unsigned lines : {1u, 2u, 4u}) {
+      Operands operands(lines * (fp8 ? 32 : 16), fp8);
+      for (bool adds : {false, true}) {
+        int error = 0;
+        auto found = run(operands, allProducts(operands, adds) + "wgmma.wait_group.sync.aligned 0;\n", error);
+        ASSERT_EQ(error, 0) << lines;
+        expectSums(operands, found, adds);
+      }
     }
-  }
 }
 
 /// Sums are there when their group has been waited for, not before, and go with registers that are moved meanwhile.
@@ -132,13 +140,13 @@ TEST(WgmmaTest, WaitsThatAreLeftOut) {
   std::string wait = "wgmma.wait_group.sync.aligned 0;\n", write = "mov.u32 %r6, 0; st.shared.u32 [tile+4], %r6;\n";
   int error = 0;
   run(operands,
-      allProducts(16, true) + wait + "bar.sync 0; setp.eq.u32 %p1, %r1, 0;\n@%p1 bra WRITE;\nbra DONE;\nWRITE:\n" + write +
+      allProducts(operands, true) + wait + "bar.sync 0; setp.eq.u32 %p1, %r1, 0;\n@%p1 bra WRITE;\nbra DONE;\nWRITE:\n" + write +
           "DONE:\n",
       error);
   EXPECT_EQ(error, 0);
   run(operands,
-      allProducts(16, true) + "setp.eq.u32 %p1, %r1, 0;\n@%p1 bra WRITE;\nbra DONE;\nWRITE:\n" + write + "DONE:\nbar.sync 0;\n" +
-          wait,
+      allProducts(operands, true) + "setp.eq.u32 %p1, %r1, 0;\n@%p1 bra WRITE;\nbra DONE;\nWRITE:\n" + write +
+          "DONE:\nbar.sync 0;\n" + wait,
       error);
   EXPECT_NE(error, 0) << "an operand is written while it is read";
   run(operands, product(0) + "wgmma.commit_group.sync.aligned;\n" + wait, error);
