@@ -115,7 +115,7 @@ static size_t readChoice(const JsonCursor &at, Choices choices) {
 /// A string that is one of `choices`.
 static std::string readWord(const JsonCursor &at, Choices choices) { return choices.begin()[readChoice(at, choices)]; }
 
-static std::string readCompute(const JsonCursor &at) { return readWord(at, {"f32", "bf16", "int8"}); }
+static std::string readCompute(const JsonCursor &at) { return readWord(at, {"f32", "bf16", "fp8", "int8"}); }
 
 static RowSpace readRowSpace(const JsonCursor &at) {
   return readChoice(at, {"all", "selected"}) == 0 ? RowSpace::All : RowSpace::Selected;
@@ -308,8 +308,9 @@ static PackingStep readPackingStep(const JsonCursor &at) {
     return PackingStep::pairs();
   if (auto kind = op == "quantise" ? PackingStep::quantise
                   : op == "scales" ? PackingStep::scales
+                  : op == "e4m3"   ? PackingStep::e4m3
                                    : PackingStep::coarsen;
-      op == "quantise" || op == "scales" || op == "coarsen")
+      op == "quantise" || op == "scales" || op == "coarsen" || op == "e4m3")
     return kind(at["bits"].integer(4, 8), at["group"].integer(0, dimensionLimit), readDType(at["scale"]));
   if (op == "quads")
     return PackingStep::quads();
@@ -317,7 +318,7 @@ static PackingStep readPackingStep(const JsonCursor &at) {
     return PackingStep::nibbles();
   at["op"].fail(
       fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'images', 'pairs', 'quantise', "
-                  "'scales', 'coarsen', 'quads', 'nibbles'",
+                  "'scales', 'coarsen', 'e4m3', 'quads', 'nibbles'",
                   op));
   return PackingStep::channelsLast();
 }

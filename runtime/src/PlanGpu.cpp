@@ -39,14 +39,15 @@ void readMap(const JsonCursor &launchAt, const PlanProgram &program, PlanLaunch 
     return;
   JsonCursor at = launchAt["map"];
   PlanMap map{size_t(at["arg"].integer(0, int64_t(launch.args.size()) - 1)), at["rows"].integer(1, 256),
-              at.has("columns") ? at["columns"].integer(32, 64) : 32, at["channels"].integer(1, channelsLimit)};
+              at.has("row_bytes") ? at["row_bytes"].integer(64, 128) : 64, at["channels"].integer(1, channelsLimit)};
   if (at.failed())
     return;
-  if (map.columns % 32)
-    return at["columns"].fail(fmt::format("{} are neither 32 nor 64", map.columns));
+  if (map.rowBytes % 64)
+    return at["row_bytes"].fail(fmt::format("{} are neither 64 nor 128", map.rowBytes));
   const PlanArg &arg = launch.args[map.arg];
-  if (arg.kind != PlanArg::Kind::Buffer || program.buffers[arg.index].dtype != DType::BF16)
-    return at["arg"].fail(fmt::format("arg {} is no buffer of bf16", map.arg));
+  map.dtype = arg.kind == PlanArg::Kind::Buffer ? program.buffers[arg.index].dtype : DType::F32;
+  if (map.dtype != DType::BF16 && map.dtype != DType::F8E4M3)
+    return at["arg"].fail(fmt::format("arg {} is no buffer of bf16 or f8_e4m3", map.arg));
   if (int64_t stride = program.buffers[arg.index].stride; (map.channels + 15) / 16 * 16 != stride)
     return at["channels"].fail(fmt::format("{} do not fill a buffer of stride {}", map.channels, stride));
   launch.map = map;

@@ -1,5 +1,5 @@
 // Quantises matrices of a file and compares with what the file says comes out, byte for byte. Tensors are named CASE/source and
-// CASE/BITS.GROUP.SCALE.integers, .scales or .coarse, e.g. "ties/4.32.f16.scales". Usage: sm1-pack-test FILE.
+// CASE/BITS.GROUP.SCALE.integers, .scales, .coarse or .e4m3, e.g. "ties/4.32.f16.scales". Usage: sm1-pack-test FILE.
 
 #include "sm1rt/Packing.h"
 #include "sm1rt/Safetensors.h"
@@ -20,6 +20,7 @@ static PackingStep stepOf(const std::string &name) {
   DType dtype = parseDType(scale).value_or(DType::U8);
   auto step = !std::strcmp(what, "scales")   ? PackingStep::scales
               : !std::strcmp(what, "coarse") ? PackingStep::coarsen
+              : !std::strcmp(what, "e4m3")   ? PackingStep::e4m3
                                              : PackingStep::quantise;
   return step(bits, group, dtype);
 }

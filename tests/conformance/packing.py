@@ -58,6 +58,8 @@ def cases():
                     made[f"{form}.scales"] = scales
                     made[f"{form}.integers"] = integers = quantise.integers_of(values, bits, group, DTYPES[scale])
                     made[f"{form}.coarse"] = coarse(integers, scales, group)
+                    if bits == 8:
+                        made[f"{form}.e4m3"] = quantise.e4m3_bits(quantise.ratios_of(values, group, DTYPES[scale]))
     return made
 
 

@@ -1,4 +1,4 @@
-"""Quantised matrices with numpy: the twin of the packing library's steps `quantise` and `scales`, bit for bit.
+"""Quantised matrices with numpy: the twin of the packing library's steps `quantise`, `scales` and `e4m3`, bit for bit.
 
 A matrix [N, K] of float32 becomes integers int8 [N, K] and scales [N, groups]; `group` consecutive columns of a row share a scale, the
 last group of a row may be shorter, group 0 is the whole row. Every operation is one of float32, rounded to nearest even.
@@ -63,3 +63,33 @@ def dequantised(matrix, storage):
     scales = scales_of(matrix, bits, group, dtype).astype(np.float64)
     columns = np.minimum(np.arange(matrix.shape[1]) // (group or matrix.shape[1]), scales.shape[1] - 1)
     return integers_of(matrix, bits, group, dtype) * scales[:, columns]
+
+
+def e4m3(x):
+    """float64: the numbers of e4m3 nearest to x, the even one of two; none beyond 448, NaN stays."""
+    magnitude = np.minimum(np.abs(np.asarray(x, np.float64)), 448)
+    _, exponent = np.frexp(np.maximum(np.nan_to_num(magnitude), 2.0**-6))
+    step = np.ldexp(1.0, exponent - 4)
+    return np.copysign(np.rint(magnitude / step) * step, x)
+
+
+def e4m3_bits(x):
+    """uint8: how these numbers are stored."""
+    exponents, eighths = np.divmod(np.arange(127), 8)
+    positive = np.where(exponents, np.ldexp(1 + eighths / 8, exponents - 7), np.ldexp(eighths / 8, -6))
+    rounded = e4m3(x)
+    bits = np.where(np.isnan(rounded), 127, np.searchsorted(positive, np.abs(np.nan_to_num(rounded))))
+    return (bits | np.signbit(rounded) << 7).astype(np.uint8)
+
+
+def ratios_of(matrix, group=0, dtype=np.float32):
+    """float32 [N, K]: weights over their scales, which are those of 8 bits."""
+    scales = scales_of(matrix, 8, group, dtype).astype(np.float32)[..., None]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ratios = np.where(scales == 0, np.float32(0), grouped(matrix, group) / scales)
+    return ratios.reshape(len(matrix), -1)[:, : matrix.shape[1]]
+
+
+def e4m3_of(matrix):
+    """float64: the values [N, K] and scales [N, 1] of a matrix of float32."""
+    return e4m3(ratios_of(matrix)), scales_of(matrix, 8, 0, np.float32).astype(np.float64)

@@ -150,6 +150,23 @@ TEST(PackingTest, Images) {
         }
 }
 
+// The same of bytes: lines of 64 k, the last chunk of a row cut short.
+TEST(PackingTest, ImagesOfBytes) {
+  constexpr int64_t rows = 21, columns = 77, lines = 32;
+  std::vector<float> source = randomFloats(rows * columns, 9);
+  TensorType type{DType::F32, {rows, columns}};
+  PackingStep step = PackingStep::e4m3(8, 0, DType::F32);
+  auto bytes = packed<uint8_t>(type, source.data(), {step});
+  auto result = packed<uint8_t>(type, source.data(), {step, PackingStep::images()}, threadedFor(3));
+  ASSERT_EQ(result.size(), size_t(2 * lines * 64));
+  for (int64_t row = 0; row < lines; ++row)
+    for (int64_t k = 0; k < 128; ++k) {
+      int64_t line = row / 16 * 16 + row % 4 / 2 * 8 + row % 16 / 4 * 2 + row % 2;
+      int64_t byte = (k / 64 * lines + line) * 64 + k % 64, turned = byte ^ (byte >> 7 & 3) << 4;
+      EXPECT_EQ(result[size_t(turned)], row < rows && k < columns ? bytes[size_t(row * columns + k)] : 0) << row << " " << k;
+    }
+}
+
 // Steps that move nothing, alone and around others.
 TEST(PackingTest, StepsThatChangeNothing) {
   std::vector<float> source = randomFloats(12, 3);
@@ -189,7 +206,7 @@ TEST(PackingTest, RefusesWhatDoesNotFit) {
   EXPECT_ERROR(packedType(matrix, {PackingStep::cast(DType::I32)}), "weights are F32, F16 or BF16");
   EXPECT_ERROR(packedType({DType::F32, {3}}, {PackingStep::panels()}), "panels need two dimensions");
   EXPECT_ERROR(packedType({DType::BF16, {3}}, {PackingStep::images()}), "images need two dimensions");
-  EXPECT_ERROR(packedType(matrix, {PackingStep::images()}), "images are of 16-bit numbers");
+  EXPECT_ERROR(packedType(matrix, {PackingStep::images()}), "images are of 16-bit numbers or F8_E4M3");
   EXPECT_ERROR(packedType({DType::I32, {3}}, {}), "cannot be packed");
   EXPECT_ERROR(packedType({DType::F32, {}}, {PackingStep::pad(16)}), "a scalar has no last dimension");
   float values[12] = {}, out[12];

@@ -152,7 +152,7 @@ TEST(PlanTest, SurvivesEveryDamage) {
 TEST(PlanTest, RefusesHead) {
   EXPECT_REFUSED("x.sm1pkg: plan.form: 'fast' is none of 'exact', 'closed_form'", plan["form"] = "fast");
   EXPECT_REFUSED("plan.storage: 'int2' is none of 'f32', 'bf16'", plan["storage"] = "int2");
-  EXPECT_REFUSED("plan.compute: 'int4' is none of 'f32', 'bf16', 'int8'", plan["compute"] = "int4");
+  EXPECT_REFUSED("plan.compute: 'int4' is none of 'f32', 'bf16', 'fp8', 'int8'", plan["compute"] = "int4");
   EXPECT_REFUSED("whole_sequence", plan["whole_sequence"] = 1);
   EXPECT_REFUSED("hashes", plan["hashes"]["source"] = "xyz");
 }

@@ -51,6 +51,42 @@ TEST(QuantiseTest, EightBitsByHand) {
   EXPECT_EQ(packed<float>(type, rows.data(), {PackingStep::scales(8, 0, F32)}), (std::vector<float>{1, 2, 0}));
 }
 
+// Every number of e4m3 is itself; between two of them the nearest, of halves the even one; 448 is the end, and NaN stays.
+TEST(QuantiseTest, E4m3) {
+  std::vector<uint8_t> all(256), back(256);
+  for (size_t i = 0; i < 256; ++i)
+    all[i] = uint8_t(i);
+  std::vector<float> values(256);
+  convertElements(DType::F8E4M3, all.data(), F32, values.data(), 256);
+  convertElements(F32, values.data(), DType::F8E4M3, back.data(), 256);
+  EXPECT_EQ(back, all);
+  EXPECT_EQ(values[0x38], 1.0f);
+  EXPECT_EQ(values[0x7e], 448.0f);
+  EXPECT_EQ(values[0x81], -0x1p-9f);
+  EXPECT_TRUE(std::isnan(values[0x7f]));
+  for (size_t i = 0; i + 1 < 0x7f; ++i) {
+    float half = (values[i] + values[i + 1]) / 2, numbers[] = {std::nextafter(half, 0.0f), half, std::nextafter(half, 500.0f)};
+    uint8_t rounded[3];
+    convertElements(F32, numbers, DType::F8E4M3, rounded, 3);
+    EXPECT_EQ(rounded[0], i);
+    EXPECT_EQ(rounded[1], i + i % 2);
+    EXPECT_EQ(rounded[2], i + 1);
+  }
+  float beyond[] = {449, -1e30f, INFINITY, -INFINITY};
+  uint8_t rounded[4];
+  convertElements(F32, beyond, DType::F8E4M3, rounded, 4);
+  EXPECT_EQ(std::vector<uint8_t>(rounded, rounded + 4), (std::vector<uint8_t>{0x7e, 0xfe, 0x7e, 0xfe}));
+}
+
+// With the scales of 8 bits: 1, 2 and none.
+TEST(QuantiseTest, MatrixOfE4m3) {
+  std::vector<float> rows{127, 1, -1.0625f, /* scale 2 */ -254, 2.25f, 0, /* nothing */ 0, 0, 0};
+  TensorType type{F32, {3, 3}};
+  EXPECT_EQ(packed<uint8_t>(type, rows.data(), {PackingStep::e4m3(8, 0, F32)}),
+            (std::vector<uint8_t>{0x70, 0x38, 0xb8, 0xf0, 0x39, 0, 0, 0, 0}));
+  EXPECT_ERROR(packedType(type, {PackingStep::e4m3(4, 0, F32)}), "it takes the place of 8 bits");
+}
+
 // Groups of four, the last one of two; each with its own scale, which is negative where the extreme weight is positive.
 TEST(QuantiseTest, FourBitsByHand) {
   std::vector<float> row{-8, 7, 2, 0, 1, -0.875f, 0.125f, 0, 16, -4};

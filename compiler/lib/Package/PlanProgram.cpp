@@ -234,7 +234,7 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
       int64_t depth = channels(dispatch.getInputs()[*mapped].getType());
       launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", depth}};
       if (int64_t slices = wgmmaSlices(blocks, depth); slices > 1)
-        launch["map"].getAsObject()->try_emplace("columns", slices * 32);
+        launch["map"].getAsObject()->try_emplace("row_bytes", slices * 64);
     }
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();

@@ -12,7 +12,7 @@
 
 namespace sm1rt {
 
-enum class DType : uint8_t { F32, F16, BF16, F64, I32, I64, U8, I8 };
+enum class DType : uint8_t { F32, F16, BF16, F64, I32, I64, U8, I8, F8E4M3 };
 
 /// Bytes of one element.
 uint64_t dtypeBytes(DType dtype);

@@ -22,7 +22,7 @@
  *   model     string                     the symbol of sm1.model
  *   form      "exact" | "closed_form"    arithmetic of the scans
  *   storage   "f32" | "bf16" | "f16" | "int8" | "int4"       how matrices are stored in memory
- *   compute   "f32" | "bf16" | "int8"    what projections multiply
+ *   compute   "f32" | "bf16" | "fp8" | "int8"    what projections multiply; "fp8": e4m3 where programs of many rows can, else bf16
  *   whole_sequence  bool                 true: a prefill must not be cut in time (closed_form)
  *   weights_in      "package" | "external"
  *   states    [{name, layers, shape}]    one per state of a sequence; element [channel, extra...] f32 per layer; layers 0: no layer
@@ -43,14 +43,15 @@
  *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
  *                {op: "fragments"}             [N, K] of 16 bits becomes [ceil(N/16), 2 ceil(K/32), 32, 8], what is missing is zero: for each
  *                                              16 x 16 tile the A fragment of mma.m16n8k16, lane by lane
- *                {op: "images"}                [N, K] of 16 bits becomes [ceil(K/32), ceil(N/16), 16, 32], what is missing is zero: line
- *                                              8j + 2t + i of a panel is its row 4t + 2j + i, of whose eights of k number c stands at
- *                                              c ^ (line/2 % 4), as wgmma reads shared memory swizzled by 64 bytes
+ *                {op: "images"}                [N, K] of 16 bits or F8_E4M3 becomes [ceil(K/w), ceil(N/16), 16, w], w of them 64 bytes, what
+ *                                              is missing is zero: line 8j + 2t + i of a panel is its row 4t + 2j + i, whose chunk c of
+ *                                              16 bytes stands at c ^ (line/2 % 4), as wgmma reads shared memory swizzled by 64 bytes
  *                {op: "pairs"}                 [N, K] of 16 bits becomes [ceil(N/16), ceil(K/2), 16, 2], what is missing is zero
  *                {op: "quantise", bits: 8 | 4, group, scale: "f32" | "f16"}     [N, K] becomes I8 [N, K], see below
  *                {op: "scales", bits, group, scale}     [N, K] becomes [N, groups] of dtype `scale`: what the integers of the same
  *                                              "quantise" are multiplied with. Goes on as "channels_last" and "pad", or as "panels"
  *                {op: "coarsen", bits, group, scale}     [N, K] becomes BF16 [N, K]: the weights that both stand for, q s rounded
+ *                {op: "e4m3", bits: 8, group, scale}     [N, K] becomes F8_E4M3 [N, K]: w / s, to nearest even, s that of "scales"
  *                {op: "quads"}                 I8 [N, K] becomes U8 [ceil(N/16), ceil(K/4), 16, 4] of q + 128, what is missing is q = 0
  *                {op: "nibbles"}               I8 [N, K] of 4 bits becomes U8 [ceil(N/16), ceil(K/32), 4, 16, 4]; byte [p, b, j, n, i]
  *                                              holds row 16p + n, below 16 times the other: k = 32b + 4j + i as q + 8 in its low four
@@ -71,7 +72,7 @@
  * A program of a CPU target:
  *
  *   kernels   [{name, offset}]           entry points in kernel/<target>
- *   compute   optional, "f32" | "bf16" | "int8": overrides the plan's for this target
+ *   compute   optional, "f32" | "bf16" | "fp8" | "int8": overrides the plan's for this target
  *   buffers   [{rows: "all" | "selected", stride, dtype}]   workspace, one [rows, stride] array each; row padding may hold anything
  *                                        I32 buffers hold tokens and have stride 1
  *   inputs    [buffer]                   one per plan input; -1 for states
@@ -104,6 +105,7 @@
  *   projections                                    that share a loop; 0: none
  *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
  *   apart, widen_rows                              of the schedule, 0 when absent
+ *   fp8_products                                   as the others, by e4m3; 0 when absent
  *   stages, depth_split, wgmma, registers          of a GPU's kernel: of the schedule, and of a thread; 0 when absent
  *
  * A program of a GPU target has the same keys, with these differences:
@@ -119,8 +121,8 @@
  * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime
  * raises the kernel's limit); row_split and panel_split are at least 1. time_split is optional, 0 when absent. alone, optional, says that
  * blocks want a multiprocessor each: a launch of no more blocks than those does not overlap the one before, whose last blocks would
- * crowd them. map, optional, is {arg, rows, channels}: of an arg that is a buffer of BF16 with so many channels, and the kernel's last
- * parameter a CUtensorMap (128 bytes) of its [n][channels], in boxes of `rows` by 32, swizzled by 64 bytes, zero outside. With n = rows of the run, selected rows, or segments, the grid is
+ * crowd them. map, optional, is {arg, rows, channels}: of an arg that is a buffer of BF16 or F8_E4M3 with so many channels, and the
+ * kernel's last parameter a CUtensorMap (128 bytes) of its [n][channels], in boxes of `rows` by 64 bytes, swizzled by as many, zero outside. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : 1, <= 65535

@@ -13,13 +13,28 @@
 namespace sm1rt {
 
 struct PackingStep {
-  enum class Kind { Rows, Cast, ChannelsLast, Pad, Panels, Fragments, Pairs, Quantise, Scales, Coarsen, Quads, Nibbles, Images };
+  enum class Kind {
+    Rows,
+    Cast,
+    ChannelsLast,
+    Pad,
+    Panels,
+    Fragments,
+    Pairs,
+    Quantise,
+    Scales,
+    Coarsen,
+    E4m3,
+    Quads,
+    Nibbles,
+    Images
+  };
 
   Kind kind;
   int64_t begin = 0, end = 0;  ///< Rows
-  DType to = DType::F32;       ///< Cast; Quantise, Scales and Coarsen: what a scale is stored as, F32 or F16
+  DType to = DType::F32;       ///< Cast; Quantise, Scales, Coarsen and E4m3: what a scale is stored as, F32 or F16
   int64_t size = 0;            ///< Pad: the last dimension; Panels: the width, 16
-  int64_t bits = 0, group = 0; ///< Quantise, Scales and Coarsen: 8 or 4; columns that share a scale, 0 for all of a row
+  int64_t bits = 0, group = 0; ///< Quantise, Scales, Coarsen and E4m3: 8 or 4; columns that share a scale, 0 for all of a row
 
   static PackingStep rows(int64_t begin, int64_t end) { return {Kind::Rows, begin, end}; }
   static PackingStep cast(DType to) { return {Kind::Cast, 0, 0, to}; }
@@ -34,11 +49,17 @@ struct PackingStep {
   static PackingStep scales(int64_t bits, int64_t group, DType scale) { return {Kind::Scales, 0, 0, scale, 0, bits, group}; }
   /// The weights that both stand for, as BF16.
   static PackingStep coarsen(int64_t bits, int64_t group, DType scale) { return {Kind::Coarsen, 0, 0, scale, 0, bits, group}; }
+  /// The weights over their scales as F8_E4M3, in place of integers of 8 bits.
+  static PackingStep e4m3(int64_t bits, int64_t group, DType scale) { return {Kind::E4m3, 0, 0, scale, 0, bits, group}; }
   static PackingStep quads() { return {Kind::Quads}; }
   static PackingStep nibbles() { return {Kind::Nibbles}; }
 
   /// The dtype after the step does not depend on the one before it.
-  bool setsDType() const { return kind == Kind::Cast || kind == Kind::Quantise || kind == Kind::Scales || kind == Kind::Coarsen; }
+  bool setsDType() const { return kind == Kind::Cast || isOfQuantised(); }
+  /// Quantise and what goes with it.
+  bool isOfQuantised() const {
+    return kind == Kind::Quantise || kind == Kind::Scales || kind == Kind::Coarsen || kind == Kind::E4m3;
+  }
 };
 
 /// The steps as the plan spells them, a JSON array.

@@ -76,9 +76,10 @@ struct PlanArg {
 
 /// A tensor map that a kernel takes behind its other parameters.
 struct PlanMap {
-  size_t arg = 0;                 ///< of the launch: a buffer of bf16
-  int64_t rows = 0, columns = 32; ///< of a box, which is swizzled by the bytes of a row
-  int64_t channels = 0;           ///< of the buffer, without what fills its last panel
+  size_t arg = 0;                  ///< of the launch: a buffer
+  int64_t rows = 0, rowBytes = 64; ///< of a box; bytes of a row in it, 64 or 128, by which it is swizzled
+  int64_t channels = 0;            ///< of the buffer, without what fills its last panel
+  DType dtype = DType::BF16;       ///< of the buffer: or F8E4M3
 };
 
 struct PlanLaunch : LaunchCuts {

@@ -308,11 +308,11 @@ Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
     return map;
   const PlanMap &plan = *launch.plan->map;
   uint64_t sizes[] = {uint64_t(plan.channels), uint64_t(launch.rows)};
-  uint64_t rowBytes = uint64_t(divideUp(plan.channels, 16)) * 16 * sizeof(uint16_t);
-  unsigned box[] = {unsigned(plan.columns), unsigned(plan.rows)}, steps[] = {1, 1};
-  CUresult result = context->driver.cuTensorMapEncodeTiled(
-      &map, mapOfBf16, 2, launch.args[plan.arg], sizes, &rowBytes, box, steps, notInterleaved,
-      plan.columns == 64 ? swizzleOf128Bytes : swizzleOf64Bytes, fetchLinesOf128Bytes, zerosOutside);
+  uint64_t bytes = dtypeBytes(plan.dtype), rowBytes = uint64_t(divideUp(plan.channels, 16)) * 16 * bytes;
+  unsigned box[] = {unsigned(uint64_t(plan.rowBytes) / bytes), unsigned(plan.rows)}, steps[] = {1, 1};
+  int type = plan.dtype == DType::BF16 ? mapOfBf16 : mapOfBytes, swizzle = plan.rowBytes == 64 ? swizzleOf64Bytes : swizzleOf128Bytes;
+  CUresult result = context->driver.cuTensorMapEncodeTiled(&map, type, 2, launch.args[plan.arg], sizes, &rowBytes, box, steps,
+                                                           notInterleaved, swizzle, fetchLinesOf128Bytes, zerosOutside);
   if (result != success)
     return context->error(result, fmt::format("a tensor map of {} rows of {} channels", launch.rows, plan.channels));
   return map;

@@ -74,6 +74,7 @@ struct alignas(64) CUtensorMap {
   uint64_t opaque[16];
 };
 enum TensorMapOption {
+  mapOfBytes = 0,
   mapOfBf16 = 9,
   notInterleaved = 0,
   swizzleOf64Bytes = 2,

@@ -68,6 +68,28 @@ uint16_t toF16(float value) {
   return uint16_t(sign | rounded >> 13);
 }
 
+/// One of sign, four of exponent, three of fraction; no infinity, all ones is NaN.
+float fromE4m3(uint8_t value) {
+  uint32_t sign = uint32_t(value & 0x80) << 24, magnitude = value & 0x7f;
+  if (magnitude == 0x7f)
+    return floatOf(sign | 0x7fc00000);
+  if (magnitude >= 8)
+    return floatOf(sign | ((magnitude << 20) + ((127 - 7) << 23)));
+  return floatOf(sign | bitsOf(float(magnitude) * 0x1p-9f));
+}
+
+/// What is greater than 448, the greatest, becomes that.
+uint8_t toE4m3(float value) {
+  uint32_t bits = bitsOf(value), sign = bits >> 24 & 0x80, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000)
+    return uint8_t(sign | 0x7f);
+  if (magnitude >= bitsOf(448.0f))
+    return uint8_t(sign | 0x7e);
+  if (magnitude < bitsOf(0x1p-6f)) // the f32 adder rounds at 2^-9
+    return uint8_t(sign | (bitsOf(floatOf(magnitude) + 0x1p14f) - bitsOf(0x1p14f)));
+  return uint8_t(sign | (magnitude - ((127 - 7) << 23) + 0x7ffff + (magnitude >> 20 & 1)) >> 20);
+}
+
 float fromF64(double value) { return float(value); }
 
 /// Elements in blocks that stay in the first-level cache.
@@ -85,6 +107,10 @@ void toFloats(DType type, const void *from, uint64_t offset, float *to, uint64_t
   case DType::BF16:
     for (uint64_t i = 0; i < count; ++i)
       to[i] = fromBf16(load<uint16_t>(from, offset + i));
+    break;
+  case DType::F8E4M3:
+    for (uint64_t i = 0; i < count; ++i)
+      to[i] = fromE4m3(load<uint8_t>(from, offset + i));
     break;
   default:
     for (uint64_t i = 0; i < count; ++i)
@@ -104,6 +130,10 @@ void fromFloats(DType type, const float *from, void *to, uint64_t offset, uint64
   case DType::BF16:
     for (uint64_t i = 0; i < count; ++i)
       store<uint16_t>(to, offset + i, toBf16(from[i]));
+    break;
+  case DType::F8E4M3:
+    for (uint64_t i = 0; i < count; ++i)
+      store<uint8_t>(to, offset + i, toE4m3(from[i]));
     break;
   default:
     for (uint64_t i = 0; i < count; ++i)

@@ -19,7 +19,8 @@ const std::vector<KernelCostField> &kernelCostFields() {
       {"panel_tile", &KernelCost::panelTile, 1},       {"single_row_panels", &KernelCost::singleRowPanels, 1},
       {"apart", &KernelCost::apart, 0, true},          {"widen_rows", &KernelCost::widenRows, 0, true},
       {"stages", &KernelCost::stages, 0, true},        {"depth_split", &KernelCost::depthSplit, 0, true},
-      {"wgmma", &KernelCost::wgmma, 0, true},          {"registers", &KernelCost::registers, 0, true}};
+      {"wgmma", &KernelCost::wgmma, 0, true},          {"registers", &KernelCost::registers, 0, true},
+      {"fp8_products", &KernelCost::fp8Products, 0, true}};
   return fields;
 }
 

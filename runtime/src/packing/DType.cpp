@@ -16,8 +16,9 @@ struct Row {
 } // namespace
 
 static const Row table[] = {
-    {DType::F32, 4, "F32", "f32"}, {DType::F16, 2, "F16", "f16"}, {DType::BF16, 2, "BF16", "bf16"}, {DType::F64, 8, "F64", "f64"},
-    {DType::I32, 4, "I32", "i32"}, {DType::I64, 8, "I64", "i64"}, {DType::U8, 1, "U8", "u8"},       {DType::I8, 1, "I8", "i8"},
+    {DType::F32, 4, "F32", "f32"}, {DType::F16, 2, "F16", "f16"}, {DType::BF16, 2, "BF16", "bf16"},
+    {DType::F64, 8, "F64", "f64"}, {DType::I32, 4, "I32", "i32"}, {DType::I64, 8, "I64", "i64"},
+    {DType::U8, 1, "U8", "u8"},    {DType::I8, 1, "I8", "i8"},    {DType::F8E4M3, 1, "F8_E4M3", "f8_e4m3"},
 };
 
 uint64_t dtypeBytes(DType dtype) { return table[size_t(dtype)].bytes; }

@@ -32,7 +32,9 @@ struct Blocks {
 };
 } // namespace
 
-static double products(const KernelCost &cost) { return cost.f32Products + cost.bf16Products + cost.int8Products; }
+static double products(const KernelCost &cost) {
+  return cost.f32Products + cost.bf16Products + cost.fp8Products + cost.int8Products;
+}
 
 static double residentBlocks(const KernelCost &cost, const BlockCuts &cuts, const GpuFacts &facts) {
   double registers = cost.registers > 0 ? cost.registers : products(cost) > 0 ? productRegisters : otherRegisters;
@@ -93,16 +95,17 @@ static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const 
   // A step's warps share one tile, each a part of its depth.
   double projections = std::max(cost.projections, 1.0), allWarps = double(cuts.threads) / 32;
   double groups = cost.stages > 1 ? std::max(cost.depthSplit, 1.0) : allWarps;
-  double depth = cost.bf16Products / (projections * double(cuts.panels) * SM1_PANEL);
+  bool fp8 = cost.fp8Products > 0; // twice as many a cycle, of half the bytes
+  double depth = (cost.bf16Products + cost.fp8Products) / (projections * double(cuts.panels) * SM1_PANEL);
   double columns = double(cuts.panelSplit) * SM1_PANEL * projections, rowTile = std::max(cost.rowTile, 1.0);
   // Rows that are not there are multiplied all the same where they fill a tile.
   double rows = std::ceil(blocks.rows / rowTile) * rowTile;
   double warps = allWarps / groups, rowWarps = std::clamp(double(cuts.rowSplit) / rowTile, 1.0, warps);
   double columnWarps = warps / rowWarps, warpColumns = columns / columnWarps;
-  double perCycle = rates.bf16Operations / rates.multiprocessors / rates.hertz();
+  double perCycle = (fp8 ? 2 : 1) * rates.bf16Operations / rates.multiprocessors / rates.hertz();
   double multiply = 2 * rows * columns * depth / perCycle;
   double operands = cost.wgmma > 0 ? double(cuts.rowSplit) / wgmmaRows * (wgmmaRows + columns) : warps * (rowTile + warpColumns);
-  double load = 2 * (operands + double(cuts.rowSplit) + columns) * depth / sharedBytesPerCycle;
+  double load = (fp8 ? 1 : 2) * (operands + double(cuts.rowSplit) + columns) * depth / sharedBytesPerCycle;
   if (cost.wgmma > 0)
     multiply /= wgmmaSpeed;
   bool alone = std::min(blocks.busiest, blocks.resident) * allWarps < hidingWarps;
@@ -111,10 +114,10 @@ static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const 
 
 static double productSeconds(const KernelCost &cost, const BlockCuts &cuts, const Blocks &blocks, const GpuRates &rates) {
   double cycles = 0, f32 = cost.f32Products + cost.int8Products;
-  if (cost.bf16Products > 0 && rates.bf16Operations > 0)
+  if (cost.bf16Products + cost.fp8Products > 0 && rates.bf16Operations > 0)
     cycles += tensorCycles(cost, cuts, blocks, rates);
   else
-    f32 += cost.bf16Products;
+    f32 += cost.bf16Products + cost.fp8Products;
   // A tile is multiplied whole.
   bool tiles = cuts.panelSplit > 1;
   double fraction = !tiles ? f32Rows : blocks.busiest < 2 ? f32LoneTile : f32Tiles;

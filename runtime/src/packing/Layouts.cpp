@@ -75,18 +75,18 @@ void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, in
     }
 }
 
-// For each block of 32 k what a stage of shared memory holds for wgmma, 64 bytes of each row, swizzled: chunk c of 16 bytes lies at
+// For each 64 bytes of rows what a stage of shared memory holds of them for wgmma, swizzled: chunk c of 16 bytes lies at
 // c ^ (line/2 % 4). Line 8j + 2t + i of a panel is row 4t + 2j + i: of columns 2t and 2t+1 of each product of 8 a thread has four
 // neighbours.
 void packImages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
-  int64_t rows = from.shape[0], columns = from.shape[1], panels = (rows + 15) / 16;
+  int64_t rows = from.shape[0], rowBytes = from.shape[1] * int64_t(dtypeBytes(from.dtype)), panels = (rows + 15) / 16;
   for (int64_t block = begin; block < end; ++block)
     for (int64_t line = 0; line < panels * 16; ++line) {
       int64_t row = line / 16 * 16 + line % 8 / 2 * 4 + line % 16 / 8 * 2 + line % 2;
-      uint16_t image[32] = {};
-      for (int64_t chunk = 0, k = block * 32; chunk < 4 && k < columns && row < rows; ++chunk, k += 8)
-        std::memcpy(image + (chunk ^ (line / 2 % 4)) * 8, data + uint64_t(row * columns + k) * 2,
-                    size_t(std::min<int64_t>(columns - k, 8)) * 2);
+      uint8_t image[64] = {};
+      for (int64_t chunk = 0, at = block * 64; chunk < 4 && at < rowBytes && row < rows; ++chunk, at += 16)
+        std::memcpy(image + (chunk ^ (line / 2 % 4)) * 16, data + uint64_t(row * rowBytes + at),
+                    size_t(std::min<int64_t>(rowBytes - at, 16)));
       std::memcpy(out + uint64_t(block * panels * 16 + line) * sizeof(image), image, sizeof(image));
     }
 }

@@ -58,7 +58,7 @@ static Expected<void> executeStep(const TensorType &type, const uint8_t *data, c
     eachPanel(packFragments);
     break;
   case Kind::Images:
-    eachPanel(packImages); // the first dimension is of blocks of 32 k
+    eachPanel(packImages); // the first dimension is of lines
     break;
   case Kind::Pairs:
   case Kind::Quads:
@@ -68,6 +68,7 @@ static Expected<void> executeStep(const TensorType &type, const uint8_t *data, c
     eachPanel(packNibbles);
     break;
   case Kind::Coarsen:
+  case Kind::E4m3:
   case Kind::Quantise:
   case Kind::Scales:
     return quantise(type, data, step, out, parallel);

@@ -13,7 +13,7 @@ TensorType typeAfter(TensorType type, const PackingStep &step);
 /// [N, K] of `from.dtype` to [ceil(N/16), K, 16] of `toType`.
 void packPanels(const TensorType &from, const uint8_t *data, DType toType, uint8_t *out, int64_t begin, int64_t end);
 void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
-/// Range: blocks of 32 k.
+/// Range: blocks of k that are 64 bytes of a row.
 void packImages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 /// [N, K] to [ceil(N/16), ceil(K/w), 16, w], w = 4 bytes: pairs of 16-bit numbers, quads of I8 as U8.
 void packWords(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
@@ -23,8 +23,8 @@ void transpose(const TensorType &type, const uint8_t *data, uint8_t *out);
 /// Last dimension grows to `size` with zeros.
 void padRows(const TensorType &type, const uint8_t *data, int64_t size, uint8_t *out);
 
-/// Both halves of a quantised matrix [N, K], the I8 [N, K] of a Quantise or the scales [N, groups] of a Scales step. An error where
-/// a scale leaves its type.
+/// Both halves of a quantised matrix [N, K], the I8 [N, K] of a Quantise (or what stands for it) or the scales [N, groups] of a
+/// Scales step. An error where a scale leaves its type.
 Expected<void> quantise(const TensorType &from, const uint8_t *data, const PackingStep &step, uint8_t *out,
                         const ParallelFor &parallel);
 

@@ -1,4 +1,4 @@
-// Weights as integers and scales. Both steps go through scaleOf, so that integers and scales of one matrix belong together whoever
+// Weights as integers and scales. All steps go through scaleOf, so that integers and scales of one matrix belong together whoever
 // packs them and when. f32 arithmetic of single operations: every machine gives the same bits, and so does numpy.
 #include "Parts.h"
 
@@ -80,6 +80,13 @@ void coarsenWeights(float *weights, int64_t count, float scale, const PackingSte
   convertElements(DType::F32, weights, DType::BF16, out, uint64_t(count));
 }
 
+/// Rounds in place of integers to e4m3, whose steps grow with the number.
+void roundToE4m3(float *weights, int64_t count, float scale, uint8_t *out) {
+  for (int64_t k = 0; k < count; ++k)
+    weights[k] = scale == 0 ? 0 : weights[k] / scale;
+  convertElements(DType::F32, weights, DType::F8E4M3, out, uint64_t(count));
+}
+
 } // namespace
 
 Expected<void> quantise(const TensorType &from, const uint8_t *data, const PackingStep &step, uint8_t *out,
@@ -100,6 +107,8 @@ Expected<void> quantise(const TensorType &from, const uint8_t *data, const Packi
           finite = false;
         if (step.kind == PackingStep::Kind::Quantise)
           roundWeights(first, count, scale, step, out + row * columns + g * group);
+        if (step.kind == PackingStep::Kind::E4m3)
+          roundToE4m3(first, count, scale, out + row * columns + g * group);
         if (step.kind == PackingStep::Kind::Coarsen)
           coarsenWeights(first, count, scale, step, out + 2 * (row * columns + g * group));
       }

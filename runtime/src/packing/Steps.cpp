@@ -34,6 +34,8 @@ static std::string describe(const PackingStep &step) {
     return fmt::format("scales of {} bits", step.bits);
   case Kind::Coarsen:
     return fmt::format("coarsen to {} bits", step.bits);
+  case Kind::E4m3:
+    return "e4m3";
   case Kind::Quads:
     return "quads";
   case Kind::Nibbles:
@@ -74,9 +76,11 @@ std::string toJson(const Steps &steps) {
     case Kind::Quantise:
     case Kind::Scales:
     case Kind::Coarsen:
+    case Kind::E4m3:
       text += fmt::format(R"({{"op":"{}","bits":{},"group":{},"scale":"{}"}})",
                           step.kind == Kind::Scales    ? "scales"
                           : step.kind == Kind::Coarsen ? "coarsen"
+                          : step.kind == Kind::E4m3    ? "e4m3"
                                                        : "quantise",
                           step.bits, step.group, dtypePlanName(step.to));
       break;
@@ -128,21 +132,29 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
            : dtypeBytes(type.dtype) != 2 ? "fragments are of 16-bit numbers"
                                          : nullptr;
   case Kind::Images:
-    return shape.size() != 2             ? "images need two dimensions"
-           : dtypeBytes(type.dtype) != 2 ? "images are of 16-bit numbers"
-                                         : nullptr;
+    return shape.size() != 2                                            ? "images need two dimensions"
+           : dtypeBytes(type.dtype) != 2 && type.dtype != DType::F8E4M3 ? "images are of 16-bit numbers or F8_E4M3"
+                                                                        : nullptr;
   case Kind::Pairs:
     return shape.size() != 2 ? "pairs need two dimensions" : dtypeBytes(type.dtype) != 2 ? "pairs are of 16-bit numbers" : nullptr;
   case Kind::Quantise:
   case Kind::Scales:
   case Kind::Coarsen:
     return whyNotQuantise(type, step);
+  case Kind::E4m3:
+    return step.bits != 8 ? "it takes the place of 8 bits" : whyNotQuantise(type, step);
   case Kind::Quads:
     return shape.size() != 2 || type.dtype != DType::I8 ? "quads are of a quantised matrix" : nullptr;
   case Kind::Nibbles:
     return shape.size() != 2 || type.dtype != DType::I8 || bits != 4 ? "nibbles are of a matrix quantised to 4 bits" : nullptr;
   }
   return "unknown step";
+}
+
+/// Lines of 64 bytes.
+static std::vector<int64_t> imagesOf(const TensorType &type) {
+  int64_t width = 64 / int64_t(dtypeBytes(type.dtype));
+  return {(type.shape[1] + width - 1) / width, (type.shape[0] + 15) / 16, 16, width};
 }
 
 TensorType typeAfter(TensorType type, const PackingStep &step) {
@@ -172,7 +184,7 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     shape = {(shape[0] + 15) / 16, (shape[1] + 31) / 32 * 2, 32, 8};
     break;
   case Kind::Images:
-    shape = {(shape[1] + 31) / 32, (shape[0] + 15) / 16, 16, 32};
+    shape = imagesOf(type);
     break;
   case Kind::Pairs:
     shape = {(shape[0] + 15) / 16, (shape[1] + 1) / 2, 16, 2};
@@ -182,6 +194,9 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     break;
   case Kind::Coarsen:
     type.dtype = DType::BF16;
+    break;
+  case Kind::E4m3:
+    type.dtype = DType::F8E4M3;
     break;
   case Kind::Scales:
     type.dtype = step.to;

@@ -28,6 +28,7 @@ struct KernelCost {
   double f32Products = 0;     ///< per row: multiply-adds of projections in f32, whatever their operands are stored in
   double bf16Products = 0;    ///< per row: those that multiply bf16 by bf16
   double int8Products = 0;    ///< per row: those that multiply integers
+  double fp8Products = 0;     ///< per row: those that multiply e4m3 by e4m3
   double unpackOps = 0;       ///< lane operations that make a loaded weight an operand
   double vectorOps = 0;       ///< per row: lane operations of everything else
   double chainSteps = 0;      ///< per row: vector multiply-adds of which each waits for the one before it
