@@ -95,6 +95,7 @@ private:
   bool failedWith(llvm::Error error);
   bool prepare();
   bool checkCompute();
+  bool checkFp8();
   bool parse();
   bool openCheckpoint();
   void listVariants();
@@ -110,6 +111,8 @@ private:
   bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
   /// The compute of programs for CPUs or GPUs.
   std::string computeOf(bool gpu) const;
+  /// What the package says of it: the least precise that any program multiplies.
+  std::string packageComputeOf(bool gpu) const { return gpu && options.fp8 ? "fp8" : computeOf(gpu); }
   /// A text on the way: kept if it was asked for, and shown to who looks on.
   void keepStage(StringRef name, const Target *target, Entry entry, const std::string &text);
   void show(const StageText &text) const;
@@ -228,7 +231,7 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
   }
   if (failed(own.checkReached(from, stage, target)))
     return false;
-  // Values are as precise in every entry.
+  // Values are as precise in every entry; with e4m3 in some, that for many rows shows it.
   if (stage == Stage::Precise && entry != Entry::Both && entry != Entry::Prefill)
     return true;
   bool isAlone = stage == Stage::Precise && llvm::none_of(variants, [](auto &variant) { return variant.entry == Entry::Both; });
@@ -253,10 +256,26 @@ static bool isQuantised(StringRef storage) { return storage == "int8" || storage
 std::string Compilation::computeOf(bool gpu) const {
   if (gpu && (isQuantised(description.storage) || (description.storage == "bf16" && request.compute.empty())))
     return "bf16";
+  if (options.fp8) // for GPUs' prompts; CPUs beside them compute as if nothing had been asked for
+    return gpu ? "bf16" : "f32";
   return request.compute.empty() ? "f32" : request.compute;
 }
 
+bool Compilation::checkFp8() {
+  auto refuse = [&](const Twine &why) { return report(("sm1c: error: " + request.model + ": --compute=fp8 " + why).str()), false; };
+  if (description.storage != "bf16")
+    return refuse("rounds what is stored as bf16, but matrices are stored as " + description.storage + "; add --weights=bf16");
+  if (!targets.front()->isGpu() && !targets.back()->isGpu())
+    return refuse("is for GPUs, got --target=" + targets.back()->name + "; add --target=sm_90a, or leave it out");
+  for (const Target *target : targets)
+    if (target->isGpu() && !target->wgmma)
+      return refuse("is there for sm_90a, got --target=" + target->name + "; pass --target=sm_90a, or --compute=bf16");
+  return true;
+}
+
 bool Compilation::checkCompute() {
+  if (options.fp8)
+    return checkFp8();
   bool quantised = isQuantised(description.storage), onlyGpus = targets.front()->isGpu(), onlyCpus = !targets.back()->isGpu();
   if (request.compute == "int8" && !quantised) {
     report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " +
@@ -291,6 +310,7 @@ bool Compilation::prepare() {
     return !failedWith(loaded.takeError());
   description = std::move(*loaded);
   options.storage = description.storage;
+  options.fp8 = request.compute == "fp8";
   if (!checkCompute())
     return false;
   options.form = request.form == "closed_form" ? ScanForm::ClosedForm : ScanForm::Exact;
@@ -323,7 +343,7 @@ bool Compilation::parse() {
            " sm1.model, a package is made from exactly one");
     return false;
   }
-  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, computeOf(targets.front()->isGpu()),
+  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, packageComputeOf(targets.front()->isGpu()),
                                                    options.form == ScanForm::ClosedForm, !description.checkpoint.empty()});
   if (failed(plan->addDescription(models.front())))
     return false;
@@ -464,7 +484,7 @@ bool Compilation::writePackage() {
     SmallVector<EntryModel> models;
     for (auto &[entry, module] : job.modules)
       models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
-    if (failed(plan->addProgram(models, *job.target, computeOf(job.target->isGpu()), job.code.code)))
+    if (failed(plan->addProgram(models, *job.target, packageComputeOf(job.target->isGpu()), job.code.code)))
       return false;
     bool hasToken = token && job.target->isGpu();
     if (hasToken && failed(plan->addToken(*token, *job.target)))

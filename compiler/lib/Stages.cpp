@@ -136,11 +136,16 @@ std::vector<StringRef> sm1::fusionPasses() {
   return flags;
 }
 
+/// Programs whose tiles multiply e4m3: of many rows. The others wait for weights or for each other, and keep bf16.
+static bool multipliesFp8(const StageOptions &options) {
+  return options.fp8 && (options.entry == Entry::Prefill || options.entry == Entry::PrefillSome);
+}
+
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
   if (options.form != ScanForm::Exact)
     passes.addPass(createSetScanForm({stringifyScanForm(options.form).str()}));
   passes.addPass(createCanonicalizerPass()); // a split of a projection becomes projections
-  passes.addPass(createMakePrecise({options.storage, options.compute}));
+  passes.addPass(createMakePrecise({options.storage, multipliesFp8(options) ? "fp8" : options.compute}));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
 }
@@ -231,6 +236,8 @@ static void buildUpTo(OpPassManager &passes, Stage last, const PipelineOptions &
   StageOptions options;
   options.storage = given.weights;
   options.compute = given.compute;
+  if ((options.fp8 = options.compute == "fp8"))
+    options.compute = "bf16";
   options.target = findTarget(given.target);
   if (!options.target) // which says what is wrong
     return passes.addPass(createScheduleForCpu({given.target, "", ""}));

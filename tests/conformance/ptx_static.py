@@ -116,6 +116,7 @@ def subjects(few):
     """(name, model, options, targets)"""
     for arithmetic in ("f32", "bf16"):
         yield f"chorales, {arithmetic}", TRAINED, ARITHMETICS[arithmetic], EVERYWHERE if few else tuple(VERSIONS)
+    yield "chorales, fp8", TRAINED, ("--weights=bf16", "--compute=fp8"), ("sm_90a",)
     if few:
         yield "mamba-16, bf16", DATA / "golden" / "mamba-16", ARITHMETICS["bf16"], EVERYWHERE
         return

@@ -2,7 +2,7 @@
 // RUN: sm1-opt %s -split-input-file -verify-diagnostics
 
 func.func @scan_of_rank_1(%x: tensor<8xf32>) {
-  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got 'tensor<8xf32>'}}
   %0, %1 = sm1.scan %x, %x : tensor<8xf32>
   return
 }
@@ -10,7 +10,7 @@ func.func @scan_of_rank_1(%x: tensor<8xf32>) {
 // -----
 
 func.func @scan_of_integers(%x: i32) {
-  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got 'i32'}}
+  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got 'i32'}}
   %0, %1 = sm1.scan %x, %x : i32
   return
 }
@@ -50,7 +50,7 @@ func.func @conv1d_of_dynamic_kernel(%x: tensor<?x?x8xf32>, %w: tensor<8x1x?xf32>
 // -----
 
 func.func @linear_of_dynamic_channels(%x: tensor<?x?x?xf32>, %w: tensor<8x8xf32>) {
-  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got 'tensor<?x?x?xf32>'}}
+  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got 'tensor<?x?x?xf32>'}}
   %0 = sm1.linear %x, %w : tensor<?x?x?xf32>, tensor<8x8xf32>
   return
 }
@@ -58,7 +58,7 @@ func.func @linear_of_dynamic_channels(%x: tensor<?x?x?xf32>, %w: tensor<8x8xf32>
 // -----
 
 func.func @linear_by_a_vector(%x: tensor<?x?x8xf32>, %w: tensor<8xf32>) {
-  // expected-error @+1 {{expected a static matrix of f32, bf16, f16, i8 or i4, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{expected a static matrix of f32, bf16, f16, e4m3, i8 or i4, got 'tensor<8xf32>'}}
   %0 = sm1.linear %x, %w : tensor<?x?x8xf32>, tensor<8xf32>
   return
 }
@@ -66,7 +66,7 @@ func.func @linear_by_a_vector(%x: tensor<?x?x8xf32>, %w: tensor<8xf32>) {
 // -----
 
 func.func @rms_norm_of_a_scalar(%x: tensor<f32>, %w: tensor<8xf32>) {
-  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got 'tensor<f32>'}}
+  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got 'tensor<f32>'}}
   %0 = sm1.rms_norm %x, %w eps 1.0e-6 : tensor<f32>
   return
 }
@@ -82,7 +82,7 @@ func.func @embedding_of_floats(%x: tensor<?x?xf32>, %w: tensor<8x8xf32>) {
 // -----
 
 func.func @empty_param() {
-  // expected-error @+1 {{static tensor of f32, bf16, f16, i8 or i4, not empty and of at most 2^40 elements, but got 'tensor<0x8xf32>'}}
+  // expected-error @+1 {{static tensor of f32, bf16, f16, e4m3, i8 or i4, not empty and of at most 2^40 elements, but got 'tensor<0x8xf32>'}}
   %0 = sm1.param "w" : tensor<0x8xf32>
   return
 }
@@ -90,7 +90,7 @@ func.func @empty_param() {
 // -----
 
 func.func @huge_param() {
-  // expected-error @+1 {{static tensor of f32, bf16, f16, i8 or i4, not empty and of at most 2^40 elements, but got}}
+  // expected-error @+1 {{static tensor of f32, bf16, f16, e4m3, i8 or i4, not empty and of at most 2^40 elements, but got}}
   %0 = sm1.param "w" : tensor<9223372036854775807x9223372036854775807xf32>
   return
 }

@@ -200,7 +200,7 @@ func.func @param_c3() {
 // -----
 
 func.func @param_c4_integers() {
-  // expected-error @+1 {{param_c4: integers need `quantised`, got 'tensor<8x40xi8>'}}
+  // expected-error @+1 {{param_c4: integers and e4m3 need `quantised`, got 'tensor<8x40xi8>'}}
   %0 = sm1.param "w" : tensor<8x40xi8>
   return
 }
@@ -208,7 +208,7 @@ func.func @param_c4_integers() {
 // -----
 
 func.func @param_c4_bits() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x40xi8>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16, or e4m3 in place of rows of i8, and scales [rows, 2] of f32 or f16, got 'tensor<8x40xi8>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x40xi8>
   return
 }
@@ -216,7 +216,7 @@ func.func @param_c4_bits() {
 // -----
 
 func.func @param_c4_columns() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x20xi4>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16, or e4m3 in place of rows of i8, and scales [rows, 2] of f32 or f16, got 'tensor<8x20xi4>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x20xi4>
   return
 }
@@ -224,7 +224,7 @@ func.func @param_c4_columns() {
 // -----
 
 func.func @param_c4_groups() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x1xf16>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16, or e4m3 in place of rows of i8, and scales [rows, 2] of f32 or f16, got 'tensor<8x1xf16>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x1xf16>
   return
 }
@@ -232,7 +232,7 @@ func.func @param_c4_groups() {
 // -----
 
 func.func @param_c4_scales() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8x2xbf16>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16, or e4m3 in place of rows of i8, and scales [rows, 2] of f32 or f16, got 'tensor<8x2xbf16>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8x2xbf16>
   return
 }
@@ -240,7 +240,7 @@ func.func @param_c4_scales() {
 // -----
 
 func.func @param_c4_vector() {
-  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16 and scales [rows, 2] of f32 or f16, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 4, group = 32, columns = 40> has values [rows, 40] of i4 or bf16, or e4m3 in place of rows of i8, and scales [rows, 2] of f32 or f16, got 'tensor<8xf32>'}}
   %0 = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> : tensor<8xf32>
   return
 }
@@ -363,7 +363,7 @@ func.func @rms_scale_c1(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
 // -----
 
 func.func @linear_c2_no_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xi8>) {
-  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xi8>'}}
+  // expected-error @+1 {{linear_c2: a matrix of integers or e4m3 comes with scales, another without, and int8 with integers alone; the matrix is 'tensor<16x8xi8>'}}
   %0 = sm1.linear %x, %w : tensor<?x?x8xf32>, tensor<16x8xi8>
   return
 }
@@ -371,7 +371,7 @@ func.func @linear_c2_no_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xi8>) {
 // -----
 
 func.func @linear_c2_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xbf16>, %s: tensor<16x1xf32>) {
-  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xbf16>'}}
+  // expected-error @+1 {{linear_c2: a matrix of integers or e4m3 comes with scales, another without, and int8 with integers alone; the matrix is 'tensor<16x8xbf16>'}}
   %0 = sm1.linear %x, %w scales %s : tensor<?x?x8xf32>, tensor<16x8xbf16>, tensor<16x1xf32>
   return
 }
@@ -379,8 +379,24 @@ func.func @linear_c2_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xbf16>, %s: te
 // -----
 
 func.func @linear_c2_int8(%x: tensor<?x?x8xf32>, %w: tensor<16x8xf32>) {
-  // expected-error @+1 {{linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is 'tensor<16x8xf32>'}}
+  // expected-error @+1 {{linear_c2: a matrix of integers or e4m3 comes with scales, another without, and int8 with integers alone; the matrix is 'tensor<16x8xf32>'}}
   %0 = sm1.linear %x, %w int8 : tensor<?x?x8xf32>, tensor<16x8xf32>
+  return
+}
+
+// -----
+
+func.func @param_c4_groups_of_e4m3() {
+  // expected-error @+1 {{param_c4: #sm1.quantised<bits = 8, group = 32, columns = 40> has values}}
+  %0 = sm1.param "w" quantised <bits = 8, group = 32, columns = 40> : tensor<8x40xf8E4M3FN>
+  return
+}
+
+// -----
+
+func.func @linear_c3(%x: tensor<?x?x8xbf16>, %w: tensor<16x8xf8E4M3FN>, %s: tensor<16x1xf32>) {
+  // expected-error @+1 {{linear_c3: x and the matrix must both be e4m3, got 'tensor<?x?x8xbf16>' and 'tensor<16x8xf8E4M3FN>'}}
+  %0 = sm1.linear %x, %w scales %s : tensor<?x?x8xbf16>, tensor<16x8xf8E4M3FN>, tensor<16x1xf32>
   return
 }
 

@@ -58,15 +58,20 @@ func.func @params() {
   %5 = sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x40xi4>
   // CHECK: sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x2xf16>
   %6 = sm1.param "w1" rows 8 to 24 of 48 quantised <bits = 4, group = 32, columns = 40> : tensor<16x2xf16>
+  // CHECK: sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "images"} : tensor<16x40xf8E4M3FN>
+  %7 = sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "images"} : tensor<16x40xf8E4M3FN>
   return
 }
 
 // CHECK-LABEL: func.func @quantised
-func.func @quantised(%x: tensor<?x?x40xf32>, %w: tensor<16x40xi8>, %s: tensor<16x1xf32>, %v: tensor<16x40xi4>, %t: tensor<16x2xf16>) {
+func.func @quantised(%x: tensor<?x?x40xf32>, %w: tensor<16x40xi8>, %s: tensor<16x1xf32>, %v: tensor<16x40xi4>, %t: tensor<16x2xf16>,
+                     %y: tensor<?x?x40xf8E4M3FN>, %u: tensor<16x40xf8E4M3FN>) {
   // CHECK: sm1.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<?x?x40xf32>, tensor<16x40xi8>, tensor<16x1xf32>
   %0 = sm1.linear %x, %w scales %s : tensor<?x?x40xf32>, tensor<16x40xi8>, tensor<16x1xf32>
   // CHECK: sm1.linear %{{.*}}, %{{.*}} scales %{{.*}} int8 : tensor<?x?x40xf32>, tensor<16x40xi4>, tensor<16x2xf16>
   %1 = sm1.linear %x, %v scales %t int8 : tensor<?x?x40xf32>, tensor<16x40xi4>, tensor<16x2xf16>
+  // CHECK: sm1.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<?x?x40xf8E4M3FN>, tensor<16x40xf8E4M3FN>, tensor<16x1xf32>
+  %2 = sm1.linear %y, %u scales %s : tensor<?x?x40xf8E4M3FN>, tensor<16x40xf8E4M3FN>, tensor<16x1xf32>
   return
 }
 

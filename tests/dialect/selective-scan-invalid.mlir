@@ -46,7 +46,7 @@ func.func @selective_scan_c3(%dt: !s, %a: tensor<8x2xf32>, %b: !n, %h: tensor<?x
 // -----
 
 func.func @no_stream(%dt: tensor<8xf32>, %a: tensor<8x2xf32>, %b: tensor<?x?x2xf32>) {
-  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got 'tensor<8xf32>'}}
+  // expected-error @+1 {{expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got 'tensor<8xf32>'}}
   %0, %1 = sm1.selective_scan %dt, %dt, %a, %b, %b : tensor<8xf32>, tensor<?x?x2xf32>
   return
 }

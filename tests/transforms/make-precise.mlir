@@ -13,11 +13,16 @@
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=f16" 2>&1 | FileCheck %s --check-prefix=COMPUTE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f16 compute=bf16" 2>&1 | FileCheck %s --check-prefix=MIXED
 // RUN: sm1-opt %s -sm1-make-precise="storage=int8 compute=bf16" -cse | FileCheck %s --check-prefix=COARSE
+// RUN: sm1-opt %s -sm1-make-precise="storage=bf16 compute=fp8" -cse | FileCheck %s --check-prefix=FP8
+// RUN: sm1-opt %s -sm1-make-precise="storage=bf16 compute=fp8" > %t.once
+// RUN: sm1-opt %t.once -sm1-make-precise="storage=bf16 compute=fp8" | diff %t.once -
+// RUN: not sm1-opt %s -sm1-make-precise="storage=f32 compute=fp8" 2>&1 | FileCheck %s --check-prefix=FP8WIDE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=int8" 2>&1 | FileCheck %s --check-prefix=WHOLE
 
-// TYPE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'f64' and 'f32'
-// COMPUTE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got 'bf16' and 'f16'
-// MIXED: error: compute=bf16 multiplies bf16 by bf16, got storage=f16; store matrices as bf16 too
+// TYPE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16, fp8 or int8, got 'f64' and 'f32'
+// COMPUTE: error: storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16, fp8 or int8, got 'bf16' and 'f16'
+// MIXED: error: compute=bf16 multiplies what is stored as bf16, got storage=f16; store matrices as bf16 too
+// FP8WIDE: error: compute=fp8 multiplies what is stored as bf16, got storage=f32; store matrices as bf16 too
 // WHOLE: error: compute=int8 multiplies integers, got storage=bf16; store matrices as int8 or int4
 
 // Matrices are stored; what projections multiply is rounded once, where it is made, however many projections read it. A quantised matrix
@@ -124,4 +129,31 @@ sm1.model @stays(%x: tensor<?x?x8xf32> {sm1.name = "x"}, %taps: tensor<?x8x3xf32
   // HALF: sm1.return
   // QUANT: sm1.return
   sm1.return %y, %t, %last : tensor<?x?x8xf32>, tensor<?x8x3xf32>, tensor<?x8xf32>
+}
+
+// A norm's rows become e4m3, once for all projections of them, and so do the matrices, with a scale for each row. What is no norm's, and
+// results for rows that somebody selects, multiply bf16.
+// FP8-LABEL: sm1.model @norms
+sm1.model @norms(%x: tensor<?x?x8xf32> {sm1.name = "x"})
+    -> (tensor<?x?x4xf32> {sm1.name = "y"}, tensor<?x?x4xf32> {sm1.name = "z"}, tensor<?x?x4xf32> {sm1.name = "logits", sm1.rows = "selected"}) {
+  %n = sm1.param "norm" : tensor<8xf32>
+  %w = sm1.param "w" rows 4 to 8 of 12 : tensor<4x8xf32>
+  %v = sm1.param "v" : tensor<4x8xf32>
+  %u = sm1.param "u" : tensor<4x8xf32>
+  // FP8: %[[NORM:.*]] = sm1.rms_norm
+  // FP8-DAG: %[[R:.*]] = arith.truncf %[[NORM]] : tensor<?x?x8xf32> to tensor<?x?x8xf8E4M3FN>
+  // FP8-DAG: %[[RB:.*]] = arith.truncf %[[NORM]] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+  %r = sm1.rms_norm %x, %n eps 1.0e-6 : tensor<?x?x8xf32>
+  // FP8-DAG: %[[W:.*]] = sm1.param "w" rows 4 to 8 of 12 quantised <bits = 8, group = 0, columns = 8> : tensor<4x8xf8E4M3FN>
+  // FP8-DAG: %[[WS:.*]] = sm1.param "w" rows 4 to 8 of 12 quantised <bits = 8, group = 0, columns = 8> : tensor<4x1xf32>
+  // FP8: sm1.linear %[[R]], %[[W]] scales %[[WS]] : tensor<?x?x8xf8E4M3FN>, tensor<4x8xf8E4M3FN>, tensor<4x1xf32>
+  %a = sm1.linear %r, %w : tensor<?x?x8xf32>, tensor<4x8xf32>
+  // FP8: sm1.linear %[[R]], %{{.*}} scales
+  %b = sm1.linear %r, %v : tensor<?x?x8xf32>, tensor<4x8xf32>
+  // FP8: sm1.linear %{{.*}}, %{{.*}} : tensor<?x?x8xbf16>, tensor<4x8xbf16>
+  %c = sm1.linear %x, %v : tensor<?x?x8xf32>, tensor<4x8xf32>
+  // FP8: sm1.linear %[[RB]], %{{.*}} : tensor<?x?x8xbf16>, tensor<4x8xbf16>
+  %logits = sm1.linear %r, %u : tensor<?x?x8xf32>, tensor<4x8xf32>
+  %y = arith.addf %a, %c : tensor<?x?x4xf32>
+  sm1.return %y, %b, %logits : tensor<?x?x4xf32>, tensor<?x?x4xf32>, tensor<?x?x4xf32>
 }

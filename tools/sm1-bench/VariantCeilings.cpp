@@ -16,7 +16,7 @@ std::optional<size_t> VariantCeilings::memory(double readBytes, double writtenBy
 
 std::optional<size_t> VariantCeilings::arithmetic(std::string_view compute) {
   if (onGpu)
-    return ceilings.ofGpu(compute == "bf16" ? GpuRate::MmaBf16 : GpuRate::FmaF32);
+    return ceilings.ofGpu(compute == "bf16" || compute == "fp8" ? GpuRate::MmaBf16 : GpuRate::FmaF32);
   std::optional<Peak> peak = peakOf(facts.target, compute);
   if (!peak || !peakAvailable(*peak))
     return std::nullopt;
@@ -41,7 +41,7 @@ void VariantCeilings::askForRates() {
     cache = ceilings.ofGpu(GpuRate::ReadL2);
     launch = ceilings.ofGpu(GpuRate::Launch);
   }
-  if (facts.compute == "bf16")
+  if (facts.compute == "bf16" || facts.compute == "fp8")
     bf16 = arithmetic("bf16");
   if (facts.compute == "int8")
     int8 = arithmetic("int8");

@@ -50,10 +50,9 @@ static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
   app.add_option("--weights", request.weights,
                  "storage of matrices: f32, bf16, f16, int8 (a scale for each row), int4 (a scale for 32 columns) (default: as in "
                  "the checkpoint)");
-  app.add_option(
-      "--compute", request.compute,
-      "what projections multiply: f32; bf16, where matrices are stored so; int8, where they are int8 or int4 (default: f32 on "
-      "CPUs; on GPUs bf16 where matrices are stored so)");
+  app.add_option("--compute", request.compute,
+                 "what projections multiply: f32; bf16, where matrices are stored so; fp8, the same with e4m3 in prompts (sm_90a); "
+                 "int8, where they are int8 or int4 (default: f32 on CPUs; on GPUs bf16 where matrices are stored so)");
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");
   app.add_option("--form", request.form, "arithmetic of scans: exact (default), closed_form (diagnosis of old checkpoints)");

@@ -59,6 +59,8 @@ struct StageOptions {
   std::string storage = "f32";
   /// "f32" or "bf16": what projections multiply.
   std::string compute = "f32";
+  /// With compute bf16: programs of many rows on a GPU multiply e4m3 where it can be done.
+  bool fp8 = false;
   ScanForm form = ScanForm::Exact;
   /// Needed from Stage::Scheduled on.
   const Target *target = nullptr;

@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -59,6 +60,42 @@ struct WidenWords : OpRewritePattern<arith::ExtFOp> {
   }
 };
 
+/// Two f32 at a time become e4m3; what is greater than 448 becomes that, a NaN stays one. As text: LLVM asks for a newer PTX than
+/// Hopper's own assembler does.
+struct NarrowToFp8 : OpRewritePattern<arith::TruncFOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::TruncFOp op, PatternRewriter &rewriter) const override {
+    auto wide = dyn_cast<VectorType>(op.getIn().getType()), narrow = dyn_cast<VectorType>(op.getType());
+    if (!wide || !wide.getElementType().isF32() || !isa<Float8E4M3FNType>(narrow.getElementType()))
+      return failure();
+    Location loc = op.getLoc();
+    Type pair = rewriter.getI16Type();
+    int64_t count = wide.getNumElements();
+    auto number = [&](int64_t i) -> Value {
+      if (i == count)
+        return arith::ConstantOp::create(rewriter, loc, rewriter.getF32FloatAttr(0));
+      return vector::ExtractOp::create(rewriter, loc, op.getIn(), ArrayRef<int64_t>{i});
+    };
+    SmallVector<Value> pairs;
+    for (int64_t i = 0; i < count; i += 2) {
+      Value first = number(i), second = number(i + 1);
+      pairs.push_back(LLVM::InlineAsmOp::create(rewriter, loc, pair, ValueRange{second, first},
+                                                "cvt.rn.satfinite.e4m3x2.f32 $0, $1, $2;", "=h,f,f", /*has_side_effects=*/false,
+                                                /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
+                                                ArrayAttr())
+                          .getResult(0));
+    }
+    int64_t bytes = int64_t(pairs.size()) * 2;
+    Value packed = vector::FromElementsOp::create(rewriter, loc, VectorType::get({int64_t(pairs.size())}, pair), pairs);
+    packed = vector::BitCastOp::create(rewriter, loc, VectorType::get({bytes}, narrow.getElementType()), packed);
+    if (bytes != count)
+      packed = vector::ExtractStridedSliceOp::create(rewriter, loc, packed, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{count},
+                                                     ArrayRef<int64_t>{1});
+    rewriter.replaceOp(op, packed);
+    return success();
+  }
+};
+
 struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
   using ExpandArithmeticBase::ExpandArithmeticBase;
 
@@ -68,7 +105,7 @@ struct ExpandArithmetic : sm1::impl::ExpandArithmeticBase<ExpandArithmetic> {
     populateMathPolynomialApproximationPatterns(set);
     math::populateExpansionPatterns(set, {"rsqrt", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "round", "exp2", "clampf"});
     if (hasBf16)
-      set.add<WidenWords>(context);
+      set.add<WidenWords, NarrowToFp8>(context);
     else
       arith::populateExpandBFloat16Patterns(set);
     patterns = std::move(set);

@@ -23,7 +23,9 @@ struct TableRow {
 };
 } // namespace
 
-static double products(const KernelCost &cost) { return cost.f32Products + cost.bf16Products + cost.int8Products; }
+static double products(const KernelCost &cost) {
+  return cost.f32Products + cost.bf16Products + cost.fp8Products + cost.int8Products;
+}
 
 static SmallVector<TableRow> rowsOf(ModuleOp module) {
   SmallVector<TableRow> rows;

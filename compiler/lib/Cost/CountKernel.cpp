@@ -124,6 +124,8 @@ static void countProducts(LinearOp linear, KernelCost &cost) {
   double products = double(weight.getDimSize(0)) * double(weight.getDimSize(1));
   if (linear.getInt8())
     cost.int8Products += products;
+  else if (isa<Float8E4M3FNType>(element))
+    cost.fp8Products += products;
   else if (element.isBF16() && getElementTypeOrSelf(linear.getX().getType()).isBF16())
     cost.bf16Products += products;
   else

@@ -38,7 +38,7 @@ Error sm1::checkChoices(const CompileRequest &request) {
   passChoices.push_back("all");
   if (Error error = checkChoice("weights", request.weights, {"f32", "bf16", "f16", "int8", "int4"}, /*hasDefault=*/true))
     return error;
-  if (Error error = checkChoice("compute", request.compute, {"f32", "bf16", "int8"}, /*hasDefault=*/true))
+  if (Error error = checkChoice("compute", request.compute, {"f32", "bf16", "fp8", "int8"}, /*hasDefault=*/true))
     return error;
   if (Error error = checkChoice("form", request.form, {"exact", "closed_form"}))
     return error;

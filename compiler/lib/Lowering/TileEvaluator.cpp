@@ -51,8 +51,10 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
                          : MemRefType::get({panels, shape[1], panelWidth}, element);
   if (layout == "fragments")
     return MemRefType::get({panels, fragmentTiles(shape[1]), 32, 8}, element);
-  if (layout == "images")
-    return MemRefType::get({int64_t(steps(32)), panels, panelWidth, 32}, element);
+  if (layout == "images") {
+    int64_t width = 512 / element.getIntOrFloatBitWidth(); // of a line of 64 bytes
+    return MemRefType::get({int64_t(steps(width)), panels, panelWidth, width}, element);
+  }
   if (layout == "rows")
     return MemRefType::get({shape[0], strideOf(shape[1])}, element);
   if (shape.size() == 1)

@@ -17,10 +17,11 @@ using namespace sm1;
 int64_t sm1::rowStride(RankedTensorType stream) { return (stream.getShape().back() + 15) / 16 * 16; }
 
 sm1rt::DType sm1::packageType(Type element) {
-  return element.isBF16()        ? sm1rt::DType::BF16
-         : element.isF16()       ? sm1rt::DType::F16
-         : element.isInteger(32) ? sm1rt::DType::I32
-                                 : sm1rt::DType::F32;
+  return element.isBF16()                 ? sm1rt::DType::BF16
+         : element.isF16()                ? sm1rt::DType::F16
+         : isa<Float8E4M3FNType>(element) ? sm1rt::DType::F8E4M3
+         : element.isInteger(32)          ? sm1rt::DType::I32
+                                          : sm1rt::DType::F32;
 }
 
 Value sm1::dispatchedValue(Value value) {

@@ -26,9 +26,11 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
     steps.push_back(PackingStep::rows(*param.getFirstRow(), *param.getEndRow()));
   auto type = cast<RankedTensorType>(param.getType());
   if (auto quantised = param.getQuantised()) {
-    auto step = type.getElementType().isInteger() ? PackingStep::quantise
-                : type.getElementType().isBF16()  ? PackingStep::coarsen
-                                                  : PackingStep::scales;
+    Type element = type.getElementType();
+    auto step = element.isInteger()              ? PackingStep::quantise
+                : element.isBF16()               ? PackingStep::coarsen
+                : isa<Float8E4M3FNType>(element) ? PackingStep::e4m3
+                                                 : PackingStep::scales;
     steps.push_back(
         step(quantised->getBits(), quantised->getGroup(), quantised->getBits() == 8 ? sm1rt::DType::F32 : sm1rt::DType::F16));
   } else {
@@ -231,9 +233,9 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
     launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
     if (auto mapped = dispatch.getMapped()) {
-      int64_t depth = channels(dispatch.getInputs()[*mapped].getType());
-      launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", depth}};
-      if (int64_t slices = wgmmaSlices(blocks, depth); slices > 1)
+      Type x = dispatch.getInputs()[*mapped].getType();
+      launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(x)}};
+      if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
         launch["map"].getAsObject()->try_emplace("row_bytes", slices * 64);
     }
     if (cutsTime(blocks))

@@ -220,8 +220,9 @@ json::Object Collector::kernelJson(const View &view, size_t index) const {
                       {"readBytes", cost.readBytes},
                       {"writeBytes", cost.writeBytes},
                       {"stateBytes", cost.stateBytes},
-                      {"products", cost.f32Products + cost.bf16Products + cost.int8Products},
-                      {"arithmetic", cost.bf16Products > 0   ? "bf16"
+                      {"products", cost.f32Products + cost.bf16Products + cost.fp8Products + cost.int8Products},
+                      {"arithmetic", cost.fp8Products > 0    ? "fp8"
+                                     : cost.bf16Products > 0 ? "bf16"
                                      : cost.int8Products > 0 ? "int8"
                                                              : "f32"},
                       {"otherOperations", cost.vectorOps + cost.prologueOps},
@@ -247,6 +248,7 @@ json::Object Collector::viewJson(const View &view) const {
                                     {"bytesPerSecond", machine.bytesPerSecond},
                                     {"f32", machine.f32},
                                     {"bf16", machine.bf16},
+                                    {"fp8", 2 * machine.bf16},
                                     {"int8", machine.int8}});
   return json::Object{
       {"target", view.target->name},   {"gpu", view.target->isGpu()}, {"entry", view.isToken() ? "token" : entryName(view.entry)},

@@ -32,7 +32,7 @@ double sm1::bytesOf(const KernelCost &cost, const LaunchWork &work) {
 }
 
 double sm1::operationsOf(const KernelCost &cost, const LaunchWork &work) {
-  double products = cost.f32Products + cost.bf16Products + cost.int8Products;
+  double products = cost.f32Products + cost.bf16Products + cost.fp8Products + cost.int8Products;
   return work.rows * (2 * products + cost.vectorOps + cost.prologueOps);
 }
 

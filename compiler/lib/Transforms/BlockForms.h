@@ -5,6 +5,8 @@
 
 #include "sm1/IR/Sm1.h"
 
+#include "mlir/IR/TypeUtilities.h"
+
 namespace sm1 {
 
 inline constexpr int64_t lanesOfWarp = 32;
@@ -39,10 +41,18 @@ inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128;
 }
 inline constexpr int64_t mostWgmmaSums = 192;
-/// Slices of 32 k in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
+/// What the projections of `kernel` multiply; the type of the first one's x.
+inline mlir::Type multipliedType(KernelOp kernel) { return (*kernel.getBlock().getOps<LinearOp>().begin()).getX().getType(); }
+/// Whether it is e4m3, for which wgmma_tiles is the only form.
+inline bool isFp8(mlir::Type type) { return llvm::isa<mlir::Float8E4M3FNType>(mlir::getElementTypeOrSelf(type)); }
+
+/// k of a slice of wgmma_tiles, 64 bytes of a row of `x`.
+inline int64_t wgmmaSliceDepth(mlir::Type x) { return 512 / mlir::getElementTypeOrSelf(x).getIntOrFloatBitWidth(); }
+/// Slices in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
 /// then waits half as often; whole steps only.
-inline int64_t wgmmaSlices(BlockScheduleAttr blocks, int64_t depth) {
-  return blocks.getRowSplit() == 64 && (depth + 31) / 32 % 2 == 0 ? 2 : 1;
+inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
+  int64_t depth = wgmmaSliceDepth(x);
+  return blocks.getRowSplit() == 64 && (channels(x) + depth - 1) / depth % 2 == 0 ? 2 : 1;
 }
 /// A CUtensorMap, on 64 bytes.
 inline constexpr int64_t tensorMapBytes = 128;

@@ -52,17 +52,18 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
 
   void runOnOperation() override {
     bits = quantisedBits(storage);
-    int8 = compute == "int8";
+    int8 = compute == "int8", fp8 = compute == "fp8";
     // What tokens look up stays in bf16 where matrices are quantised.
     storageType = parseType(bits ? "bf16" : storage.getValue(), &getContext());
-    computeType = parseType(int8 ? "f32" : compute.getValue(), &getContext());
+    computeType = parseType(int8 ? "f32" : fp8 ? "bf16" : compute.getValue(), &getContext());
     if (!storageType || !computeType || computeType.isF16()) {
-      getOperation()->emitError("storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16 or int8, got '")
+      getOperation()->emitError("storage must be f32, bf16, f16, int8 or int4 and compute f32, bf16, fp8 or int8, got '")
           << storage << "' and '" << compute << "'";
       return signalPassFailure();
     }
     if (computeType.isBF16() && !storageType.isBF16()) {
-      getOperation()->emitError("compute=bf16 multiplies bf16 by bf16, got storage=") << storage << "; store matrices as bf16 too";
+      getOperation()->emitError("compute=") << compute << " multiplies what is stored as bf16, got storage=" << storage
+                                            << "; store matrices as bf16 too";
       return signalPassFailure();
     }
     if (int8 && !bits) {
@@ -71,9 +72,14 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
     }
     IRRewriter rewriter(&getContext());
     getOperation()->walk([&](Operation *op) {
-      if (auto linear = dyn_cast<LinearOp>(op))
-        bits && !computeType.isBF16() ? quantise(rewriter, linear) : roundOperands(rewriter, linear);
-      else if (auto embedding = dyn_cast<EmbeddingOp>(op))
+      if (auto linear = dyn_cast<LinearOp>(op)) {
+        if (linear.getScales()) // as precise as it can be
+          return;
+        fp8 && !bits && suitsFp8(linear) ? multiplyFp8(rewriter, linear)
+        : bits && !computeType.isBF16()  ? quantise(rewriter, linear)
+                                         : roundOperands(rewriter, linear);
+      }
+      if (auto embedding = dyn_cast<EmbeddingOp>(op))
         widenRows(rewriter, embedding);
     });
   }
@@ -82,16 +88,46 @@ private:
   void roundOperands(IRRewriter &rewriter, LinearOp linear) {
     bits ? coarsen(rewriter, linear) : store(linear.getWeight(), storageType);
     auto x = cast<RankedTensorType>(linear.getX().getType());
-    if (x.getElementType() == computeType || !x.getElementType().isF32())
-      return;
-    rewriter.setInsertionPointAfterValue(linear.getX());
-    if (Operation *known = roundings.lookup(linear.getX()))
-      linear.getXMutable().assign(known->getResult(0));
-    else {
-      auto rounded = arith::TruncFOp::create(rewriter, linear.getLoc(), x.clone(computeType), linear.getX());
-      roundings[linear.getX()] = rounded;
-      linear.getXMutable().assign(rounded);
+    if (x.getElementType() != computeType && x.getElementType().isF32())
+      roundX(rewriter, linear, computeType);
+  }
+
+  /// Projections of one x share its rounding.
+  void roundX(IRRewriter &rewriter, LinearOp linear, FloatType type) {
+    Value x = linear.getX();
+    Value &rounded = roundings[{x, type}];
+    if (!rounded) {
+      rewriter.setInsertionPointAfterValue(x);
+      auto roundedType = cast<RankedTensorType>(x.getType()).clone(type);
+      rounded = arith::TruncFOp::create(rewriter, linear.getLoc(), roundedType, x);
     }
+    linear.getXMutable().assign(rounded);
+  }
+
+  /// A norm leaves rows of about the size of its weights, which e4m3 holds as they are: no scale of a row has to be found, stored
+  /// and multiplied with. Other inputs, and outputs of a model for rows that somebody selects, few of them, stay bf16.
+  static bool suitsFp8(LinearOp linear) {
+    auto param = linear.getWeight().getDefiningOp<ParamOp>();
+    bool isSelected = llvm::any_of(linear->getUses(), [](OpOperand &use) {
+      auto model = dyn_cast<ModelOp>(use.getOwner()->getParentOp());
+      return model && isa<ReturnOp>(use.getOwner()) && model.resultIsSelected(use.getOperandNumber());
+    });
+    return param && !param.getQuantised() && linear.getX().getDefiningOp<RmsNormOp>() && !isSelected;
+  }
+
+  /// Both operands become e4m3, the matrix with a scale for each row.
+  void multiplyFp8(IRRewriter &rewriter, LinearOp linear) {
+    auto param = linear.getWeight().getDefiningOp<ParamOp>();
+    auto matrix = cast<RankedTensorType>(param.getType());
+    auto quantised = QuantisedAttr::get(&getContext(), /*bits=*/8, /*group=*/0, matrix.getDimSize(1));
+    auto scales = RankedTensorType::get({matrix.getDimSize(0), 1}, rewriter.getF32Type());
+    auto fp8Type = Float8E4M3FNType::get(&getContext());
+    rewriter.setInsertionPoint(linear);
+    linear.getWeightMutable().assign(quantisedParam(rewriter, param, matrix.clone(fp8Type), quantised));
+    linear.getScalesMutable().assign(quantisedParam(rewriter, param, scales, quantised));
+    roundX(rewriter, linear, fp8Type);
+    if (param->use_empty())
+      rewriter.eraseOp(param);
   }
 
   /// The matrix becomes what its integers would stand for, as bf16.
@@ -110,7 +146,7 @@ private:
   /// The matrix becomes integers and their scales; what it is multiplied with is quantised by the projection itself.
   void quantise(IRRewriter &rewriter, LinearOp linear) {
     auto param = linear.getWeight().getDefiningOp<ParamOp>();
-    if (!param || linear.getScales())
+    if (!param)
       return;
     auto matrix = cast<RankedTensorType>(param.getType());
     auto quantised = QuantisedAttr::get(&getContext(), bits, groupOf(bits), matrix.getDimSize(1));
@@ -138,7 +174,7 @@ private:
 
   FloatType storageType, computeType;
   int64_t bits = 0; ///< of a quantised storage
-  bool int8 = false;
-  llvm::DenseMap<Value, Operation *> roundings;
+  bool int8 = false, fp8 = false;
+  llvm::DenseMap<std::pair<Value, Type>, Value> roundings;
 };
 } // namespace

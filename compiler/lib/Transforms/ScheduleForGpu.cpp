@@ -19,13 +19,14 @@ namespace sm1 {
 using namespace mlir;
 using namespace sm1;
 
-/// Tensor cores take one x, bf16 by bf16.
+/// Tensor cores take one x, bf16 by bf16 or e4m3 by e4m3.
 static bool suitsTensorCores(KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
   Value x = (*linears.begin()).getX();
-  return llvm::all_of(linears, [&](LinearOp linear) {
-    return linear.getX() == x && getElementTypeOrSelf(x).isBF16() && getElementTypeOrSelf(linear.getWeight()).isBF16();
-  });
+  Type element = getElementTypeOrSelf(x);
+  return (element.isBF16() || isFp8(element)) && llvm::all_of(linears, [&](LinearOp linear) {
+           return linear.getX() == x && getElementTypeOrSelf(linear.getWeight()) == element;
+         });
 }
 
 /// Channels of the widest row that a projection of `kernel` reads, rounded up to panels.
@@ -101,9 +102,10 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 }
 
 namespace {
-/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, and the most stages.
+/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, the most stages, and warpgroups
+/// that share the rows.
 struct WgmmaShape {
-  int64_t rows, blocks, rowsOfRun, mostStages;
+  int64_t rows, blocks, rowsOfRun, mostStages, groups = 1;
 };
 } // namespace
 
@@ -111,17 +113,19 @@ struct WgmmaShape {
 /// no second one; it waits less often. Of few rows the weights of a whole tile may be there before the rows are.
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
                             wgmmaFew = {64, 1, 128, 16};
+/// e4m3 multiplies in half the time, so that what else a block does counts twice: two warpgroups share it.
+static constexpr WgmmaShape wgmmaManyFp8 = {128, 2, 4096, 8, 2}, wgmmaSomeFp8 = {128, 1, 512, 8, 2};
 /// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
 static constexpr int64_t besideBytes = 16 << 10;
 
 /// The shape for an entry; null for one whose kernel of `linears` projections is better off with mma.sync: of few rows one matrix
 /// leaves too few columns to fill the chip, unless warps share its sums.
-static const WgmmaShape *wgmmaShapeOf(Entry entry, unsigned linears) {
+static const WgmmaShape *wgmmaShapeOf(Entry entry, unsigned linears, bool fp8) {
   switch (sizeOf(entry)) {
   case RunSize::Many:
-    return &wgmmaMany;
+    return fp8 ? &wgmmaManyFp8 : &wgmmaMany;
   case RunSize::Some:
-    return isStep(entry) ? &wgmmaOfStep : &wgmmaSome;
+    return fp8 ? &wgmmaSomeFp8 : isStep(entry) ? &wgmmaOfStep : &wgmmaSome;
   case RunSize::Few:
     return linears > 1 ? &wgmmaFew : nullptr;
   }
@@ -142,27 +146,32 @@ static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t acr
 /// operands come from shared memory.
 static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu,
                                        const WgmmaShape &shape) {
-  constexpr int64_t leastColumns = 48, barrierBytes = 8, usualStages = 8, leastStages = 4; // two of them in use
+  constexpr int64_t barrierBytes = 8, usualStages = 8, leastStages = 4; // two of them in use
+  Type x = multipliedType(kernel);
+  int64_t mostSums = std::min(isFp8(x) ? mostWgmmaSums - 16 : mostWgmmaSums, // scales need registers, too
+                              2 * mostWgmmaSums / (shape.groups * shape.blocks));
+  int64_t leastColumns = isFp8(x) ? 16 : 48; // e4m3 has no other form
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
-  bool mayPart = shape.blocks > 1 && storesSums(kernel); // as measured with many rows alone
+  bool mayPart = shape.blocks > 1 && !isFp8(x) && storesSums(kernel); // as measured with many rows of bf16 alone
   BlockScheduleAttr best;
   double bestWorth = 0;
   for (int64_t split = std::min<int64_t>(16, panels); split * 16 * linears >= leastColumns; --split) {
     auto scheduleOf = [&](int64_t stages) {
-      return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128, /*rowTile=*/shape.rows,
-                                    /*rowSplit=*/shape.rows, split, stages, /*depthSplit=*/1);
+      return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128 * shape.groups,
+                                    /*rowTile=*/shape.rows / shape.groups, /*rowSplit=*/shape.rows, split, stages,
+                                    /*depthSplit=*/1);
     };
     BlockScheduleAttr schedule = scheduleOf(usualStages);
-    int64_t together = wgmmaSums(schedule, linears) > mostWgmmaSums && mayPart ? 1 : linears; // projections of a block
-    int64_t columns = split * 16 * together, slices = wgmmaSlices(schedule, depthOf(kernel));
+    int64_t together = wgmmaSums(schedule, linears) > mostSums && mayPart ? 1 : linears; // projections of a block
+    int64_t columns = split * 16 * together, slices = wgmmaSlices(schedule, x);
     int64_t stageBytes = slices * (shape.rows + columns) * 64 + barrierBytes;
     int64_t room = gpu.sharedPerMultiprocessor / shape.blocks - 1024;
     int64_t stages = std::min(room / stageBytes, usualStages);
     if (shape.mostStages > usualStages) // one for each step is enough
       stages = std::max(stages, std::min({(room - besideBytes) / stageBytes, shape.mostStages,
-                                          int64_t(llvm::divideCeil(depthOf(kernel), slices * 32))}));
+                                          int64_t(llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)))}));
     double worth = worthOfWgmma(shape, columns, panels / split * linears / together);
-    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostWgmmaSums && stages >= leastStages && worth > bestWorth)
+    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostSums && stages >= leastStages && worth > bestWorth)
       best = scheduleOf(stages), bestWorth = worth;
   }
   return best;
@@ -173,7 +182,8 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
   if (!suitsTensorCores(kernel))
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
-  if (const WgmmaShape *wgmma = target.wgmma ? wgmmaShapeOf(entry, contents.linears) : nullptr)
+  bool fp8 = isFp8(multipliedType(kernel));
+  if (const WgmmaShape *wgmma = target.wgmma ? wgmmaShapeOf(entry, contents.linears, fp8) : nullptr)
     if (auto schedule = scheduleWgmma(kernel, contents, gpu, *wgmma))
       return schedule;
   const TileShape &shape = tileShapeOf(entry, contents.linears, target.wgmma);
@@ -223,6 +233,12 @@ static BlockScheduleAttr scheduleSelectiveScan(SelectiveScanOp scan) {
   return BlockScheduleAttr::get(scan.getContext(), BlockForm::Scan, threads, rowTile, 1, /*panelSplit=*/1, 1, 1);
 }
 
+/// Programs of few and of many rows share names; where these compute with e4m3 and those without, a kernel is two.
+static StringRef fp8Suffix(KernelOp kernel) {
+  auto types = llvm::concat<const Type>(kernel->getOperandTypes(), kernel->getResultTypes());
+  return llvm::any_of(types, isFp8) ? "_fp8" : "";
+}
+
 static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
@@ -258,9 +274,9 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
         kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));
     };
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
-    auto suffix = [&](KernelOp kernel) { return nameSuffix(entryOfKernel(kernel, *entry)); };
+    auto suffix = [&](KernelOp kernel) { return (fp8Suffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str(); };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_some", "_step_many", "_few", "_some"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_some", "_step_many", "_few", "_some", "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

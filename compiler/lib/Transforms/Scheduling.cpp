@@ -72,7 +72,8 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
     if (auto symbol = dyn_cast<SymbolOpInterface>(op))
       names.insert(symbol.getName());
   auto uniqueName = [&](KernelOp kernel) {
-    StringRef name = kernel.getKernelName(), suffix = scheduler.suffix ? scheduler.suffix(kernel) : "";
+    StringRef name = kernel.getKernelName();
+    std::string suffix = scheduler.suffix ? scheduler.suffix(kernel) : "";
     bool looksForeign = llvm::any_of(scheduler.foreignSuffixes, [&](StringRef foreign) { return endsIn(name, foreign); });
     std::string stem = (name + (looksForeign ? "_rows" : "") + suffix).str(), unique = stem;
     for (int number = 2; !names.insert(unique).second; ++number)

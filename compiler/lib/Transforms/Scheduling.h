@@ -20,7 +20,7 @@ struct Scheduler {
   /// The layout in which a projection of a scheduled kernel reads a weight of such elements.
   llvm::function_ref<llvm::StringRef(KernelOp, mlir::Type element)> matrixLayout;
   /// Added to the name of a scheduled kernel; null: nothing.
-  llvm::function_ref<llvm::StringRef(KernelOp)> suffix;
+  llvm::function_ref<std::string(KernelOp)> suffix;
   /// What the names of other entries' kernels end in; no name may look like one of theirs.
   llvm::ArrayRef<llvm::StringLiteral> foreignSuffixes;
   /// Path of a file with schedules that a person wrote, and whom it is for; empty: none.

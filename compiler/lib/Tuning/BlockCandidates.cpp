@@ -145,12 +145,8 @@ int64_t sm1::sharedEstimate(KernelOp kernel) {
   switch (blocks.getForm()) {
   case BlockForm::TensorTiles:
     return blocks.getStages() * blocks.getDepthSplit() * (rows + columns) * 64;
-  case BlockForm::WgmmaTiles: {
-    int64_t depth = 16;
-    for (auto linear : kernel.getBlock().getOps<LinearOp>())
-      depth = std::max(depth, channels(linear.getX().getType()));
-    return blocks.getStages() * wgmmaSlices(blocks, depth) * (rows + columns) * 64;
-  }
+  case BlockForm::WgmmaTiles:
+    return blocks.getStages() * wgmmaSlices(blocks, multipliedType(kernel)) * (rows + columns) * 64;
   case BlockForm::Tiles:
     return 64 * 4 * (rows + 4 + columns);
   default:

@@ -166,14 +166,14 @@ TensorClass sm1::classify(Type type) {
   if (!tensor || tensor.getRank() < 1 || tensor.getEncoding())
     return TensorClass::Unknown;
   Type element = tensor.getElementType();
-  bool isFloat = element.isF32() || element.isBF16() || element.isF16();
+  bool isFloat = element.isF32() || element.isBF16() || element.isF16(), isFp8 = isa<Float8E4M3FNType>(element);
   int64_t rank = tensor.getRank(), dynamic = 0;
   while (dynamic < rank && tensor.isDynamicDim(dynamic))
     ++dynamic;
   if (dynamic == 2 && rank == 2 && element.isSignlessInteger(32))
     return TensorClass::Tokens;
-  bool isQuantised = rank == 2 && (element.isSignlessInteger(8) || element.isSignlessInteger(4));
-  if (!(isFloat || (isQuantised && dynamic == 0)) || !isSizedFrom(tensor, dynamic))
+  bool isQuantised = rank == 2 && (isFp8 || element.isSignlessInteger(8) || element.isSignlessInteger(4));
+  if (!(isFloat || (isFp8 && dynamic == 2) || (isQuantised && dynamic == 0)) || !isSizedFrom(tensor, dynamic))
     return TensorClass::Unknown;
   if (dynamic == 0)
     return TensorClass::Param;

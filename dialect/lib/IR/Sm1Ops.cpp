@@ -28,7 +28,8 @@ static ParseResult parseStream(OpAsmParser &parser, Type &type) {
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseType(type))
     return failure();
-  return isStream(type) ? success() : parser.emitError(loc, "expected a stream tensor<?x?xCxT> of f32, bf16 or f16, got ") << type;
+  return isStream(type) ? success()
+                        : parser.emitError(loc, "expected a stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3, got ") << type;
 }
 
 static void printStream(OpAsmPrinter &printer, Operation *, Type type) { printer << type; }
@@ -37,7 +38,8 @@ static ParseResult parseMatrix(OpAsmParser &parser, Type &type) {
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseType(type))
     return failure();
-  return isParam(type, 2) ? success() : parser.emitError(loc, "expected a static matrix of f32, bf16, f16, i8 or i4, got ") << type;
+  return isParam(type, 2) ? success()
+                          : parser.emitError(loc, "expected a static matrix of f32, bf16, f16, e4m3, i8 or i4, got ") << type;
 }
 
 static void printMatrix(OpAsmPrinter &printer, Operation *, Type type) { printer << type; }
@@ -71,7 +73,9 @@ static LogicalResult refuseUnlessStream(std::optional<Location> loc, StringRef o
 
 LogicalResult EmbeddingOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, ValueRange operands, DictionaryAttr,
                                             OpaqueProperties, RegionRange, SmallVectorImpl<Type> &types) {
-  if (!isTokens(operands[0].getType()) || !isParam(operands[1].getType(), 2) || getElementTypeOrSelf(operands[1].getType()).isInteger())
+  Type element = getElementTypeOrSelf(operands[1].getType());
+  if (!isTokens(operands[0].getType()) || !isParam(operands[1].getType(), 2) || element.isInteger() ||
+      isa<Float8E4M3FNType>(element))
     return emitOptionalError(loc, "'sm1.embedding' op operands must be tokens tensor<?x?xi32> and a matrix, got ",
                              operands[0].getType(), " and ", operands[1].getType());
   auto table = cast<RankedTensorType>(operands[1].getType());
@@ -94,9 +98,15 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *context, std::optional<Loc
 
 LogicalResult LinearOp::verify() {
   auto weight = cast<RankedTensorType>(getWeight().getType());
-  bool isQuantised = weight.getElementType().isInteger();
-  if (isQuantised != bool(getScales()) || (getInt8() && !isQuantised))
-    return emitOpError("linear_c2: a matrix of integers comes with scales, another without and not with int8; the matrix is ") << weight;
+  bool isInteger = weight.getElementType().isInteger(), isFp8 = isa<Float8E4M3FNType>(weight.getElementType()),
+       isQuantised = isInteger || isFp8;
+  if (isQuantised != bool(getScales()) || (getInt8() && !isInteger))
+    return emitOpError(
+               "linear_c2: a matrix of integers or e4m3 comes with scales, another without, and int8 with integers alone; the "
+               "matrix is ")
+           << weight;
+  if (isFp8 != isa<Float8E4M3FNType>(getElementTypeOrSelf(getX())))
+    return emitOpError("linear_c3: x and the matrix must both be e4m3, got ") << getX().getType() << " and " << weight;
   if (isQuantised && cast<RankedTensorType>(getScales().getType()).getDimSize(0) != weight.getDimSize(0))
     return emitOpError("linear_c2: scales must be [") << weight.getDimSize(0) << ", groups], got " << getScales().getType();
   return success();

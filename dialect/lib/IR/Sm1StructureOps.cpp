@@ -139,15 +139,18 @@ static LogicalResult verifyQuantised(ParamOp param) {
   Type element = type.getElementType();
   std::optional<QuantisedAttr> quantised = param.getQuantised();
   if (!quantised)
-    return element.isInteger() ? param.emitOpError("param_c4: integers need `quantised`, got ") << type : success();
+    return element.isInteger() || isa<Float8E4M3FNType>(element)
+               ? param.emitOpError("param_c4: integers and e4m3 need `quantised`, got ") << type
+               : success();
   bool isScales = element.isF32() || element.isF16();
   int64_t columns = isScales ? quantised->groups() : quantised->getColumns();
-  bool fits = isScales || element.isBF16() || element.isInteger(quantised->getBits());
+  bool isFp8 = isa<Float8E4M3FNType>(element) && quantised->getBits() == 8 && quantised->getGroup() == 0;
+  bool fits = isScales || element.isBF16() || isFp8 || element.isInteger(quantised->getBits());
   if (type.getRank() == 2 && fits && type.getDimSize(1) == columns)
     return success();
   return param.emitOpError("param_c4: ") << *quantised << " has values [rows, " << quantised->getColumns() << "] of i"
-                                         << quantised->getBits() << " or bf16 and scales [rows, " << quantised->groups()
-                                         << "] of f32 or f16, got " << type;
+                                         << quantised->getBits() << " or bf16, or e4m3 in place of rows of i8, and scales [rows, "
+                                         << quantised->groups() << "] of f32 or f16, got " << type;
 }
 
 LogicalResult ParamOp::verify() {

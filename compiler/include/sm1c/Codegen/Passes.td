@@ -37,7 +37,8 @@ def ExpandArithmetic : Pass<"sm1-expand-arithmetic"> {
   let summary = "Arithmetic that has no instruction on every target as arithmetic that has";
   let description = [{
     Mathematical functions become polynomials over fused multiply-adds: the same operations on every target, so the same bits, and no call
-    of a library. bf16 conversions become integer operations unless the target has instructions for them. A vector.fma, which upstream may
+    of a library. bf16 conversions become integer operations unless the target has instructions for them; e4m3 is a GPU's alone, and f32
+    that are made it stop at 448. A vector.fma, which upstream may
     round twice, becomes a math.fma, which rounds once. What is left without a form is an error that names it.
     Expects:  functions of scf, vector, arith, math and memref.
     Leaves:   math that LLVM turns into instructions.

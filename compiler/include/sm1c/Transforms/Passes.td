@@ -48,12 +48,21 @@ def MakePrecise : Pass<"sm1-make-precise"> {
     %s = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x1xf32>
     %y = sm1.linear %x, %q scales %s int8 : tensor<?x?x4xf32>, tensor<8x4xi8>, tensor<8x1xf32>
     ```
+    With storage=bf16 compute=fp8 projections of a norm's rows multiply f8E4M3FN, the matrix with a scale for each of its rows, and all
+    others bf16. Rows need no scale: a norm leaves numbers of about the size of its weights, and f8E4M3FN reaches from 2^-9 to 448;
+    arith.truncf to it stops at 448. Results whose rows are selected (logits) stay bf16.
+    ```mlir
+    %q = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x4xf8E4M3FN>
+    %s = sm1.param "w" quantised <bits = 8, group = 0, columns = 4> : tensor<8x1xf32>
+    %r = arith.truncf %normed : tensor<?x?x4xf32> to tensor<?x?x4xf8E4M3FN>
+    %y = sm1.linear %r, %q scales %s : tensor<?x?x4xf8E4M3FN>, tensor<8x4xf8E4M3FN>, tensor<8x1xf32>
+    ```
     Expects:  a description in f32.
     Leaves:   no implicit rounding.
     Numerics: rounds matrices to the storage type, operands of projections to the compute type; nothing after this pass rounds.
   }];
   let options = [Option<"storage", "storage", "std::string", "\"f32\"", "f32, bf16, f16, int8 or int4">,
-                 Option<"compute", "compute", "std::string", "\"f32\"", "f32, bf16 or int8">];
+                 Option<"compute", "compute", "std::string", "\"f32\"", "f32, bf16, fp8 or int8">];
 }
 
 //===----------------------------------------------------------------------===//

@@ -46,13 +46,16 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
   if (form == BlockForm::WgmmaTiles && !target.wgmma)
     return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
         .str();
+  if (contents.linears && isFp8(multipliedType(kernel)) && form != BlockForm::WgmmaTiles)
+    return "multiplies e4m3, for which the form must be wgmma_tiles, of sm_90a and more rows than a step has";
   if (!isTensorForm(form))
     return "";
   auto linears = kernel.getBlock().getOps<LinearOp>();
   Value x = (*linears.begin()).getX();
+  Type element = getElementTypeOrSelf(x);
   for (LinearOp linear : linears)
-    if (linear.getX() != x || !getElementTypeOrSelf(x).isBF16() || !getElementTypeOrSelf(linear.getWeight()).isBF16())
-      return "multiplies on tensor cores, which takes projections of one x, bf16 by bf16";
+    if (linear.getX() != x || !(element.isBF16() || isFp8(element)) || getElementTypeOrSelf(linear.getWeight()) != element)
+      return "multiplies on tensor cores, which takes projections of one x, bf16 by bf16 or e4m3 by e4m3";
   return "";
 }
 

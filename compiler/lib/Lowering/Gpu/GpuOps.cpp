@@ -215,12 +215,15 @@ static SmallVector<Value> withSums(OpBuilder &builder, Location loc, StringRef t
   return results;
 }
 
-SmallVector<Value> sm1::cuda::startProducts(OpBuilder &builder, Location loc, Value rows, Value weights, ValueRange sums) {
+SmallVector<Value> sm1::cuda::startProducts(OpBuilder &builder, Location loc, bool fp8, Value rows, Value weights,
+                                            ValueRange sums) {
   std::string registers, rowsAt = "$" + std::to_string(sums.size()), weightsAt = "$" + std::to_string(sums.size() + 1);
   for (size_t i = 0; i < sums.size(); ++i)
     registers += (i ? ", $" : "$") + std::to_string(i);
-  std::string text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(sums.size() * 2) + "k16.f32.bf16.bf16 {" + registers +
-                     "}, " + rowsAt + ", " + weightsAt + ", 1, 1, 1, 0, 0;";
+  // The last two numbers of bf16 say that no operand is transposed, which bytes cannot be.
+  std::string text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(sums.size() * 2) +
+                     (fp8 ? "k32.f32.e4m3.e4m3 {" : "k16.f32.bf16.bf16 {") + registers + "}, " + rowsAt + ", " + weightsAt +
+                     (fp8 ? ", 1, 1, 1;" : ", 1, 1, 1, 0, 0;");
   return withSums(builder, loc, text, sums, {rows, weights});
 }
 

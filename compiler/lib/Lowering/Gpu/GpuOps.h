@@ -85,7 +85,8 @@ Value operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t byte
 void fenceWarpgroup(OpBuilder &builder, Location loc);
 /// Starts sums + rows weights', for 64 rows by 16 k and n = 2 sums.size() columns by 16 k. A thread of the four warps has of rows
 /// 16 warp + lane / 4, and that plus 8, columns 8 j + 2 (lane % 4) and the next as sums 4 j, 4 j + 1, and 4 j + 2, 4 j + 3.
-llvm::SmallVector<Value> startProducts(OpBuilder &builder, Location loc, Value rows, Value weights, mlir::ValueRange sums);
+llvm::SmallVector<Value> startProducts(OpBuilder &builder, Location loc, bool fp8, Value rows, Value weights,
+                                       mlir::ValueRange sums);
 /// Products started so far form a group.
 void commitProducts(OpBuilder &builder, Location loc);
 /// Waits until at most `groups` are under way. Without any the sums returned are there; else more can be added to them only.

@@ -1,7 +1,8 @@
 //===- WgmmaTilesForm.cpp - projections of many rows on the tensor cores of a warpgroup (sm_90a) -----------------===//
 //
 // wgmma reads both operands from shared memory: rows are the 64-row one, of which a warpgroup takes row_tile / 64, the channels of
-// all projections are columns. A step is 32 k, or 64 where one block has a multiprocessor for itself, in one of `stages` stages.
+// all projections are columns. A step is 64 bytes of each row, 32 k of bf16 or 64 of e4m3, or twice as much where one block has a
+// multiprocessor for itself, in one of `stages` stages.
 // Weights lie packed as the image of a stage ("images") and come in one bulk copy for each projection, rows in one copy of a box of
 // their tensor map, which swizzles them. Products of a step are under way while the next one's operands are waited for, and what
 // was multiplied before is written over. While a block waits or finishes, another one on the multiprocessor multiplies.
@@ -23,11 +24,11 @@ using namespace sm1;
 
 /// Rows of an instruction, its most columns, its warps; neighbouring channels of a thread.
 static constexpr int64_t rowsOfProduct = 64, mostColumns = 256, warpsOfGroup = 4, group = panelWidth / 4;
-/// k of a slice, of which each channel has 64 bytes; bytes of 16 k.
-static constexpr int64_t sliceDepth = 32, lineBytes = sliceDepth * 2, productsOfSlice = sliceDepth / 16, productBytes = 32,
-                         barrierBytes = 8;
-/// Registers for sums and what follows them.
-static constexpr int64_t mostTogether = 212;
+/// Of a slice each row and each channel has 64 bytes; a product takes 32 of them.
+static constexpr int64_t lineBytes = 64, productsOfSlice = 2, productBytes = 32, barrierBytes = 8;
+/// Registers of a multiprocessor; of a thread, those that are neither sums nor what follows them. Shared memory that a block takes
+/// where a second one is to fit.
+static constexpr int64_t allRegisters = 64 << 10, mostRegisters = 255, otherRegisters = 43, halfOfShared = 113 << 10;
 /// Steps whose products may be under way while a later one is started: their stages are not written.
 static constexpr int64_t stepsInUse = 2;
 
@@ -38,8 +39,8 @@ public:
       : block(block), builder(block.builder), loc(block.loc), all(block.projections().front()),
         linears(ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
         rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
-        depth(channels(linears.front().getX().getType())), slices(wgmmaSlices(block.schedule, depth)),
-        steps(llvm::divideCeil(depth, slices * sliceDepth)), rowBytes(slices * lineBytes),
+        x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)), slices(wgmmaSlices(block.schedule, x)),
+        steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
         stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes) {}
   void build();
@@ -77,6 +78,11 @@ private:
   int64_t parts() const { return warpgroupRows / rowsOfProduct; }
   /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over.
   int64_t firstSteps() const { return steps <= stages ? steps : stages - stepsInUse; }
+  /// Registers for sums and what follows them.
+  int64_t mostTogether() const {
+    int64_t blocks = stages * (stageRowBytes + stageWeightBytes) > halfOfShared ? 1 : 2;
+    return std::min(mostRegisters, allRegisters / (blocks * block.schedule.getThreads())) - otherRegisters;
+  }
   Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
   Value isEqual(Value a, int64_t b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, block.constant(b)); }
 
@@ -84,8 +90,9 @@ private:
   OpBuilder &builder;
   Location loc;
   SmallVector<LinearOp> all, linears; ///< the kernel's projections, and those of a block: all, or any one of them
-  int64_t warpgroupRows, rows, panels, stages, depth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes,
-      stageWeightBytes;
+  int64_t warpgroupRows, rows, panels, stages;
+  Type x; ///< what is multiplied
+  int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
   Value firstRow, firstPanel, warpgroup, warp, lane;
   Value own;                               ///< number of the block's projection, where it has one of several
   Value rowStages, weightStages, barriers; ///< in bytes
@@ -182,7 +189,8 @@ void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
         Value rows = cuda::operandAfter(builder, loc, rowsOperand, part * rowsOfProduct * rowBytes + k * productBytes);
         Value weights = cuda::operandAfter(builder, loc, weightsOperand,
                                            slice * sliceWeightBytes + product * 2 * sumsOfProduct() * lineBytes + inSlice);
-        llvm::copy(cuda::startProducts(builder, loc, rows, weights, ArrayRef(sums).slice(at, sumsOfProduct())), sums.begin() + at);
+        llvm::copy(cuda::startProducts(builder, loc, isFp8(x), rows, weights, ArrayRef(sums).slice(at, sumsOfProduct())),
+                   sums.begin() + at);
       }
   cuda::commitProducts(builder, loc);
 }
@@ -249,6 +257,11 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
       int64_t at = sumIndex(part, index) + panel * 2 * group + 2 * half;
       SmallVector<Value> channels{sums[at], sums[at + 1], sums[at + group], sums[at + group + 1]};
       vectors.push_back(vector::FromElementsOp::create(builder, loc, vectorType, channels));
+      if (linear.getScales()) {
+        Value array = ofBlock(linear, [&](LinearOp one) { return block.buffers.inputs.lookup(one.getScales()); });
+        Value scales = evaluator.loadVector(array, evaluator.column(panel - first));
+        vectors.back() = arith::MulFOp::create(builder, loc, vectors.back(), scales);
+      }
     }
     evaluator.define(linear.getResult(), vectors);
   }
@@ -288,7 +301,7 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
   Value threadRow = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
                               block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
   // What is read for several panels is on its way together, as far as registers go.
-  int64_t together = std::clamp<int64_t>((mostTogether - int64_t(sums.size())) / (group * int64_t(linears.size())), 1, panels);
+  int64_t together = std::clamp<int64_t>((mostTogether() - int64_t(sums.size())) / (group * int64_t(linears.size())), 1, panels);
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < 2; ++half) {
       Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));

@@ -77,7 +77,7 @@ function drawRoofline(views, state, select) {
   if (!machine) return make('p', {class: 'none'}, 'No machine with this target is in the table of report machines.');
   const points = rooflinePoints(views, state),
         used = new Set(views.flatMap(view => view.kernels.map(kernel => kernel.arithmetic)));
-  const kinds = ['f32', 'bf16', 'int8'].filter(kind => kind === 'f32' || used.has(kind));
+  const kinds = ['f32', 'bf16', 'fp8', 'int8'].filter(kind => kind === 'f32' || used.has(kind));
   const peak = Math.max(...kinds.map(kind => machine[kind])), {width, height, left, right, top, bottom} = ROOFLINE;
   const x = logAxis([...points.map(point => point.x), 4 * peak / machine.bytesPerSecond], left, width - right);
   const y = logAxis([...points.map(point => point.y), 2 * peak], height - bottom, top);

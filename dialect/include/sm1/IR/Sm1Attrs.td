@@ -30,7 +30,8 @@ def Sm1_QuantisedAttr : AttrDef<Sm1_Dialect, "Quantised"> {
   let description = [{
     Element [n, k] stands for `value[n, k] * scale[n, k / group]`, with signed integers of `bits` bits, 8 or 4. `group` 0: one scale per
     row. `columns` is the width of the matrix. The attribute stands on the parameter of the values and on that of the scales; both come
-    from one tensor of the checkpoint, and the packing steps `quantise` and `scales` say how.
+    from one tensor of the checkpoint, and the packing steps `quantise` and `scales` say how. Values of f8E4M3FN take the scales of 8
+    bits (packing step `e4m3`): they reach 128, and from there 13 binary orders down without loss.
   }];
   let parameters = (ins "int64_t":$bits, "int64_t":$group, "int64_t":$columns);
   let assemblyFormat = "`<` `bits` `=` $bits `,` `group` `=` $group `,` `columns` `=` $columns `>`";

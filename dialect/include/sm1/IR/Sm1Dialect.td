@@ -38,12 +38,12 @@ class Sm1_Op<string mnemonic, list<Trait> traits = []> : Op<Sm1_Dialect, mnemoni
 /// A tensor that a function of Sm1.h recognises.
 class Sm1_Tensor<string predicate, string description> : Type<CPred<predicate>, description, "::mlir::RankedTensorType">;
 
-def Sm1_Stream : Sm1_Tensor<"::sm1::isStream($_self)", "stream tensor<?x?xCxT> of f32, bf16 or f16">;
+def Sm1_Stream : Sm1_Tensor<"::sm1::isStream($_self)", "stream tensor<?x?xCxT> of f32, bf16, f16 or e4m3">;
 def Sm1_FloatStream : Sm1_Tensor<"::sm1::isFloatStream($_self)", "stream tensor<?x?xCxf32>">;
 def Sm1_Tokens : Sm1_Tensor<"::sm1::isTokens($_self)", "tokens tensor<?x?xi32>">;
 def Sm1_State : Sm1_Tensor<"::sm1::isState($_self)", "state tensor<?xC...xf32>">;
-def Sm1_Param : Sm1_Tensor<"::sm1::isParam($_self)", "static tensor of f32, bf16, f16, i8 or i4, not empty and of at most 2^40 elements">;
-def Sm1_Matrix : Sm1_Tensor<"::sm1::isParam($_self, 2)", "static matrix of f32, bf16, f16, i8 or i4">;
+def Sm1_Param : Sm1_Tensor<"::sm1::isParam($_self)", "static tensor of f32, bf16, f16, e4m3, i8 or i4, not empty and of at most 2^40 elements">;
+def Sm1_Matrix : Sm1_Tensor<"::sm1::isParam($_self, 2)", "static matrix of f32, bf16, f16, e4m3, i8 or i4">;
 def Sm1_ChannelParam : Sm1_Tensor<"::sm1::isChannelParam($_self)", "static tensor<Cxf32>, one number per channel">;
 
 #endif // SM1_IR_SM1DIALECT_TD

@@ -84,7 +84,8 @@ def Sm1_ParamOp : Sm1_Op<"param", [Pure, Sm1_NamesResults]> {
     - param_c2: 0 <= B < E <= N, and the type has E - B rows.
     - param_c3: the layout is `panels`, `pairs`, `quads`, `nibbles`, `fragments`, `images`, `rows`, `channels` or `scales`.
     - param_c4: quantised values are [rows, columns] of i8 or i4 as `bits` says, or of bf16: what these integers stand for, rounded;
-      scales [rows, groups] of f32 or f16. No other parameter holds integers.
+      or, with one scale for each row of i8, of f8E4M3FN, which 8 bits can be as well; scales [rows, groups] of f32 or f16. No other
+      parameter holds integers or f8E4M3FN.
 
     ```mlir
     %w = sm1.param "layers.{i}.ssm.x_proj.weight" rows 0 to 1408 of 4224 : tensor<1408x1408xf32>
@@ -174,7 +175,11 @@ def Sm1_LinearOp : Sm1_Op<"linear", [Pure, DeclareOpInterfaceMethods<InferTypeOp
     (over all k, or a block), and the result is multiplied by `max |x| / 127` and the scale.
 
     - linear_c1: the matrix has as many columns as x has channels.
-    - linear_c2: a matrix of integers has scales, [rows, groups]; another has none, and no `int8`.
+    x and a matrix of f8E4M3FN are multiplied exactly, and the sum, by a GPU in an order and with as many bits as its instruction has,
+    is multiplied by the row's scale.
+
+    - linear_c2: a matrix of integers or f8E4M3FN has scales, [rows, groups]; another has none. `int8` goes with integers.
+    - linear_c3: x is f8E4M3FN where the matrix is, and nowhere else.
 
     ```mlir
     %y = sm1.linear %x, %w : tensor<?x?x704xf32>, tensor<2816x704xbf16>

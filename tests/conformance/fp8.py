@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""--compute=fp8: projections of a norm's rows by e4m3, against float64 with the same numbers rounded at the same places.
+
+  fp8.py --bin DIR --work DIR [--device NAME] --model DIR
+
+The products are exact and sums have at least fourteen bits, so a projection is much nearer to its rounded reference than that is to the
+unrounded one; scales of other channels, integers of int8 in place of e4m3, or zeros, are not. Beyond that: widths that end inside lines
+and panels, numbers beyond 448, rows of NaN and infinity, and that few rows and steps keep the bits of --compute=bf16.
+"""
+import sys
+
+import numpy as np
+
+from harness import Report, device_parser, programs_of, random_tokens
+from spec_reference import round_to
+import quantise
+import reference
+import tensors
+
+CHANNELS = 37  # three panels, the last with 5 channels
+WIDTHS = (43, 200, 704)  # e4m3 of a row: less than a line of 64, three and a part, eleven
+NEAR, FAR = 2e-3, (1e-2, 6e-2)  # root mean squares by that of what is wanted: from the rounded reference, from the other
+MODEL_NEAR = 8e-2  # of logits: random weights let every rounding that goes the other way grow
+SPECIAL = 3  # rows before it have a channel that is too large, infinity and NaN
+
+
+def description():
+    arguments, lines, results = [], [], []
+    for width in WIDTHS:
+        x, y, w = f"tensor<?x?x{width}xf32>", f"tensor<?x?x{CHANNELS}xf32>", f"tensor<{CHANNELS}x{width}xf32>"
+        arguments.append(f'%x{width}: {x} {{sm1.name = "x{width}"}}')
+        lines.append(f'%n{width} = sm1.param "n{width}" : tensor<{width}xf32>')
+        lines.append(f"%r{width} = sm1.rms_norm %x{width}, %n{width} eps 1.0e-6 : {x}")
+        for name in "ab":
+            lines.append(f'%w{name}{width} = sm1.param "{name}{width}" : {w}')
+            lines.append(f"%{name}{width} = sm1.linear %r{width}, %w{name}{width} : {x}, {w}")
+            results.append((f"%{name}{width}", y, f'{y} {{sm1.name = "{name}{width}"}}'))
+    values, types, named = zip(*results)
+    lines.append(f"sm1.return {', '.join(values)} : {', '.join(types)}")
+    return f"sm1.model @fp8({', '.join(arguments)}) -> ({', '.join(named)}) {{\n  " + "\n  ".join(lines) + "\n}\n"
+
+
+def parameters():
+    random = np.random.RandomState(3)
+    made = {}
+    for width in WIDTHS:
+        made[f"n{width}"] = np.exp(random.standard_normal(width) / 2).astype(np.float32)
+        made[f"n{width}"][0] = 200
+        for name in "ab":
+            matrix = random.standard_normal((CHANNELS, width)) * np.exp(2 * random.standard_normal((CHANNELS, 1)))
+            made[f"{name}{width}"] = round_to("bf16", matrix.astype(np.float32)).astype(np.float32)
+            made[f"{name}{width}"][5] = 0
+    return made
+
+
+def inputs(rows):
+    random = np.random.RandomState(4)
+    given = {f"x{width}": random.standard_normal((1, rows, width)).astype(np.float32) for width in WIDTHS}
+    for x in given.values():
+        x[..., 0] *= 1e-2  # whose weight is 200: of the size of the others, but in the first row
+        x[0, 0, 0], x[0, 1, 1], x[0, 2, 2] = 20, np.inf, np.nan
+    return given
+
+
+def project(given, stored, rounds, spoil=lambda scales: scales):
+    """{name: float64}"""
+    made = {}
+    for width in WIDTHS:
+        with np.errstate(invalid="ignore"):
+            r = reference.rms_norm(given[f"x{width}"].astype(np.float64), stored[f"n{width}"].astype(np.float64), 1e-6)
+        for name in "ab":
+            w = stored[f"{name}{width}"]
+            values, scales = quantise.e4m3_of(w) if rounds else (w.astype(np.float64), np.ones((CHANNELS, 1)))
+            made[f"{name}{width}"] = (quantise.e4m3(r) if rounds else r) @ values.T * spoil(scales)[:, 0]
+    return made
+
+
+def distance(got, wanted):
+    """Of the rows without special values; infinite for what is missing or not a number."""
+    worst = 0
+    for name, value in wanted.items():
+        difference = (got[name].astype(np.float64) - value)[:, SPECIAL:]
+        error = np.sqrt(np.square(difference).mean() / np.square(value[:, SPECIAL:]).mean())
+        worst = max(worst, error if np.isfinite(error) else np.inf)
+    return worst
+
+
+def check_projections(programs, report):
+    source, stored = programs.work / "fp8.mlir", parameters()
+    source.write_text(description())
+    tensors.save(programs.work / "weights.safetensors", stored)
+    compile_as = lambda compute: programs.compile(source, f"projections-{compute}", "--target=sm_90a", "--weights=bf16",
+                                                  f"--compute={compute}", f"--params={programs.work}/weights.safetensors")
+    package, plain = compile_as("fp8"), compile_as("bf16")
+    given = inputs(140)  # two tiles of 64 rows and one of a part
+    wanted, unrounded = project(given, stored, rounds=True), project(given, stored, rounds=False)
+    for family in ("none", "prefill_some"):
+        got = programs.call(package, "prefill", given, f"--variants={family}")
+        near, far = distance(got, wanted), distance(got, unrounded)
+        print(f"{family}: {near:.1e} from the rounded reference, {far:.1e} from the other")
+        report.check(near < NEAR, f"{family}: {near:.1e} from what e4m3 gives, must be less than {NEAR}")
+        report.check(FAR[0] < far < FAR[1], f"{family}: {far:.1e} from what no rounding gives, must be in {FAR}")
+        swapped = project(given, stored, True, lambda scales: np.roll(scales, 1, axis=0))
+        report.check(distance(got, swapped) > 10 * NEAR, f"{family}: scales of neighbours look right, too")
+        for name, value in got.items():
+            report.check(np.isnan(value[0, 1:3]).any(-1).all() and np.isfinite(value[0, SPECIAL:]).all(),
+                         f"{family}, {name}: infinity and NaN must spoil their rows, and no other")
+            largest = np.abs(value[0, 0] - wanted[name][0, 0]).max() / np.abs(wanted[name][0, 0]).max()
+            report.check(largest < NEAR, f"{family}, {name}: {largest:.1e} off where a number is beyond 448")
+    for entry, options in (("prefill", ["--variants=prefill_few"]), ("step", [])):
+        some = given if entry == "prefill" else {name: x[:, 5:6] for name, x in given.items()}
+        report.same_bits(programs.call(package, entry, some, *options), programs.call(plain, entry, some, *options), f"{entry} {options}")
+
+
+class Matrix:
+    """In the place of an array: `x @ matrix.T` of rounded numbers; rows that tokens look up are bf16."""
+
+    __array_ufunc__ = None  # numpy leaves x @ matrix to the class
+
+    def __init__(self, values, fp8):
+        self.rows, self.fp8, self.T = round_to("bf16", values), fp8, self
+        self.values, self.scales = quantise.e4m3_of(self.rows.astype(np.float32)) if fp8 else (self.rows, np.ones((len(values), 1)))
+
+    def __getitem__(self, token):
+        return self.rows[token]
+
+    def __rmatmul__(self, x):
+        return (quantise.e4m3(x) if self.fp8 else round_to("bf16", x)) @ self.values.T * self.scales[:, 0]
+
+
+class Rounded(reference.Sm1):
+    OF_NORMS = ("in_proj", "x_proj", "w1", "w3")
+
+    def __init__(self, directory, fp8=True):
+        super().__init__(str(directory))
+        self.weights = {name: Matrix(x, fp8 and any(part in name for part in self.OF_NORMS)) if x.ndim == 2 else x
+                        for name, x in self.weights.items()}
+
+
+def check_model(programs, report, model, vocab):
+    package = programs.compile(model, "model-fp8", "--target=sm_90a", "--weights=bf16", "--compute=fp8")
+    given = {"tokens": random_tokens(9, vocab, *((2, 40) if programs.device.is_emulated else (3, 300)))}
+    got = programs.logits(package, given, "--mode=prefill", "--variants=none")["logits"]
+    apart = {}
+    for name, fp8 in (("e4m3", True), ("bf16", False)):
+        wanted = Rounded(model, fp8).run(given["tokens"])["logits"]
+        apart[name] = np.sqrt(np.square(got - wanted).mean() / np.square(wanted).mean())
+    print(f"{model}: {apart['e4m3']:.1e} from float64 with e4m3, {apart['bf16']:.1e} with bf16 alone")
+    report.check(apart["e4m3"] < MODEL_NEAR, f"logits: {apart['e4m3']:.1e} from float64 with e4m3, must be less than {MODEL_NEAR}")
+    report.check(apart["bf16"] > 1.5 * apart["e4m3"], f"logits: as near to what bf16 gives, {apart['bf16']:.1e}")
+
+
+def main():
+    arguments = device_parser(__doc__)
+    arguments.add_argument("--model", required=True)
+    arguments.add_argument("--vocab", required=True, type=int)
+    a = arguments.parse_args()
+    programs, report = programs_of(a), Report()
+    check_projections(programs, report)
+    check_model(programs, report, a.model, a.vocab)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
