@@ -5,6 +5,8 @@
 
 #include "sm1c/ScheduleFile.h"
 
+#include "Scheduling.h"
+
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -14,9 +16,9 @@ using namespace sm1;
 using llvm::createStringError;
 
 static constexpr llvm::StringLiteral fuseKey = "fuse";
-static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile",     "panel_tile", "single_row_panels", "row_split", "panel_split",
-                                                  "row_band",     "apart",      "widen_rows",        "products",  "matrix_rows",
-                                                  "matrix_panels"};
+static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile",      "panel_tile", "single_row_panels", "row_split", "panel_split",
+                                                  "row_band",      "apart",      "widen_rows",        "products",  "matrix_rows",
+                                                  "matrix_panels", "alone"};
 static constexpr llvm::StringLiteral gpuKeys[] = {"form",        "threads", "row_tile",   "row_split",
                                                   "panel_split", "stages",  "depth_split"};
 
@@ -45,7 +47,7 @@ static std::string whyNotValue(StringRef key, StringRef value) {
   };
   if (key == fuseKey)
     return oneOf({"on", "off"});
-  if (key == "apart")
+  if (key == "apart" || key == "alone")
     return oneOf({"true", "false"});
   if (key == "products")
     return oneOf({"fma", "dot"});
@@ -231,6 +233,11 @@ LogicalResult ScheduleFile::apply(KernelOp kernel, StringRef name, const Target 
       if (std::string why = whyNotOn(target, schedule); !why.empty())
         return emitHere() << why;
       kernel.setScheduleAttr(schedule);
+      bool isAlone = values.text(aloneAttr, kernel->hasAttr(aloneAttr) ? "true" : "false") == "true";
+      if (isAlone)
+        kernel->setAttr(aloneAttr, UnitAttr::get(kernel.getContext()));
+      else
+        kernel->removeAttr(aloneAttr);
     } else if (BlockScheduleAttr old = kernel.getBlocksAttr()) {
       BlockScheduleAttr blocks = changed(old, values, emitHere);
       if (!blocks)
