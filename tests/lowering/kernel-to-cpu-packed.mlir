@@ -140,8 +140,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !y = tensor<?x?x8xf32>
 
 // int8 by int8. Each row is quantised in front: its largest magnitude, at least 1e-30 and without the padding; integers, rounded to even,
-// four to a word; behind them what they are to be multiplied with, their sum, and the sums of groups of 32. Without dot products integers
-// are multiplied as f32, which is exact, and added up as integers. The scale of the row times that of the channel comes last.
+// four to a word; behind them what they are to be multiplied with and their sum; nobody asks for sums of groups. Without dot products
+// integers are multiplied as f32, which is exact, and added up as integers. The scale of the row times that of the channel comes last.
 // CHECK-LABEL: func.func @bytes
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x48xf32>, %[[A:[a-z0-9]+]]: memref<1x10x16xi32>, %[[S:[a-z0-9]+]]: memref<16xf32>,
 // CHECK-DAG: %[[LEAST:.*]] = arith.constant dense<1.000000e-30>
@@ -150,24 +150,31 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: scf.for
 // CHECK: %[[FLOATS:.*]] = vector.load %[[X]]
 // CHECK: vector.store %[[FLOATS]], %[[SCRATCH:[a-z0-9]+]][
-// CHECK: %[[MAX:.*]] = scf.for %{{.*}} iter_args(%[[M:.*]] = %[[LEAST]])
-// CHECK: vector.create_mask
 // CHECK: %[[MAGNITUDE:.*]] = math.absf
-// CHECK-NEXT: arith.maximumf %[[M]], %[[MAGNITUDE]]
-// CHECK: %[[M:.*]] = vector.reduction <maximumf>, %[[MAX]]
+// CHECK-NEXT: arith.maximumf %[[MAGNITUDE]], %[[LEAST]]
+// CHECK: vector.constant_mask [8]
+// CHECK-NEXT: %[[PADDED:.*]] = arith.select
+// CHECK-NEXT: %[[MAGNITUDE:.*]] = math.absf %[[PADDED]]
+// CHECK-NEXT: arith.maximumf %[[MAGNITUDE]], %[[LEAST]]
+// CHECK-COUNT-2: arith.maximumf
+// CHECK-NEXT: %[[MAX:.*]] = arith.maximumf
+// CHECK-NEXT: %[[M:.*]] = vector.reduction <maximumf>, %[[MAX]]
 // CHECK-NEXT: %[[F:.*]] = arith.divf %[[MOST]], %[[M]]
 // CHECK-NEXT: %[[FACTOR:.*]] = vector.broadcast %[[F]]
 // CHECK-NEXT: %[[SCALE:.*]] = arith.divf %[[M]], %[[MOST]]
 // CHECK-NEXT: %[[TAIL:.*]] = arith.addi %{{.*}}, %c16
 // CHECK-NEXT: memref.store %[[SCALE]], %[[SCRATCH]][%[[TAIL]]]
-// CHECK-NEXT: scf.for %{{.*}} = %c0 to %c2 step %c1
+// CHECK-NEXT: %[[INTS:.*]] = scf.for %{{.*}} = %c0 to %c2 step %c1 iter_args(%[[BEFORE:.*]] = %{{.*}})
 // CHECK: %[[SCALED:.*]] = arith.mulf %{{.*}}, %[[FACTOR]]
 // CHECK-NEXT: %[[EVEN:.*]] = math.roundeven %[[SCALED]]
 // CHECK-NEXT: %[[INTEGERS:.*]] = arith.fptosi %[[EVEN]]
 // CHECK-NEXT: %[[BYTES:.*]] = arith.trunci %[[INTEGERS]]
 // CHECK-NEXT: %[[WORDS:.*]] = vector.bitcast %[[BYTES]] : vector<16xi8> to vector<4xf32>
 // CHECK: vector.store %[[WORDS]], %[[SCRATCH]]
-// CHECK-NEXT: vector.reduction <add>, %[[INTEGERS]]
+// CHECK-NOT: vector.reduction
+// CHECK: %[[BOTH:.*]] = arith.addi %{{.*}}, %[[INTEGERS]] : vector<16xi32>
+// CHECK-NEXT: arith.addi %[[BEFORE]], %[[BOTH]]
+// CHECK: vector.reduction <add>, %[[INTS]]
 // CHECK: scf.for %{{.*}} = %c0 to %c10 step %c2 iter_args(%[[SUM:.*]] = %{{.*}})
 // CHECK: %[[W:.*]] = vector.load %[[A]]
 // CHECK-NEXT: arith.xori %[[W]], %[[OFFSET]]

@@ -20,6 +20,7 @@ PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers) {
       onlyPairs &= buffers.layouts.lookup(linear.getWeight()) == "pairs";
       if (linear.getInt8())
         region.words = PrologueRegion::Words::Int8;
+      region.sumsGroups |= buffers.layouts.lookup(linear.getWeight()) == "nibbles";
     }
   if (region.words == PrologueRegion::Words::Int8) {
     // Whole rows of tile registers; what is behind the width is zero.
@@ -64,8 +65,9 @@ private:
   /// 16 values of the row; zero behind its end.
   Value load(Value column);
   Value largest();
-  /// Stores the integers of a panel; their sum.
+  /// Stores the integers of a panel, and gives them as words.
   Value quantise(Value panel, Value factor);
+  Value sumOf(Value integers) { return vector::ReductionOp::create(builder, loc, vector::CombiningKind::ADD, integers); }
   void storeTail(Value offset, Value word) {
     memref::StoreOp::create(builder, loc, word, scratch, ValueRange{add(add(start, constant(region.tail)), offset)});
   }
@@ -88,17 +90,25 @@ Value RowQuantiser::load(Value column) {
   return arith::SelectOp::create(builder, loc, mask, loaded, zero);
 }
 
-/// max |x|; at least 1e-30, so that what it divides stays finite.
+/// max |x|; at least 1e-30, so that what it divides stays finite. Four panels at once, since a row's panels wait for each other.
 Value RowQuantiser::largest() {
+  constexpr int64_t panels = 4;
   auto type = vectorOf(builder.getF32Type());
   Value least = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, 1e-30f));
-  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(strideOf(width)), constant(panelWidth), ValueRange{least},
-                                 [&](OpBuilder &, Location, Value column, ValueRange carried) {
-                                   Value magnitude = math::AbsFOp::create(builder, loc, load(column));
-                                   scf::YieldOp::create(builder, loc,
-                                                        ValueRange{arith::MaximumFOp::create(builder, loc, carried[0], magnitude)});
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.tail * 4), constant(panels * panelWidth),
+                                 SmallVector<Value>(panels, least), [&](OpBuilder &, Location, Value column, ValueRange carried) {
+                                   SmallVector<Value> next;
+                                   for (int64_t n = 0; n < panels; ++n) {
+                                     Value magnitude =
+                                         math::AbsFOp::create(builder, loc, load(add(column, constant(n * panelWidth))));
+                                     next.push_back(arith::MaximumFOp::create(builder, loc, carried[n], magnitude));
+                                   }
+                                   scf::YieldOp::create(builder, loc, next);
                                  });
-  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXIMUMF, loop.getResult(0));
+  Value most = loop.getResult(0);
+  for (Value other : loop.getResults().drop_front())
+    most = arith::MaximumFOp::create(builder, loc, most, other);
+  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXIMUMF, most);
 }
 
 Value RowQuantiser::quantise(Value panel, Value factor) {
@@ -110,7 +120,7 @@ Value RowQuantiser::quantise(Value panel, Value factor) {
   Value words = vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / 4}, builder.getF32Type()), bytes);
   Value place = add(start, arith::MulIOp::create(builder, loc, panel, constant(panelWidth / 4)));
   vector::StoreOp::create(builder, loc, words, scratch, ValueRange{place});
-  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::ADD, integers);
+  return integers;
 }
 
 void RowQuantiser::run() {
@@ -118,16 +128,17 @@ void RowQuantiser::run() {
   Value factor = vector::BroadcastOp::create(builder, loc, vectorOf(builder.getF32Type()),
                                              arith::DivFOp::create(builder, loc, number(127), most));
   storeTail(constant(0), arith::DivFOp::create(builder, loc, most, number(127)));
-  Value zero = arith::ConstantIntOp::create(builder, loc, 0, 32);
+  Value zeros = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorOf(builder.getI32Type()), int32_t(0)));
   // Groups of 32 are two panels.
-  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.tail / 8), constant(1), ValueRange{zero},
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.tail / 8), constant(1), ValueRange{zeros},
                                  [&](OpBuilder &, Location, Value group, ValueRange carried) {
                                    Value panel = arith::MulIOp::create(builder, loc, group, constant(2));
-                                   Value sum = add(quantise(panel, factor), quantise(add(panel, constant(1)), factor));
-                                   storeTail(add(group, constant(2)), asFloat(sum));
-                                   scf::YieldOp::create(builder, loc, ValueRange{add(carried[0], sum)});
+                                   Value sums = add(quantise(panel, factor), quantise(add(panel, constant(1)), factor));
+                                   if (region.sumsGroups)
+                                     storeTail(add(group, constant(2)), asFloat(sumOf(sums)));
+                                   scf::YieldOp::create(builder, loc, ValueRange{add(carried[0], sums)});
                                  });
-  storeTail(constant(1), asFloat(loop.getResult(0)));
+  storeTail(constant(1), asFloat(sumOf(loop.getResult(0))));
 }
 
 void sm1::quantiseRow(OpBuilder &builder, Location loc, Value scratch, Value floats, Value start, int64_t width,

@@ -39,10 +39,11 @@ struct ScratchRegion {
 };
 
 /// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at
-/// word `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them.
+/// word `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them if a matrix in groups is multiplied.
 struct PrologueRegion : ScratchRegion {
   enum class Words { F32, Bf16, Int8 } words = Words::F32;
   int64_t tail = 0;
+  bool sumsGroups = false;
 };
 
 /// What the function of a kernel can reach.
