@@ -256,6 +256,15 @@ void BlockKernel::evaluateRows(ArrayRef<Operation *> ops, Value first, Value row
 // The kernel's operations
 //===----------------------------------------------------------------------===//
 
+AroundNorm BlockKernel::aroundNorm() {
+  AroundNorm ops;
+  ops.after = mainOps();
+  ops.norm = normIn(ops.after);
+  ops.before = sliceOf(kernel, ops.norm.getX());
+  llvm::erase_if(ops.after, [&](Operation *op) { return op == ops.norm || llvm::is_contained(ops.before, op); });
+  return ops;
+}
+
 SmallVector<Operation *> BlockKernel::mainOps() {
   llvm::SmallPtrSet<Operation *, 16> early;
   for (auto linear : kernel.getBlock().getOps<LinearOp>())

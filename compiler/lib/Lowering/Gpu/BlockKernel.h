@@ -25,6 +25,12 @@ inline constexpr int64_t sumBlock = 64;
 /// Panels that blocks share out among each other: of all projections where a block has one of them.
 int64_t panelsOfBlocks(KernelOp kernel);
 
+/// A kernel's operations around its one norm, in order: those that its x comes of, and those behind it.
+struct AroundNorm {
+  RmsNormOp norm;
+  llvm::SmallVector<mlir::Operation *> before, after;
+};
+
 class BlockKernel {
 public:
   /// `overlaps`: the kernel may start before those that it reads from have ended.
@@ -90,6 +96,7 @@ public:
   mlir::Value inverseRms(RmsNormOp norm, mlir::Value sum);
   /// Operations that are not computed on the way into a projection, in order.
   llvm::SmallVector<mlir::Operation *> mainOps();
+  AroundNorm aroundNorm();
   /// The kernel's projections, those of one x together.
   llvm::SmallVector<llvm::SmallVector<LinearOp>> projections();
   /// Stores what the kernel yields, as far as it is known and a stream.

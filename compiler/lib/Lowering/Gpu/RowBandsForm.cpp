@@ -83,11 +83,8 @@ void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment) {
   Tile tile{first, block.thread, count, 1, threadLanes};
   tile.oneSegment = oneSegment;
   TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
-  SmallVector<Operation *> later = block.mainOps();
-  RmsNormOp norm = normIn(later);
-  SmallVector<Operation *> earlier = sliceOf(block.kernel, norm.getX());
-  llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
-  evaluator.evaluate(earlier);
+  auto [norm, before, after] = block.aroundNorm();
+  evaluator.evaluate(before);
   SmallVector<Value> x, normed;
   for (int64_t row = 0; row < count; ++row)
     x.push_back(evaluator.at(norm.getX(), row, 0));
@@ -97,7 +94,7 @@ void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment) {
     normed.push_back(arith::MulFOp::create(builder, loc, scaled, evaluator.at(norm.getWeight(), 0, 0)));
   }
   evaluator.define(norm, normed);
-  evaluator.evaluate(later);
+  evaluator.evaluate(after);
   block.storeResults(evaluator);
 }
 

@@ -30,11 +30,8 @@ static void buildRow(BlockKernel &block, Value row, Value lane) {
   Tile tile{row, lane, 1, parts, lanes, {}};
   tile.panelStep = lanesOfWarp;
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tile);
-  SmallVector<Operation *> later = block.mainOps();
-  RmsNormOp norm = normIn(later);
-  SmallVector<Operation *> earlier = sliceOf(block.kernel, norm.getX());
-  llvm::erase_if(later, [&](Operation *op) { return op == norm || llvm::is_contained(earlier, op); });
-  evaluator.evaluate(earlier);
+  auto [norm, before, after] = block.aroundNorm();
+  evaluator.evaluate(before);
   SmallVector<Value> x, normed;
   for (int64_t n = 0; n < parts; ++n)
     x.push_back(evaluator.at(norm.getX(), 0, n));
@@ -44,7 +41,7 @@ static void buildRow(BlockKernel &block, Value row, Value lane) {
     normed.push_back(arith::MulFOp::create(block.builder, block.loc, scaled, evaluator.at(norm.getWeight(), 0, n)));
   }
   evaluator.define(norm, normed);
-  evaluator.evaluate(later);
+  evaluator.evaluate(after);
   block.storeResults(evaluator);
 }
 
