@@ -165,10 +165,10 @@ Value BlockKernel::sumOfWarp(Value number) {
   return number;
 }
 
-Value BlockKernel::inverseRms(RmsNormOp norm, Value sum) {
-  Value mean = arith::DivFOp::create(builder, loc, sum, number(channels(norm.getType())));
-  Value eps = arith::ConstantOp::create(builder, loc, norm.getEpsAttr());
-  Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
+Value BlockKernel::inverseRms(Value sum, int64_t width, FloatAttr eps) {
+  Value mean = arith::DivFOp::create(builder, loc, sum, number(width));
+  Value root =
+      math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, arith::ConstantOp::create(builder, loc, eps)));
   return arith::DivFOp::create(builder, loc, number(1), root);
 }
 
@@ -202,7 +202,7 @@ void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, V
     Value sum = sumOfSquares(values, row, lane, strideOf(width) / panelWidth);
     for (int32_t half = panelWidth / 2; half >= 1; half /= 2)
       sum = arith::AddFOp::create(builder, loc, sum, cuda::shuffleXor(builder, loc, sum, half));
-    Value result = inverseRms(norm, sum);
+    Value result = inverseRms(sum, channels(norm.getType()), norm.getEpsAttr());
     Value first = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, lane, constant(0));
     when(arith::AndIOp::create(builder, loc, first, less(own, rows)), [&] { storeScalar(result, inverse, own); });
   });

@@ -92,8 +92,8 @@ public:
                     RowBody beforeNorm, RowBody done);
   mlir::Value sumOfLanes(mlir::Value vector); ///< of its elements, in order
   mlir::Value sumOfWarp(mlir::Value number);  ///< of all lanes', which all get it
-  /// 1 / sqrt(mean of squares + eps) of a row with that `sum` of squares.
-  mlir::Value inverseRms(RmsNormOp norm, mlir::Value sum);
+  /// 1 / sqrt(mean of squares + eps) of a row of `width` channels with that `sum` of squares.
+  mlir::Value inverseRms(mlir::Value sum, int64_t width, mlir::FloatAttr eps);
   /// Operations that are not computed on the way into a projection, in order.
   llvm::SmallVector<mlir::Operation *> mainOps();
   AroundNorm aroundNorm();

@@ -66,10 +66,7 @@ Value RowFactors::inverseRms(RmsScaleOp scale, const Squares &squares) {
     add(cuda::shuffleXor(builder, loc, sum, distance));
   for (Value other : squares.others)
     add(other);
-  Value mean = arith::DivFOp::create(builder, loc, sum, block.number(scale.getWidth()));
-  Value eps = arith::ConstantOp::create(builder, loc, scale.getEpsAttr());
-  Value root = math::SqrtOp::create(builder, loc, arith::AddFOp::create(builder, loc, mean, eps));
-  return arith::DivFOp::create(builder, loc, block.number(1), root);
+  return block.inverseRms(sum, scale.getWidth(), scale.getEpsAttr());
 }
 
 bool RowFactors::store() {

@@ -70,7 +70,7 @@ SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x
     Value sum = block.number(0);
     for (int64_t other = 0; other < warps; ++other)
       sum = arith::AddFOp::create(builder, loc, sum, block.loadScalar(sums, {block.thread, block.constant(other)}));
-    block.storeScalar(block.inverseRms(norm, sum), inverses, block.thread);
+    block.storeScalar(block.inverseRms(sum, channels(norm.getType()), norm.getEpsAttr()), inverses, block.thread);
   });
   block.barrier();
   SmallVector<Value> result;

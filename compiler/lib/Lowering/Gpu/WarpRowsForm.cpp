@@ -22,7 +22,7 @@ static Value inverseRms(BlockKernel &block, RmsNormOp norm, ArrayRef<Value> x) {
   Value squares = block.zeros(cast<VectorType>(x.front().getType()).getNumElements());
   for (Value vector : x)
     squares = block.fma(vector, vector, squares);
-  return block.inverseRms(norm, block.sumOfWarp(block.sumOfLanes(squares)));
+  return block.inverseRms(block.sumOfWarp(block.sumOfLanes(squares)), channels(norm.getType()), norm.getEpsAttr());
 }
 
 static void buildRow(BlockKernel &block, Value row, Value lane) {
