@@ -2,6 +2,7 @@
 // embeds ceilings.ptx, which `tests/structure/ptx.py --write` makes of this file.
 //
 // Every kernel takes any grid. Results go to `out` under a condition that never holds, so that no compiler drops the work.
+#include "ceilings.cuh"
 
 struct Vector {
   unsigned x, y, z, w;
@@ -54,16 +55,8 @@ extern "C" __global__ void __launch_bounds__(512) sm1_copy(const uint4 *from, ui
     to[index] = from[index];
 }
 
-/// Two bf16 of random bits with magnitudes from 2^-15 to below 2: zeros, or the same numbers over and over, would draw less power,
-/// and clocks stay higher than with a model's numbers.
-static __device__ unsigned randomPair(unsigned seed) {
-  seed = (seed ^ 61) ^ (seed >> 16);
-  seed *= 9;
-  seed ^= seed >> 4;
-  seed *= 0x27d4eb2d;
-  seed ^= seed >> 15;
-  return (seed & 0x87ff87ffu) | 0x38003800u;
-}
+/// Of two bf16, or an f32, between 2^-15 and 2: what of a word is random, and what is set.
+constexpr unsigned randomBits = 0x87ff87ffu, exponent = 0x38003800u;
 
 static __device__ void multiply(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -72,31 +65,9 @@ static __device__ void multiply(float (&sums)[4], const unsigned (&a)[4], const 
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-constexpr int rowTiles = 4, columnTiles = 4; // of a warp's sums: 64 by 32
-
-/// rowTiles * columnTiles products of 16 x 16 by 16 x 8 bf16 in each iteration of each warp, operands in registers.
+/// Products of 16 x 16 by 16 x 8 bf16 with magnitudes from 2^-15 to below 2.
 extern "C" __global__ void __launch_bounds__(256) sm1_multiply_bf16(int iterations, unsigned *out) {
-  unsigned a[rowTiles][4], b[columnTiles][2], seed = (blockIdx.x * blockDim.x + threadIdx.x) * 64;
-  float sums[rowTiles][columnTiles][4] = {};
-#pragma unroll
-  for (int i = 0; i < rowTiles * 4; ++i)
-    a[i / 4][i % 4] = randomPair(seed + i);
-#pragma unroll
-  for (int i = 0; i < columnTiles * 2; ++i)
-    b[i / 2][i % 2] = randomPair(seed + 32 + i);
-  for (int iteration = 0; iteration < iterations; ++iteration) {
-#pragma unroll
-    for (int column = 0; column < columnTiles; ++column)
-#pragma unroll
-      for (int row = 0; row < rowTiles; ++row)
-        multiply(sums[row][column], a[row], b[column]);
-  }
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < rowTiles * columnTiles * 4; ++i)
-    total += sums[i / 4 / columnTiles][i / 4 % columnTiles][i % 4];
-  if (total == 12345.678f)
-    *out = seed;
+  multiplyTiles<multiply>(iterations, randomBits, exponent, out);
 }
 
 constexpr int chains = 16;
@@ -104,10 +75,10 @@ constexpr int chains = 16;
 /// `chains` multiply-adds of f32 in each iteration of each thread.
 extern "C" __global__ void __launch_bounds__(256) sm1_multiply_f32(int iterations, unsigned *out) {
   unsigned seed = blockIdx.x * blockDim.x + threadIdx.x;
-  float factor = 0.5f + 0.25f * __uint_as_float(randomPair(seed)), sums[chains];
+  float factor = 0.5f + 0.25f * __uint_as_float(randomWord(seed, randomBits, exponent)), sums[chains];
 #pragma unroll
   for (int i = 0; i < chains; ++i)
-    sums[i] = __uint_as_float(randomPair(seed + i));
+    sums[i] = __uint_as_float(randomWord(seed + i, randomBits, exponent));
   for (int iteration = 0; iteration < iterations; ++iteration) {
 #pragma unroll
     for (int i = 0; i < chains; ++i)

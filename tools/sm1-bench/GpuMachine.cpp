@@ -6,7 +6,7 @@
 #include <algorithm>
 
 namespace sm1rt::cuda {
-extern const char ceilingsPtx[]; // kernels/ceilings.ptx, which CMakeLists.txt embeds
+extern const char ceilingsPtx[], ceilingsFp8Ptx[]; // of kernels/, which CMakeLists.txt embeds
 }
 
 using namespace sm1rt;
@@ -17,7 +17,7 @@ constexpr double vectorBytes = 16;
 /// Blocks of a multiprocessor: as many as fit at once, so that none waits for another to end.
 constexpr int64_t copyBlocks = 4, bf16Blocks = 2, f32Blocks = 8;
 /// Operations of one iteration: of a warp, of a thread.
-constexpr double bf16Operations = 16 * 2 * 16 * 8 * 16, f32Operations = 16 * 2;
+constexpr double bf16Operations = 16 * 2 * 16 * 8 * 16, fp8Operations = 2 * bf16Operations, f32Operations = 16 * 2;
 /// Enough for a millisecond.
 constexpr int bf16Iterations = 8192, f32Iterations = 8192;
 /// A quarter of the cache stays there however it is hashed over its parts; so often it is read.
@@ -25,7 +25,7 @@ constexpr int cachePasses = 16;
 constexpr int emptyLaunches = 64;
 
 const char *rateName(GpuRate rate) {
-  static constexpr const char *names[] = {"read", "copy", "read L2", "mma.sync bf16", "FMA f32", "empty launch"};
+  static constexpr const char *names[] = {"read", "copy", "read L2", "mma.sync bf16", "mma.sync e4m3", "FMA f32", "empty launch"};
   return names[int(rate)];
 }
 
@@ -79,6 +79,20 @@ Expected<void> GpuMachine::findFunctions() {
   return {};
 }
 
+Expected<void> GpuMachine::findFp8() {
+  if (fp8Module)
+    return {};
+  auto loaded = Module::load(context, ceilingsFp8Ptx, "the PTX of ceilings of e4m3");
+  if (!loaded)
+    return loaded.error();
+  fp8Module = std::make_unique<Module>(std::move(*loaded));
+  auto found = fp8Module->function("sm1_multiply_e4m3");
+  if (!found)
+    return found.error();
+  fp8Kernel = *found;
+  return {};
+}
+
 //===-- Launching -----------------------------------------------------------------------------------------------------------===//
 
 Expected<void> GpuMachine::launch(CUfunction function, int64_t blocks, int64_t threads, void **parameters) {
@@ -109,6 +123,8 @@ Expected<void> GpuMachine::launchRate(GpuRate rate) {
     return launch(copyKernel, copyBlocks, copyThreads, copied);
   case GpuRate::MmaBf16:
     return launch(bf16Kernel, bf16Blocks, multiplyThreads, products);
+  case GpuRate::MmaFp8:
+    return launch(fp8Kernel, bf16Blocks, multiplyThreads, products);
   case GpuRate::FmaF32:
     return launch(f32Kernel, f32Blocks, multiplyThreads, sums);
   case GpuRate::Launch:
@@ -119,6 +135,8 @@ Expected<void> GpuMachine::launchRate(GpuRate rate) {
 
 Expected<double> GpuMachine::measure(GpuRate rate) {
   int launches = rate == GpuRate::Launch ? emptyLaunches : 2; // the first warms up
+  if (auto found = rate == GpuRate::MmaFp8 ? findFp8() : Expected<void>(); !found)
+    return found.error();
   if (auto begun = clock.begin(); !begun)
     return begun.error();
   for (int index = 0; index < launches; ++index) {
@@ -135,10 +153,12 @@ Expected<double> GpuMachine::measure(GpuRate rate) {
     return seconds.error();
   double one = rate == GpuRate::Launch ? Samples{*seconds}.median() : seconds->back();
   double blocks = toy ? 1 : double(context->multiprocessorCount), bytes = double(from->bytes);
+  double products = bf16Blocks * blocks * multiplyThreads / 32 * (toy ? 1 : bf16Iterations);
   double work[] = {bytes,
                    2 * bytes,
                    toy ? std::min(l2 / 4.0, bytes) : cachePasses * std::min(l2 / 4.0, bytes),
-                   bf16Blocks * blocks * multiplyThreads / 32 * (toy ? 1 : bf16Iterations) * bf16Operations,
+                   products * bf16Operations,
+                   products * fp8Operations,
                    f32Blocks * blocks * multiplyThreads * (toy ? 1 : f32Iterations) * f32Operations,
                    1};
   return work[int(rate)] / std::max(one, 1e-9);

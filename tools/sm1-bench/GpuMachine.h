@@ -14,6 +14,7 @@ enum class GpuRate {
   Copy,    ///< bytes read and written a second
   ReadL2,  ///< bytes a second that stay in the L2 cache
   MmaBf16, ///< operations a second of mma.sync, bf16 with sums in f32; a multiply-add counts as two
+  MmaFp8,  ///< the same of e4m3, on chips that have it
   FmaF32,  ///< the same of f32 multiply-adds
   Launch,  ///< launches a second of a kernel that does nothing, one after the other in a stream
 };
@@ -43,6 +44,7 @@ private:
   GpuMachine(std::shared_ptr<sm1rt::cuda::Context> context, bool toy) : context(context), toy(toy), clock(std::move(context)) {}
   sm1rt::Expected<void> prepare();
   sm1rt::Expected<void> findFunctions();
+  sm1rt::Expected<void> findFp8();
   sm1rt::Expected<void> launch(sm1rt::cuda::CUfunction function, int64_t blocks, int64_t threads, void **parameters);
   sm1rt::Expected<void> launchRate(GpuRate rate);
   sm1rt::Expected<void> read(int64_t bytes, int passes);
@@ -52,8 +54,8 @@ private:
   int l2 = 0;
   std::string bus;
   sm1rt::cuda::LaunchClock clock;
-  std::unique_ptr<sm1rt::cuda::Module> module;
-  sm1rt::cuda::CUfunction readKernel{}, copyKernel{}, bf16Kernel{}, f32Kernel{}, nothingKernel{};
+  std::unique_ptr<sm1rt::cuda::Module> module, fp8Module;
+  sm1rt::cuda::CUfunction readKernel{}, copyKernel{}, bf16Kernel{}, fp8Kernel{}, f32Kernel{}, nothingKernel{};
   std::unique_ptr<sm1rt::DeviceBuffer> from, to, out;
 };
 

@@ -23,6 +23,14 @@ std::optional<size_t> VariantCeilings::arithmetic(std::string_view compute) {
   return ceilings.arithmetic(*peak, facts.threads);
 }
 
+/// What multiplies e4m3 alone is set against that; runs, and Hopper's wgmma, which its mma.sync does not reach, against bf16.
+std::optional<size_t> VariantCeilings::products(const Work &work) {
+  if (work.flops <= 0)
+    return std::nullopt;
+  bool fp8 = onGpu && work.fp8Flops == work.flops && !isForOneChip(facts.target);
+  return fp8 ? ceilings.ofGpu(GpuRate::MmaFp8) : arithmetic(facts.compute);
+}
+
 CeilingsOfRow VariantCeilings::ofRun(const Work &work) {
   bool weights = work.weightBytes > 0;
   return {memory(weights ? work.weightBytes : work.readBytes, weights ? 0 : work.writtenBytes), products(work)};

@@ -21,7 +21,7 @@ public:
 private:
   std::optional<size_t> memory(double readBytes, double writtenBytes);
   std::optional<size_t> arithmetic(std::string_view compute);
-  std::optional<size_t> products(const Work &work) { return work.flops > 0 ? arithmetic(facts.compute) : std::nullopt; }
+  std::optional<size_t> products(const Work &work);
   double rate(std::optional<size_t> ceiling) const;
 
   Ceilings &ceilings;

@@ -10,6 +10,7 @@ void Work::add(const Work &other, double times) {
   readBytes += times * other.readBytes;
   writtenBytes += times * other.writtenBytes;
   flops += times * other.flops;
+  fp8Flops += times * other.fp8Flops;
   launches += times * other.launches;
 }
 
@@ -104,8 +105,10 @@ Work WorkCounter::ofLaunch(const PlanLaunch &launch, const LaunchRows &size) con
       work.weightBytes += bytes;
       const std::vector<int64_t> &shape = plan.params[weight.param].shape;
       Rows part = rowsOf(plan, weight);
-      if (!lookUp && shape.size() == 2 && multiplied.insert(part).second)
-        work.flops += 2 * double(part.end - part.begin) * double(shape[1]) * double(rows);
+      double flops = lookUp || shape.size() != 2 ? 0 : 2 * double(part.end - part.begin) * double(shape[1]) * double(rows);
+      work.fp8Flops += weight.type.dtype == DType::F8E4M3 ? flops : 0;
+      if (flops > 0 && multiplied.insert(part).second)
+        work.flops += flops;
     } else {
       double bytes = 4 * double(elementCount(plan.states[arg.index].shape).value_or(0)) * double(size.segments);
       (arg.kind == PlanArg::Kind::StateIn ? work.readBytes : work.writtenBytes) += bytes;

@@ -16,6 +16,7 @@ struct Work {
   double readBytes = 0;    ///< arrays and states that a launch reads
   double writtenBytes = 0; ///< arrays and states that it writes
   double flops = 0;        ///< of projections, a multiply-add counting two; all else is small beside them
+  double fp8Flops = 0;     ///< those of them that multiply e4m3
   double launches = 0;     ///< of kernels of the plan
 
   double bytes() const { return weightBytes + readBytes + writtenBytes; }
