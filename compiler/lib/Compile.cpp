@@ -383,6 +383,8 @@ bool Compilation::reachFused(Variant &variant) {
   for (Stage stage : {Stage::Precise, Stage::Fused}) {
     if (!endsBefore(stageName(stage)) && !runStage(*variant.module, stage, variant.entry, nullptr))
       return false;
+    if (stage == Stage::Precise && options.fp8)
+      plan->noteFp8Norms(*variant.module);
     if (stage == Stage::Precise && variant.entry == Entry::Step && variant.compute == "bf16" && !endsBefore("cuda"))
       makeToken(*variant.module);
   }
@@ -499,6 +501,8 @@ bool Compilation::writePackage() {
     return true;
   if (failedWith(sm1::writePackage(request.output, *plan, description.text, code, checkpoint ? &*checkpoint : nullptr)))
     return false;
+  if (std::string warning = checkpoint ? checkpoint->fp8Warning(plan->params()) : ""; !warning.empty())
+    report("sm1c: warning: " + warning);
   if (!description.note.empty() && !plan->params().empty())
     report("sm1c: note: " + description.note);
   return true;

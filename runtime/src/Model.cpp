@@ -43,7 +43,8 @@ Expected<std::unique_ptr<ModelImpl>> ModelImpl::open(const std::string &path, co
     return known.error();
   auto model = std::make_unique<ModelImpl>(std::move(*package), std::move(*target), options);
   // The program moved with the package; std::map keeps its nodes in place, so the device's reference stays good.
-  auto weights = Weights::bind(model->package, options.params, *model->device);
+  bool isFp8 = model->package.plan.programs.find(model->target)->second.compute == "fp8";
+  auto weights = Weights::bind(model->package, options.params, *model->device, isFp8 ? options.warn : OpenOptions().warn);
   if (!weights)
     return weights.error();
   model->weights = std::move(*weights);

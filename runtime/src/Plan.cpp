@@ -259,6 +259,7 @@ void PlanReader::readParams(const JsonCursor &list) {
     if (!at.has("equals")) {
       param.count = at["count"].integer(0, layerLimit);
       param.shape = readShape(at["shape"]);
+      param.fp8Rows = at.has("fp8_rows") && at["fp8_rows"].boolean();
       if ((param.count > 0) != (param.name.find("{i}") != std::string::npos))
         at.fail(fmt::format("'{}' with count {}: a name has '{{i}}' exactly when count is not 0", param.name, param.count));
     }

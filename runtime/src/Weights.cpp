@@ -101,11 +101,13 @@ Expected<void> Weights::packTensor(const Plan &plan, const Checkpoint &checkpoin
   return {};
 }
 
-Expected<void> Weights::packCheckpoint(const Package &package, const std::string &params, Device &device) {
+Expected<void> Weights::packCheckpoint(const Package &package, const std::string &params, Device &device, const Warn &warnOfFp8) {
   const Plan &plan = package.plan;
   auto checkpoint = Checkpoint::open(params, plan.model, plan.params);
   if (!checkpoint)
     return checkpoint.error();
+  if (std::string warning = warnOfFp8 ? checkpoint->fp8Warning(plan.params) : ""; !warning.empty())
+    warnOfFp8(warning);
   ParallelFor parallel = threadedFor(0);
   for (size_t param = 0; param < plan.params.size(); ++param)
     for (int64_t layer = 0; layer < plan.params[param].copies(); ++layer)
@@ -145,7 +147,7 @@ Expected<void> Weights::copyPackage(const Package &package, Device &device) {
   return {};
 }
 
-Expected<Weights> Weights::bind(const Package &package, const std::string &params, Device &device) {
+Expected<Weights> Weights::bind(const Package &package, const std::string &params, Device &device, const Warn &warnOfFp8) {
   const Plan &plan = package.plan;
   bool needsCheckpoint = plan.weightsExternal && !plan.params.empty();
   if (needsCheckpoint && params.empty())
@@ -155,7 +157,7 @@ Expected<Weights> Weights::bind(const Package &package, const std::string &param
   Weights weights;
   if (auto allocated = weights.allocate(package, device); !allocated)
     return allocated.error();
-  auto filled = needsCheckpoint        ? weights.packCheckpoint(package, params, device)
+  auto filled = needsCheckpoint        ? weights.packCheckpoint(package, params, device, warnOfFp8)
                 : plan.weightsExternal ? Expected<void>()
                                        : weights.copyPackage(package, device);
   if (!filled)

@@ -4,8 +4,10 @@
 
 #include "Device.h"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sm1rt {
@@ -14,7 +16,9 @@ class Weights {
 public:
   /// `params` is the checkpoint (a folder with model.safetensors, or a file) of an external package, empty for a self-contained
   /// one. The checkpoint must hold exactly the plan's params, all finite. `package` and `device` must outlive the weights.
-  static Expected<Weights> bind(const Package &package, const std::string &params, Device &device);
+  /// `warnOfFp8`, where there is one, is told of a checkpoint's norms that suit no rows of e4m3.
+  using Warn = std::function<void(std::string_view)>;
+  static Expected<Weights> bind(const Package &package, const std::string &params, Device &device, const Warn &warnOfFp8);
 
   /// Device address; `layer` is ignored for a weight without layers.
   uint8_t *address(size_t weight, int64_t layer) const {
@@ -29,7 +33,7 @@ private:
   Expected<void> allocate(const Package &package, Device &device);
   Expected<void> packTensor(const Plan &plan, const Checkpoint &checkpoint, size_t param, int64_t layer, Device &device,
                             const ParallelFor &parallel);
-  Expected<void> packCheckpoint(const Package &package, const std::string &params, Device &device);
+  Expected<void> packCheckpoint(const Package &package, const std::string &params, Device &device, const Warn &warnOfFp8);
   Expected<void> copyPackage(const Package &package, Device &device);
 
   std::vector<std::vector<uint8_t *>> addresses; // [weight][layer]

@@ -20,6 +20,7 @@ static OpenOptions openOptionsFrom(const CommonOptions &options) {
   open.trustReplacements = options.trust;
   open.step = options.step;
   open.variants.insert(options.variants.begin(), options.variants.end());
+  open.warn = [](std::string_view line) { fmt::print(stderr, "warning: {}\n", line); };
   if (options.trace)
     open.trace = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
   return open;

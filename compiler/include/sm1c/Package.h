@@ -91,6 +91,8 @@ public:
 
   /// States, inputs, outputs and parameters of a model at Stage::Spec. The first call.
   llvm::LogicalResult addDescription(ModelOp model);
+  /// Marks the norms whose rows a model at Stage::Precise rounds to e4m3.
+  void noteFp8Norms(mlir::ModuleOp precise);
   /// The program of one target, from the same model at Stage::Target: once for both entries, or once for each; adds the weights
   /// that it reads. `compute` is what its projections multiply.
   llvm::LogicalResult addProgram(llvm::ArrayRef<EntryModel> models, const Target &target, const std::string &compute,

@@ -142,6 +142,17 @@ LogicalResult PlanBuilder::addDescription(ModelOp model) {
   return success();
 }
 
+void PlanBuilder::noteFp8Norms(ModuleOp precise) {
+  precise.walk([&](RmsNormOp norm) {
+    auto weight = norm.getWeight().getDefiningOp<ParamOp>();
+    bool isRounded = llvm::any_of(norm->getUsers(), [](Operation *user) {
+      return isa<arith::TruncFOp>(user) && isa<Float8E4M3FNType>(getElementTypeOrSelf(user->getResult(0)));
+    });
+    for (sm1rt::CheckpointParam &param : paramList)
+      param.fp8Rows |= weight && isRounded && weight.getTensor() == param.name;
+  });
+}
+
 /// FNV-1a 64, which PackageFormat.h asks for.
 static uint64_t fnv1a(ArrayRef<uint8_t> bytes) {
   uint64_t hash = 0xcbf29ce484222325ull;
@@ -158,10 +169,14 @@ json::Value PlanBuilder::plan() const {
   json::Array stateJson, paramJson, weightJson;
   for (const State &state : states)
     stateJson.push_back(json::Object{{"name", state.name}, {"layers", state.layers}, {"shape", toArray(state.shape)}});
-  for (const sm1rt::CheckpointParam &param : paramList)
-    paramJson.push_back(param.equals >= 0
-                            ? json::Object{{"name", param.name}, {"equals", paramList[param.equals].name}}
-                            : json::Object{{"name", param.name}, {"count", param.count}, {"shape", toArray(param.shape)}});
+  for (const sm1rt::CheckpointParam &param : paramList) {
+    json::Object entry = param.equals >= 0
+                             ? json::Object{{"name", param.name}, {"equals", paramList[param.equals].name}}
+                             : json::Object{{"name", param.name}, {"count", param.count}, {"shape", toArray(param.shape)}};
+    if (param.fp8Rows)
+      entry["fp8_rows"] = true;
+    paramJson.push_back(std::move(entry));
+  }
   for (const PackedWeight &weight : weightList) {
     const sm1rt::CheckpointParam &param = paramList[weight.param];
     weightJson.push_back(json::Object{{"name", weight.name},

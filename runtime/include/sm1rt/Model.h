@@ -46,6 +46,8 @@ struct OpenOptions {
   /// Entries of the plan's `ranges` to take whatever the number of rows, "prefill_few" or "step_many"; "none" takes none of them.
   /// Empty: as the ranges say.
   std::set<std::string> variants;
+  /// Called with one line, when set, about weights that are bound and lose more than rounding in what the program multiplies.
+  std::function<void(std::string_view)> warn;
   /// Called with one line per launch when set: kernel, device, layer, rows, microseconds.
   std::function<void(std::string_view)> trace;
 };

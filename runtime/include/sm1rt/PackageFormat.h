@@ -34,6 +34,7 @@
  *             [{name, kind: "state", state}]
  *   params    [{name, count, shape}]     tensors a checkpoint must hold, exactly these. "{i}" in the name runs over 0..count-1; count 0:
  *                                        one tensor, no "{i}"
+ *             A norm's has "fp8_rows": true where some program makes rows of F8_E4M3 with it: its numbers decide what is lost
  *             [{name, equals}]           optional tensor, when present identical to param `equals`
  *   weights   [{name, from, count, dtype, shape, steps}]     what kernels read: `from` is a param's name, steps are applied in order:
  *                {op: "rows", begin, end}      keep rows begin..end-1 of the first dimension

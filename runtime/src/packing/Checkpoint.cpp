@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <unordered_set>
 
@@ -86,6 +88,55 @@ Expected<void> Checkpoint::checkFinite(const FileTensor &tensor, const ParallelF
   if (bad >= 0)
     return error(tensor, fmt::format("is not finite at element {}", bad));
   return {};
+}
+
+/// Numbers of a row are about as large as its norm's weights. Those below 2^-6 have fewer than three bits in e4m3, and 448 is the
+/// largest: one in 10^13 of a normal distribution lies beyond 7.5 times 60.
+static constexpr float leastOfNorm = 0.02f, mostOfNorm = 60;
+
+namespace {
+/// Magnitudes of a norm's weights outside; 0 loses nothing.
+struct NormOutside {
+  int64_t count = 0;
+  float least = 0, most = 0;
+};
+} // namespace
+
+static NormOutside outsideOf(const FileTensor &tensor) {
+  std::vector<float> values(*elementCount(tensor.type.shape));
+  convertElements(tensor.type.dtype, tensor.data, DType::F32, values.data(), values.size());
+  NormOutside outside;
+  for (float value : values) {
+    float magnitude = std::fabs(value);
+    if (magnitude == 0 || (magnitude >= leastOfNorm && magnitude <= mostOfNorm))
+      continue;
+    outside.least = outside.count ? std::min(outside.least, magnitude) : magnitude;
+    outside.most = std::max(outside.most, magnitude);
+    ++outside.count;
+  }
+  return outside;
+}
+
+std::string Checkpoint::fp8Warning(const std::vector<CheckpointParam> &params) const {
+  const FileTensor *worst = nullptr;
+  NormOutside ofWorst;
+  int64_t norms = 0;
+  for (size_t param = 0; param < params.size(); ++param)
+    for (const FileTensor *tensor : tensors[param]) {
+      NormOutside outside = tensor && params[param].fp8Rows ? outsideOf(*tensor) : NormOutside();
+      norms += outside.count > 0;
+      if (outside.count > ofWorst.count)
+        worst = tensor, ofWorst = outside;
+    }
+  if (!worst)
+    return "";
+  std::string others = norms > 1 ? fmt::format(", and some of {} other norm{}'", norms - 1, norms > 2 ? "s" : "") : "";
+  return error(*worst,
+               fmt::format("has {} of {} weights outside {} to {} ({:.3g} to {:.3g}){}: rows of e4m3 have no scale, so numbers "
+                           "below 0.016 lose bits and 448 is the largest; --compute=bf16 keeps them",
+                           ofWorst.count, *elementCount(worst->type.shape), leastOfNorm, mostOfNorm, ofWorst.least, ofWorst.most,
+                           others))
+      .message;
 }
 
 Error Checkpoint::error(const FileTensor &tensor, const std::string &what) const {

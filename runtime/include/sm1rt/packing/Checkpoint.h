@@ -19,7 +19,8 @@ struct CheckpointParam {
   std::string name;
   int64_t count = 0; ///< 0: one tensor; else the name holds "{i}"
   std::vector<int64_t> shape;
-  int equals = -1; ///< >= 0: optional, identical to that param when present; shape and count are copied from it
+  int equals = -1;      ///< >= 0: optional, identical to that param when present; shape and count are copied from it
+  bool fp8Rows = false; ///< a norm's weights, whose rows some program rounds to e4m3
 
   int64_t copies() const { return count ? count : 1; }
   /// Name of the tensor of layer `layer`.
@@ -38,6 +39,8 @@ public:
   const FileTensor *tensor(size_t param, int64_t layer) const;
   /// Every element of the tensor is a number.
   Expected<void> checkFinite(const FileTensor &tensor, const ParallelFor &parallel = serialFor) const;
+  /// What is to be said of norms' weights that leave rows of e4m3, which have no scale, too small or too large; empty: nothing.
+  std::string fp8Warning(const std::vector<CheckpointParam> &params) const;
   /// "path: tensor 'name' what".
   Error error(const FileTensor &tensor, const std::string &what) const;
 
