@@ -7,6 +7,7 @@
 #include "Platform.h"
 #include "sm1rt/Model.h"
 #include "sm1rt/Package.h"
+#include "sm1rt/Plan.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -101,6 +102,17 @@ static Expected<std::string> describeCheckpoint(const CommonOptions &options) {
   return *text + '\0' + *tensors;
 }
 
+/// sm1c would speak of targets, which nobody has named here.
+static Expected<void> checkFp8(const CommonOptions &options, const std::vector<std::string> &targets) {
+  constexpr int oldest = 89;
+  std::optional<int> capability = gpuTarget(targets.back());
+  if (options.compute != "fp8" || capability.value_or(0) >= oldest)
+    return {};
+  return Error{
+      fmt::format("{}: --compute=fp8 multiplies e4m3 on GPUs from sm_{} on, and {}; pass --compute=bf16, or another --device",
+                  options.model, oldest, capability ? "this one is " + targets.back() : "this would run on the CPU")};
+}
+
 static Expected<std::string> cachePath(const CommonOptions &options, const std::string &targets, const std::string &checkpoint,
                                        const std::string &compiler) {
   Expected<std::string> folder = cacheDirectory("sm1");
@@ -168,6 +180,8 @@ Expected<std::string> compiledPackage(const CommonOptions &options) {
   Expected<std::vector<std::string>> names = targetsFor(options.device);
   if (!names)
     return names.error();
+  if (Expected<void> fits = checkFp8(options, *names); !fits)
+    return fits.error();
   std::string targets = fmt::format("{}", fmt::join(*names, ","));
   Expected<std::string> package = cachePath(options, targets, *checkpoint, compiler);
   if (!package)

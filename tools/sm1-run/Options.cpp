@@ -18,7 +18,7 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
   app.add_option("--weights", options.weights, "how matrices are stored: f32, bf16, f16, int8, int4; default: as in the checkpoint")
       ->type_name("DTYPE")
       ->group(group);
-  app.add_option("--compute", options.compute, "what projections multiply: f32, bf16, fp8 (packages for sm_90a), int8; default: f32")
+  app.add_option("--compute", options.compute, "what projections multiply: f32, bf16, fp8 (GPUs from sm_89 on), int8; default: f32")
       ->type_name("DTYPE")
       ->group(group);
   app.add_option("--device", options.device,

@@ -162,8 +162,8 @@ private:
   std::unique_ptr<ModelImpl> impl;
 };
 
-/// What to compile a model for that is to run on `device`, as OpenOptions names it: "native", and for a GPU its own architecture,
-/// "sm_90"; for "auto" that of the first GPU, if there is one. The error of a device that is not there.
+/// What to compile a model for that is to run on `device`, as OpenOptions names it: "native", and for a GPU what fits it best,
+/// "sm_120" or "sm_90a"; for "auto" that of the first GPU, if there is one. The error of a device that is not there.
 Expected<std::vector<std::string>> targetsFor(const std::string &device);
 
 } // namespace sm1rt

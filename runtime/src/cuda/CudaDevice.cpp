@@ -12,6 +12,7 @@
 #include "Replacement.h"
 #include "TokenKernel.h"
 #include "sm1rt/Model.h"
+#include "sm1rt/packing/GpuCost.h"
 
 #include <fmt/format.h>
 
@@ -417,6 +418,13 @@ Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
 
 //===-- Opening -------------------------------------------------------------------------------------------------------------===//
 
+/// What compilers know best of a chip: its own instructions where there is a target for it alone, else its architecture or the
+/// newest before it.
+static std::string targetOf(int64_t capability) {
+  int64_t known = std::min(gpuFactsOf(capability).capability, capability);
+  return fmt::format("sm_{}{}", known, capability == 90 ? "a" : "");
+}
+
 Expected<std::string> cudaTarget(int ordinal) {
   auto driver = Driver::load();
   if (!driver)
@@ -424,7 +432,7 @@ Expected<std::string> cudaTarget(int ordinal) {
   auto context = Context::open(*driver, ordinal);
   if (!context)
     return context.error();
-  return fmt::format("sm_{}", (*context)->capability);
+  return targetOf((*context)->capability);
 }
 
 Expected<OpenedDevice> openCudaDevice(const Package &package, int ordinal, const std::string &isa) {
