@@ -11,6 +11,7 @@
 #include "Driver/OwnWays.h"
 #include "Driver/PassWatch.h"
 #include "Driver/StageFiles.h"
+#include "Transforms/BlockForms.h"
 #include "sm1c/Codegen.h"
 #include "sm1c/Cost.h"
 #include "sm1c/Cuda.h"
@@ -266,10 +267,17 @@ bool Compilation::checkFp8() {
   if (description.storage != "bf16")
     return refuse("rounds what is stored as bf16, but matrices are stored as " + description.storage + "; add --weights=bf16");
   if (!targets.front()->isGpu() && !targets.back()->isGpu())
-    return refuse("is for GPUs, got --target=" + targets.back()->name + "; add --target=sm_90a, or leave it out");
+    return refuse("is for GPUs, got --target=" + targets.back()->name + "; add --target=sm_120, or leave it out");
   for (const Target *target : targets)
-    if (target->isGpu() && !target->wgmma)
-      return refuse("is there for sm_90a, got --target=" + target->name + "; pass --target=sm_90a, or --compute=bf16");
+    if (target->isGpu() && !multipliesFp8(*target))
+      return refuse("multiplies e4m3, which sm_89 and newer GPUs do, got --target=" + target->name +
+                    "; leave that one out, or pass --compute=bf16");
+  for (const Target *target : targets)
+    if (multipliesFp8AsHalves(*target))
+      report(("sm1c: note: " + request.model + ": mma.sync of " + target->name +
+              " multiplies e4m3 as f16, which gains nothing over --compute=bf16" +
+              (target->gpu->capability == 90 ? "; --target=sm_90a has instructions for it" : ""))
+                 .str());
   return true;
 }
 

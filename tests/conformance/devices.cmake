@@ -44,8 +44,9 @@ if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
   sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37)
   set(fixtures)
   sm1_on_devices(bf16-schedules 600 bf16_schedules.py)
-  sm1_on_devices(fp8 600 fp8.py --model "${golden}/tiny-d" --vocab 130)
 endif()
+set(fixtures)
+sm1_on_devices(fp8 600 fp8.py --model "${golden}/tiny-d" --vocab 130)
 
 # sm1-bench, with a library in the place of NVIDIA's that tells of energy.
 add_library(sm1-fake-nvml MODULE FakeNvml.c)

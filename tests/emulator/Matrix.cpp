@@ -10,7 +10,9 @@ namespace emulator {
 
 namespace {
 
-enum class Element : uint8_t { F16, BF16, TF32, S8, U8 };
+enum class Element : uint8_t { F16, BF16, TF32, S8, U8, E4M3 };
+
+bool isInteger(Element element) { return element == Element::S8 || element == Element::U8; }
 
 unsigned elementsPerRegister(Element element) { return element == Element::TF32 ? 1 : element <= Element::BF16 ? 2 : 4; }
 
@@ -26,6 +28,8 @@ float elementOf(uint32_t word, unsigned e, Element element) {
     return static_cast<float>(static_cast<int8_t>(word >> (8 * e)));
   case Element::U8:
     return static_cast<float>(static_cast<uint8_t>(word >> (8 * e)));
+  case Element::E4M3:
+    return toFloat(E4m3{static_cast<uint8_t>(word >> (8 * e))});
   }
   return 0;
 }
@@ -86,8 +90,8 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
 }
 
 Element elementNamed(Builder &builder, const std::string &name) {
-  const std::pair<const char *, Element> names[] = {
-      {"f16", Element::F16}, {"bf16", Element::BF16}, {"tf32", Element::TF32}, {"s8", Element::S8}, {"u8", Element::U8}};
+  const std::pair<const char *, Element> names[] = {{"f16", Element::F16}, {"bf16", Element::BF16}, {"tf32", Element::TF32},
+                                                    {"s8", Element::S8},   {"u8", Element::U8},     {"e4m3", Element::E4M3}};
   for (const auto &entry : names)
     if (name == entry.first)
       return entry.second;
@@ -110,8 +114,9 @@ void decodeMma(Builder &builder, const Statement &statement) {
   shape.aRegisters = static_cast<uint8_t>(2 * shape.k / step);
   shape.bRegisters = static_cast<uint8_t>(shape.k / step);
   shape.accumulator = modifiers[5] == "f32" ? Accumulator::F32 : modifiers[5] == "f16" ? Accumulator::F16 : Accumulator::S32;
-  if ((modifiers[5] != "f32" && modifiers[5] != "f16" && modifiers[5] != "s32") ||
-      (per == 4) != (shape.accumulator == Accumulator::S32) || (shape.accumulator == Accumulator::F16 && shape.a != Element::F16))
+  if ((modifiers[5] != "f32" && modifiers[5] != "f16" && modifiers[5] != "s32") || isInteger(shape.a) != isInteger(shape.b) ||
+      isInteger(shape.a) != (shape.accumulator == Accumulator::S32) ||
+      (shape.accumulator == Accumulator::F16 && shape.a != Element::F16))
     builder.fail("mma with these types is not known");
   builder.expectOperands(statement, 4, 4);
   size_t registers = shape.accumulator == Accumulator::F16 ? 2 : 4;

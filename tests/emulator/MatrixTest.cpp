@@ -1,5 +1,6 @@
 // mma.sync, ldmatrix and cp.async against plain loops.
 #include "EmulatorTest.h"
+#include "SoftFloat.h"
 
 #include <cmath>
 #include <random>
@@ -25,6 +26,8 @@ uint32_t encoded(int value, const std::string &type) {
     return bitCast<uint32_t>(real);
   if (type == "s8")
     return uint8_t(value);
+  if (type == "e4m3")
+    return toE4m3(real).bits;
   if (!value)
     return 0;
   int exponent = std::ilogb(real);
@@ -41,7 +44,7 @@ std::string registers(const char *prefix, unsigned first, unsigned count) {
 
 /// Loads the fragments as the PTX manual lays them out, multiplies, stores C as words.
 void checkMma(const std::string &type, unsigned k, const std::string &accumulator) {
-  unsigned bytes = type == "tf32" ? 4 : type == "s8" ? 1 : 2, perRegister = 4 / bytes;
+  unsigned bytes = type == "tf32" ? 4 : type == "s8" || type == "e4m3" ? 1 : 2, perRegister = 4 / bytes;
   unsigned aRegisters = 16 * k / 32 / perRegister, bRegisters = 8 * k / 32 / perRegister;
   std::mt19937 random(k);
   std::vector<int> a(16 * k), b(8 * k), c(128);
@@ -79,7 +82,8 @@ void checkMma(const std::string &type, unsigned k, const std::string &accumulato
     text += "st.global.b32 [%rd1+" + std::to_string(32 + 4 * i) + "], " + d + std::to_string(20 + i) + ";\n";
   Gpu gpu;
   CUdeviceptr memory = gpu.upload(words);
-  ASSERT_EQ(gpu.run(gpu.function(kernel(1, text)), 1, 32, {memory}), 0) << type;
+  std::string module = type == "e4m3" ? forTarget("sm_89", "8.4", kernel(1, text)) : kernel(1, text);
+  ASSERT_EQ(gpu.run(gpu.function(module), 1, 32, {memory}), 0) << type;
   auto results = gpu.download<uint32_t>(memory, words.size());
   for (unsigned lane = 0; lane < 32; ++lane)
     for (unsigned i = 0; i < 4; ++i) {
@@ -104,6 +108,7 @@ TEST(MatrixTest, Mma) {
     checkMma("tf32", 8, "f32");
     checkMma("s8", 16, "s32");
     checkMma("s8", 32, "s32");
+    checkMma("e4m3", 32, "f32");
   }
 }
 

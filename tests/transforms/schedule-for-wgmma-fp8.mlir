@@ -2,6 +2,7 @@
 // makes a narrow tile, for there is no other form; what has no e4m3 is called and scheduled as ever.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" | FileCheck %s --check-prefix=MMA
 
 // CHECK-LABEL: sm1.model @gates
 // CHECK-DAG: sm1.param "a" quantised <bits = 8, group = 0, columns = 704> {layout = "images"} : tensor<1920x704xf8E4M3FN>
@@ -11,6 +12,11 @@
 // SOME: sm1.kernel "gate_fp8_some" ({{.*}}) blocks<wgmma_tiles,
 // CHECK: sm1.kernel "tiny_fp8{{(_some)?}}" ({{.*}}) blocks<wgmma_tiles, {{.*}} panel_split = {{[12]}},
 // CHECK: sm1.kernel "square" ({{.*}}) blocks<rows,
+// Where there is no wgmma, tiles on tensor cores are those of bf16.
+// MMA-DAG: sm1.param "a" quantised <bits = 8, group = 0, columns = 704> {layout = "fragments"} : tensor<1920x704xf8E4M3FN>
+// MMA-DAG: sm1.param "a" quantised <bits = 8, group = 0, columns = 704> {layout = "scales"} : tensor<1920x1xf32>
+// MMA: sm1.kernel "gate_fp8" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = 3> ->
+// MMA: sm1.kernel "tiny_fp8" ({{.*}}) blocks<tensor_tiles,
 !x = tensor<?x?x704xf32>
 !h = tensor<?x?x704xf8E4M3FN>
 !g = tensor<?x?x1920xf32>

@@ -167,6 +167,23 @@ TEST(PackingTest, ImagesOfBytes) {
     }
 }
 
+// What a lane of m16n8k32 finds in its four words: rows g and g + 8 at bytes 4t of a tile's two halves.
+TEST(PackingTest, FragmentsOfBytes) {
+  constexpr int64_t rows = 21, columns = 77, tiles = 4;
+  std::vector<float> source = randomFloats(rows * columns, 9);
+  TensorType type{DType::F32, {rows, columns}};
+  PackingStep step = PackingStep::e4m3(8, 0, DType::F32);
+  EXPECT_EQ(*packedType(type, {step, PackingStep::fragments()}), (TensorType{DType::F8E4M3, {2, tiles, 32, 16}}));
+  auto bytes = packed<uint8_t>(type, source.data(), {step});
+  auto result = packed<uint8_t>(type, source.data(), {step, PackingStep::fragments()}, threadedFor(3));
+  for (int64_t row = 0; row < 32; ++row)
+    for (int64_t k = 0; k < tiles * 32; ++k) {
+      int64_t lane = row % 8 * 4 + k % 16 / 4, word = k % 32 / 16 * 2 + row % 16 / 8;
+      int64_t place = ((row / 16 * tiles + k / 32) * 32 + lane) * 16 + word * 4 + k % 4;
+      EXPECT_EQ(result[size_t(place)], row < rows && k < columns ? bytes[size_t(row * columns + k)] : 0) << row << " " << k;
+    }
+}
+
 // Steps that move nothing, alone and around others.
 TEST(PackingTest, StepsThatChangeNothing) {
   std::vector<float> source = randomFloats(12, 3);
@@ -207,6 +224,7 @@ TEST(PackingTest, RefusesWhatDoesNotFit) {
   EXPECT_ERROR(packedType({DType::F32, {3}}, {PackingStep::panels()}), "panels need two dimensions");
   EXPECT_ERROR(packedType({DType::BF16, {3}}, {PackingStep::images()}), "images need two dimensions");
   EXPECT_ERROR(packedType(matrix, {PackingStep::images()}), "images are of 16-bit numbers or F8_E4M3");
+  EXPECT_ERROR(packedType(matrix, {PackingStep::fragments()}), "fragments are of 16-bit numbers or F8_E4M3");
   EXPECT_ERROR(packedType({DType::I32, {3}}, {}), "cannot be packed");
   EXPECT_ERROR(packedType({DType::F32, {}}, {PackingStep::pad(16)}), "a scalar has no last dimension");
   float values[12] = {}, out[12];

@@ -51,7 +51,7 @@ static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
                  "storage of matrices: f32, bf16, f16, int8 (a scale for each row), int4 (a scale for 32 columns) (default: as in "
                  "the checkpoint)");
   app.add_option("--compute", request.compute,
-                 "what projections multiply: f32; bf16, where matrices are stored so; fp8, the same with e4m3 in prompts (sm_90a); "
+                 "what projections multiply: f32; bf16, where matrices are stored so; fp8, the same, in prompts e4m3 (from sm_89); "
                  "int8, where they are int8 or int4 (default: f32 on CPUs; on GPUs bf16 where matrices are stored so)");
   app.add_option("--weights-in", request.weightsIn,
                  "package, or external: bound when it runs (default: package, if there is a checkpoint)");

@@ -268,6 +268,16 @@ std::string KernelCode::joinedPtx() const {
   return whole;
 }
 
+/// The PTX of a target is the oldest that knows it; mma.sync of e4m3 is younger than sm_89 and sm_90.
+static void raiseVersion(std::string &text) {
+  static constexpr llvm::StringLiteral heading = ".version ", needed = "8.4";
+  size_t place = text.find(heading);
+  if (place == std::string::npos || text.find("mma.sync.aligned.m16n8k32.row.col.f32.e4m3") == std::string::npos)
+    return;
+  if (text.compare(place + heading.size(), needed.size(), needed) < 0)
+    text.replace(place + heading.size(), needed.size(), needed);
+}
+
 llvm::Error KernelCode::finish(const CodeWish &wish) {
   for (auto &part : parts)
     if (!part->error.empty())
@@ -286,6 +296,7 @@ llvm::Error KernelCode::finish(const CodeWish &wish) {
     return llvm::Error::success();
   }
   assembly = names.empty() ? parts.front()->text : joinedPtx();
+  raiseVersion(assembly);
   code.bytes.assign(assembly.begin(), assembly.end());
   code.bytes.push_back(0);
   for (auto &[name, made] : names)

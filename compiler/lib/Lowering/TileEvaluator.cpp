@@ -49,8 +49,10 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
   if (layout == "scales")
     return shape[1] == 1 ? MemRefType::get({panels * panelWidth}, element)
                          : MemRefType::get({panels, shape[1], panelWidth}, element);
-  if (layout == "fragments")
-    return MemRefType::get({panels, fragmentTiles(shape[1]), 32, 8}, element);
+  if (layout == "fragments") { // two numbers of e4m3 are where one of bf16 is
+    int64_t inOne = 16 / element.getIntOrFloatBitWidth();
+    return MemRefType::get({panels, fragmentTiles(steps(inOne)), 32, 8 * inOne}, element);
+  }
   if (layout == "images") {
     int64_t width = 512 / element.getIntOrFloatBitWidth(); // of a line of 64 bytes
     return MemRefType::get({int64_t(steps(width)), panels, panelWidth, width}, element);

@@ -4,6 +4,7 @@
 #define SM1C_TRANSFORMS_BLOCKFORMS_H
 
 #include "sm1/IR/Sm1.h"
+#include "sm1c/Target.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -43,8 +44,14 @@ inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
 inline constexpr int64_t mostWgmmaSums = 192;
 /// What the projections of `kernel` multiply; the type of the first one's x.
 inline mlir::Type multipliedType(KernelOp kernel) { return (*kernel.getBlock().getOps<LinearOp>().begin()).getX().getType(); }
-/// Whether it is e4m3, for which wgmma_tiles is the only form.
+/// Whether it is e4m3, which tiles on tensor cores multiply and no other form.
 inline bool isFp8(mlir::Type type) { return llvm::isa<mlir::Float8E4M3FNType>(mlir::getElementTypeOrSelf(type)); }
+/// Whether `target` has mma.sync of e4m3.
+inline bool multipliesFp8(const Target &target) { return target.isGpu() && target.gpu->capability >= 89; }
+/// Whether that is two products of f16, and conversions before them, to ptxas (13.0). Others have an instruction for it.
+inline bool multipliesFp8AsHalves(const Target &target) {
+  return multipliesFp8(target) && !target.wgmma && target.gpu->capability >= 90 && target.gpu->capability < 120;
+}
 
 /// k of a slice of wgmma_tiles, 64 bytes of a row of `x`.
 inline int64_t wgmmaSliceDepth(mlir::Type x) { return 512 / mlir::getElementTypeOrSelf(x).getIntOrFloatBitWidth(); }

@@ -42,8 +42,9 @@
  *                {op: "channels_last"}         [C, a, b...] becomes [a*b..., C]; [C] stays [C]
  *                {op: "pad", to: n}            last dimension grows to n with zeros
  *                {op: "panels", width: 16}     [N, K] becomes [ceil(N/16), K, 16], missing rows are zero
- *                {op: "fragments"}             [N, K] of 16 bits becomes [ceil(N/16), 2 ceil(K/32), 32, 8], what is missing is zero: for each
- *                                              16 x 16 tile the A fragment of mma.m16n8k16, lane by lane
+ *                {op: "fragments"}             [N, K] of 16 bits or F8_E4M3 becomes [ceil(N/16), 2 ceil(K/2w), 32, w/2], w of them 32
+ *                                              bytes, what is missing is zero: for each 16 x w tile the A fragment of mma.m16n8k16
+ *                                              or, of bytes, m16n8k32, lane by lane
  *                {op: "images"}                [N, K] of 16 bits or F8_E4M3 becomes [ceil(K/w), ceil(N/16), 16, w], w of them 64 bytes, what
  *                                              is missing is zero: line 8j + 2t + i of a panel is its row 4t + 2j + i, whose chunk c of
  *                                              16 bytes stands at c ^ (line/2 % 4), as wgmma reads shared memory swizzled by 64 bytes

@@ -55,26 +55,6 @@ void padRows(const TensorType &type, const uint8_t *data, int64_t size, uint8_t 
   }
 }
 
-// For each tile of 16 rows by 16 k what the 32 lanes of a warp hold of it as the first operand of mma.m16n8k16. Lane 4g+t has rows
-// g and g+8 at k 2t, 2t+1, then the same at k 2t+8, 2t+9.
-void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
-  int64_t rows = from.shape[0], columns = from.shape[1], tiles = (columns + 31) / 32 * 2;
-  auto element = [&](int64_t row, int64_t k) {
-    uint16_t value = 0;
-    if (row < rows && k < columns)
-      std::memcpy(&value, data + uint64_t(row * columns + k) * 2, 2);
-    return value;
-  };
-  for (int64_t tile = begin * tiles; tile < end * tiles; ++tile)
-    for (int64_t lane = 0; lane < 32; ++lane) {
-      int64_t row = tile / tiles * 16 + lane / 4, k = tile % tiles * 16 + lane % 4 * 2;
-      uint16_t eight[8];
-      for (int64_t i = 0; i < 8; ++i)
-        eight[i] = element(row + i / 2 % 2 * 8, k + i / 4 * 8 + i % 2);
-      std::memcpy(out + uint64_t(tile * 32 + lane) * sizeof(eight), eight, sizeof(eight));
-    }
-}
-
 // For each 64 bytes of rows what a stage of shared memory holds of them for wgmma, swizzled: chunk c of 16 bytes lies at
 // c ^ (line/2 % 4). Line 8j + 2t + i of a panel is row 4t + 2j + i: of columns 2t and 2t+1 of each product of 8 a thread has four
 // neighbours.
@@ -113,6 +93,22 @@ struct PanelRows {
   const uint8_t *rows[16];
 };
 } // namespace
+
+// For each tile of 16 rows by 32 bytes of k what the 32 lanes of a warp hold of it as the first operand of mma.m16n8k16 of 16-bit
+// numbers, or m16n8k32 of bytes. Lane 4g+t has bytes 4t to 4t+3 of rows g and g+8, then the same 16 bytes on.
+void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
+  for (int64_t panel = begin; panel < end; ++panel) {
+    PanelRows from16(from, data, panel);
+    int64_t tiles = (from16.bytes + 63) / 64 * 2;
+    for (int64_t tile = 0; tile < tiles; ++tile)
+      for (int64_t lane = 0; lane < 32; ++lane) {
+        uint32_t words[4];
+        for (int64_t i = 0; i < 4; ++i)
+          words[i] = wordOf(from16.rows[lane / 4 + i % 2 * 8], from16.bytes, tile * 32 + i / 2 * 16 + lane % 4 * 4);
+        std::memcpy(out + ((panel * tiles + tile) * 32 + lane) * int64_t(sizeof(words)), words, sizeof(words));
+      }
+  }
+}
 
 void packWords(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
   uint32_t offset = from.dtype == DType::I8 ? 0x80808080 : 0; // q + 128 is q with its sign bit flipped

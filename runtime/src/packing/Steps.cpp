@@ -104,6 +104,8 @@ static const char *whyNotQuantise(const TensorType &type, const PackingStep &ste
                                                           : nullptr;
 }
 
+static bool isOfTensorCores(DType dtype) { return dtypeBytes(dtype) == 2 || dtype == DType::F8E4M3; }
+
 /// Why `step` does not fit a tensor of `type`, integers of `bits` bits if I8; nullptr when it does.
 static const char *whyNotApply(const TensorType &type, int64_t bits, const PackingStep &step) {
   const auto &shape = type.shape;
@@ -129,12 +131,12 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
                                         : nullptr;
   case Kind::Fragments:
     return shape.size() != 2             ? "fragments need two dimensions"
-           : dtypeBytes(type.dtype) != 2 ? "fragments are of 16-bit numbers"
-                                         : nullptr;
+           : isOfTensorCores(type.dtype) ? nullptr
+                                         : "fragments are of 16-bit numbers or F8_E4M3";
   case Kind::Images:
-    return shape.size() != 2                                            ? "images need two dimensions"
-           : dtypeBytes(type.dtype) != 2 && type.dtype != DType::F8E4M3 ? "images are of 16-bit numbers or F8_E4M3"
-                                                                        : nullptr;
+    return shape.size() != 2             ? "images need two dimensions"
+           : isOfTensorCores(type.dtype) ? nullptr
+                                         : "images are of 16-bit numbers or F8_E4M3";
   case Kind::Pairs:
     return shape.size() != 2 ? "pairs need two dimensions" : dtypeBytes(type.dtype) != 2 ? "pairs are of 16-bit numbers" : nullptr;
   case Kind::Quantise:
@@ -149,6 +151,12 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
     return shape.size() != 2 || type.dtype != DType::I8 || bits != 4 ? "nibbles are of a matrix quantised to 4 bits" : nullptr;
   }
   return "unknown step";
+}
+
+/// Tiles of 16 rows by 32 bytes in pairs; a lane has 16 bytes.
+static std::vector<int64_t> fragmentsOf(const TensorType &type) {
+  int64_t bytes = int64_t(dtypeBytes(type.dtype));
+  return {(type.shape[0] + 15) / 16, (type.shape[1] * bytes + 63) / 64 * 2, 32, 16 / bytes};
 }
 
 /// Lines of 64 bytes.
@@ -181,7 +189,7 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     shape = {(shape[0] + step.size - 1) / step.size, shape[1], step.size};
     break;
   case Kind::Fragments:
-    shape = {(shape[0] + 15) / 16, (shape[1] + 31) / 32 * 2, 32, 8};
+    shape = fragmentsOf(type);
     break;
   case Kind::Images:
     shape = imagesOf(type);

@@ -46,8 +46,11 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
   if (form == BlockForm::WgmmaTiles && !target.wgmma)
     return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
         .str();
-  if (contents.linears && isFp8(multipliedType(kernel)) && form != BlockForm::WgmmaTiles)
-    return "multiplies e4m3, for which the form must be wgmma_tiles, of sm_90a and more rows than a step has";
+  bool fp8 = contents.linears && isFp8(multipliedType(kernel));
+  if (fp8 && !isTensorTiles(form))
+    return "multiplies e4m3, for which the form must be tensor_tiles, or wgmma_tiles for sm_90a, of more rows than a step has";
+  if (fp8 && !multipliesFp8(target))
+    return ("multiplies e4m3, which " + target.name + " has no instructions for; sm_89 and newer chips have").str();
   if (!isTensorForm(form))
     return "";
   auto linears = kernel.getBlock().getOps<LinearOp>();

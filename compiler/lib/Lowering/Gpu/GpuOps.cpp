@@ -36,8 +36,8 @@ void sm1::cuda::warpBarrier(OpBuilder &builder, Location loc) {
 }
 
 static LLVM::InlineAsmOp inlineText(OpBuilder &builder, Location loc, TypeRange results, ValueRange operands, StringRef text,
-                                    StringRef constraints) {
-  return LLVM::InlineAsmOp::create(builder, loc, results, operands, text, constraints, /*has_side_effects=*/true,
+                                    StringRef constraints, bool hasSideEffects = true) {
+  return LLVM::InlineAsmOp::create(builder, loc, results, operands, text, constraints, hasSideEffects,
                                    /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
 }
 
@@ -116,8 +116,19 @@ std::array<Value, 4> sm1::cuda::loadWords(OpBuilder &builder, Location loc, Valu
   return members;
 }
 
+/// As text: the operation knows no e4m3.
+static Value multiplyAddFp8(OpBuilder &builder, Location loc, ArrayRef<Value> operands) {
+  return inlineText(builder, loc, fourOf(builder.getF32Type()), operands,
+                    "mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {$0, $1, $2, $3}, {$4, $5, $6, $7}, {$8, $9}, "
+                    "{$10, $11, $12, $13};",
+                    "=f,=f,=f,=f,r,r,r,r,r,r,0,1,2,3", /*hasSideEffects=*/false)
+      .getResult(0);
+}
+
 std::array<Value, 4> sm1::cuda::multiplyAdd(OpBuilder &builder, Location loc, std::array<Value, 4> a, std::array<Value, 2> b,
-                                            std::array<Value, 4> c) {
+                                            std::array<Value, 4> c, bool fp8) {
+  if (fp8)
+    return unpack(builder, loc, multiplyAddFp8(builder, loc, {a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], c[2], c[3]}));
   Value four = NVVM::MmaOp::create(builder, loc, fourOf(builder.getF32Type()), a, b, c, {16, 8, 16}, std::nullopt, std::nullopt,
                                    std::array<NVVM::MMATypes, 2>{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
                                    std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});

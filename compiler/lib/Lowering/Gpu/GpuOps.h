@@ -57,9 +57,10 @@ void waitForCopies(OpBuilder &builder, Location loc, uint32_t groups);
 std::array<Value, 4> loadMatrices(OpBuilder &builder, Location loc, Value address);
 /// 16 bytes of shared memory, one i32 each.
 std::array<Value, 4> loadWords(OpBuilder &builder, Location loc, Value address);
-/// c + a b for a 16x16 (rows), b 16x8 (columns), both bf16, c 16x8 f32, in the fragments of mma.m16n8k16.
+/// c + a b for a 16x16 (rows), b 16x8 (columns), both bf16, c 16x8 f32, in the fragments of mma.m16n8k16; with `fp8` for e4m3,
+/// 16x32 and 32x8, in those of m16n8k32: bytes in the place of halves of words.
 std::array<Value, 4> multiplyAdd(OpBuilder &builder, Location loc, std::array<Value, 4> a, std::array<Value, 2> b,
-                                 std::array<Value, 4> c);
+                                 std::array<Value, 4> c, bool fp8 = false);
 
 //===-- Bulk copies, and the tensor cores of a warpgroup: sm_90a ------------------------------------------------------------===//
 

@@ -1,16 +1,18 @@
 //===- TensorTilesForm.cpp - projections of many rows on tensor cores --------------------------------------------===//
 //
-// Weights are the 16-row operand of mma.m16n8k16, packed as its fragments; rows are the 8-column one. A warp takes row_tile rows by
-// some panels of every projection, and keeps its sums and two sets of operands in registers: while one set is multiplied, the next
-// is on its way from shared memory, where asynchronous copies bring it from memory `stages` steps of k ahead. A step is 32 k, or 32
-// for each of `depth_split` groups of warps. A sum is one chain over k for each of these groups, added in order: the same for every
-// shape of tile.
+// Weights are the 16-row operand of mma.m16n8k16, or of m16n8k32 where they are e4m3, packed as its fragments; rows are the
+// 8-column one. To copies and to ldmatrix both are the same: a register has 4 bytes of k, two numbers or four. A warp takes
+// row_tile rows by some panels of every projection, and keeps its sums and two sets of operands in registers: while one set is
+// multiplied, the next is on its way from shared memory, where asynchronous copies bring it from memory `stages` steps of k ahead.
+// A step is 64 bytes of k, or 64 for each of `depth_split` groups of warps. A sum is one chain over k for each of these groups,
+// added in order: the same for every shape of tile.
 //
 // A lane of the instruction has channels 8 apart. It reads the fragments of other lanes instead, so that what it holds in its
 // registers are neighbouring channels (`group` of them) of a row: what follows the sums is computed on them where they are.
 
 #include "TensorTiles.h"
 
+#include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
 #include "NormHalves.h"
@@ -20,13 +22,13 @@
 using namespace mlir;
 using namespace sm1;
 
-/// k of a slice, which is what a warp multiplies in a step, and what it holds: of one row four chunks of 16 bytes, of one panel two
-/// tiles of 16 k with a chunk for each lane.
-static constexpr int64_t sliceDepth = 32, chunkBytes = 16, chunksPerRow = 4, sliceTiles = sliceDepth / 16;
+/// What a warp multiplies in a step is a slice: 64 bytes of k, of one row four chunks of 16 bytes, of one panel two tiles of 32
+/// bytes with a chunk for each lane.
+static constexpr int64_t chunkBytes = 16, chunksPerRow = 4, sliceBytes = chunksPerRow * chunkBytes, sliceTiles = 2;
 /// Blocks of so many rows are for runs that may not fill one. They copy nothing for a row that is not there; larger ones copy the
 /// last row again, which takes no register.
 static constexpr int64_t mostRowsOfFew = 64;
-static constexpr int64_t rowsOfTile = 8, lanesOfWarp = 32, tileBytes = lanesOfWarp * chunkBytes;
+static constexpr int64_t rowsOfTile = 8, tileBytes = lanesOfWarp * chunkBytes;
 
 namespace {
 class TensorTilesBuilder {
@@ -39,13 +41,14 @@ public:
                                                                                        : warpPanels % 2 == 0 ? 2
                                                                                                              : 1),
         tiles(warpRows / rowsOfTile), depth(channels(linears.front().getX().getType())),
-        steps(llvm::divideCeil(depth, slices * sliceDepth)), rowSliceBytes(rows * sliceDepth * 2),
+        fp8(isFp8(linears.front().getX().getType())), numberBytes(fp8 ? 1 : 2), sliceDepth(sliceBytes / numberBytes),
+        steps(llvm::divideCeil(depth, slices * sliceDepth)), rowSliceBytes(rows * sliceBytes),
         weightSliceBytes(int64_t(linears.size()) * panels * sliceTiles * tileBytes) {}
   void build();
 
 private:
   using Fragment = std::array<Value, 4>;
-  /// What a warp multiplies in one tile of 16 k: the panels of all projections, pairs of tiles of rows.
+  /// What a warp multiplies in one tile of k: the panels of all projections, pairs of tiles of rows.
   struct Operands {
     SmallVector<Fragment> weights, rows;
   };
@@ -93,11 +96,13 @@ private:
 
   BlockKernel &block;
   SmallVector<LinearOp> linears;
-  int64_t threads, warpRows, rows, panels, stages, slices, warpPanels, group, tiles, depth, steps, rowSliceBytes, weightSliceBytes;
+  int64_t threads, warpRows, rows, panels, stages, slices, warpPanels, group, tiles, depth;
+  bool fp8;
+  int64_t numberBytes, sliceDepth, steps, rowSliceBytes, weightSliceBytes;
   SmallVector<Copy> copies;
   Value x, firstRow, firstPanel, warpRow, warpPanel, warp, slice, lane;
   Value rowStages, weightStages; ///< in bytes
-  /// Where this lane reads in a stage: fragments with an even and an odd number in their group, chunks of each tile of 16 k.
+  /// Where this lane reads in a stage: fragments with an even and an odd number in their group, chunks of each tile of k.
   std::array<Value, 2> weightLane;
   std::array<Value, sliceTiles> rowLane;
 };
@@ -140,7 +145,7 @@ void TensorTilesBuilder::place() {
   for (int64_t odd = 0; odd < 2; ++odd)
     weightLane[odd] = block.add(block.add(block.mul(slice, weightSliceBytes), block.mul(panel, sliceTiles * tileBytes)),
                                 block.mul(weightSlot(block, panel, block.add(slot, block.constant(4 * odd))), chunkBytes));
-  // Lanes 0-7 and 8-15 name the rows of a tile for the halves of 16 k, the others those of the next tile.
+  // Lanes 0-7 and 8-15 name the rows of a tile for the halves of a tile of k, the others those of the next tile.
   Value matrix = block.div(lane, rowsOfTile);
   Value row = block.add(warpRow, block.add(block.mul(block.div(matrix, 2), rowsOfTile), block.rem(lane, rowsOfTile)));
   for (int64_t k = 0; k < sliceTiles; ++k)
@@ -162,14 +167,15 @@ Value TensorTilesBuilder::nextStage(Value stage) {
 void TensorTilesBuilder::planRowCopies() {
   int64_t stride = cast<MemRefType>(x.getType()).getDimSize(1), stepChunks = slices * chunksPerRow;
   Value last = block.sub(block.count, block.constant(1));
-  Value row = block.div(block.thread, stepChunks), inRow = block.rem(block.thread, stepChunks), column = block.mul(inRow, 8);
+  Value row = block.div(block.thread, stepChunks), inRow = block.rem(block.thread, stepChunks),
+        column = block.mul(inRow, chunkBytes / numberBytes);
   Value line = block.add(block.mul(block.div(inRow, chunksPerRow), rows), row),
         chunk = swizzled(block, row, block.rem(inRow, chunksPerRow));
   Value to = block.mul(block.add(block.mul(line, chunksPerRow), chunk), chunkBytes);
   for (int64_t first = 0; first < rows * stepChunks; first += threads) { // whole turns of the swizzle further on
     int64_t later = first / stepChunks;
     Value place = block.add(block.add(firstRow, row), block.constant(later)), own = block.least(place, last);
-    copies.push_back({x, block.mul(block.add(block.mul(own, stride), column), 2),
+    copies.push_back({x, block.mul(block.add(block.mul(own, stride), column), numberBytes),
                       block.add(to, block.constant(later * chunksPerRow * chunkBytes)), column,
                       std::min(threads, rows * stepChunks - first),
                       rows <= mostRowsOfFew ? block.less(place, block.count) : Value()});
@@ -206,13 +212,13 @@ void TensorTilesBuilder::planWeightCopies(size_t linear) {
 void TensorTilesBuilder::startCopy(const Copy &copy, Value step, Value stage) {
   OpBuilder &builder = block.builder;
   bool ofRows = copy.array == x;
-  Value from = block.add(copy.from, block.mul(step, slices * (ofRows ? sliceDepth * 2 : sliceTiles * tileBytes)));
+  Value from = block.add(copy.from, block.mul(step, slices * (ofRows ? sliceBytes : sliceTiles * tileBytes)));
   Value bytes = arith::ConstantIntOp::create(builder, block.loc, chunkBytes, 32);
   int64_t there = ofRows ? depth : llvm::alignTo(depth, sliceDepth); // weights have zeros to the end of a slice
   if (there % (slices * sliceDepth)) {
     // Past the last channel lies padding that may hold anything, also no number at all: it must become zero.
     Value column = block.add(copy.column, block.mul(step, slices * sliceDepth));
-    Value left = block.mul(block.sub(block.constant(there), column), ofRows ? 2 : chunkBytes);
+    Value left = block.mul(block.sub(block.constant(there), column), ofRows ? numberBytes : chunkBytes);
     Value inside = arith::MaxSIOp::create(builder, block.loc, block.least(left, block.constant(chunkBytes)), block.constant(0));
     bytes = arith::IndexCastOp::create(builder, block.loc, builder.getI32Type(), inside);
     // An address in the array all the same.
@@ -289,7 +295,7 @@ void TensorTilesBuilder::multiply(const Operands &operands, SmallVector<Value> &
         const Fragment &pair = operands.rows[tile / 2];
         int64_t at = sumIndex(l, panel, tile), half = tile % 2 * 2;
         Fragment sum = cuda::multiplyAdd(block.builder, block.loc, operands.weights[l * warpPanels + panel],
-                                         {pair[half], pair[half + 1]}, {sums[at], sums[at + 1], sums[at + 2], sums[at + 3]});
+                                         {pair[half], pair[half + 1]}, {sums[at], sums[at + 1], sums[at + 2], sums[at + 3]}, fp8);
         llvm::copy(sum, sums.begin() + at);
       }
 }
@@ -399,11 +405,16 @@ SmallVector<Value> TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t 
         TileEvaluator evaluator(builder, block.kernel, block.buffers, {row, unit, count, 1, group, rowEnd});
         for (auto [l, linear] : llvm::enumerate(linears)) {
           SmallVector<Value> vectors;
+          Value scales = linear.getScales()
+                             ? evaluator.loadVector(block.buffers.inputs.lookup(linear.getScales()), evaluator.column(0))
+                             : Value();
           for (int64_t j = first; j < first + count; ++j) {
             SmallVector<Value> channels;
             for (int64_t i = 0; i < group; ++i)
               channels.push_back(sums[(l * warpPanels + firstOfGroup + i) * 4 + 2 * half + j]);
             vectors.push_back(vector::FromElementsOp::create(builder, block.loc, vectorType, channels));
+            if (scales)
+              vectors.back() = arith::MulFOp::create(builder, block.loc, vectors.back(), scales);
           }
           evaluator.define(linear.getResult(), vectors);
         }
