@@ -87,6 +87,15 @@ static constexpr double hidingWarps = 8;
 /// Rows of an instruction of wgmma, and its rate by that of mma.sync: an H200 multiplies at 739 TFLOP/s with it, 644 without.
 /// It reads while it multiplies; a part of the shorter of both is left.
 static constexpr double wgmmaRows = 64, wgmmaSpeed = 1.15, wgmmaWaits = 0.15;
+/// e4m3 by the rate of bf16. Chips between Ada's and the GeForce cards of Blackwell have wgmma and its like for it, and mma.sync in
+/// name: two products of f16 and conversions before them, on an H200 166 us of x_proj for 4,096 rows where bf16 takes 128.
+static constexpr double fp8Speed = 2, fp8SpeedAsHalves = 0.6;
+
+static double speedOf(const KernelCost &cost, const GpuFacts &facts) {
+  bool asHalves = cost.wgmma == 0 && facts.capability >= 90 && facts.capability < 120;
+  return cost.fp8Products == 0 ? 1 : asHalves ? fp8SpeedAsHalves : fp8Speed;
+}
+
 static double together(double a, double b, double part) { return std::max(a, b) + part * std::min(a, b); }
 
 /// Cycles of the busiest multiprocessor for all its tiles: the multiplications, and reading operands from shared memory, which each
@@ -95,14 +104,14 @@ static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const 
   // A step's warps share one tile, each a part of its depth.
   double projections = std::max(cost.projections, 1.0), allWarps = double(cuts.threads) / 32;
   double groups = cost.stages > 1 ? std::max(cost.depthSplit, 1.0) : allWarps;
-  bool fp8 = cost.fp8Products > 0; // twice as many a cycle, of half the bytes
+  bool fp8 = cost.fp8Products > 0; // of half the bytes
   double depth = (cost.bf16Products + cost.fp8Products) / (projections * double(cuts.panels) * SM1_PANEL);
   double columns = double(cuts.panelSplit) * SM1_PANEL * projections, rowTile = std::max(cost.rowTile, 1.0);
   // Rows that are not there are multiplied all the same where they fill a tile.
   double rows = std::ceil(blocks.rows / rowTile) * rowTile;
   double warps = allWarps / groups, rowWarps = std::clamp(double(cuts.rowSplit) / rowTile, 1.0, warps);
   double columnWarps = warps / rowWarps, warpColumns = columns / columnWarps;
-  double perCycle = (fp8 ? 2 : 1) * rates.bf16Operations / rates.multiprocessors / rates.hertz();
+  double perCycle = speedOf(cost, rates.facts) * rates.bf16Operations / rates.multiprocessors / rates.hertz();
   double multiply = 2 * rows * columns * depth / perCycle;
   double operands = cost.wgmma > 0 ? double(cuts.rowSplit) / wgmmaRows * (wgmmaRows + columns) : warps * (rowTile + warpColumns);
   double load = (fp8 ? 1 : 2) * (operands + double(cuts.rowSplit) + columns) * depth / sharedBytesPerCycle;
