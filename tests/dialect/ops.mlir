@@ -80,6 +80,8 @@ func.func @quantised(%x: tensor<?x?x40xf32>, %w: tensor<16x40xi8>, %s: tensor<16
 func.func private @fma() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = fma>}
 // CHECK: @dot() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, products = dot>}
 func.func private @dot() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = dot>}
+// CHECK: @table() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, products = table>}
+func.func private @table() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, products = table>}
 // CHECK: @tiles() attributes {s = #sm1.schedule<row_tile = 2, {{.*}}, panel_split = 2, matrix_rows = 48, matrix_panels = 2>}
 func.func private @tiles() attributes {s = #sm1.schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 64, panel_split = 2, matrix_rows = 48, matrix_panels = 2>}
 // CHECK: @apart() attributes {s = #sm1.schedule<row_tile = 6, {{.*}}, panel_split = 2, apart>}

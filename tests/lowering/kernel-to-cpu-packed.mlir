@@ -318,6 +318,34 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 
 // -----
 
+!x = tensor<?x?x20xf32>
+!y = tensor<?x?x8xf32>
+
+// The same with a table: lane i holds i - 8, and what stands above a place in its word needs no mask.
+// CHECK-LABEL: func.func @looked_up
+// CHECK-SAME: %[[A:[a-z0-9]+]]: memref<1x4x16xi32>
+// CHECK-DAG: %[[TABLE:.*]] = arith.constant dense<[-8.000000e+00, -7.000000e+00, {{.*}}, 6.000000e+00, 7.000000e+00]> : vector<16xf32>
+// CHECK: %[[W:.*]] = vector.load %[[A]][%{{.*}}, %c0, %c0]
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"(%[[TABLE]], %[[W]])
+// CHECK: %[[NEXT:.*]] = arith.shrui %[[W]]
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"(%[[TABLE]], %[[NEXT]])
+// CHECK-NOT: arith.shrsi
+sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
+  %a = sm1.param "a" quantised <bits = 4, group = 32, columns = 20> {layout = "nibbles"} : tensor<8x20xi4>
+  %s = sm1.param "a" quantised <bits = 4, group = 32, columns = 20> {layout = "scales"} : tensor<8x1xf16>
+  %r = sm1.launch sync(none) -> !y {
+    %y = sm1.kernel "looked_up" (%x0 = %x : !x, %a0 = %a : tensor<8x20xi4>, %s0 = %s : tensor<8x1xf16>)
+        schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 8, panel_split = 1, products = table> -> !y {
+      %p = sm1.linear %x0, %a0 scales %s0 : !x, tensor<8x20xi4>, tensor<8x1xf16>
+      sm1.yield %p : !y
+    }
+    sm1.yield %y : !y
+  }
+  sm1.return %r : !y
+}
+
+// -----
+
 !b = tensor<?x?x64xbf16>
 !x = tensor<?x?x64xf32>
 !y = tensor<?x?x40xf32>

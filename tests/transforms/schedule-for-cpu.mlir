@@ -80,7 +80,7 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
 
 // What each target multiplies bf16 and integers with, and how their matrices lie. A sum of bf16 by fused multiply-adds takes two
 // registers; x in bf16 or int8 takes instructions for each row, which many panels share. Six tile registers make the sums of 48 rows by 2 panels, or of 32 rows by 1 panel of three projections; they want rows of whole
-// 64 bytes. What is stored narrower than it is multiplied is unpacked once where 24 rows need it.
+// 64 bytes. What is stored narrower than it is multiplied is unpacked once where 24 rows need it, int4 by a table of 16 lanes.
 // CHECK-LABEL: sm1.model @narrow
 // CHECK: sm1.param "a" {layout = "pairs"} : tensor<64x64xbf16>
 // CHECK: sm1.param "b" quantised <bits = 8, group = 0, columns = 64> {layout = "quads"} : tensor<64x64xi8>
@@ -90,7 +90,7 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
 sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32> {sm1.name = "z"})
     -> (tensor<?x?x64xf32> {sm1.name = "y0"}, tensor<?x?x64xf32> {sm1.name = "y1"}, tensor<?x?x64xf32> {sm1.name = "y2"},
         tensor<?x?x64xf32> {sm1.name = "y3"}, tensor<?x?x64xf32> {sm1.name = "y4"}, tensor<?x?x64xf32> {sm1.name = "y5"},
-        tensor<?x?x64xf32> {sm1.name = "y6"}) {
+        tensor<?x?x64xf32> {sm1.name = "y6"}, tensor<?x?x64xf32> {sm1.name = "y7"}) {
   %a = sm1.param "a" : tensor<64x64xbf16>
   %b = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x64xi8>
   %bs = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x1xf32>
@@ -120,7 +120,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // BF16: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = dot> ->
+  // BF16: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   %y2 = sm1.kernel "stored_bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
@@ -128,7 +128,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
-  // BF16: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = dot> ->
+  // BF16: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   %y3 = sm1.kernel "stored_int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
@@ -145,10 +145,18 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24, products = table> ->
   // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y5 = sm1.kernel "int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
+  // AMX: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
+  // BF16: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
+  // V4: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
+  // V3: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
+  %y7 = sm1.kernel "stored_int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
+    %0 = sm1.linear %x0, %c0 scales %s0 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
@@ -159,7 +167,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
-  sm1.return %y0, %y1, %y2, %y3, %y4, %y5, %y6 : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
+  sm1.return %y0, %y1, %y2, %y3, %y4, %y5, %y6, %y7 : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
 }
 
 // -----

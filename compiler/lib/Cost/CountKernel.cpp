@@ -114,8 +114,13 @@ static void countElementwise(KernelOp kernel, int64_t panelsAtOnce, Functions fu
 //===----------------------------------------------------------------------===//
 
 /// Instructions between weights in memory and a vector of f32 operands: a pair of bf16 takes a shift and a mask, an f16 a
-/// conversion; an integer is cut out of its word with two shifts and converted.
-static double unpackOpsOf(Type weight) { return weight.isBF16() || weight.isF16() ? 1 : weight.isInteger() ? 3 : 0; }
+/// conversion; an integer is cut out of its word with two shifts and converted, or an int4 looked up.
+static double unpackOpsOf(Type weight, KernelOp kernel) {
+  if (weight.isBF16() || weight.isF16())
+    return 1;
+  bool looksUp = kernel.getSchedule() && kernel.getScheduleAttr().getProducts() == Products::Table;
+  return !weight.isInteger() ? 0 : looksUp ? sm1rt::tableOps : 3;
+}
 
 /// What `linear` multiplies, and how its operands come to it.
 static void countProducts(LinearOp linear, KernelCost &cost) {
@@ -130,7 +135,7 @@ static void countProducts(LinearOp linear, KernelCost &cost) {
     cost.bf16Products += products;
   else
     cost.f32Products += products;
-  cost.unpackOps = std::max(cost.unpackOps, linear.getInt8() ? 0 : unpackOpsOf(element));
+  cost.unpackOps = std::max(cost.unpackOps, linear.getInt8() ? 0 : unpackOpsOf(element, linear->getParentOfType<KernelOp>()));
 }
 
 static void countProjections(KernelOp kernel, KernelCost &cost) {

@@ -15,7 +15,8 @@ ProductForm ProductForm::of(LinearOp linear, StringRef layout, Products products
                      .Case("nibbles", Weights::Nibbles)
                      .Default(Weights::Panels);
   bool rounded = weights == Weights::Pairs && getElementTypeOrSelf(linear.getX()).isBF16();
-  return {weights, rounded, linear.getInt8(), products == Products::Dot && (rounded || linear.getInt8())};
+  bool dot = products == Products::Dot && (rounded || linear.getInt8());
+  return {weights, rounded, linear.getInt8(), dot, products == Products::Table && weights == Weights::Nibbles};
 }
 
 int64_t ProductForm::stepWidth() const {

@@ -18,6 +18,7 @@ struct ProductForm {
   bool rounded; ///< x is bf16, and neighbouring k are multiplied apart
   bool int8;    ///< x is quantised
   bool dot;     ///< an instruction multiplies and adds neighbouring k
+  bool table;   ///< int4 are looked up among 16 lanes
 
   /// From the types and the layout of the matrix; `products` of the kernel's schedule.
   static ProductForm of(LinearOp linear, llvm::StringRef layout, Products products);

@@ -43,6 +43,18 @@ Value WordVectors::signedPart(Value value, int32_t from, int32_t bits) {
   return toFloat(arith::ShRSIOp::create(builder, loc, top, integer(32 - bits)));
 }
 
+/// The instruction takes no notice of what stands above the lowest four bits of a lane's index.
+Value WordVectors::int4Of(Value stored, int32_t from) {
+  SmallVector<float> numbers;
+  for (int number = -8; number < 8; ++number)
+    numbers.push_back(float(number));
+  Value table = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(cast<ShapedType>(floats()), ArrayRef(numbers)));
+  Value index = from ? arith::ShRUIOp::create(builder, loc, stored, integer(from)).getResult() : stored;
+  return LLVM::CallIntrinsicOp::create(builder, loc, floats(), builder.getStringAttr("llvm.x86.avx512.permvar.sf.512"),
+                                       ValueRange{table, index})
+      .getResults();
+}
+
 Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part) {
   using Weights = ProductForm::Weights;
   switch (form.weights) {
@@ -60,8 +72,11 @@ Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part
     Value shifted = part == 0 ? stored : arith::ShRUIOp::create(builder, loc, stored, integer(4)).getResult();
     return arith::AndIOp::create(builder, loc, shifted, integer(0x0f0f0f0f));
   }
+  int32_t from = int32_t(part % 4 * 8 + part / 4 * 4);
+  if (form.table)
+    return int4Of(stored, from);
   Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x88888888)));
-  return signedPart(both, int32_t(part % 4 * 8 + part / 4 * 4), 4);
+  return signedPart(both, from, 4);
 }
 
 Value WordVectors::dotInt8(Value sum, Value weights, Value x) {

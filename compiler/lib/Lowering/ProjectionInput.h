@@ -25,6 +25,9 @@ public:
   /// The signed number in the `bits` bits of each word from bit `from` on, as f32.
   mlir::Value signedPart(mlir::Value words, int32_t from, int32_t bits);
 
+  /// The int4 of each word from bit `from` on, which are stored as themselves plus 8, as f32 (AVX-512).
+  mlir::Value int4Of(mlir::Value stored, int32_t from);
+
   /// The vector of weights `stored` as the factor of form.parts()[part].
   mlir::Value weightPart(mlir::Value stored, const ProductForm &form, size_t part);
 

@@ -50,7 +50,7 @@ static std::string whyNotValue(StringRef key, StringRef value) {
   if (key == "apart" || key == "alone")
     return oneOf({"true", "false"});
   if (key == "products")
-    return oneOf({"fma", "dot"});
+    return oneOf({"fma", "table", "dot"});
   if (key == "form")
     return oneOf({"rows", "scan", "tiles", "step", "tensor_tiles", "tensor_step", "wgmma_tiles"});
   int64_t number;
@@ -205,6 +205,8 @@ static BlockScheduleAttr changed(BlockScheduleAttr old, const Values &values, ll
 static std::string whyNotOn(const Target &target, ScheduleAttr schedule) {
   if (schedule.getProducts() == Products::Dot && !target.dotProducts)
     return ("products=dot needs AVX512-BF16 or VNNI, which " + target.name + " has not; use products=fma").str();
+  if (schedule.getProducts() == Products::Table && target.vectorLanes < 16)
+    return ("products=table needs AVX-512, which " + target.name + " has not; use products=fma").str();
   if (schedule.getMatrixRows() && !target.matrixTiles)
     return ("matrix_rows needs tile registers, which " + target.name + " has not; use matrix_rows=0").str();
   int64_t sums = std::max(schedule.getRowTile() * schedule.getPanelTile(), schedule.getSingleRowPanels());

@@ -62,7 +62,7 @@ static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products
   problem.panels = llvm::divideCeil(widthOf(kernel), 16);
   if (products == Products::Dot)
     return problem;
-  problem.unpackOps = cost.unpackOps;
+  problem.unpackOps = products == Products::Table ? sm1rt::tableOps : cost.unpackOps;
   problem.widens = widens;
   if (anyBf16)
     problem.chains = 2, problem.rowOps = sm1rt::pairRowOps;
@@ -71,13 +71,21 @@ static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products
   return problem;
 }
 
+/// What multiplies in `linears`. Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
+template <typename Linears> static Products productsOf(Linears linears, const Target &target) {
+  auto dots = [&](LinearOp linear) { return linear.getInt8() || (isBf16Product(linear) && !target.matrixTiles); };
+  auto isInt4 = [](LinearOp linear) { return getElementTypeOrSelf(linear.getWeight()).isInteger(4); };
+  if (target.dotProducts && llvm::any_of(linears, dots))
+    return Products::Dot;
+  return target.vectorLanes == 16 && llvm::any_of(linears, isInt4) ? Products::Table : Products::Fma;
+}
+
 /// Tiles of a kernel with projections, as the cost model chooses them; what it has no part in are blocks of tile registers.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
   bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
   bool matrix = target.matrixTiles && suitsMatrixTiles(kernel);
-  // Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
-  Products products = target.dotProducts && (anyInt8 || !target.matrixTiles) ? Products::Dot : Products::Fma;
+  Products products = productsOf(linears, target);
   bool widens = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); });
   TileProblem problem = problemOf(kernel, contents.linears, products, widens);
   sm1rt::CoreFacts core = sm1rt::coreOf({target.name.data(), target.name.size()});

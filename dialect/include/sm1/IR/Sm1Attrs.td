@@ -44,7 +44,8 @@ def Sm1_QuantisedAttr : AttrDef<Sm1_Dialect, "Quantised"> {
 
 def Sm1_Products : I32EnumAttr<"Products", "instructions that multiply and add in a projection", [
     I32EnumAttrCase<"Fma", 0, "fma">,
-    I32EnumAttrCase<"Dot", 1, "dot">]> {
+    I32EnumAttrCase<"Dot", 1, "dot">,
+    I32EnumAttrCase<"Table", 2, "table">]> {
   let cppNamespace = "::sm1";
   let genSpecializedAttr = 0;
 }
@@ -64,9 +65,9 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
     rows (0: none) unpack stored weights once for all their rows (of a band), in scratch, and not once for each row tile. None of these
     changes a sum.
 
-    `products` says what multiplies: `fma`, or `dot` products of neighbouring k (AVX512-BF16, VNNI). With `matrix_rows`, a multiple of
-    16, the sums of so many rows by `matrix_panels` panels are made in tile registers (AMX) first; what fills no such block is left to the
-    rest of the schedule, which sums in the same order.
+    `products` says what multiplies: `fma`, `table`, which is `fma` with int4 looked up among 16 lanes of a register (AVX-512), or `dot`
+    products of neighbouring k (AVX512-BF16, VNNI). With `matrix_rows`, a multiple of 16, the sums of so many rows by `matrix_panels` panels
+    are made in tile registers (AMX) first; what fills no such block is left to the rest of the schedule, which sums in the same order.
   }];
   let parameters = (ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
                         "int64_t":$panelSplit, DefaultValuedParameter<"int64_t", "0">:$rowBand,

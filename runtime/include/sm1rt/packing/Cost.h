@@ -142,7 +142,7 @@ struct TileWork {
 
 /// Operations that make one of a word's two bf16, or four int8, an operand: half of a shift and a mask; two shifts and a
 /// conversion.
-inline constexpr double pairRowOps = 1, byteOps = 3;
+inline constexpr double pairRowOps = 1, byteOps = 3, tableOps = 2;
 
 /// Large tiles are followed by tiles of so many rows, then by rows alone.
 inline constexpr int64_t smallTileRows = 4;
