@@ -145,7 +145,9 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
   if (options.form != ScanForm::Exact)
     passes.addPass(createSetScanForm({stringifyScanForm(options.form).str()}));
   passes.addPass(createCanonicalizerPass()); // a split of a projection becomes projections
-  passes.addPass(createMakePrecise({options.storage, multipliesFp8(options) ? "fp8" : options.compute}));
+  // What a GPU rounds of streams depends on its programs' kernels: sm1-schedule-for-gpu.
+  bool roundsStreams = options.entry == Entry::Both && options.compute == "bf16";
+  passes.addPass(createMakePrecise({options.storage, multipliesFp8(options) ? "fp8" : options.compute, roundsStreams}));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
 }

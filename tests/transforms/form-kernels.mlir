@@ -19,6 +19,27 @@ sm1.model @names(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x4xf32> {
 
 // -----
 
+// What widens a rounded stream is repeated, too: each kernel reads what is narrow.
+// CHECK-LABEL: sm1.model @widened
+// CHECK: %[[R:.*]] = sm1.kernel "truncf"
+// CHECK: sm1.kernel "exp" (%[[A:.*]] = %[[R]] : tensor<?x?x8xbf16>)
+// CHECK-NEXT: %[[W:.*]] = arith.extf %[[A]]
+// CHECK-NEXT: math.exp %[[W]]
+// CHECK: sm1.kernel "negf" (%[[B:.*]] = %[[R]] : tensor<?x?x8xbf16>)
+// CHECK-NEXT: %[[V:.*]] = arith.extf %[[B]]
+// CHECK-NEXT: arith.negf %[[V]]
+// CHECK-NOT: sm1.kernel
+// CHECK: sm1.return
+sm1.model @widened(%x: tensor<?x?x8xf32> {sm1.name = "x"}) -> (tensor<?x?x8xf32> {sm1.name = "y"}, tensor<?x?x8xf32> {sm1.name = "z"}) {
+  %r = arith.truncf %x : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+  %w = arith.extf %r : tensor<?x?x8xbf16> to tensor<?x?x8xf32>
+  %y = math.exp %w : tensor<?x?x8xf32>
+  %z = arith.negf %w : tensor<?x?x8xf32>
+  sm1.return %y, %z : tensor<?x?x8xf32>, tensor<?x?x8xf32>
+}
+
+// -----
+
 // Constants, broadcasts and arithmetic on parameters are repeated in every kernel that uses them, and gone outside.
 // CHECK-LABEL: sm1.model @row_invariant
 // CHECK-NOT: math.exp

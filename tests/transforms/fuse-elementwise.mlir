@@ -18,6 +18,19 @@ sm1.model @chain(%x: !s {sm1.name = "x"}, %z: !s {sm1.name = "z"}) -> (!s {sm1.n
   sm1.return %y : !s
 }
 
+// A rounding stays for the kernel that makes its value, so that few bytes are stored.
+// CHECK-LABEL: sm1.model @rounded
+// CHECK: sm1.kernel "truncf"
+// CHECK: sm1.kernel "exp"
+// CHECK: sm1.return
+sm1.model @rounded(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %r = arith.truncf %x : !s to tensor<?x?x8xbf16>
+  %w = arith.extf %r : tensor<?x?x8xbf16> to !s
+  // expected-remark @+1 {{what it rounds is to be stored so}}
+  %y = math.exp %w : !s
+  sm1.return %y : !s
+}
+
 // Both uses of one result are in one kernel: that is still the only user.
 // CHECK-LABEL: sm1.model @square
 // CHECK: sm1.kernel "mulf"

@@ -21,6 +21,21 @@ sm1.model @discretisation(%dt: !s {sm1.name = "dt"}, %u: !s {sm1.name = "u"}, %h
   sm1.return %h, %last : !s, !h
 }
 
+// A rounding stays for the kernel that makes its value.
+// CHECK-LABEL: sm1.model @rounded
+// CHECK: sm1.kernel "truncf"
+// CHECK: sm1.kernel "scan"
+// CHECK: arith.extf
+// CHECK: sm1.scan
+// CHECK: sm1.return
+sm1.model @rounded(%x: !s {sm1.name = "x"}, %h0: !h {sm1.state = "h"}) -> (!s {sm1.name = "y"}, !h {sm1.state = "h"}) {
+  %r = arith.truncf %x : !s to tensor<?x?x8xbf16>
+  %w = arith.extf %r : tensor<?x?x8xbf16> to !s
+  // expected-remark @+1 {{what it rounds is to be stored so}}
+  %h, %last = sm1.scan %w, %w init %h0 : !s
+  sm1.return %h, %last : !s, !h
+}
+
 // A decay that is the same for every row needs no kernel of its own.
 // CHECK-LABEL: sm1.model @constant_decay
 // CHECK: sm1.kernel "scan" (%[[A:.*]] = %decay : tensor<8xf32>, %[[X:.*]] = %x : tensor<?x?x8xf32>)

@@ -9,6 +9,9 @@
 // RUN: sm1-opt %t.once -sm1-make-precise="storage=int8 compute=int8" | diff %t.once -
 // RUN: sm1-opt %s -sm1-make-precise="storage=bf16 compute=bf16" > %t.once
 // RUN: sm1-opt %t.once -sm1-make-precise="storage=bf16 compute=bf16" | diff %t.once -
+// RUN: sm1-opt %s -sm1-make-precise="storage=bf16 compute=bf16 streams" | FileCheck %s --check-prefix=STREAMS
+// RUN: sm1-opt %s -sm1-make-precise="storage=bf16 compute=bf16 streams" > %t.once
+// RUN: sm1-opt %t.once -sm1-make-precise="storage=bf16 compute=bf16 streams" | diff %t.once -
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f64" 2>&1 | FileCheck %s --check-prefix=TYPE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=bf16 compute=f16" 2>&1 | FileCheck %s --check-prefix=COMPUTE
 // RUN: not sm1-opt %s -sm1-make-precise="storage=f16 compute=bf16" 2>&1 | FileCheck %s --check-prefix=MIXED
@@ -156,4 +159,38 @@ sm1.model @norms(%x: tensor<?x?x8xf32> {sm1.name = "x"})
   %logits = sm1.linear %r, %u : tensor<?x?x8xf32>, tensor<4x8xf32>
   %y = arith.addf %a, %c : tensor<?x?x4xf32>
   sm1.return %y, %b, %logits : tensor<?x?x4xf32>, tensor<?x?x4xf32>, tensor<?x?x4xf32>
+}
+
+// With streams: both projections of one x are rounded, since a convolution reads one of them, behind the second of them; and who else
+// reads a norm's rows reads what projections multiply. Projections of those rows are read where they are made, and stay f32.
+// STREAMS-LABEL: sm1.model @streams
+// BOTH-LABEL: sm1.model @streams
+// BOTH-NOT: extf
+sm1.model @streams(%x: tensor<?x?x8xf32> {sm1.name = "x"}, %taps: tensor<?x8x3xf32> {sm1.state = "conv"})
+    -> (tensor<?x?x8xf32> {sm1.name = "y"}, tensor<?x?x8xf32> {sm1.name = "g"}, tensor<?x8x3xf32> {sm1.state = "conv"}) {
+  %n = sm1.param "norm" : tensor<8xf32>
+  %k = sm1.param "conv" : tensor<8x1x4xf32>
+  %a = sm1.param "a" : tensor<8x8xf32>
+  %b = sm1.param "b" : tensor<8x8xf32>
+  // STREAMS: %[[U:.*]] = sm1.linear
+  // STREAMS: %[[Z:.*]] = sm1.linear
+  // STREAMS-DAG: %[[SU:.*]] = arith.truncf %[[U]] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+  // STREAMS-DAG: %[[WU:.*]] = arith.extf %[[SU]]
+  // STREAMS-DAG: %[[SZ:.*]] = arith.truncf %[[Z]] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+  // STREAMS-DAG: %[[WZ:.*]] = arith.extf %[[SZ]]
+  %u = sm1.linear %x, %a : tensor<?x?x8xf32>, tensor<8x8xf32>
+  %z = sm1.linear %x, %b : tensor<?x?x8xf32>, tensor<8x8xf32>
+  // STREAMS: sm1.conv1d %[[WU]]
+  %c, %t = sm1.conv1d %u, %k, %n taps %taps : tensor<?x?x8xf32>, tensor<8x1x4xf32>
+  // STREAMS: %[[R:.*]] = sm1.rms_norm
+  // STREAMS: %[[SR:.*]] = arith.truncf %[[R]]
+  // STREAMS: %[[WR:.*]] = arith.extf %[[SR]]
+  %r = sm1.rms_norm %c, %n eps 1.0e-6 : tensor<?x?x8xf32>
+  // STREAMS: %[[P:.*]] = sm1.linear %[[SR]]
+  %p = sm1.linear %r, %b : tensor<?x?x8xf32>, tensor<8x8xf32>
+  // STREAMS: arith.mulf %[[P]], %[[WR]]
+  %y = arith.mulf %p, %r : tensor<?x?x8xf32>
+  // STREAMS: math.exp %[[WZ]]
+  %g = math.exp %z : tensor<?x?x8xf32>
+  sm1.return %y, %g, %t : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x8x3xf32>
 }

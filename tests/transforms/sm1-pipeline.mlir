@@ -19,6 +19,16 @@
 // SM1-NEXT: sm1.kernel "embed"
 // SM1-NOT: {{.}}
 
+// On a CPU that multiplies bf16, too; what waits in memory does so in bf16, but sums that go on from layer to layer.
+// RUN: sm1-opt %specs/sm1.mlir -sm1-to-fused="weights=bf16 compute=bf16" -o %t.mlir
+// RUN: FileCheck %s --check-prefix=STREAMS < %t.mlir
+// STREAMS: sm1.kernel "ssm_in_proj" {{.*}} -> (tensor<?x?x1408xbf16>, tensor<?x?x1408xbf16>) {
+// STREAMS: sm1.kernel "conv1d" {{.*}} -> (tensor<?x1408x3xf32>, tensor<?x?x1408xbf16>) {
+// STREAMS: sm1.kernel "scan" {{.*}} -> (tensor<?x1408xf32>, tensor<?x?x1408xbf16>) {
+// STREAMS: sm1.kernel "ssm_out_proj" {{.*}} -> tensor<?x?x704xf32> {
+// STREAMS: sm1.kernel "mlp_w1" {{.*}} -> tensor<?x?x1920xbf16> {
+// STREAMS: sm1.kernel "mlp_w2" {{.*}} -> tensor<?x?x704xf32> {
+
 // The pipeline sm1-to-fused is these passes in this order.
 // REDEFINE: %{passes} = sm1-fuse-elementwise,sm1-fuse-scan-producers,sm1-fuse-scan-readout,sm1-fuse-conv-norm,sm1-fuse-projection-siblings,sm1-fuse-projection-epilogue,sm1-fuse-projection-scan,sm1-fuse-norm-projection
 // RUN: sm1-opt %specs/sm1.mlir -sm1-to-fused -o %t.whole

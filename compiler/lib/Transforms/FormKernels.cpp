@@ -14,10 +14,19 @@ namespace sm1 {
 using namespace mlir;
 using namespace sm1;
 
-/// Copied into each kernel that uses it: what is the same for every row, and comparisons and integers, which have no memory form.
+/// What was rounded, as f32 again. What rounds it is a kernel by then.
+static bool widensRounded(Operation *op) {
+  auto widened = dyn_cast<arith::ExtFOp>(op);
+  KernelOp maker = widened ? definingKernel(widened.getIn()) : KernelOp();
+  return maker && onlyRounds(maker);
+}
+
+/// Copied into each kernel that uses it: what is the same for every row, what is widened, since what is narrow has fewer bytes to
+/// read, and comparisons and integers, which have no memory form.
 static bool isRepeated(Operation *op) {
   auto hasNoMemoryForm = [](Type type) { return classify(type) == TensorClass::Unknown; };
-  return isRowInvariant(op) || (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), hasNoMemoryForm));
+  return isRowInvariant(op) || widensRounded(op) ||
+         (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), hasNoMemoryForm));
 }
 
 static bool isStructure(Operation *op) { return isa<ParamOp, LayersOp, KernelOp, LaunchOp>(op) || op->hasTrait<OpTrait::IsTerminator>(); }

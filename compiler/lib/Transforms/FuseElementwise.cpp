@@ -16,6 +16,8 @@ static std::optional<const char *> whyNot(KernelOp producer, KernelOp consumer) 
   KernelContents first = contentsOf(producer);
   if (!(first.isElementwise() || first.isLookup()) || !contentsOf(consumer).isElementwise())
     return std::nullopt;
+  if (onlyRounds(producer))
+    return "what it rounds is to be stored so";
   if (!onlyUsedBy(producer, consumer))
     return "its result is used elsewhere";
   return nullptr;

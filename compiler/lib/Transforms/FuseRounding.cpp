@@ -11,10 +11,6 @@ namespace sm1 {
 using namespace mlir;
 using namespace sm1;
 
-static bool onlyRounds(KernelOp kernel) {
-  return llvm::all_of(kernel.getBlock().without_terminator(), [](Operation &op) { return isa<arith::TruncFOp>(op); });
-}
-
 namespace {
 struct FuseRounding : sm1::impl::FuseRoundingBase<FuseRounding> {
   void runOnOperation() override {

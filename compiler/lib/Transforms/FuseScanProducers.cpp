@@ -15,6 +15,8 @@ using namespace sm1;
 static std::optional<const char *> whyNot(KernelOp producer, KernelOp consumer) {
   if (!contentsOf(producer).isElementwise() || !contentsOf(consumer).scans)
     return std::nullopt;
+  if (onlyRounds(producer))
+    return "what it rounds is to be stored so";
   if (feedsProjection(producer, consumer))
     return "a projection of the scan's kernel multiplies it";
   if (isReadByIndex(producer, consumer))

@@ -69,6 +69,10 @@ KernelContents sm1::contentsOf(KernelOp kernel) {
   return contents;
 }
 
+bool sm1::onlyRounds(KernelOp kernel) {
+  return llvm::all_of(kernel.getBlock().without_terminator(), [](Operation &op) { return isa<arith::TruncFOp>(op); });
+}
+
 LinearOp sm1::projectionBehind(Value yielded) {
   if (auto rounding = yielded.getDefiningOp<arith::TruncFOp>())
     yielded = rounding.getIn();

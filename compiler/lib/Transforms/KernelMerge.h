@@ -29,6 +29,8 @@ struct KernelContents {
 inline constexpr unsigned maxProjections = 3;
 
 KernelContents contentsOf(KernelOp kernel);
+/// Nothing but roundings, which belong to what makes the value: what reads it then reads fewer bytes.
+bool onlyRounds(KernelOp kernel);
 /// Whether the sums of each projection are a result of their own, as they are or rounded, all of one type.
 bool storesSums(KernelOp kernel);
 /// The projection whose sums `yielded` is, as they are or rounded; null where it is something else.

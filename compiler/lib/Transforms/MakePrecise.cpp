@@ -82,6 +82,8 @@ struct MakePrecise : sm1::impl::MakePreciseBase<MakePrecise> {
       if (auto embedding = dyn_cast<EmbeddingOp>(op))
         widenRows(rewriter, embedding);
     });
+    if (streams && computeType.isBF16())
+      roundStreams(rewriter);
   }
 
 private:
@@ -102,6 +104,62 @@ private:
       rounded = arith::TruncFOp::create(rewriter, linear.getLoc(), roundedType, x);
     }
     linear.getXMutable().assign(rounded);
+  }
+
+  /// What others than projections read of a norm, and what waits until a convolution's rows are done.
+  void roundStreams(IRRewriter &rewriter) {
+    getOperation()->walk([&](Operation *op) {
+      if (auto norm = dyn_cast<RmsNormOp>(op)) {
+        if (Value rounded = roundings.lookup({norm.getResult(), computeType}))
+          readRounded(rewriter, norm.getResult(), rounded);
+        return;
+      }
+      auto linear = dyn_cast<LinearOp>(op);
+      bool isRounded = linear && llvm::all_of(linear->getUsers(), [](Operation *user) { return isa<arith::TruncFOp>(user); });
+      if (!linear || isRounded || !getElementTypeOrSelf(linear.getX()).isBF16() || !isBesideConvolution(linear))
+        return;
+      rewriter.setInsertionPointAfter(lastBeside(linear));
+      auto type = cast<RankedTensorType>(linear.getType()).clone(computeType);
+      readRounded(rewriter, linear.getResult(), arith::TruncFOp::create(rewriter, linear.getLoc(), type, linear.getResult()));
+    });
+  }
+
+  /// Whether a convolution reads a projection of what `linear` multiplies. Those that have been rounded count.
+  static bool isBesideConvolution(LinearOp linear) {
+    return llvm::any_of(linear.getX().getUsers(), [](Operation *user) {
+      auto other = dyn_cast<LinearOp>(user);
+      return other && llvm::any_of(readersOf(other.getResult()), [](Operation *reader) { return isa<Conv1dOp>(reader); });
+    });
+  }
+
+  /// The last projection of what `linear` multiplies before somebody reads `linear`: what stands between projections keeps them
+  /// apart.
+  static Operation *lastBeside(LinearOp linear) {
+    Operation *last = linear;
+    for (Operation *user : linear.getX().getUsers()) {
+      auto isLater = [&](Operation *reader) { return user->isBeforeInBlock(reader); };
+      if (isa<LinearOp>(user) && user->getBlock() == last->getBlock() && last->isBeforeInBlock(user) &&
+          llvm::all_of(linear->getUsers(), isLater))
+        last = user;
+    }
+    return last;
+  }
+
+  /// Operations that read `value` as it is, or rounded and widened again.
+  static SmallVector<Operation *> readersOf(Value value) {
+    SmallVector<Operation *> readers;
+    for (Operation *user : value.getUsers())
+      isa<arith::TruncFOp, arith::ExtFOp>(user) ? readers.append(readersOf(user->getResult(0))) : readers.push_back(user);
+    return readers;
+  }
+
+  /// Whoever else reads `value` reads `rounded` in its place.
+  static void readRounded(IRRewriter &rewriter, Value value, Value rounded) {
+    if (value.hasOneUse())
+      return;
+    rewriter.setInsertionPointAfterValue(rounded);
+    Value widened = arith::ExtFOp::create(rewriter, value.getLoc(), value.getType(), rounded);
+    rewriter.replaceAllUsesExcept(value, widened, rounded.getDefiningOp());
   }
 
   /// A norm leaves rows of about the size of its weights, which e4m3 holds as they are: no scale of a row has to be found, stored

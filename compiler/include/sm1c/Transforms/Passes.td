@@ -57,12 +57,25 @@ def MakePrecise : Pass<"sm1-make-precise"> {
     %r = arith.truncf %normed : tensor<?x?x4xf32> to tensor<?x?x4xf8E4M3FN>
     %y = sm1.linear %r, %q scales %s : tensor<?x?x4xf8E4M3FN>, tensor<8x4xf8E4M3FN>, tensor<8x1xf32>
     ```
+    With `streams`, what waits in memory for another kernel, however kernels are fused, is rounded to the compute type for all who read it:
+    a norm's rows that are multiplied, and all projections of one x if a convolution reads one of them.
+    ```mlir
+    %u = sm1.linear %r, %w : tensor<?x?x4xbf16>, tensor<8x4xbf16>
+    %c, %t = sm1.conv1d %u, %taps, %bias taps %before : tensor<?x?x8xf32>, tensor<8x1x4xf32>
+    // becomes
+    %u = sm1.linear %r, %w : tensor<?x?x4xbf16>, tensor<8x4xbf16>
+    %s = arith.truncf %u : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+    %v = arith.extf %s : tensor<?x?x8xbf16> to tensor<?x?x8xf32>
+    %c, %t = sm1.conv1d %v, %taps, %bias taps %before : tensor<?x?x8xf32>, tensor<8x1x4xf32>
+    ```
     Expects:  a description in f32.
     Leaves:   no implicit rounding.
-    Numerics: rounds matrices to the storage type, operands of projections to the compute type; nothing after this pass rounds.
+    Numerics: rounds matrices to the storage type, operands of projections and, with `streams`, results to the compute type; on CPUs nothing
+              after this pass rounds.
   }];
   let options = [Option<"storage", "storage", "std::string", "\"f32\"", "f32, bf16, f16, int8 or int4">,
-                 Option<"compute", "compute", "std::string", "\"f32\"", "f32, bf16, fp8 or int8">];
+                 Option<"compute", "compute", "std::string", "\"f32\"", "f32, bf16, fp8 or int8">,
+                 Option<"streams", "streams", "bool", "false", "round what waits for another kernel, too">];
 }
 
 //===----------------------------------------------------------------------===//
@@ -89,7 +102,8 @@ def SelectRows : Pass<"sm1-select-rows"> {
 def FormKernels : Pass<"sm1-form-kernels"> {
   let summary = "Give every operation a kernel of its own";
   let description = [{
-    Constants, broadcasts and arithmetic on parameters alone cost nothing to repeat and are copied into each kernel that uses them.
+    Constants, broadcasts, arithmetic on parameters alone and what widens a rounded stream cost nothing to repeat and are copied into each
+    kernel that uses them.
     ```mlir
     %y = arith.addf %a, %b : tensor<?x?x8xf32>
     // becomes
