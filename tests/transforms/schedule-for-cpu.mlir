@@ -90,7 +90,8 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
 sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32> {sm1.name = "z"})
     -> (tensor<?x?x64xf32> {sm1.name = "y0"}, tensor<?x?x64xf32> {sm1.name = "y1"}, tensor<?x?x64xf32> {sm1.name = "y2"},
         tensor<?x?x64xf32> {sm1.name = "y3"}, tensor<?x?x64xf32> {sm1.name = "y4"}, tensor<?x?x64xf32> {sm1.name = "y5"},
-        tensor<?x?x64xf32> {sm1.name = "y6"}, tensor<?x?x64xf32> {sm1.name = "y7"}) {
+        tensor<?x?x64xf32> {sm1.name = "y6"}, tensor<?x?x64xf32> {sm1.name = "y7"},
+        tensor<?x?x64xf32> {sm1.name = "y8"}) {
   %a = sm1.param "a" : tensor<64x64xbf16>
   %b = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x64xi8>
   %bs = sm1.param "b" quantised <bits = 8, group = 0, columns = 64> : tensor<64x1xf32>
@@ -151,6 +152,18 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
+  // Three sums of groups and three of what has been scaled, for each row and panel.
+  // AMX: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
+  // BF16: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 5, panel_tile = 1, single_row_panels = 2, row_split = 125, panel_split = 2, products = dot> ->
+  // V4: sm1.kernel "int4_three"
+  // V3: sm1.kernel "int4_three"
+  %y8 = sm1.kernel "int4_three" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
+    %1 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
+    %2 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
+    %3 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
+    %0 = math.fma %1, %2, %3 : tensor<?x?x64xf32>
+    sm1.yield %0 : tensor<?x?x64xf32>
+  }
   // AMX: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
   // BF16: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
   // V4: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
@@ -167,7 +180,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
-  sm1.return %y0, %y1, %y2, %y3, %y4, %y5, %y6, %y7 : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
+  sm1.return %y0, %y1, %y2, %y3, %y4, %y5, %y6, %y7, %y8 : tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>
 }
 
 // -----
