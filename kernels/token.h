@@ -58,7 +58,7 @@ struct Launch {
   const void *table;           /* the embedding, [vocabulary][stride] */
   const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
   unsigned short *exchange;    /* inputs of phases, as words that carry a tag */
-  unsigned long long *keys;    /* logits, with their epoch */
+  unsigned long long *keys;    /* logits, with their epoch; behind them choices, two for each sequence */
   const unsigned long long *sequences;         /* [sequences] address of the states of each; 0: they are neither read nor written */
   const int *tokens;                           /* [sequences] to begin with */
   float *logits;                               /* [sequences][logitsStride] of the last token computed */

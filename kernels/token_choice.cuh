@@ -110,9 +110,34 @@ __device__ void takeChoice(const Block<M> &block, int sequence, const sm1samplin
     reinterpret_cast<sm1sampling::Chosen *>(block.launch.reply + sizeof(Reply))[sequence] = result;
 }
 
-/// Chooses as the token's order says. Every block draws the same token from the same logits: that is quicker than to hear of it
-/// from another.
-template <class M> __device__ void chooseTokens(const Block<M> &block, int token) {
+/// Two words behind the logits, each with the number of the order: what a block has chosen for a sequence.
+template <class M> __device__ unsigned long long *wordsOfChoice(const Block<M> &block, int sequence) {
+  return block.launch.keys + M::sequences * M::vocabulary + sequence * 2;
+}
+template <class M>
+__device__ void tellChoice(const Block<M> &block, int sequence, unsigned epoch, const sm1sampling::Chosen &result) {
+  const unsigned words[] = {unsigned(result.token | result.status << 16), __float_as_uint(result.value)};
+#pragma unroll
+  for (int word = 0; word < 2; ++word)
+    storeKey(wordsOfChoice(block, sequence) + word, static_cast<unsigned long long>(words[word]) << 32 | epoch);
+}
+template <class M> __device__ sm1sampling::Chosen hearChoice(const Block<M> &block, int sequence, unsigned epoch) {
+  unsigned long long first, second;
+  do {
+    first = loadKey(wordsOfChoice(block, sequence));
+    second = loadKey(wordsOfChoice(block, sequence) + 1);
+  } while (unsigned(first) != epoch || unsigned(second) != epoch);
+  const unsigned token = unsigned(first >> 32);
+  return {int(token & 0xffff), int(token >> 16), __uint_as_float(unsigned(second >> 32)), 0};
+}
+
+template <class M> __device__ const sm1sampling::Choice &choiceOf(const Block<M> &block, int token, int sequence) {
+  auto *choices = reinterpret_cast<const unsigned char *>(block.order(token) + 1);
+  return *reinterpret_cast<const sm1sampling::Choice *>(choices + sequence * Sizes<M>::choiceBytes);
+}
+
+/// The matrix warps of a block that chooses for the sequence.
+template <class M> __device__ void chooseOne(const Block<M> &block, int token, int sequence) {
   using namespace sm1sampling;
   using S = Sizes<M>;
   __shared__ Decision decision;
@@ -122,24 +147,43 @@ template <class M> __device__ void chooseTokens(const Block<M> &block, int token
   float *logits = reinterpret_cast<float *>(room.others); // needed no more when sums are
   const ChoiceGroup<M> group;
   const unsigned epoch = block.epochOf(token, M::layers);
+  const Choice &choice = choiceOf(block, token, sequence);
+  group.meet();
+  collectLogits(block, sequence, epoch, logits);
+  group.meet();
+  if (choice.flags & skipped)
+    return;
+  const Chosen result = chooseToken(group, choice, logits, room);
+  if (group.rank() > 0)
+    return;
+  if (M::sequences > 1)
+    tellChoice(block, sequence, epoch, result);
+  else
+    takeChoice(block, sequence, choice, result);
+}
+
+/// A thread for each sequence.
+template <class M> __device__ void hearChoices(const Block<M> &block, int token) {
+  if (const int sequence = threadIdx.x; sequence < block.launch.sequenceCount)
+    if (const sm1sampling::Choice &choice = choiceOf(block, token, sequence); !(choice.flags & sm1sampling::skipped))
+      takeChoice(block, sequence, choice, hearChoice(block, sequence, block.epochOf(token, M::layers)));
+  __syncwarp();
+}
+
+/// Chooses as the token's order says. A single sequence's token is drawn by every block from the same logits: that is quicker than
+/// to hear of it from another. Of several sequences each has a block that draws and tells the others, all at the same time.
+template <class M> __device__ void chooseTokens(const Block<M> &block, int token) {
   waitFor(block.ordered(), token & 1);
   if (M::sequences > 1)
-    meet<S::workers>(5);
+    meet<Sizes<M>::workers>(5);
   const bool choosing = block.order(token)->then != gaveUp;
-  for (int sequence = 0; choosing && sequence < block.launch.sequenceCount; ++sequence) {
-    auto &choice = *reinterpret_cast<const Choice *>(reinterpret_cast<const unsigned char *>(block.order(token) + 1) +
-                                                     sequence * S::choiceBytes);
-    group.meet();
-    collectLogits(block, sequence, epoch, logits);
-    group.meet();
-    if (choice.flags & skipped)
-      continue;
-    const Chosen result = chooseToken(group, choice, logits, room);
-    if (group.rank() == 0)
-      takeChoice(block, sequence, choice, result);
-  }
-  if (choosing && blockIdx.x == 0 && group.rank() == 0)
-    storeReleasedToSystem(reinterpret_cast<unsigned *>(block.launch.reply), epoch);
+  for (int sequence = 0; choosing && sequence < block.launch.sequenceCount; ++sequence)
+    if (M::sequences == 1 || sequence * M::blocks / M::sequences == int(blockIdx.x))
+      chooseOne(block, token, sequence);
+  if (choosing && M::sequences > 1)
+    hearChoices(block, token);
+  if (choosing && blockIdx.x == 0 && threadIdx.x == 0)
+    storeReleasedToSystem(reinterpret_cast<unsigned *>(block.launch.reply), block.epochOf(token, M::layers));
   meetChosen<M>();
 }
 

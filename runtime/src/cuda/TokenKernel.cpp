@@ -91,7 +91,7 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   if (auto prepared = prepareLaunch(*context, *function, "sm1_token", threadsFor(sequences), shared); !prepared)
     return prepared.error();
   auto exchange = allocate(context, uint64_t(copiesOfWords(sequences) * sequences * plan.words) * 2);
-  auto keys = allocate(context, uint64_t(sequences * vocabulary) * 8);
+  auto keys = allocate(context, uint64_t(sequences * (vocabulary + 2)) * 8);
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
   TokenDelays delays{fixedClocks(plan, sequences), "fixed"};
