@@ -8,7 +8,8 @@
 //   `warps` matrix warps   share the columns of every matrix: each needs its part of the vector only, and waits for nothing else
 //   epilogue warps         add the warps' sums, compute what is pointwise, and publish the next vector
 //   the producer warp      keeps a ring of weights full, as far ahead as it has room, at a steady pace
-//   the order warp         hears from the host how the next token is to be chosen (token_choice.cuh)
+//   the order warp         hears from the host how the next token is to be chosen (token_choice.cuh); the producer does that where
+//                          there is no room for one more warp
 //
 // Published words prove themselves: one bit, the tag, changes each time that a word is written (token_instructions.cuh). A reader
 // polls until all of its words have the tag it waits for; it has seen the one before, so it cannot take older words for new ones.
@@ -42,6 +43,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
   if (threadIdx.x == 0) {
     *block.template at<unsigned>(S::issuedAt) = 0;
     makeBarrier(block.ordered(), 1);
+    makeBarrier(block.chosen(), 1);
     unsigned *starts = block.template at<unsigned>(S::startsAt), start = 0;
 #pragma unroll
     for (int phase = 0; phase < M::phaseCount; ++phase) {
@@ -72,10 +74,9 @@ template <class M, class Pointwise> __device__ void runTokens(const Launch &laun
     do
       Pointwise::run(epilogue);
     while (epilogue.next());
-  } else if (warp == S::workers / 32) {
-    if (isElected()) // what copies in bulk is quicker where the compiler knows of a single thread
-      produce(block);
-  } else if (threadIdx.x >= S::workers + 32 && block.isOrdered())
+  } else if (warp == S::workers / 32)
+    Producer<M>(block).run();
+  else if (block.isOrdered())
     followOrders(block);
 }
 

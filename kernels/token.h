@@ -21,7 +21,10 @@ enum : int {
 #if defined(__CUDACC__)
 __host__ __device__
 #endif
-constexpr int unitPieces(int bits, int rows) { return bits == 4 ? rows + (rows + 7) / 8 : rows * bits / 4; }
+    constexpr int
+    unitPieces(int bits, int rows) {
+  return bits == 4 ? rows + (rows + 7) / 8 : rows * bits / 4;
+}
 
 /* What belongs to one block: of each partition the channels [first, first + count), and the weights that make them. */
 struct Share {
@@ -57,6 +60,7 @@ struct Launch {
   const unsigned short *uses;  /* see Share */
   const void *table;           /* the embedding, [vocabulary][stride] */
   const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
+  const float *inverses;       /* for each of these what takes a word back to the number before a norm, if it is a norm's */
   unsigned short *exchange;    /* inputs of phases, as words that carry a tag */
   unsigned long long *keys;    /* logits, with their epoch; behind them choices, two for each sequence */
   const unsigned long long *sequences;         /* [sequences] address of the states of each; 0: they are neither read nor written */
@@ -76,12 +80,15 @@ struct Launch {
   unsigned short delay[phasesLimit]; /* of each phase: clocks that a warp lets pass before it looks for the words it needs */
 };
 
-/* One launch of the kernel that arranges weights: 16 bytes a thread. */
+/* One launch of the kernel that arranges weights: 16 bytes a thread. Columns that a norm has no weight for become zeros. */
 struct Arrangement {
   const Share *shares;                /* [blocks] */
   const unsigned long long *matrices; /* [layers][matrices] addresses, layout "fragments"; those behind the layers once more */
   const unsigned long long *scales;   /* of matrices that are read as integers, likewise */
   unsigned char *stream;
+  const float *vectors; /* as in Launch */
+  float *inverses;
+  int vectorCount;
 };
 
 } // namespace sm1token

@@ -1,9 +1,9 @@
 // The next tokens in the kernel for whole tokens: what the host orders, and the choice.
 //
-// While a token is computed the host, which knows those before it, writes how the next one is to be chosen. One warp of each block
-// follows these orders: block 0 reads them in the host's memory and passes them on in the device's. There are two places, taken in
-// turn: the host writes to one again when the reply to the other has come, which took logits of every block, and so every block is
-// done with it.
+// While a token is computed the host, which knows those before it, writes how the next one is to be chosen. One warp of each
+// block follows these orders: block 0 reads them in the host's memory and passes them on in the device's. There are two places,
+// taken in turn: the host writes to one again when the reply to the other has come, which took logits of every block, and so every
+// block is done with it.
 #pragma once
 
 #include "sampling.cuh"
@@ -14,7 +14,7 @@ namespace sm1token {
 //===-- Orders --------------------------------------------------------------------------------------------------------------===//
 
 /// Everybody in a block but the producer, when the next tokens are known.
-template <class M> __device__ void meetChosen() { meet<Sizes<M>::workers + 32>(3); }
+template <class M> __device__ void meetChosen() { meet<Sizes<M>::workers>(3); }
 
 /// One thread. Waits until `place` has the number; false if it took longer than `patience` nanoseconds.
 __device__ inline bool awaitNumber(const unsigned *place, unsigned number, unsigned long long patience) {
@@ -59,15 +59,21 @@ template <class M> __device__ void receiveOrder(const Block<M> &block, int token
   arrive(block.ordered());
 }
 
-/// One warp, all orders of the launch. It looks for one when the choice before is made: from then on the host's time counts.
+/// One warp. The place of an order, and the barrier, are free again when the token before the last one has been chosen.
+template <class M> __device__ void hearOrder(const Block<M> &block, int token) {
+  if (token > 0)
+    waitFor(block.chosen(), (token - 1) & 1);
+  receiveOrder(block, token);
+  __syncwarp();
+}
+
+/// One warp, all orders of the launch.
 template <class M> __device__ void followOrders(const Block<M> &block) {
   bool goesOn = true;
 #pragma unroll 1
   for (int token = 0; goesOn; ++token) {
-    receiveOrder(block, token);
-    __syncwarp();
+    hearOrder(block, token);
     goesOn = block.goesOn(token);
-    meetChosen<M>();
   }
 }
 
@@ -185,6 +191,8 @@ template <class M> __device__ void chooseTokens(const Block<M> &block, int token
   if (choosing && blockIdx.x == 0 && threadIdx.x == 0)
     storeReleasedToSystem(reinterpret_cast<unsigned *>(block.launch.reply), block.epochOf(token, M::layers));
   meetChosen<M>();
+  if (threadIdx.x == 0)
+    arrive(block.chosen());
 }
 
 } // namespace sm1token

@@ -17,11 +17,11 @@ public:
 #pragma unroll
     for (int partition = 0; partition < M::partitionCount; ++partition) {
       const int count = block.count[partition];
-      owns[partition] = item < count * launch.sequenceCount;
-      busy[partition] = item / 32 * 32 < count * launch.sequenceCount;
+      owns[partition] = item < count * M::sequences && item % M::sequences < launch.sequenceCount;
+      busy[partition] = item / 32 * 32 < count * M::sequences;
       const int own = owns[partition] ? item : 0;
-      sequence[partition] = M::sequences == 1 ? 0 : own / count;
-      place[partition] = M::sequences == 1 ? own : own % count;
+      sequence[partition] = own % M::sequences;
+      place[partition] = own / M::sequences;
       states[partition] = launch.sequences[sequence[partition]];
     }
     loadFactors<0>();
@@ -74,7 +74,7 @@ public:
     const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
-      putWord(block.template words<P>(replica, sequence[partition]) + channel<partition>(), word);
+      putWord(block.template words<P>(replica, sequence[partition]) + block.wordAt(channel<partition>()), word);
     loadFactor<P>(layer + 1 < M::layers + firstLayer<P>() ? layer + 1 : firstLayer<P>());
   }
   /// The end of a token.
@@ -115,7 +115,7 @@ private:
   /// What the vector of phase P has to be multiplied with in `layer`. It takes its time to come.
   template <int P> __device__ void loadFactor(int layer) {
     if constexpr (isNormed<P>()) {
-      int at = M::phase(P).norm < 0 ? -1 : block.template normAt<P>(layer);
+      int at = M::phase(P).norm < 0 ? -1 : normOf<M>(P, layer);
       if (P == 0 && layer == M::layers)
         at = M::phase(M::layerPhases).norm;
       factors[P] = at < 0 ? 1.0f : factorOfNorm(__ldg(launch.vectors + at + channel<partitionOfVector<P>()>()));
@@ -133,15 +133,21 @@ private:
   __device__ float sumOf(int row, int of, int partition) const {
     if (S::epilogueWarps > 1 && !busy[partition])
       return 0;
-    const unsigned from = sums + unsigned((row * M::sequences + of) * S::sumStride) * 4;
     float total = 0;
 #pragma unroll
     for (int four = 0; four < M::warps; four += 4) {
-      const uint4 v = loadShared4(from + four * 4);
-      const float first = __uint_as_float(v.x), second = four + 1 < M::warps ? __uint_as_float(v.y) : 0.0f;
-      const float third = four + 2 < M::warps ? __uint_as_float(v.z) : 0.0f,
-                  fourth = four + 3 < M::warps ? __uint_as_float(v.w) : 0.0f;
-      total += (first + second) + (third + fourth);
+      float v[4] = {};
+      if constexpr (S::sumsOfWarpsMeet) {
+        const float4 found = floatsOf(loadShared4(sums + S::sumAt(row, of, four)));
+        v[0] = found.x, v[1] = found.y, v[2] = found.z, v[3] = found.w;
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        if (four + i >= M::warps)
+          v[i] = 0;
+        else if constexpr (!S::sumsOfWarpsMeet)
+          v[i] = __uint_as_float(loadShared(sums + S::sumAt(row, of, four + i)));
+      total += (v[0] + v[1]) + (v[2] + v[3]);
     }
     return total;
   }

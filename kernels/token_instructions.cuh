@@ -42,6 +42,15 @@ __device__ inline uint2 loadWords(const unsigned short *from) {
       : "memory");
   return v;
 }
+/// Eight words, which others write one by one: what is read of each is old or new.
+__device__ inline uint4 loadEight(const unsigned short *from) {
+  uint4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
+}
 __device__ inline void putWord(unsigned short *to, unsigned v) {
   asm volatile("st.relaxed.gpu.global.u16 [%0], %1;" ::"l"(to), "h"(static_cast<unsigned short>(v)) : "memory");
 }
@@ -152,6 +161,9 @@ __device__ inline unsigned pack(float low, float high) {
 }
 __device__ inline float lowOf(unsigned v) { return __uint_as_float(v << 16); }
 __device__ inline float highOf(unsigned v) { return __uint_as_float(v & 0xffff0000u); }
+__device__ inline float4 floatsOf(uint4 v) {
+  return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z), __uint_as_float(v.w));
+}
 /// Computed where it stands, not where it is used.
 __device__ inline float reciprocalOf(float v) {
   float reciprocal;

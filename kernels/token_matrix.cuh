@@ -16,20 +16,37 @@ __device__ inline void keepPace(unsigned &last, unsigned clocks) {
   last = unsigned(clock());
 }
 
-/// One thread. Slots that a token fills are read again for the next one, as soon as it is known that there is one. They are asked
+/// One warp. Slots that a token fills are read again for the next one, as soon as it is known that there is one. They are asked
 /// for at a steady pace: a burst of them is in the way of words. What the ring has no room for yet comes into the L2 cache
-/// meanwhile.
-template <class M> __device__ void produce(const Block<M> &block) {
+/// meanwhile. When all of a token's are on their way the warp hears how the next token is to be chosen.
+template <class M> class Producer {
   using S = Sizes<M>;
-  const Launch &launch = block.launch;
-  const unsigned char *weights = launch.stream + launch.shares[blockIdx.x].offset;
-  const unsigned bytes = block.bytes;
-  unsigned slot = 0, round = 0, waited = 0, waitedRound = 0, issued = 0, last = 0;
-  unsigned toCache = least(lookahead * slotBytes, int((bytes - 1) / slotBytes * slotBytes)); // offset of the weights
-  int ahead = 0;                                                                             // slots asked for and not waited for
-  bool goesOn = true;
+
+public:
+  __device__ explicit Producer(const Block<M> &block)
+      : block(block), weights(block.launch.stream + block.launch.shares[blockIdx.x].offset), bytes(block.bytes),
+        toCache(least(lookahead * slotBytes, int((bytes - 1) / slotBytes * slotBytes))) {}
+
+  __device__ void run() {
+    bool goesOn = true;
 #pragma unroll 1
-  for (int token = 0; goesOn; ++token) {
+    for (int token = 0; goesOn; ++token) {
+      if (isElected()) // what copies in bulk is quicker where the compiler knows of a single thread
+        fill();
+      __syncwarp();
+      if (block.isOrdered()) {
+        if constexpr (S::ordersApart)
+          waitFor(block.ordered(), token & 1);
+        else
+          hearOrder(block, token);
+      }
+      goesOn = block.goesOn(token);
+    }
+  }
+
+private:
+  __device__ void fill() {
+    const Launch &launch = block.launch;
 #pragma unroll 1
     for (unsigned at = 0, i = 0; at < bytes; at += slotBytes, ++i) {
       const unsigned uses = block.template at<unsigned short>(S::usesAt)[i], full = block.full(slot);
@@ -59,11 +76,15 @@ template <class M> __device__ void produce(const Block<M> &block) {
         ++round;
       }
     }
-    if (block.isOrdered())
-      waitFor(block.ordered(), token & 1);
-    goesOn = block.goesOn(token);
   }
-}
+
+  const Block<M> &block;
+  const unsigned char *const weights;
+  const unsigned bytes;
+  unsigned toCache; ///< offset of the weights
+  unsigned slot = 0, round = 0, waited = 0, waitedRound = 0, issued = 0, last = 0;
+  int ahead = 0; ///< slots asked for and not waited for
+};
 
 //===-- Matrix warps --------------------------------------------------------------------------------------------------------===//
 
@@ -140,8 +161,11 @@ private:
   template <int P> __host__ __device__ static constexpr int halves() {
     // As many eights of rows at a time as 80 registers hold, 48 where there are more than 16 warps; a norm takes some for itself.
     constexpr int pieces = S::threads > 512 ? 12 : 20, taken = ceilDivide(M::sequences, 2) - 1;
+    if (Columns<M, P>::isWide)
+      return least(ceilDivide(S::rows(P), 8), most(2, (S::threads > 512 ? 8 : 16) / S::unitsOfWarp(P)));
     return least(ceilDivide(S::rows(P), 8), most(1, pieces / (S::unitsOfWarp(P) + taken)));
   }
+  template <int P> __host__ __device__ static constexpr int chunk() { return 8 * halves<P>(); }
   template <int P> struct Fragment { uint4 weights[S::unitsOfWarp(P)][halves<P>()]; };
 
   /// Weights of rows [first, first + 8 halves) of this warp's columns, which begin at `position` of the ring; rows that are not
@@ -207,9 +231,7 @@ private:
         storeShared(sumAddress(row, columns.sumSequence(product % C::sets)), products.sums[i]);
     }
   }
-  __device__ unsigned sumAddress(int row, int sequence) const {
-    return block.sums(turn) + unsigned((row * M::sequences + sequence) * S::sumStride + warp) * 4;
-  }
+  __device__ unsigned sumAddress(int row, int sequence) const { return block.sums(turn) + S::sumAt(row, sequence, warp); }
   template <int P> __device__ void runPhase(int layer) {
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
     const Columns<M, P> columns = columnsOf<P>();
@@ -217,30 +239,40 @@ private:
     const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(rows));
     const Range range = await(at, unsigned(units * S::unit(rows)));
     const unsigned position = at % (S::ringBytes / 16) * 16;
-    constexpr int chunk = 8 * halves<P>();
     Fragment<P> fragment;
     load<P>(fragment, position, 0, rows, units);
-    if constexpr (S::rows(P) <= chunk)
+    if constexpr (S::rows(P) <= chunk<P>())
       release(range);
-    constexpr bool isNormed = M::phase(P).norm >= 0;
-    const Norm<M, P> norm = isNormed ? reader.norm(layer) : Norm<M, P>();
-    const Vector<M, P> vector = take<P>(reader, layer), multiplied = isNormed ? masked(vector, norm) : vector;
-    Products<P> products = multiplyRows<P>(fragment, multiplied, columns);
-    if constexpr (isNormed)
-      storeSquares<P>(vector, norm, products);
-    storeProducts<P>(products, columns, 0, rows);
-    if constexpr (S::rows(P) > chunk) {
-#pragma unroll 1
-      for (int first = chunk; first < rows; first += chunk) {
-        load<P>(fragment, position, first, rows, units);
-        products = multiplyRows<P>(fragment, multiplied, columns);
-        storeProducts<P>(products, columns, first, rows);
-      }
+    if constexpr (Columns<M, P>::isWide)
+      multiplyWide<P>(fragment, reader, layer, position, rows, units);
+    else
+      multiplyNarrow<P>(fragment, reader, layer, position, rows, units);
+    if constexpr (S::rows(P) > chunk<P>())
       release(range);
-    }
     __syncwarp();
     pass<S::workers>(1 + turn);
     turn ^= 1;
+  }
+
+  //===-- Up to four sequences ----------------------------------------------------------------------------------------------===//
+
+  template <int P>
+  __device__ void multiplyNarrow(Fragment<P> &fragment, const VectorReader<M, P> &reader, int layer, unsigned position, int rows,
+                                 int units) const {
+    constexpr bool isNormed = M::phase(P).norm >= 0;
+    const Columns<M, P> columns = columnsOf<P>();
+    const Norm<M, P> norm = isNormed ? reader.norm(layer) : Norm<M, P>();
+    const Vector<M, P> vector = take<P>(reader, layer);
+    Products<P> products = multiplyRows<P>(fragment, vector, columns);
+    if constexpr (isNormed)
+      storeSquares<P>(vector, norm, products);
+    storeProducts<P>(products, columns, 0, rows);
+#pragma unroll 1
+    for (int first = chunk<P>(); S::rows(P) > chunk<P>() && first < rows; first += chunk<P>()) {
+      load<P>(fragment, position, first, rows, units);
+      products = multiplyRows<P>(fragment, vector, columns);
+      storeProducts<P>(products, columns, first, rows);
+    }
   }
   /// The sum of squares of each sequence. Shuffles wait for each other: those of products come behind these, when products are
   /// there.
@@ -252,7 +284,7 @@ private:
       float parts[C::parts] = {};
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
-        C::add(parts, piece * C::units, true, norm.parts[piece].squares(vector.numbers[set][piece]));
+        C::add(parts, piece * C::units, true, squaresOf(vector.numbers[set][piece], norm.inverse[piece]));
       float &sum = sums[set] = C::sumOfParts(parts);
 #pragma unroll
       for (int distance = 4 * C::units; distance > 4; distance /= 2) // of other units
@@ -270,6 +302,69 @@ private:
       if (lane % (8 * C::spread) == 0)
         storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(set)), sums[set]);
   }
+
+  //===-- Eight sequences -----------------------------------------------------------------------------------------------------===//
+
+  template <int P>
+  __device__ void multiplyWide(Fragment<P> &fragment, const VectorReader<M, P> &reader, int layer, unsigned position, int rows,
+                               int units) const {
+    constexpr bool isNormed = M::phase(P).norm >= 0;
+    const unsigned inverses = block.shared + S::inversesAt + warp * S::inversesBytes;
+    if constexpr (isNormed)
+      reader.keepInverses(layer, inverses);
+    const Vector<M, P> vector = take<P>(reader, layer);
+#pragma unroll(S::rows(P) > 64 ? 1 : 8)
+    for (int first = 0; first < S::rows(P); first += chunk<P>()) {
+#pragma unroll
+      for (int half = 0; half < halves<P>(); half += 2)
+        if (first + half * 8 < S::rows(P))
+          multiplyTile<P>(fragment, vector, half, first);
+      if (first + chunk<P>() < S::rows(P))
+        load<P>(fragment, position, first + chunk<P>(), rows, units);
+      if (first == 0 && isNormed)
+        storeSquaresOfHalves<P>(vector, inverses);
+    }
+  }
+  /// 16 rows, or 8, from the eight of rows `half` on. A lane has sums of two sequences in two rows; those behind the last row are
+  /// nobody's.
+  template <int P>
+  __device__ void multiplyTile(const Fragment<P> &fragment, const Vector<M, P> &vector, int half, int first) const {
+    using C = Columns<M, P>;
+    const int other = least(half + 1, halves<P>() - 1);
+    float parts[4][C::parts] = {};
+#pragma unroll
+    for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
+      const uint4 low = fragment.weights[unit][half], high = fragment.weights[unit][other];
+      float sums[2][4] = {};
+      multiply(sums[0], make_uint4(low.x, high.x, low.z, high.z), vector.numbers[0][unit]);
+      multiply(sums[1], make_uint4(low.y, high.y, low.w, high.w), vector.numbers[1][unit]);
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        C::add(parts[i], unit, true, sums[0][i] + sums[1][i]);
+    }
+#pragma unroll
+    for (int i = 0; i < least(2, halves<P>() - half); ++i)
+      if (first + (half + i) * 8 < S::rows(P))
+        storeShared2(sumAddress(first + (half + i) * 8 + group, quarter * 2), __float_as_uint(C::sumOfParts(parts[i * 2])),
+                     __float_as_uint(C::sumOfParts(parts[i * 2 + 1])));
+  }
+  template <int P> __device__ void storeSquaresOfHalves(const Vector<M, P> &vector, unsigned inverses) const {
+    using C = Columns<M, P>;
+    float sums[C::sets];
+#pragma unroll
+    for (int set = 0; set < C::sets; ++set) {
+      float parts[C::parts] = {};
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+        C::add(parts, piece, true,
+               squaresOf(vector.numbers[set][piece], floatsOf(loadShared4(inverses + columnsOf<P>().channel(set, piece) * 4))));
+      const float sum = C::sumOfParts(parts), pair = sum + __shfl_xor_sync(~0u, sum, 1);
+      sums[set] = pair + __shfl_xor_sync(~0u, pair, 2);
+    }
+    if (quarter == 0)
+      storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(0)), sums[0] + sums[1]);
+  }
+
   template <int P> __device__ Columns<M, P> columnsOf() const { return {lane}; }
 
   const Block<M> &block;

@@ -47,12 +47,21 @@ template <class M> struct Sizes {
   }
 
   static constexpr int epilogueWarps = ceilDivide(largest(channels, M::partitionCount) * M::sequences, 32);
-  static constexpr int workers = (M::warps + epilogueWarps) * 32, threads = workers + 64; // the producer, who follows orders
+  // The producer, and who follows orders: another warp, unless that is the 17th, which takes a quarter of everybody's registers.
+  static constexpr int workers = (M::warps + epilogueWarps) * 32;
+  static constexpr bool ordersApart = workers != 15 * 32;
+  static constexpr int threads = workers + (ordersApart ? 64 : 32);
 
-  // Sums of warps: [2][rows and one for squares][sequences][warps]. A stride of 4 modulo 8 keeps readers off each other's banks.
+  // Sums of warps, rows and one for squares, twice in turns. Those of a single sequence are [rows][warps], with a stride of 4
+  // modulo 8 that keeps readers off each other's banks; of several [warps][rows][sequences], as lanes have them, writers and
+  // readers alike.
+  static constexpr bool sumsOfWarpsMeet = M::sequences == 1;
+  static constexpr int sumRows = upTo(largest(rows, M::phaseCount), 8) + 1; // lanes also store rows that are not there
   static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
-  static constexpr int sumRows = largest(rows, M::phaseCount) + 1;
-  static constexpr int sumsBytes = sumRows * M::sequences * sumStride * 4;
+  __host__ __device__ static constexpr unsigned sumAt(int row, int sequence, int warp) {
+    return 4 * unsigned(sumsOfWarpsMeet ? row * sumStride + warp : (warp * sumRows + row) * M::sequences + sequence);
+  }
+  static constexpr int sumsBytes = upTo(sumRows * M::sequences * sumStride * 4, 16);
   // When a token is chosen, its keys take their place.
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
 
@@ -71,8 +80,14 @@ template <class M> struct Sizes {
   static constexpr int orderBytes = int(sizeof(Order)) + M::sequences * choiceBytes;
   static constexpr int ordersAt = upTo(usesAt + slotsOfToken() * 2, 16);
   static constexpr int issuedAt = ordersAt + (M::chooses ? 2 * orderBytes : 0);
-  static constexpr int orderedAt = issuedAt + 8; // an mbarrier
-  static constexpr int barriersAt = orderedAt + 8;
+  static constexpr int orderedAt = issuedAt + 8, chosenAt = orderedAt + 8; // mbarriers
+  // With eight sequences a lane has no registers for the inverses of a norm: each warp keeps its own here.
+  __host__ __device__ static constexpr int normedUnits(int phase) {
+    return M::phase(phase).norm >= 0 ? upTo(unitsOfWarp(phase), 4) : 0;
+  }
+  static constexpr int inversesBytes = M::sequences > 4 ? largest(normedUnits, M::phaseCount) * 128 : 0;
+  static constexpr int inversesAt = upTo(chosenAt + 8, 16);
+  static constexpr int barriersAt = inversesAt + inversesBytes * M::warps;
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
   static constexpr int ringBytes = slots * slotBytes;
@@ -89,6 +104,11 @@ template <class M> struct Sizes {
   static_assert(ringBytes >= largest(bytesOfWarp, M::phaseCount) + 2 * slotBytes,
                 "the ring must hold what a warp reads in a phase: fewer sequences, or more shared memory");
 };
+
+/// Where the weights of a phase's norm lie in the vectors: those of a layer, or those behind the layers.
+template <class M> __host__ __device__ constexpr int normOf(int phase, int layer) {
+  return M::phase(phase).norm + (phase < M::layerPhases ? layer * upTo(M::phase(phase).width, 16) : 0);
+}
 
 /// What every warp knows of its block.
 template <class M> struct Block {
@@ -116,6 +136,8 @@ template <class M> struct Block {
   __device__ bool isOrdered() const { return M::chooses && launch.orders; }
   /// Completes a phase for every order that has come.
   __device__ unsigned ordered() const { return shared + S::orderedAt; }
+  /// Likewise for every token that has been chosen.
+  __device__ unsigned chosen() const { return shared + S::chosenAt; }
   /// The order of a token, once it has come; its choices follow.
   __device__ const Order *order(int token) const { return at<const Order>(S::ordersAt + token % 2 * S::orderBytes); }
   /// Whether another token follows. Needs the order, if there is one.
@@ -134,14 +156,12 @@ template <class M> struct Block {
     constexpr bool isCarried = P == 0 || P >= M::layerPhases;
     return (launch.tags >> sequence) + unsigned(token * M::layers + layer - isCarried);
   }
-  /// Where the weights of the norm of phase P lie in the vectors: those of a layer, or those behind the layers.
-  template <int P> __device__ int normAt(int layer) const {
-    return M::phase(P).norm + (P < M::layerPhases ? layer * upTo(M::phase(P).width, 16) : 0);
-  }
-  /// Words of a phase's input.
+  /// Words of a phase's input: of eight channels those of all sequences, then the next eight.
   template <int P> __device__ unsigned short *words(int replica, int sequence) const {
-    return launch.exchange + (replica * M::sequences + sequence) * M::exchangeWords + M::phase(P).words;
+    return launch.exchange + (replica * M::exchangeWords + M::phase(P).words) * M::sequences + sequence * 8;
   }
+  /// Offset of a channel's word from that of channel 0.
+  static __device__ int wordAt(int channel) { return channel / 8 * (8 * M::sequences) + channel % 8; }
 };
 
 } // namespace sm1token

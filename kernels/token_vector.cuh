@@ -10,10 +10,14 @@ namespace sm1token {
 /// to 15 with the second, and each half of the vector is a column of its own. So there is room for four vectors: of so many
 /// sequences, or units of one, which a lane then has in one load. Of the sums of a unit those of other units' columns mean nothing.
 ///
+/// Eight sequences take all columns, so then it gets 16 rows, and the halves of k one after the other: they are the sets of what a
+/// lane has, eight channels of a sequence, which are one load.
+///
 /// A sum has the same bits however many sequences there are: with T(i) of units i, i + 4, i + 8 and so on, it is
 /// (T(0) + T(2)) + (T(1) + T(3)), some of them parts of one lane, some neighbouring lanes'.
 template <class M, int P> struct Columns {
   static constexpr int all = 4, unitsOfWarp = Sizes<M>::unitsOfWarp(P);
+  static constexpr bool isWide = M::sequences > all;                                                     ///< eight sequences
   static constexpr int sequences = least(M::sequences, all), sets = ceilDivide(M::sequences, sequences); ///< at once; times
   static constexpr int spread = all / sequences; ///< columns of a sequence, the same ones again where there are fewer units
   static constexpr int units = least(spread, powerOfTwo(unitsOfWarp)), pieces = ceilDivide(unitsOfWarp, units);
@@ -22,9 +26,11 @@ template <class M, int P> struct Columns {
   int lane;
 
   /// Of a column of the vector.
-  __device__ int sequence(int set) const { return set * sequences + lane / 8 / spread; }
+  __device__ int sequence(int set) const { return isWide ? lane / 4 : set * sequences + lane / 8 / spread; }
   /// The first of four channels that a lane has, counted from the warp's first.
-  __device__ int channel(int piece) const { return (piece * units + lane / 8 % units) * 32 + lane % 4 * 8 + lane / 4 % 2 * 4; }
+  __device__ int channel(int set, int piece) const {
+    return isWide ? piece * 32 + lane % 4 * 8 + set * 4 : (piece * units + lane / 8 % units) * 32 + lane % 4 * 8 + lane / 4 % 2 * 4;
+  }
   /// Of a column of sums.
   __device__ int sumSequence(int set) const { return set * sequences + lane % 4 / spread; }
   __device__ bool hasUnit(int unit) const { return lane % units == unit % units; }
@@ -56,41 +62,14 @@ template <int count> __device__ void addPairs(float *numbers, int distance) {
 /// Four numbers of a vector, times 2^64, that a lane has of each set and piece; zeros where there are none.
 template <class M, int P> struct Vector { uint2 numbers[Columns<M, P>::sets][Columns<M, P>::pieces]; };
 
-/// What a norm makes of the numbers of a piece: those of channels without a weight are not multiplied, and the squares are those of
-/// the vector before the norm.
-struct NormPart {
-  float4 inverse;
-  uint2 mask;
-
-  __device__ explicit NormPart(float4 w)
-      : inverse(make_float4(inverseOf(w.x), inverseOf(w.y), inverseOf(w.z), inverseOf(w.w))),
-        mask(make_uint2(maskOf(w.x) & 0xffffu | maskOf(w.y) << 16, maskOf(w.z) & 0xffffu | maskOf(w.w) << 16)) {}
-  NormPart() = default;
-  __device__ float squares(uint2 numbers) const {
-    const float4 v = make_float4(lowOf(numbers.x) * inverse.x, highOf(numbers.x) * inverse.y, lowOf(numbers.y) * inverse.z,
-                                 highOf(numbers.y) * inverse.w);
-    return (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
-  }
-
-private:
-  static __device__ float inverseOf(float w) { return reciprocalOf(factorOfNorm(w)) * (1 / wordScale); }
-  static __device__ unsigned maskOf(float w) { return isNoWeight(w) ? 0 : ~0u; }
-};
-
-template <class M, int P> struct Norm { NormPart parts[Columns<M, P>::pieces]; };
-
-/// What is multiplied of a vector.
-template <class M, int P> __device__ Vector<M, P> masked(Vector<M, P> vector, const Norm<M, P> &norm) {
-  using C = Columns<M, P>;
-#pragma unroll
-  for (int set = 0; set < C::sets; ++set)
-#pragma unroll
-    for (int piece = 0; piece < C::pieces; ++piece) {
-      vector.numbers[set][piece].x &= norm.parts[piece].mask.x;
-      vector.numbers[set][piece].y &= norm.parts[piece].mask.y;
-    }
-  return vector;
+/// The squares of a piece are those of the vector before the norm.
+__device__ inline float squaresOf(uint2 numbers, float4 inverse) {
+  const float4 v = make_float4(lowOf(numbers.x) * inverse.x, highOf(numbers.x) * inverse.y, lowOf(numbers.y) * inverse.z,
+                               highOf(numbers.y) * inverse.w);
+  return (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
 }
+
+template <class M, int P> struct Norm { float4 inverse[Columns<M, P>::pieces]; };
 
 /// Reads the vector of phase P: words of the `channels` channels from `first` on.
 template <class M, int P> class VectorReader {
@@ -108,23 +87,32 @@ public:
 #pragma unroll
     for (int set = 0; set < C::sets; ++set) {
       const int sequence = there(columns.sequence(set));
-      from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + first;
+      from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + block.wordAt(first);
       tags[set] = tagsOf(block.template tagOf<P>(token, layer, sequence));
     }
     unsigned wrong;
     do {
       wrong = 0;
 #pragma unroll
-      for (int set = 0; set < C::sets; ++set)
+      for (int piece = 0; piece < C::pieces; ++piece) {
+        uint4 eight = {};
+        if constexpr (C::isWide)
+          if (columns.channel(0, piece) < channels)
+            eight = loadEight(from[0] + block.wordAt(columns.channel(0, piece)));
 #pragma unroll
-        for (int piece = 0; piece < C::pieces; ++piece)
-          if (const int channel = columns.channel(piece); channel < channels) {
-            uint2 found = loadWords(from[set] + channel);
+        for (int set = 0; set < C::sets; ++set)
+          if (const int channel = columns.channel(set, piece); channel < channels) {
+            uint2 found;
+            if constexpr (C::isWide)
+              found = set ? make_uint2(eight.z, eight.w) : make_uint2(eight.x, eight.y);
+            else
+              found = loadWords(from[set] + block.wordAt(channel));
             if constexpr (M::phase(P).width % 4 != 0)
               found = withPadding(found, M::phase(P).width - first - channel, tags[set]);
             wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
             vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
           }
+      }
     } while (wrong & tagBits);
     __syncwarp();
     return vector;
@@ -139,9 +127,9 @@ public:
                   size_t(block.tokens()[there(columns.sequence(set))]) * M::tableStride + first;
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
-        if (const int channel = columns.channel(piece); channel < channels) {
+        if (const int channel = columns.channel(set, piece); channel < channels) {
           const sm1::f32x4 four = sm1::widen(sm1::load(row + channel)); // the padding of rows is zero
-          const float4 w = normWeights(0, piece);
+          const float4 w = fourOf(block.launch.vectors, 0, channel);
           vector.numbers[set][piece] =
               make_uint2(pack(four.lane[0] * factorOfNorm(w.x) * wordScale, four.lane[1] * factorOfNorm(w.y) * wordScale),
                          pack(four.lane[2] * factorOfNorm(w.z) * wordScale, four.lane[3] * factorOfNorm(w.w) * wordScale));
@@ -155,16 +143,26 @@ public:
     Norm<M, P> norm;
 #pragma unroll
     for (int piece = 0; piece < C::pieces; ++piece)
-      norm.parts[piece] = NormPart(normWeights(layer, piece));
+      norm.inverse[piece] = fourOf(block.launch.inverses, layer, columns.channel(0, piece));
     return norm;
+  }
+  /// The same in shared memory, for the whole warp.
+  __device__ void keepInverses(int layer, unsigned to) const {
+#pragma unroll
+    for (int i = 0; i < ceilDivide(Sizes<M>::unitsOfWarp(P), 4); ++i) {
+      const int channel = (i * 32 + columns.lane) * 4;
+      const float4 v = fourOf(block.launch.inverses, layer, channel);
+      storeShared4(to + channel * 4,
+                   make_uint4(__float_as_uint(v.x), __float_as_uint(v.y), __float_as_uint(v.z), __float_as_uint(v.w)));
+    }
+    __syncwarp();
   }
 
 private:
-  __device__ float4 normWeights(int layer, int piece) const {
-    const int channel = columns.channel(piece);
+  __device__ float4 fourOf(const float *vectors, int layer, int channel) const {
     if (M::phase(P).norm < 0 || channel >= channels)
       return make_float4(1, 1, 1, 1);
-    return __ldg(reinterpret_cast<const float4 *>(block.launch.vectors + block.template normAt<P>(layer) + first + channel));
+    return __ldg(reinterpret_cast<const float4 *>(vectors + normOf<M>(P, layer) + first + channel));
   }
   __device__ int there(int sequence) const { return least(sequence, block.launch.sequenceCount - 1); }
   /// Words from the width on, which nobody writes, are there.

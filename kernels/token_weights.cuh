@@ -58,10 +58,11 @@ template <class M> struct Ring {
 
 //===-- Arranging -----------------------------------------------------------------------------------------------------------===//
 
-/// A matrix on the device, and its scales if it is read as integers.
+/// A matrix on the device, its scales if it is read as integers, and the weights of the norm before it, if there is one.
 struct Source {
   const unsigned char *matrix, *scales;
-  int units; ///< of 32 columns
+  const float *norm;
+  int width, units; ///< columns; of 32 columns
 };
 
 /// A lane's weights, as bf16, from the layout "fragments".
@@ -82,10 +83,23 @@ __device__ inline unsigned integersOf(unsigned pair, float scale, int offset) {
   return unsigned(__float2int_rn(lowOf(pair) * inverse) + offset) | unsigned(__float2int_rn(highOf(pair) * inverse) + offset) << 16;
 }
 
+/// A pair of weights, zero where the norm of its column has none: what is published of such a channel is there for its square
+/// alone.
+__device__ inline unsigned ofColumns(unsigned pair, const Source &source, int column) {
+  if (!source.norm)
+    return pair;
+  const bool hasFirst = column < source.width && !isNoWeight(source.norm[column]),
+             hasSecond = column + 1 < source.width && !isNoWeight(source.norm[column + 1]);
+  return (hasFirst ? pair & 0xffffu : 0) | (hasSecond ? pair & 0xffff0000u : 0);
+}
+
 /// Writes a lane's share of a row to the unit at `to`, and one lane of four the scale.
 template <int bits>
 __device__ void putWeights(unsigned char *to, const Source &source, int rows, int row, int channel, int unit, int quarter) {
-  const uint4 pairs = weightsOf(source, channel, unit, quarter);
+  uint4 pairs = weightsOf(source, channel, unit, quarter);
+  const int column = unit * 32 + quarter * 8;
+  pairs = make_uint4(ofColumns(pairs.x, source, column), ofColumns(pairs.y, source, column + 4),
+                     ofColumns(pairs.z, source, column + 2), ofColumns(pairs.w, source, column + 6));
   if constexpr (bits == 16) {
     *reinterpret_cast<uint4 *>(to + row * 64 + quarter * 16) = pairs;
   } else if constexpr (bits == 8) {
@@ -108,6 +122,9 @@ __device__ void putWeights(unsigned char *to, const Source &source, int rows, in
 template <class M> __device__ void arrange(const Arrangement &arrangement) {
   const Share &share = arrangement.shares[blockIdx.x];
   unsigned char *to = arrangement.stream + share.offset;
+  const int thread = (blockIdx.x * gridDim.y + blockIdx.y) * blockDim.x + threadIdx.x;
+  for (int i = thread; i < arrangement.vectorCount; i += gridDim.x * gridDim.y * blockDim.x)
+    arrangement.inverses[i] = reciprocalOf(factorOfNorm(arrangement.vectors[i])) * (1 / wordScale);
   int matrix = 0;
 #pragma unroll 1
   for (int layer = 0; layer <= M::layers; ++layer)
@@ -120,7 +137,8 @@ template <class M> __device__ void arrange(const Arrangement &arrangement) {
       for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {
         const int row = i / 4 % rows, unit = i / 4 / rows, number = matrix + row / count;
         const Source source = {reinterpret_cast<const unsigned char *>(arrangement.matrices[number]),
-                               M::bits < 16 ? reinterpret_cast<const unsigned char *>(arrangement.scales[number]) : nullptr, units};
+                               M::bits < 16 ? reinterpret_cast<const unsigned char *>(arrangement.scales[number]) : nullptr,
+                               shape.norm < 0 ? nullptr : arrangement.vectors + normOf<M>(phase, layer), shape.width, units};
         putWeights<M::bits>(to + unit * unitBytes, source, rows, row, int(share.first[shape.partition]) + row % count, unit, i % 4);
       }
       to += units * unitBytes;

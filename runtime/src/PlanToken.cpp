@@ -94,6 +94,8 @@ PlanToken readPlanToken(const JsonCursor &at, const Plan &plan, const PlanProgra
   token.layers = at["layers"].integer(1, layersLimit);
   token.warps = at["warps"].integer(1, warpsLimit);
   token.words = at["words"].integer(4, widthLimit);
+  if (!at.failed() && token.words % 8 != 0)
+    at["words"].fail(fmt::format("{}, vectors have room for multiples of 8 words", token.words));
   token.bits = at["bits"].integer(4, 16);
   if (!at.failed() && token.bits != 4 && token.bits != 8 && token.bits != 16)
     at["bits"].fail(fmt::format("{}, weights have 16, 8 or 4", token.bits));

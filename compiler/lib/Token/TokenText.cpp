@@ -37,7 +37,7 @@ static SmallVector<int64_t> wordOffsets(TokenProgram &program, int64_t &end) {
       continue;
     }
     offsets.push_back(end);
-    end += upTo(program.phases[index].width, 4);
+    end += upTo(program.phases[index].width, 8);
   }
   offsets.push_back(0);
   return offsets;

@@ -141,7 +141,7 @@
  * The last phase makes the logits, the others run once a layer. A phase multiplies its matrices ("fragments" of bf16, as many rows each as
  * its partition is wide) with a vector of `width`. With `bits` 8 or 4, not 16, the launch reads them as integers: they are "coarsen"ed, and
  * come with their scales, F32 [1, rows up to a multiple of 16] or F16 [rows, groups of 32 up to a multiple of 16]; `warps` of a block share its columns, each has 32 at least. `words` is the length of
- * all vectors; table the embedding, its rows padded to multiples of 16; vectors ("channels" of f32) are the kernel's other parameters in
+ * all vectors, each up to a multiple of 8; table the embedding, its rows padded to multiples of 16; vectors ("channels" of f32) are the kernel's other parameters in
  * the order of their memory, states those of Launch::stateOffset in kernels/token.h.
  *
  * Rows: the tokens of all sequences of a run, one after the other, without padding. Segment s owns rows segmentStart[s] to

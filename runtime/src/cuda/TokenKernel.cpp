@@ -26,9 +26,9 @@ static constexpr int64_t sharedMargin = 1024;
 /// integers takes most of it. Not far from the best for the 130M configuration on an H200.
 static TokenClocks fixedClocks(const PlanToken &plan, int64_t sequences) {
   TokenClocks clocks(1 + plan.phases.size(), plan.bits < 16 ? 300 : 1200);
-  clocks[0] = sequences > 4 ? 0 : plan.bits < 16 ? 700 : 500;
+  clocks[0] = sequences > 4 || plan.bits < 16 ? 700 : 500;
   if (plan.bits == 16)
-    clocks[1] = 400;
+    clocks[1] = 800;
   return clocks;
 }
 
@@ -110,7 +110,8 @@ int64_t TokenKernel::threadsFor(int64_t sequences) const {
   int64_t blocks = int64_t(shares.shares.size()), items = 0;
   for (int64_t width : plan.partitions)
     items = std::max(items, (width + blocks - 1) / blocks * sequences);
-  return (plan.warps + (items + 31) / 32 + 2) * 32;
+  const int64_t workers = plan.warps + (items + 31) / 32;
+  return (workers + (workers == 15 ? 1 : 2)) * 32;
 }
 
 Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
@@ -220,7 +221,7 @@ Expected<std::unique_ptr<DeviceBuffer>> TokenKernel::toDevice(const void *data, 
   return buffer;
 }
 
-/// Vectors one after the other, each layer by layer.
+/// Vectors one after the other, each layer by layer, and as much room for their inverses.
 Expected<void> TokenKernel::collectVectors(const Package &package, const Weights &weights) {
   uint64_t bytes = 0;
   for (size_t weight : plan.vectors)
@@ -229,6 +230,10 @@ Expected<void> TokenKernel::collectVectors(const Package &package, const Weights
   if (!buffer)
     return buffer.error();
   vectors = std::move(*buffer);
+  auto room = allocate(context, bytes);
+  if (!room)
+    return room.error();
+  inverses = std::move(*room);
   uint64_t at = 0;
   for (size_t weight : plan.vectors)
     for (int64_t layer = 0; layer < package.plan.weights[weight].copies(); ++layer) {
@@ -268,17 +273,21 @@ Expected<void> TokenKernel::arrange(const Package &package, const Weights &weigh
   auto function = variants.begin()->second.module.function("sm1_token_arrange");
   if (!function)
     return function.error();
+  if (auto collected = collectVectors(package, weights); !collected)
+    return collected;
   sm1token::Arrangement arrangement = {reinterpret_cast<const sm1token::Share *>(deviceShares->address),
                                        reinterpret_cast<const unsigned long long *>((*sources)->address),
-                                       reinterpret_cast<const unsigned long long *>((*sources)->address) + count, stream->address};
+                                       reinterpret_cast<const unsigned long long *>((*sources)->address) + count,
+                                       stream->address,
+                                       reinterpret_cast<const float *>(vectors->address),
+                                       reinterpret_cast<float *>(inverses->address),
+                                       int(vectors->bytes / 4)};
   void *parameters[] = {&arrangement};
   context->busy = true;
   CUresult result = context->driver.cuLaunchKernel(*function, unsigned(shares.shares.size()), 8, 1, 256, 1, 1, 0, context->stream,
                                                    parameters, nullptr);
   if (result != success)
     return context->error(result, "arranging weights");
-  if (auto collected = collectVectors(package, weights); !collected)
-    return collected;
   return context->wait("arranging weights");
 }
 
@@ -320,6 +329,7 @@ sm1token::Launch TokenKernel::launchOf(const Variant &variant, const TokenRun &r
   launch.uses = reinterpret_cast<const unsigned short *>(uses->address);
   launch.table = table;
   launch.vectors = reinterpret_cast<const float *>(vectors->address);
+  launch.inverses = reinterpret_cast<const float *>(inverses->address);
   launch.exchange = reinterpret_cast<unsigned short *>(variant.exchange->address);
   launch.keys = reinterpret_cast<unsigned long long *>(variant.keys->address);
   launch.sequences = reinterpret_cast<const unsigned long long *>(run.sequences);

@@ -70,7 +70,7 @@ private:
   std::map<int64_t, Variant> variants; ///< by sequences
   Variant *ordered = nullptr;          ///< the one that was started last to follow orders
   int64_t orderedSequences = 0;
-  std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors;
+  std::unique_ptr<DeviceBuffer> deviceShares, stream, uses, vectors, inverses;
   const void *table = nullptr;
   uint64_t stateBytes = 0; ///< of one sequence
   std::vector<uint64_t> stateOffsets;
