@@ -130,15 +130,19 @@ __device__ inline void waitFor(unsigned barrier, unsigned parity) {
 __device__ inline void expect(unsigned barrier, unsigned bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
+/// Of what is read once a token: the L2 cache gives it up first, and keeps words, states and parameters.
+constexpr unsigned long long readOnce = 0x12f0000000000000; // what createpolicy makes of L2::evict_first
+
 /// Brings `bytes` into shared memory; `barrier` counts them.
 __device__ inline void fetch(unsigned to, const void *from, unsigned bytes, unsigned barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
-               "r"(bytes), "r"(barrier)
-               : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(readOnce)
+      : "memory");
 }
 /// Brings them into the L2 cache, some time.
 __device__ inline void fetchToCache(const void *from, unsigned bytes) {
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%0], %1, %2;" ::"l"(from), "r"(bytes), "l"(readOnce) : "memory");
 }
 template <int threads> __device__ inline void meet(int barrier) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(threads) : "memory");

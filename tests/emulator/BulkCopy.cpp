@@ -185,8 +185,9 @@ void prefetch(Warp &warp, const Instruction &self, uint32_t mask) {
 }
 
 void decodePrefetch(Builder &builder, const Statement &statement) {
-  builder.allow(statement, "async bulk prefetch L2 global");
-  builder.expectOperands(statement, 2, 2);
+  builder.allow(statement, "async bulk prefetch L2 global L2::cache_hint");
+  size_t count = 2u + statement.has("L2::cache_hint");
+  builder.expectOperands(statement, count, count);
   Instruction instruction;
   builder.address(statement.operands[0], instruction);
   if (instruction.narrowAddress)

@@ -225,7 +225,7 @@ TEST(MbarrierFindingTest, RefusesWhatItDoesNotKnow) {
                {"mbarrier.arrive.noComplete.shared.b64 %rd2, [%r1], 1;", "unknown modifier '.noComplete'"},
                {"mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r1];", "unknown modifier '.cluster'"},
                {"cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%r1], 16;", "unknown modifier '.bulk_group'"},
-               {"cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd1], 16, %rd2;", "unknown modifier '.L2::cache_hint'"},
+               {"cp.async.bulk.prefetch.L2.global.L2::evict_last [%rd1], 16;", "unknown modifier '.L2::evict_last'"},
                {"fence.proxy.tensormap::generic.release.gpu;", "unknown modifier '.tensormap::generic'"},
                {"bar.arrive 1;", "an arrival at a barrier without the number of threads"}};
   for (auto &test : cases) {
