@@ -18,9 +18,8 @@ from kernels import ARITHMETICS, SPECS
 VERSIONS = {"sm_80": "8.0", "sm_86": "8.0", "sm_89": "8.0", "sm_90": "8.0", "sm_90a": "8.0", "sm_100": "8.6", "sm_120": "8.7", "sm_121": "8.8"}
 EVERYWHERE = ("sm_90", "sm_90a", "sm_120")  # every description in every arithmetic; other chips: one model in two
 TRAINED = DATA / "checkpoints" / "chorales"  # 256 channels: every loop is there
-# Stored and loaded, bytes: RG-LRU's prefill for sm_120 64. SM1's x_proj with the scan of 17 to 192 sequences, for sm_90, 128, which began when steps
-# asked for their states early and became 1.13 times as fast there.
-SPILLS_OF_SCANS = 128
+# Stored and loaded, bytes: RG-LRU's prefill for sm_120.
+SPILLS_OF_SCANS = 64
 # e4m3 that sm_90 multiplies as f16: what it is converted to takes as many registers again. Tiles that spill nothing were no faster.
 SPILLS_AS_HALVES = 208
 

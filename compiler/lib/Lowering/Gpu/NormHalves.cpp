@@ -84,6 +84,14 @@ bool RowFactors::store() {
   return !loaded.empty();
 }
 
+int64_t RowFactors::registers() const {
+  int64_t count = 0;
+  for (auto &[scale, rounds] : loaded)
+    for (const Squares &squares : rounds)
+      count += int64_t(squares.vectors.size()) * threadLanes + int64_t(squares.others.size());
+  return count;
+}
+
 PanelSquaresOp sm1::storedSquares(KernelOp kernel) {
   auto found = kernel.getBlock().getOps<PanelSquaresOp>();
   return found.empty() ? PanelSquaresOp() : *found.begin();

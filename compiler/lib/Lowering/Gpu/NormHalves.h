@@ -17,6 +17,8 @@ public:
   /// Makes the factors and puts them into shared memory, where sm1.rms_scale finds them behind a barrier. False if there are none.
   /// Whole warps have to come here.
   bool store();
+  /// Numbers of each thread that lie in registers until then.
+  int64_t registers() const;
 
 private:
   /// Of one row: vectors of squares of this thread, and those that are left over at the row's end, which all its threads have.

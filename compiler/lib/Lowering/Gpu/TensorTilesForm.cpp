@@ -28,6 +28,8 @@ static constexpr int64_t chunkBytes = 16, chunksPerRow = 4, sliceBytes = chunksP
 /// Blocks of so many rows are for runs that may not fill one. They copy nothing for a row that is not there; larger ones copy the
 /// last row again, which takes no register.
 static constexpr int64_t mostRowsOfFew = 64;
+/// Sums, two sets of operands and squares of rows that a thread has room for beside addresses.
+static constexpr int64_t mostRegisters = 184;
 static constexpr int64_t rowsOfTile = 8, tileBytes = lanesOfWarp * chunkBytes;
 
 namespace {
@@ -91,6 +93,11 @@ private:
   }
   SmallVector<Value> sumsOfTile(ArrayRef<Value> sums, int64_t tile) const;
   Value nextStage(Value stage);
+  /// Numbers of a thread while it multiplies: sums, and operands of this step and the next.
+  int64_t registersOfProducts() const {
+    int64_t weights = int64_t(linears.size()) * warpPanels;
+    return weights * tiles * 4 + 2 * 4 * (weights + tiles / 2);
+  }
   /// Sums of a thread: [projection][panel of the warp][tile of rows][channel + 8 i, row + j].
   int64_t sumIndex(size_t linear, int64_t panel, int64_t tile) const { return ((linear * warpPanels + panel) * tiles + tile) * 4; }
 
@@ -370,6 +377,9 @@ SmallVector<Value> TensorTilesBuilder::sum() {
     planWeightCopies(linear);
   startFirstStages();
   RowFactors factors(block, firstRow, rows);
+  bool inRegisters = registersOfProducts() + factors.registers() <= mostRegisters;
+  if (!inRegisters)
+    factors.store();
   SmallVector<Value> sums(linears.size() * warpPanels * tiles * 4, block.number(0));
   Value stage = block.constant(0);
   cuda::waitForCopies(block.builder, block.loc, stages - 2);
@@ -379,7 +389,7 @@ SmallVector<Value> TensorTilesBuilder::sum() {
   sumSteps(0, withCopies, /*copies=*/true, operands, stage, sums);
   sumSteps(withCopies, steps - 1, /*copies=*/false, operands, stage, sums);
   multiplyStage(operands, stage, sums, /*ahead=*/false, [] {});
-  if (factors.store())
+  if (inRegisters && factors.store())
     block.barrier();
   return sums;
 }
