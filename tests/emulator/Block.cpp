@@ -12,7 +12,8 @@ Block::Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memor
     : launch(launch), schedule(schedule), memory(memory), order(order), stores(stores), global(memory),
       threads(launch.block.x * launch.block.y * launch.block.z), random(schedule.seed + number) {
   unsigned warpCount = (threads + 31) / 32;
-  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number, count);
+  shared.configure(launch.program->staticShared + launch.dynamicShared, warpCount, schedule.racecheck, number, count,
+                   launch.program->cluster > 1);
   for (unsigned i = 0; i < warpCount; ++i)
     warps.push_back(std::make_unique<Warp>(*this, i));
 }
@@ -140,6 +141,8 @@ void Block::threadsExited(unsigned count) {
   }
   for (unsigned id = 0; id < barriers.size() && liveThreads; ++id)
     tryComplete(id);
+  if (cluster)
+    cluster->tryComplete();
 }
 
 void Block::reportDeadlock() {

@@ -27,6 +27,7 @@ const Decoders &decoders() {
     addWgmmaDecoders(all);
     addAsyncCopyDecoders(all);
     addMbarrierDecoders(all);
+    addClusterDecoders(all);
     addControlDecoders(all);
     return all;
   }();
@@ -265,6 +266,15 @@ void Builder::emit(Instruction instruction) {
     instruction.guardNegated = current->guardNegated;
   }
   program.code.push_back(instruction);
+}
+
+void Builder::repeatUnless(uint32_t predicate) {
+  Instruction back;
+  back.flow = Flow::Branch;
+  back.imm = static_cast<int64_t>(program.code.size()) - 1;
+  back.guard = predicate;
+  back.guardNegated = true;
+  emit(back);
 }
 
 // ---- modifiers ----

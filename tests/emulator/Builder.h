@@ -31,6 +31,8 @@ public:
   uint32_t carrySlot();
   void list(Instruction &instruction, const std::vector<uint32_t> &slots);
   void emit(Instruction instruction);
+  /// Behind the instruction just emitted: back to it, for lanes for which the predicate does not hold.
+  void repeatUnless(uint32_t predicate);
 
   /// The only modifier that names a type, or the n-th of several.
   Type type(const Statement &statement, unsigned n = 0) const;
@@ -120,6 +122,7 @@ void addMatrixDecoders(Decoders &decoders);
 void addWgmmaDecoders(Decoders &decoders);
 void addAsyncCopyDecoders(Decoders &decoders);
 void addMbarrierDecoders(Decoders &decoders);
+void addClusterDecoders(Decoders &decoders);
 void addControlDecoders(Decoders &decoders);
 
 // One opcode, several families: the decoders of add, mul and so on ask these in turn.
@@ -134,6 +137,8 @@ void decodeIntegerAbs(Builder &builder, const Statement &statement);
 bool decodeHalf(Builder &builder, const Statement &statement);
 bool decodeClock(Builder &builder, const Statement &statement);
 void decodeBulkCopy(Builder &builder, const Statement &statement);
+void decodeClusterBarrier(Builder &builder, const Statement &statement);
+void decodeClusterStore(Builder &builder, const Statement &statement);
 
 /// Lets the copy engine see what the lanes know of initialised mbarriers (Mbarrier.cpp).
 void fenceForCopies(Warp &warp, const Instruction &instruction, uint32_t mask);

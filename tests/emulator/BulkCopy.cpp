@@ -216,6 +216,19 @@ void Block::issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t
   mbarriers.copies.push_back(std::move(copy));
 }
 
+void Block::issueStore(Mbarrier &barrier, uint32_t target, const std::array<uint32_t, 4> &data, uint32_t pc) {
+  BulkCopy copy;
+  copy.barrier = &barrier;
+  copy.shared = target;
+  copy.bytes = sizeof data;
+  copy.stored = data;
+  copy.pc = pc;
+  shared.setInFlight(target, sizeof data, pc, true);
+  ++barrier.copies;
+  ++changes;
+  mbarriers.copies.push_back(std::move(copy));
+}
+
 void Block::landBulkCopy(size_t number) {
   BulkCopy copy = std::move(mbarriers.copies[number]);
   mbarriers.copies.erase(mbarriers.copies.begin() + static_cast<ptrdiff_t>(number));
@@ -223,6 +236,8 @@ void Block::landBulkCopy(size_t number) {
   // Checked when the copy was issued, and memory is not freed while a kernel runs.
   uint8_t *to = shared.data() + copy.shared;
   std::memset(to, 0, copy.bytes);
+  if (copy.pieces.empty())
+    std::memcpy(to, copy.stored.data(), copy.bytes);
   for (size_t i = 0; i < copy.pieces.size(); ++i)
     if (const Piece &piece = copy.pieces[i]; piece.bytes)
       std::memcpy(to + i * 16, reinterpret_cast<const uint8_t *>(piece.source - kDeviceOffset), piece.bytes);

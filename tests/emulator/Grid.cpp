@@ -39,12 +39,21 @@ public:
         turns.push_back(warp.get());
     if (schedule.order == Order::WarpsReversed)
       std::reverse(turns.begin(), turns.end());
+    if (launch.program->cluster > 1)
+      for (auto &block : blocks) {
+        block->cluster = &cluster;
+        block->rank = static_cast<unsigned>(cluster.blocks.size());
+        cluster.blocks.push_back(block.get());
+      }
   }
 
-  /// Runs the blocks from number `first` on to their end; the finding that ended them, or error 0.
+  /// Runs the blocks from number `first` on, or the cluster of that number, to their end; the finding that ended them, or error 0.
   Finding run(uint64_t first) {
+    uint64_t plane = uint64_t(launch.grid.x) * launch.grid.y, clusterStart = first / plane * plane * blocks.size() + first % plane;
     for (size_t i = 0; i < blocks.size(); ++i)
-      blocks[i]->start(blockIndex(launch, first + i));
+      blocks[i]->start(blockIndex(launch, cluster.blocks.empty() ? first + i : clusterStart + i * plane));
+    if (!cluster.blocks.empty())
+      cluster.start();
     order.start();
     stores.start();
     lastChanges = 0;
@@ -150,6 +159,7 @@ private:
   GlobalOrder order;
   GlobalStores stores;
   std::vector<std::unique_ptr<Block>> blocks;
+  Cluster cluster;
   std::vector<Warp *> turns;
   uint64_t lastChanges = 0;
   int waitsForHost = 0; // since something changed
@@ -161,7 +171,7 @@ Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &me
   uint64_t count = uint64_t(launch.grid.x) * launch.grid.y * launch.grid.z;
   if (launch.cooperative)
     return Residents(launch, schedule, memory, count).run(0);
-  if (schedule.residents > 1) {
+  if (schedule.residents > 1 && launch.program->cluster == 1) {
     for (uint64_t done = 0; done < count; done += schedule.residents) {
       Finding finding = Residents(launch, schedule, memory, std::min<uint64_t>(schedule.residents, count - done)).run(done);
       if (finding.error)
@@ -174,8 +184,8 @@ Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &me
   std::mutex mutex;
   Finding first;
   auto work = [&] {
-    Residents one(launch, schedule, memory, 1);
-    for (uint64_t i; !stop && (i = next++) < count;) {
+    Residents one(launch, schedule, memory, launch.program->cluster);
+    for (uint64_t i; !stop && (i = next++) < count / launch.program->cluster;) {
       Finding finding = one.run(i);
       if (!finding.error)
         continue;

@@ -2,6 +2,7 @@
 #ifndef EMULATOR_MACHINE_H
 #define EMULATOR_MACHINE_H
 
+#include "Cluster.h"
 #include "DeviceMemory.h"
 #include "GlobalOrder.h"
 #include "GlobalStores.h"
@@ -157,7 +158,7 @@ struct BarrierState {
 
 class Block {
 public:
-  /// Number `number` of `count` blocks that run at the same time.
+  /// Number `number` of `count` blocks that run at the same time, and are the cluster where the kernel has one.
   Block(const Launch &launch, const Schedule &schedule, DeviceMemory &memory, GlobalOrder &order, GlobalStores &stores,
         unsigned number, unsigned count);
   void start(Dim3 index);
@@ -172,6 +173,8 @@ public:
   bool finishCopies(Warp &warp, unsigned lane, std::vector<AsyncCopy> &copies);
 
   void issueBulkCopy(Warp &warp, unsigned lane, Mbarrier &barrier, uint32_t target, std::vector<Piece> pieces);
+  /// Sixteen bytes that another block of the cluster stores here.
+  void issueStore(Mbarrier &barrier, uint32_t target, const std::array<uint32_t, 4> &data, uint32_t pc);
   /// Somebody waits in vain: one of the copies that complete on `barrier` lands.
   void landOneFor(Mbarrier &barrier);
   /// Lets each copy under way land with a small probability.
@@ -188,6 +191,8 @@ public:
   Dim3 index;
   unsigned threads, liveThreads = 0;
   std::vector<std::unique_ptr<Warp>> warps;
+  Cluster *cluster = nullptr;
+  unsigned rank = 0; // in it
   Finding finding;
   uint64_t changes = 0;   // of memory and barriers: what a poll may wait for
   uint32_t faultPc = ~0u; // the instruction that a finding belongs to; ~0: the one the lane stands at

@@ -217,7 +217,7 @@ void decodeArrive(Builder &builder, const Statement &statement, Instruction inst
 }
 
 void decodeWait(Builder &builder, const Statement &statement, Instruction instruction) {
-  builder.allow(statement, "test_wait try_wait parity acquire relaxed cta shared shared::cta");
+  builder.allow(statement, "test_wait try_wait parity acquire relaxed cta cluster shared shared::cta");
   bool tries = statement.has("try_wait"), parity = statement.has("parity");
   builder.expectOperands(statement, 3, 3u + tries); // a time limit may follow: it is spent at once
   builder.address(statement.operands[1], instruction);

@@ -31,7 +31,8 @@ struct Piece {
 struct BulkCopy {
   Mbarrier *barrier = nullptr;
   uint32_t shared = 0, bytes = 0;
-  std::vector<Piece> pieces; // in the order of the target
+  std::vector<Piece> pieces;        // in the order of the target
+  std::array<uint32_t, 4> stored{}; // where there are none
   uint32_t pc = 0;
   Clock known; // to the thread that issued it
 };

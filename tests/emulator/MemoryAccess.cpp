@@ -150,6 +150,8 @@ Handler storeHandler(Type type) {
 }
 
 void decodeAccess(Builder &builder, const Statement &statement) {
+  if (statement.has("async"))
+    return decodeClusterStore(builder, statement);
   builder.allow(statement, kKnown);
   bool isLoad = statement.name == "ld" || statement.name == "ldu";
   Type type = builder.type(statement);

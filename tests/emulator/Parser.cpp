@@ -275,6 +275,12 @@ private:
         function.maxThreads = dims[0] * dims[1] * dims[2];
         for (int i = 0; i < 3 && required; ++i)
           function.required[i] = dims[i];
+      } else if (accept(".reqnctapercluster")) {
+        unsigned count = 0;
+        do
+          function.cluster[std::min(count++, 2u)] = static_cast<unsigned>(integer());
+        while (accept(","));
+      } else if (accept(".explicitcluster")) {
       } else if (accept(".minnctapersm") || accept(".maxnreg") || accept(".maxnctapersm"))
         integer();
       else if (!accept(".noreturn"))

@@ -19,6 +19,8 @@ static const char *kindOf(const Statement &statement) {
     return "wait";
   if (name == "wgmma" && statement.has("wait_group"))
     return "wait";
+  if (name == "barrier" && statement.has("cluster") && statement.has("wait"))
+    return "wait";
   bool copies = name == "cp" && statement.has("async") && statement.operands.size() > 2;
   bool elsewhere = statement.has("param") || statement.has("param::entry") || statement.has("param::func") ||
                    statement.has("local") || statement.has("const");

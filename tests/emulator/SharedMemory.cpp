@@ -6,7 +6,9 @@
 
 namespace emulator {
 
-void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsigned block, unsigned blocks) {
+void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsigned block, unsigned blocks, bool cluster) {
+  agentStride = cluster ? blocks : 1;
+  agentPlace = cluster ? block : 0;
   bytes = size;
   firstAgent = block * warpCount;
   gridAgents = blocks * warpCount;

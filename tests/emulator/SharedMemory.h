@@ -35,8 +35,9 @@ struct Race {
 
 class SharedMemory {
 public:
-  /// The block is number `block` of `blocks` that run at the same time.
-  void configure(unsigned bytes, unsigned warps, bool racecheck, unsigned block = 0, unsigned blocks = 1);
+  /// The block is number `block` of `blocks` that run at the same time, as a cluster or not: blocks of one know each other's
+  /// mbarriers.
+  void configure(unsigned bytes, unsigned warps, bool racecheck, unsigned block = 0, unsigned blocks = 1, bool cluster = false);
   /// Poisons the memory and forgets everything.
   void start();
 
@@ -83,6 +84,29 @@ public:
   bool knows(unsigned warp, uint32_t mask, unsigned agent, unsigned lane, uint32_t tick) const;
   unsigned agentOfWarp(unsigned warp) const { return firstAgent + warp; }
   unsigned agentsOfGrid() const { return gridAgents; }
+  unsigned agentOf(unsigned thread) const {
+    return thread < kFirstAgent ? agentOfWarp(thread / 32) : gridAgents + (thread - kFirstAgent) * agentStride + agentPlace;
+  }
+  /// What was last done with the bytes, or with one of them, and `isKnown` denies; nullptr if there is nothing.
+  template <class IsKnown> const Touch *unknown(unsigned offset, unsigned size, IsKnown isKnown) const {
+    auto ofCell = [&](const Cell &cell) -> const Touch * {
+      for (const Touch *touch : {&cell.writer, &cell.reader, &cell.otherLane, &cell.otherWarp})
+        if (touch->tick >= base && !isKnown(*touch))
+          return touch;
+      return nullptr;
+    };
+    for (unsigned word = offset / 4; word < (offset + size) / 4; ++word) {
+      if (!splitIndex[word]) {
+        if (const Touch *found = ofCell(words[word]))
+          return found;
+        continue;
+      }
+      for (const Cell &cell : splitWords[splitIndex[word] - 1])
+        if (const Touch *found = ofCell(cell))
+          return found;
+    }
+    return nullptr;
+  }
   uint32_t tickOf(unsigned warp) const { return warps[warp].tick; }
 
 private:
@@ -107,9 +131,6 @@ private:
   bool knowsAlone(const WarpTime &time, unsigned lane, unsigned agent, unsigned other, uint32_t tick) const {
     return (time.aloneMask >> lane & 1) && time.alone[lane].covers(agent, other, tick);
   }
-  unsigned agentOf(unsigned thread) const {
-    return thread < kFirstAgent ? agentOfWarp(thread / 32) : gridAgents + thread - kFirstAgent;
-  }
   bool conflict(const Touch &earlier, bool wrote, unsigned thread, Race &race) const;
   Verdict judge(Cell &cell, AccessKind kind, unsigned thread, uint32_t pc, Race &race);
   void split(unsigned word);
@@ -117,6 +138,7 @@ private:
   void shareAlone(WarpTime &time, uint32_t mask, bool all);
 
   unsigned bytes = 0, firstAgent = 0, gridAgents = 0;
+  unsigned agentStride = 1, agentPlace = 0; // among agents that are no warps
   bool racecheck = true;
   uint32_t base = 1; // first tick of this block
   std::vector<uint8_t> memory;

@@ -78,6 +78,7 @@ struct Function {
   std::vector<Variable> results, params;
   unsigned maxThreads = 0;          // .maxntid, product; 0: none
   unsigned required[3] = {0, 0, 0}; // .reqntid
+  unsigned cluster[3] = {1, 1, 1};  // .reqnctapercluster
   std::vector<Statement> body;
   unsigned line = 0;
 };

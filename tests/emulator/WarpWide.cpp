@@ -225,6 +225,8 @@ void decodeWarpBarrier(Builder &builder, const Statement &statement) {
 }
 
 void decodeBarrier(Builder &builder, const Statement &statement) {
+  if (statement.has("cluster"))
+    return decodeClusterBarrier(builder, statement);
   builder.allow(statement, "cta sync arrive red popc and or aligned warp");
   if (statement.has("warp"))
     return decodeWarpBarrier(builder, statement);
