@@ -5,6 +5,7 @@
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
+#include "TensorTiles.h"
 #include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -301,6 +302,10 @@ void BlockKernel::storeResults(TileEvaluator &evaluator) {
 
 void sm1::buildRows(BlockKernel &block) {
   Value row = cuda::blockId(block.builder, block.loc, cuda::Axis::X);
+  constexpr int64_t rowsOfFetch = 64; // one block in so many asks for all
+  block.when(
+      arith::CmpIOp::create(block.builder, block.loc, arith::CmpIPredicate::eq, block.rem(row, rowsOfFetch), block.constant(0)),
+      [&] { fetchParameters(block, block.constant(0), strideOf(widthOf(block.kernel)) / panelWidth); });
   block.waitForInputs();
   // A result that the norm's input needs is stored in the first walk, the others in the second.
   auto storeDefined = [&](TileEvaluator &evaluator, Value) { block.storeResults(evaluator); };

@@ -26,10 +26,30 @@ TilePlace sm1::placeTile(BlockKernel &block, int64_t rows, int64_t panels) {
   return {firstRow, block.mul(builder.createOrFold<arith::DivUIOp>(block.loc, inBand, height), panels)};
 }
 
+static constexpr int64_t lineBytes = 128, floatBytes = 4;
+
+void sm1::fetchParameters(BlockKernel &block, Value firstPanel, int64_t panels) {
+  for (auto [argument, input] : llvm::zip(block.kernel.getBlock().getArguments(), block.kernel.getInputs())) {
+    auto param = input.getDefiningOp<ParamOp>();
+    if (!param || param.getLayout().value_or("") != "channels")
+      continue;
+    Value array = block.buffers.inputs.lookup(argument);
+    auto type = cast<MemRefType>(array.getType());
+    int64_t elementBytes = type.getElementTypeBitWidth() / 8, rowBytes = type.getShape().back() * elementBytes,
+            panelBytes = panelWidth * elementBytes, rows = type.getNumElements() * elementBytes / rowBytes,
+            lines = llvm::divideCeil(panels * panelBytes, lineBytes) + (panels * panelBytes % lineBytes ? 1 : 0);
+    block.share(block.constant(rows * lines), [&](Value number) {
+      Value inRow = block.add(block.mul(firstPanel, panelBytes), block.mul(block.rem(number, lines), lineBytes));
+      Value place =
+          block.add(block.mul(block.div(number, lines), rowBytes), block.least(inRow, block.constant(rowBytes - elementBytes)));
+      cuda::fetchLine(block.builder, block.loc, cuda::addressOf(block.builder, block.loc, array, place, cuda::globalMemory));
+    });
+  }
+}
+
 void sm1::fetchStates(BlockKernel &block, Value firstRow, Value firstPanel, int64_t rows, int64_t panels) {
   if (!block.buffers.oneRowPerSegment)
     return;
-  constexpr int64_t lineBytes = 128, floatBytes = 4;
   OpBuilder &builder = block.builder;
   for (Value argument : block.kernel.getBlock().getArguments()) {
     if (classify(argument.getType()) != TensorClass::State)

@@ -14,6 +14,10 @@ struct TilePlace {
 /// Where the tile of `rows` rows by `panels` panels lies that a block takes.
 TilePlace placeTile(BlockKernel &block, int64_t rows, int64_t panels);
 
+/// Asks the second cache for what parameters have of such panels, which other layers' weights have driven out: behind its products
+/// a block would wait for memory.
+void fetchParameters(BlockKernel &block, mlir::Value firstPanel, int64_t panels);
+
 /// Of a step: asks the second cache for the states of such a tile, which nobody has touched since the step before. The block still
 /// waits for its inputs, so nothing is read.
 void fetchStates(BlockKernel &block, mlir::Value firstRow, mlir::Value firstPanel, int64_t rows, int64_t panels);

@@ -262,6 +262,7 @@ void TensorTilesBuilder::startFirstStages() {
   };
   for (int64_t step = 0; step + 1 < stages; ++step)
     start(step, /*ofRows=*/false);
+  fetchParameters(block, firstPanel, panels);
   fetchStates(block, firstRow, firstPanel, rows, panels);
   block.waitForInputs();
   for (int64_t step = 0; step + 1 < stages; ++step) {

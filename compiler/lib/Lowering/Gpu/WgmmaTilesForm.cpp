@@ -167,6 +167,7 @@ void WgmmaTilesBuilder::startFirstStages() {
       (this->*copy)(block.constant(step), block.constant(step));
   };
   whenFirst([&] { start(&WgmmaTilesBuilder::copyWeights); });
+  fetchParameters(block, firstPanel, panels);
   fetchStates(block, firstRow, firstPanel, rows, panels);
   block.waitForInputs();
   whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
