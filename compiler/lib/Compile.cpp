@@ -380,8 +380,10 @@ void Compilation::listVariants() {
   if (hasCpu)
     variants.push_back({Entry::Both, computeOf(false), {}});
   if (hasGpu)
-    for (Entry entry : {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepSome, Entry::StepMany})
-      if (computeOf(true) == "bf16" || !rangeOf(entry))
+    for (Entry entry :
+         {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepFew, Entry::StepSome, Entry::StepMany})
+      if ((computeOf(true) == "bf16" || !rangeOf(entry)) &&
+          llvm::any_of(targets, [&](const Target *target) { return hasEntry(*target, entry); }))
         variants.push_back({entry, computeOf(true), {}});
 }
 
@@ -423,7 +425,7 @@ bool Compilation::reachTarget(TargetJob &job) {
   CudaText cuda(description.name, description.text);
   bool printsCuda = job.target->isGpu() && (wants("cuda") || isWatched()) && !endsBefore("cuda");
   for (Variant &variant : variants) {
-    if (job.target->isGpu() != (variant.entry != Entry::Both))
+    if (!hasEntry(*job.target, variant.entry))
       continue;
     job.modules.emplace_back(variant.entry, variant.module->clone());
     options.compute = variant.compute;

@@ -35,8 +35,8 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
 }
 
 static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {
-    {Entry::Prefill, "prefill"}, {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"},
-    {Entry::Step, "step"},       {Entry::StepSome, "step_some"},       {Entry::StepMany, "step_many"}};
+    {Entry::Prefill, "prefill"},  {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"}, {Entry::Step, "step"},
+    {Entry::StepFew, "step_few"}, {Entry::StepSome, "step_some"},       {Entry::StepMany, "step_many"}};
 
 StringRef sm1::entryName(Entry entry) {
   for (auto &[known, name] : entryNames)
@@ -60,6 +60,8 @@ StringRef sm1::nameSuffix(Entry entry) {
     return "_few";
   case Entry::Step:
     return "_step";
+  case Entry::StepFew:
+    return "_step_few";
   case Entry::StepSome:
     return "_step_some";
   case Entry::StepMany:
@@ -78,6 +80,7 @@ RunSize sm1::sizeOf(Entry entry) {
     return RunSize::Some;
   case Entry::PrefillFew:
   case Entry::Step:
+  case Entry::StepFew:
   case Entry::StepSome:
     return RunSize::Few;
   case Entry::Both:
@@ -87,17 +90,24 @@ RunSize sm1::sizeOf(Entry entry) {
   llvm_unreachable("no such entry");
 }
 
-/// Sequences of a step from which on the tiles for some rows are faster than those for few.
-static constexpr int64_t mostOfStepSome = 192;
+/// The most sequences whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip; sequences
+/// of a step from which on the tiles for some rows are faster than those for few.
+static constexpr int64_t mostOfStepFew = 64, mostOfStepSome = 192;
 
-std::optional<EntryRange> sm1::rangeOf(Entry entry) {
+bool sm1::hasEntry(const Target &target, Entry entry) {
+  return target.isGpu() == (entry != Entry::Both) && (entry != Entry::StepFew || target.wgmma);
+}
+
+std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   switch (entry) {
   case Entry::PrefillFew:
     return EntryRange{"prefill", 1, 192};
   case Entry::PrefillSome:
     return EntryRange{"prefill", 193, 768};
+  case Entry::StepFew:
+    return EntryRange{"step", 17, mostOfStepFew};
   case Entry::StepSome:
-    return EntryRange{"step", 17, mostOfStepSome};
+    return EntryRange{"step", fewSteps ? mostOfStepFew + 1 : 17, mostOfStepSome};
   case Entry::StepMany:
     return EntryRange{"step", mostOfStepSome + 1, INT32_MAX};
   default:
@@ -227,7 +237,7 @@ namespace {
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
   Option<std::string> entry{*this, "entry",
-                            llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_some or step_many"),
+                            llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_few, step_some or step_many"),
                             llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

@@ -23,7 +23,7 @@ static constexpr Target targets[] = {
     gpu("sm_120", "+ptx87", 120),
     gpu("sm_103", "+ptx88", 103),
     gpu("sm_100", "+ptx86", 100),
-    gpu("sm_90a", "+ptx80", 90, /*wgmma=*/true),
+    gpu("sm_90a", "+ptx81", 90, /*wgmma=*/true),
     gpu("sm_90", "+ptx80", 90),
     gpu("sm_89", "+ptx80", 89),
     gpu("sm_87", "+ptx80", 87),

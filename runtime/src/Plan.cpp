@@ -17,6 +17,7 @@ static constexpr int64_t layerLimit = 1 << 16;
 static constexpr int64_t splitLimit = int64_t(1) << 31;
 static constexpr int64_t scratchLimit = int64_t(64) << 20;
 static constexpr int64_t threadsLimit = 1024, gridLimit = 65535; // of CUDA, in y and z
+static constexpr int64_t clusterLimit = 8;                       // that every device has
 static constexpr int64_t sharedLimit = int64_t(1) << 20;         // above any device's; the device checks its own
 static constexpr int64_t stateBytesLimit = int64_t(1) << 32;
 static constexpr int64_t rowBytesLimit = int64_t(1) << 28; // workspace of one row
@@ -512,8 +513,11 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
   launch.shared = at["shared"].integer(0, sharedLimit);
   launch.alone = at.has("alone") && at["alone"].boolean();
   launch.timeSplit = at.has("time_split") ? at["time_split"].integer(0, splitLimit) : 0;
+  launch.cluster = at.has("cluster") ? at["cluster"].integer(1, clusterLimit) : 1;
   if (at.failed())
     return;
+  if (launch.cluster > 1 && launch.timeSplit)
+    at["cluster"].fail("time is cut along the same axis of the grid");
   if (launch.threads % 32 != 0)
     at["threads"].fail(fmt::format("{} is not a multiple of 32", launch.threads));
   if (int64_t blocks = (launch.panels - 1) / launch.panelSplit + 1; blocks > gridLimit)

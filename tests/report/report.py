@@ -18,7 +18,7 @@ from browser import Browser, find_browser
 from harness import Programs, Report, parser
 
 # (sequences, tokens of each) of the first load of a program
-FIRST_LOADS = {"prefill": (1, 2048), "prefill_some": (1, 512), "prefill_few": (1, 128), "step": (1, 1), "step_some": (64, 1),
+FIRST_LOADS = {"prefill": (1, 2048), "prefill_some": (1, 512), "prefill_few": (1, 128), "step": (1, 1), "step_some": (128, 1),
                "step_many": (256, 1)}
 STAGES = ["precise", "fused", "scheduled", "target", "LLVM IR"]
 
@@ -102,7 +102,7 @@ def check_predictions(programs, report, spec, views, options):
     """Times of GPUs are those of `sm1-bench predict`, kernel by kernel, and of whole tokens all phases together."""
     package = programs.compile(spec, "predicted", "--target=sm_90", "--weights-in=external", *options)
     bench = pathlib.Path(programs.sm1c).parent / "sm1-bench"
-    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1,64,256", "--time=128,512,2048", "--json"))["runs"]
+    runs = json.loads(programs.must(bench, "predict", package, "--card=h200", "--batch=1,128,256", "--time=128,512,2048", "--json"))["runs"]
     for view in (view for view in views if view["gpu"]):
         entry = "step" if view["token"] else view["entry"]
         run = next(run for run in runs if run["entry"] == entry and (run["batch"], run["time"]) == FIRST_LOADS[entry])

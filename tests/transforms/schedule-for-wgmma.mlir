@@ -1,15 +1,17 @@
 // Tiles for a warpgroup's instructions, where the target has them and rows are not few: the published model's projections.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefix=FEW
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefix=FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=PROMPT,FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=STEPS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
 
 // Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip, in whole
 // rounds where a block has a multiprocessor for itself. Of many rows a block has one of two projections whose sums are stored as they are:
-// 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one matrix where rows are few.
+// 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one matrix where a prompt's
+// rows are few. In a step clusters share its k, and that of three matrices where one tile has all rows.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
@@ -22,8 +24,11 @@
 // SOME: sm1.kernel "parts_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
 // STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
-// FEW: sm1.kernel "out_{{few|step_some}}" ({{.*}}) blocks<tensor_tiles,
-// FEW: sm1.kernel "gate_{{few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11> ->
+// PROMPT: sm1.kernel "out_few" ({{.*}}) blocks<tensor_tiles,
+// SHARED: sm1.kernel "out_step_{{few|some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
+// FEW: sm1.kernel "gate_{{few|step_few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11> ->
+// WAVES: sm1.kernel "three_step_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = {{[0-9]+}}> ->
+// CLUSTERS: sm1.kernel "three_step_few" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11, depth_split = 2> ->
 // STEP: sm1.kernel "out_step" ({{.*}}) blocks<tensor_step,
 // OTHER: sm1.kernel "out" ({{.*}}) blocks<tensor_tiles,
 !h = tensor<?x?x704xbf16>
@@ -31,7 +36,8 @@
 !g = tensor<?x?x1920xf32>
 !p = tensor<?x?x1408xf32>
 !t = tensor<?x?x20xf32>
-sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1.name = "g"}, !p {sm1.name = "p"}, !p {sm1.name = "q"}, !t {sm1.name = "t"}) {
+!d = tensor<?x?x1408xbf16>
+sm1.model @projections(%x: !y {sm1.name = "x"}, %z: !p {sm1.name = "z"}) -> (!y {sm1.name = "y"}, !g {sm1.name = "g"}, !p {sm1.name = "p"}, !p {sm1.name = "q"}, !t {sm1.name = "t"}, !p {sm1.name = "r"}) {
   %o = sm1.param "out" : tensor<704x704xbf16>
   %a = sm1.param "a" : tensor<1920x704xbf16>
   %b = sm1.param "b" : tensor<1920x704xbf16>
@@ -61,5 +67,20 @@ sm1.model @projections(%x: !y {sm1.name = "x"}) -> (!y {sm1.name = "y"}, !g {sm1
     %0 = sm1.linear %h0, %c0 : !h, tensor<20x704xbf16>
     sm1.yield %0 : !t
   }
-  sm1.return %y, %g, %p#0, %p#1, %t : !y, !g, !p, !p, !t
+  %u = sm1.param "u" : tensor<1408x1408xbf16>
+  %v = sm1.param "v" : tensor<1408x1408xbf16>
+  %w = sm1.param "w" : tensor<1408x1408xbf16>
+  %k = sm1.kernel "narrow" (%z0 = %z : !p) -> !d {
+    %0 = arith.truncf %z0 : !p to !d
+    sm1.yield %0 : !d
+  }
+  %r = sm1.kernel "three" (%k0 = %k : !d, %u0 = %u : tensor<1408x1408xbf16>, %v0 = %v : tensor<1408x1408xbf16>, %w0 = %w : tensor<1408x1408xbf16>) -> !p {
+    %0 = sm1.linear %k0, %u0 : !d, tensor<1408x1408xbf16>
+    %1 = sm1.linear %k0, %v0 : !d, tensor<1408x1408xbf16>
+    %2 = sm1.linear %k0, %w0 : !d, tensor<1408x1408xbf16>
+    %3 = arith.mulf %0, %1 : !p
+    %4 = arith.addf %3, %2 : !p
+    sm1.yield %4 : !p
+  }
+  sm1.return %y, %g, %p#0, %p#1, %t, %r : !y, !g, !p, !p, !t, !p
 }

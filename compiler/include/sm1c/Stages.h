@@ -31,14 +31,18 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself, and has others in
-/// their place for prefills of some or few rows and for steps of some or many sequences.
-enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepSome, StepMany };
+/// their place for prefills of some or few rows and for steps of few (with wgmma alone), some or many sequences.
+enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany };
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
 std::optional<Entry> parseEntry(llvm::StringRef name);
 /// Every row is a segment of its own.
-inline bool isStep(Entry entry) { return entry == Entry::Step || entry == Entry::StepSome || entry == Entry::StepMany; }
+inline bool isStep(Entry entry) {
+  return entry == Entry::Step || entry == Entry::StepFew || entry == Entry::StepSome || entry == Entry::StepMany;
+}
+/// Whether a target has a program for `entry`.
+bool hasEntry(const Target &target, Entry entry);
 /// What the names of an entry's own kernels end in.
 llvm::StringRef nameSuffix(Entry entry);
 
@@ -51,8 +55,8 @@ struct EntryRange {
   llvm::StringLiteral entry;
   int64_t leastRows, mostRows;
 };
-/// Nothing for an entry that takes what others leave.
-std::optional<EntryRange> rangeOf(Entry entry);
+/// Nothing for an entry that takes what others leave. `fewSteps`: whether there is a program for steps of few sequences.
+std::optional<EntryRange> rangeOf(Entry entry, bool fewSteps = false);
 
 struct StageOptions {
   /// "f32", "bf16" or "f16": how matrices are stored.

@@ -107,6 +107,8 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       useShared(kernel, dispatch->getNumOperands() + dispatch->getNumResults() + rowTables, shared);
       kernel->setAttr("nvvm.kernel", builder.getUnitAttr());
       kernel->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({int32_t(dispatch.getBlocksAttr().getThreads())}));
+      if (auto blocks = int32_t(blocksOfCluster(dispatch.getBlocksAttr())); blocks > 1)
+        kernel->setAttr("nvvm.cluster_dim", builder.getDenseI32ArrayAttr({1, 1, blocks}));
       if (int32_t resident = residentBlocks(dispatch))
         kernel->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(resident));
       for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))

@@ -240,6 +240,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     }
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();
+    if (int64_t cluster = blocksOfCluster(blocks); cluster > 1)
+      launch["cluster"] = cluster;
     launch["threads"] = blocks.getThreads();
     launch["shared"] = int64_t(dispatch.getScratchBytes());
     rowSplit = blocks.getRowSplit();
@@ -366,7 +368,8 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> mo
     if (entry.entry == Entry::Both)
       entries["step"] = json::Array(*list);
     entries[entry.entry == Entry::Both ? "prefill" : entryName(entry.entry)] = std::move(*list);
-    if (auto range = rangeOf(entry.entry))
+    bool fewSteps = llvm::any_of(models, [](const EntryModel &other) { return other.entry == Entry::StepFew; });
+    if (auto range = rangeOf(entry.entry, fewSteps))
       ranges[entryName(entry.entry)] =
           json::Object{{"entry", range->entry}, {"least_rows", range->leastRows}, {"most_rows", range->mostRows}};
   }

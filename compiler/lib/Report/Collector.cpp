@@ -36,8 +36,10 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
     return {{"prefill, 128 tokens", 128, 1}, {"prefill, 8 tokens", 8, 1}};
   case Entry::Step:
     return {one, batch};
-  case Entry::StepSome:
+  case Entry::StepFew:
     return {{"decode, 64 sequences", 64, 64}};
+  case Entry::StepSome:
+    return {{"decode, 128 sequences", 128, 128}};
   case Entry::StepMany:
     return {{"decode, 256 sequences", 256, 256}};
   }

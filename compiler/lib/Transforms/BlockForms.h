@@ -37,6 +37,14 @@ inline bool hasWarpRows(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp && !hasRowBands(blocks);
 }
 
+/// Blocks of a cluster, one behind another in z, which divide the k of a tile's sums among each other; 1: no cluster.
+inline int64_t blocksOfCluster(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::WgmmaTiles ? blocks.getDepthSplit() : 1;
+}
+
+/// Bytes through which they exchange a tile of 64 rows by so many columns.
+constexpr int64_t exchangedBytes(int64_t columns) { return 64 * columns * 4; }
+
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128;

@@ -102,10 +102,10 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 }
 
 namespace {
-/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, the most stages, and warpgroups
-/// that share the rows.
+/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, the most stages, warpgroups that
+/// share the rows, and blocks of a cluster that share the k of a tile.
 struct WgmmaShape {
-  int64_t rows, blocks, rowsOfRun, mostStages, groups = 1;
+  int64_t rows, blocks, rowsOfRun, mostStages, groups = 1, depthSplit = 1;
 };
 } // namespace
 
@@ -113,21 +113,33 @@ struct WgmmaShape {
 /// no second one; it waits less often. Of few rows the weights of a whole tile may be there before the rows are.
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
                             wgmmaFew = {64, 1, 128, 16};
+/// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
+/// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
+/// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
+static constexpr WgmmaShape wgmmaFewOfThree = {64, 1, 64, 16, 1, 2}, wgmmaFewOfOne = {64, 1, 256, 16, 1, 2},
+                            wgmmaFewOfDeep = {64, 1, 128, 16, 1, 4};
 /// e4m3 multiplies in half the time, so that what else a block does counts twice: two warpgroups share it.
 static constexpr WgmmaShape wgmmaManyFp8 = {128, 2, 4096, 8, 2}, wgmmaSomeFp8 = {128, 1, 512, 8, 2};
 /// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
 static constexpr int64_t besideBytes = 16 << 10;
 
-/// The shape for an entry; null for one whose kernel of `linears` projections is better off with mma.sync: of few rows one matrix
-/// leaves too few columns to fill the chip, unless warps share its sums.
-static const WgmmaShape *wgmmaShapeOf(Entry entry, unsigned linears, bool fp8) {
+/// Shapes for an entry, the best first. A kernel of few rows and one matrix that does not suit the only one is better off with
+/// mma.sync: it has too few columns to fill the chip, unless warps share its sums.
+static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned linears, bool fp8) {
+  using Shapes = SmallVector<const WgmmaShape *, 2>;
   switch (sizeOf(entry)) {
   case RunSize::Many:
-    return fp8 ? &wgmmaManyFp8 : &wgmmaMany;
+    return {fp8 ? &wgmmaManyFp8 : &wgmmaMany};
   case RunSize::Some:
-    return fp8 ? &wgmmaSomeFp8 : isStep(entry) ? &wgmmaOfStep : &wgmmaSome;
+    return {fp8 ? &wgmmaSomeFp8 : isStep(entry) ? &wgmmaOfStep : &wgmmaSome};
   case RunSize::Few:
-    return linears > 1 ? &wgmmaFew : nullptr;
+    if (linears == 1)
+      return entry == Entry::StepFew    ? Shapes{&wgmmaFewOfOne, &wgmmaFewOfDeep}
+             : entry == Entry::StepSome ? Shapes{&wgmmaFewOfOne}
+                                        : Shapes();
+    if (linears == 3 && entry == Entry::StepFew)
+      return {&wgmmaFewOfThree, &wgmmaFew};
+    return {&wgmmaFew};
   }
   llvm_unreachable("no such size");
 }
@@ -137,7 +149,7 @@ static const WgmmaShape *wgmmaShapeOf(Entry entry, unsigned linears, bool fp8) {
 /// multiplying, where rows that are copied and read count as 64 columns.
 static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t across) {
   constexpr int64_t multiprocessors = 132;
-  int64_t blocks = shape.rowsOfRun / shape.rows * across, room = llvm::alignTo(blocks, multiprocessors);
+  int64_t blocks = shape.rowsOfRun / shape.rows * across * shape.depthSplit, room = llvm::alignTo(blocks, multiprocessors);
   double filled = shape.blocks == 1 ? double(blocks) / double(room) : std::min(double(blocks) / multiprocessors, 1.0);
   return filled * double(columns) / double(columns + 64);
 }
@@ -147,6 +159,7 @@ static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t acr
 static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &contents, const GpuFacts &gpu,
                                        const WgmmaShape &shape) {
   constexpr int64_t barrierBytes = 8, usualStages = 8, leastStages = 4; // two of them in use
+  constexpr int64_t leastOfClusters = 16, factorBytes = 2 << 10;        // fewer blocks for a tile of rows are slower than mma.sync
   Type x = multipliedType(kernel);
   int64_t mostSums = std::min(isFp8(x) ? mostWgmmaSums - 16 : mostWgmmaSums, // scales need registers, too
                               2 * mostWgmmaSums / (shape.groups * shape.blocks));
@@ -159,7 +172,7 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
     auto scheduleOf = [&](int64_t stages) {
       return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128 * shape.groups,
                                     /*rowTile=*/shape.rows / shape.groups, /*rowSplit=*/shape.rows, split, stages,
-                                    /*depthSplit=*/1);
+                                    shape.depthSplit);
     };
     BlockScheduleAttr schedule = scheduleOf(usualStages);
     int64_t together = wgmmaSums(schedule, linears) > mostSums && mayPart ? 1 : linears; // projections of a block
@@ -167,11 +180,20 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
     int64_t stageBytes = slices * (shape.rows + columns) * 64 + barrierBytes;
     int64_t room = gpu.sharedPerMultiprocessor / shape.blocks - 1024;
     int64_t stages = std::min(room / stageBytes, usualStages);
+    int64_t steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
+            mostSteps = llvm::divideCeil(steps, shape.depthSplit);
     if (shape.mostStages > usualStages) // one for each step is enough
-      stages = std::max(stages, std::min({(room - besideBytes) / stageBytes, shape.mostStages,
-                                          int64_t(llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)))}));
-    double worth = worthOfWgmma(shape, columns, panels / split * linears / together);
-    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostSums && stages >= leastStages && worth > bestWorth)
+      stages = std::max(stages, std::min({(room - besideBytes) / stageBytes, shape.mostStages, steps}));
+    if (shape.depthSplit > 1) // all steps of a block stay
+      stages = mostSteps;
+    int64_t across = panels / split * linears / together;
+    if (shape.depthSplit > 1 &&
+        (across * shape.depthSplit < leastOfClusters || stages * stageBytes + factorBytes > room ||
+         split % (shape.depthSplit / 2) || exchangedBytes(columns) > (steps / shape.depthSplit - 1) * shape.rows * slices * 64))
+      continue;
+    double worth = worthOfWgmma(shape, columns, across);
+    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostSums && stages >= std::min(leastStages, mostSteps) &&
+        worth > bestWorth)
       best = scheduleOf(stages), bestWorth = worth;
   }
   return best;
@@ -183,9 +205,10 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
   bool fp8 = isFp8(multipliedType(kernel));
-  if (const WgmmaShape *wgmma = target.wgmma ? wgmmaShapeOf(entry, contents.linears, fp8) : nullptr)
-    if (auto schedule = scheduleWgmma(kernel, contents, gpu, *wgmma))
-      return schedule;
+  if (target.wgmma)
+    for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8))
+      if (auto schedule = scheduleWgmma(kernel, contents, gpu, *shape))
+        return schedule;
   const TileShape &shape = tileShapeOf(entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
@@ -276,7 +299,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
     auto suffix = [&](KernelOp kernel) { return (fp8Suffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str(); };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_some", "_step_many", "_few", "_some", "_fp8"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_few", "_some", "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

@@ -106,7 +106,8 @@ void BlockLister::addWgmmaTiles() {
     for (int64_t groups : {1, 2})
       for (int64_t panels = 1; panels <= 16; ++panels)
         for (int64_t stages : {8, 7, 6, 5, 4, 3})
-          add(BlockForm::WgmmaTiles, 128 * groups, rowTile, rowTile * groups, panels, stages);
+          for (int64_t depth : {1, 2, 4})
+            add(BlockForm::WgmmaTiles, 128 * groups, rowTile, rowTile * groups, panels, stages, depth);
 }
 
 std::vector<BlockScheduleAttr> BlockLister::run() {

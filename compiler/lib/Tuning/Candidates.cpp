@@ -74,6 +74,7 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
     return {{128, 1}};
   case Entry::Step:
     return {{1, 1}, {8, 8}};
+  case Entry::StepFew:
   case Entry::StepSome:
     return {{64, 64}};
   case Entry::StepMany:

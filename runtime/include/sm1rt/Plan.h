@@ -92,6 +92,7 @@ struct PlanLaunch : LaunchCuts {
   int64_t threads = 0;        ///< per block; GPU
   int64_t shared = 0;         ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0;      ///< GPU; 0: time is not cut
+  int64_t cluster = 1;        ///< blocks behind one another in z that share a tile; GPU
   bool alone = false;         ///< each task wants a thread, each block of a GPU a multiprocessor
   std::optional<PlanMap> map; ///< GPU
   std::optional<KernelCost> cost;

@@ -141,6 +141,7 @@ private:
     std::string name;
     LaunchShape shape = {}; ///< of a user's kernel
     bool overlaps = false;  ///< it waits by itself for what it needs of earlier launches
+    bool clusters = false;  ///< its blocks share tiles where the plan says so, which a user's do not
   };
   struct Grid {
     int64_t x, y, z, threads, shared;
@@ -210,7 +211,7 @@ Expected<void> CudaDevice::findFunctions(const PlanProgram &program) {
     BlockSize size = largestBlock(program, index);
     if (auto prepared = prepareLaunch(*context, *function, name, size.threads, size.shared); !prepared)
       return prepared;
-    kernels.push_back({*function, name, {}, overlaps});
+    kernels.push_back({*function, name, {}, overlaps, /*clusters=*/true});
   }
   return {};
 }
@@ -341,7 +342,10 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   const LaunchShape &own = function.shape;
   int64_t timeSplit = own.timeSplit.value_or(plan.timeSplit);
   Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
-            divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)), timeSplit ? divideUp(launch.longest, timeSplit) : 1,
+            divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
+            timeSplit           ? divideUp(launch.longest, timeSplit)
+            : function.clusters ? plan.cluster
+                                : 1,
             own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
   if (grid.z > 65535)
     return Error{
@@ -350,7 +354,7 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   grid.overlaps = function.overlaps && !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
   RowTables tables = launch.tables;
   int64_t rows = launch.rows, segments = launch.segments;
-  auto words = grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
+  auto words = timeSplit && grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
   if (!words)
     return words.error().in(function.name);
   auto map = mapFor(launch);

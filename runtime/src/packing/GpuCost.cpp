@@ -36,6 +36,9 @@ static double products(const KernelCost &cost) {
   return cost.f32Products + cost.bf16Products + cost.fp8Products + cost.int8Products;
 }
 
+/// Blocks that share the k of a tile's sums evenly.
+static double blocksOfCluster(const KernelCost &cost) { return cost.wgmma > 0 ? std::max(cost.depthSplit, 1.0) : 1; }
+
 static double residentBlocks(const KernelCost &cost, const BlockCuts &cuts, const GpuFacts &facts) {
   double registers = cost.registers > 0 ? cost.registers : products(cost) > 0 ? productRegisters : otherRegisters;
   double warps = double(cuts.threads) / 32, perWarp = std::ceil(registers * 32 / 256) * 256;
@@ -49,7 +52,7 @@ static Blocks blocksOf(const KernelCost &cost, const BlockCuts &cuts, const GpuR
   Blocks blocks;
   double parts = cuts.timeSplit ? std::ceil(size.longest / double(cuts.timeSplit)) : 1;
   blocks.panels = std::ceil(double(cuts.panels) / double(cuts.panelSplit));
-  blocks.count = std::ceil(size.rows / double(cuts.rowSplit)) * blocks.panels * parts;
+  blocks.count = std::ceil(size.rows / double(cuts.rowSplit)) * blocks.panels * parts * blocksOfCluster(cost);
   blocks.streamRows = cuts.overSegments ? size.passRows : size.rows;
   blocks.rows = cuts.overSegments ? size.longest / parts : std::min(size.rows, double(cuts.rowSplit));
   blocks.resident = residentBlocks(cost, cuts, rates.facts);
@@ -103,9 +106,10 @@ static double together(double a, double b, double part) { return std::max(a, b) 
 static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const Blocks &blocks, const GpuRates &rates) {
   // A step's warps share one tile, each a part of its depth.
   double projections = std::max(cost.projections, 1.0), allWarps = double(cuts.threads) / 32;
-  double groups = cost.stages > 1 ? std::max(cost.depthSplit, 1.0) : allWarps;
+  double cluster = blocksOfCluster(cost);
+  double groups = cost.stages > 1 ? std::max(cost.depthSplit / cluster, 1.0) : allWarps;
   bool fp8 = cost.fp8Products > 0; // of half the bytes
-  double depth = (cost.bf16Products + cost.fp8Products) / (projections * double(cuts.panels) * SM1_PANEL);
+  double depth = (cost.bf16Products + cost.fp8Products) / (projections * double(cuts.panels) * SM1_PANEL * cluster);
   double columns = double(cuts.panelSplit) * SM1_PANEL * projections, rowTile = std::max(cost.rowTile, 1.0);
   // Rows that are not there are multiplied all the same where they fill a tile.
   double rows = std::ceil(blocks.rows / rowTile) * rowTile;

@@ -70,6 +70,26 @@ static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
 static constexpr const char *scanThreads =
     "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
 
+/// Why the blocks of a cluster cannot divide a sum of wgmma_tiles among each other; empty if they can. What they exchange lies
+/// where rows of steps before the last one lay.
+static std::string whyNotCluster(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  Type x = multipliedType(kernel);
+  int64_t split = blocks.getDepthSplit(), panels = blocks.getPanelSplit(), linears = contentsOf(kernel).linears,
+          slices = wgmmaSlices(blocks, x), steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
+          room = (steps / split - 1) * 64 * slices * 64;
+  if (!llvm::is_contained({2, 4, 8}, split) || panels % (split / 2) || blocks.getRowSplit() != 64 ||
+      projectionsOfBlock(kernel) != linears)
+    return "schedule: depth_split of wgmma_tiles must be 1, or 2, 4 or 8 with row_split 64 and panel_split a multiple of its half";
+  if (blocks.getStages() < int64_t(llvm::divideCeil(steps, split)) || room < exchangedBytes(linears * panels * panelWidth))
+    return llvm::formatv(
+               "schedule: depth_split = {0} of wgmma_tiles leaves a block {1} steps of k, which must fit stages and leave "
+               "room for what is exchanged",
+               split, steps / split)
+        .str();
+  return "";
+}
+
 /// The same of wgmma_tiles.
 static std::string whyNotWgmmaNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
@@ -81,14 +101,14 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
     return llvm::formatv("schedule: row_split = {0}, must be at most 256", blocks.getRowSplit()).str();
   if (panelSplit < 1 || panelSplit > 16 || panels % panelSplit)
     return llvm::formatv("schedule: panel_split = {0}, must be from 1 to 16 and divide the {1} panels", panelSplit, panels).str();
-  if (blocks.getStages() < 3)
+  if (blocks.getStages() < 3 && blocks.getDepthSplit() == 1)
     return llvm::formatv("schedule: stages = {0}, must be at least 3", blocks.getStages()).str();
   int64_t sums = wgmmaSums(blocks, storesSums(kernel) ? projectionsOfBlock(kernel) : linears);
   if (sums > mostWgmmaSums)
     return llvm::formatv("schedule: a thread has {0} sums, must be at most {1}; a smaller row_tile or panel_split needs fewer",
                          sums, mostWgmmaSums)
         .str();
-  return "";
+  return blocks.getDepthSplit() == 1 ? "" : whyNotCluster(kernel);
 }
 
 /// Why the numbers of a schedule do not fit its form; empty if they do.
@@ -100,7 +120,7 @@ static std::string whyNotNumbers(KernelOp kernel) {
   auto must = [](const char *what, int64_t value, const char *rule, int64_t wanted) {
     return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
   };
-  if (depthSplit != 1 && blocks.getForm() != BlockForm::TensorTiles)
+  if (depthSplit != 1 && !isTensorTiles(blocks.getForm()))
     return must("depth_split", depthSplit, "exactly", 1);
   switch (blocks.getForm()) {
   case BlockForm::Rows:

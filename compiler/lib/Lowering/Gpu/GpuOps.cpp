@@ -41,7 +41,8 @@ static LLVM::InlineAsmOp inlineText(OpBuilder &builder, Location loc, TypeRange 
                                    /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
 }
 
-/// Inline, since LLVM's intrinsics let accesses to memory pass. `operands` are i32 ("r") or i64 ("l") as `constraints` say.
+/// Inline, since LLVM's intrinsics let accesses to memory pass. `operands` are i32 ("r"), i64 ("l") or f32 ("f") as `constraints`
+/// say.
 static void instruction(OpBuilder &builder, Location loc, StringRef text, ValueRange operands = {}, StringRef constraints = "") {
   inlineText(builder, loc, TypeRange(), operands, text, (constraints + (constraints.empty() ? "" : ",") + "~{memory}").str());
 }
@@ -171,12 +172,17 @@ void sm1::cuda::copyBox(OpBuilder &builder, Location loc, Value to, Value map, V
               {sharedAddress(builder, loc, to), address, column, row, sharedAddress(builder, loc, barrier)}, "r,l,r,r,r");
 }
 
-void sm1::cuda::waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity) {
+/// `waiting`: the instruction's modifiers.
+static void waitAt(OpBuilder &builder, Location loc, StringRef waiting, Value barrier, Value parity) {
   instruction(builder, loc,
-              "{\n\t.reg .pred there;\n"
-              "again_${:uid}:\n\tmbarrier.try_wait.parity.shared.b64 there, [$0], $1;\n\t"
-              "@!there bra again_${:uid};\n\t}",
+              ("{\n\t.reg .pred there;\nagain_${:uid}:\n\tmbarrier.try_wait.parity." + waiting +
+               ".b64 there, [$0], $1;\n\t@!there bra again_${:uid};\n\t}")
+                  .str(),
               {sharedAddress(builder, loc, barrier), parity}, "r,r");
+}
+
+void sm1::cuda::waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity) {
+  waitAt(builder, loc, "shared", barrier, parity);
 }
 
 //===----------------------------------------------------------------------===//
@@ -240,4 +246,35 @@ SmallVector<Value> sm1::cuda::startProducts(OpBuilder &builder, Location loc, bo
 
 SmallVector<Value> sm1::cuda::waitForProducts(OpBuilder &builder, Location loc, uint32_t groups, ValueRange sums) {
   return withSums(builder, loc, "wgmma.wait_group.sync.aligned " + std::to_string(groups) + ";", sums, {});
+}
+
+//===----------------------------------------------------------------------===//
+// Clusters
+//===----------------------------------------------------------------------===//
+
+void sm1::cuda::arriveAtCluster(OpBuilder &builder, Location loc) {
+  instruction(builder, loc, "barrier.cluster.arrive.release.aligned;");
+}
+
+void sm1::cuda::waitForCluster(OpBuilder &builder, Location loc) {
+  instruction(builder, loc, "barrier.cluster.wait.acquire.aligned;");
+}
+
+Value sm1::cuda::addressInBlock(OpBuilder &builder, Location loc, Value address, Value rank) {
+  Value number = arith::IndexCastOp::create(builder, loc, builder.getI32Type(), rank);
+  return inlineText(builder, loc, builder.getI32Type(), {sharedAddress(builder, loc, address), number},
+                    "mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r")
+      .getResult(0);
+}
+
+void sm1::cuda::waitForOtherBlocks(OpBuilder &builder, Location loc, Value barrier) {
+  waitAt(builder, loc, "acquire.cluster.shared", barrier, constant(builder, loc, 0));
+}
+
+void sm1::cuda::storeInBlock(OpBuilder &builder, Location loc, Value to, ValueRange four, Value barrier) {
+  SmallVector<Value> operands{to};
+  llvm::append_range(operands, four);
+  operands.push_back(barrier);
+  instruction(builder, loc, "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [$0], {$1, $2, $3, $4}, [$5];",
+              operands, "r,f,f,f,f,r");
 }

@@ -93,6 +93,18 @@ void commitProducts(OpBuilder &builder, Location loc);
 /// Waits until at most `groups` are under way. Without any the sums returned are there; else more can be added to them only.
 llvm::SmallVector<Value> waitForProducts(OpBuilder &builder, Location loc, uint32_t groups, mlir::ValueRange sums);
 
+//===-- Blocks of a cluster: sm_90 and later --------------------------------------------------------------------------------===//
+
+/// All threads of the cluster's blocks arrive, and wait until all have: those who wait see what was written before the arrivals.
+void arriveAtCluster(OpBuilder &builder, Location loc);
+void waitForCluster(OpBuilder &builder, Location loc);
+/// The 32 bits of the address that block `rank` (index) of the cluster has for what lies at `address` in this one's shared memory.
+Value addressInBlock(OpBuilder &builder, Location loc, Value address, Value rank);
+/// Starts storing four f32 at such an address, 16 bytes that the barrier at the other, of the same block, counts.
+void storeInBlock(OpBuilder &builder, Location loc, Value to, mlir::ValueRange four, Value barrier);
+/// Waits for the first phase of a barrier of this block, on which others' stores complete.
+void waitForOtherBlocks(OpBuilder &builder, Location loc, Value barrier);
+
 } // namespace sm1::cuda
 
 #endif // SM1C_LOWERING_GPU_GPUOPS_H

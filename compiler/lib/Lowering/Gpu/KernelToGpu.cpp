@@ -148,10 +148,11 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
   }
 
   /// Blocks with tiles of which two fit a multiprocessor would share one while others are idle, were they started before earlier
-  /// kernels have ended.
+  /// kernels have ended. Those of clusters have little to multiply, and gain more from having their weights early.
   static bool isBestAlone(KernelOp kernel, int64_t sharedBytes, const GpuFacts &gpu) {
     constexpr int64_t reserved = 1024; // of each block, for the system
-    return isTensorTiles(kernel.getBlocksAttr().getForm()) && 2 * (sharedBytes + reserved) <= gpu.sharedPerMultiprocessor;
+    return isTensorTiles(kernel.getBlocksAttr().getForm()) && blocksOfCluster(kernel.getBlocksAttr()) == 1 &&
+           2 * (sharedBytes + reserved) <= gpu.sharedPerMultiprocessor;
   }
 
   void dispatch(OpBuilder &builder, KernelOp kernel, int64_t sharedBytes, const GpuFacts &gpu) {

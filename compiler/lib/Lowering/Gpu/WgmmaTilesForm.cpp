@@ -14,6 +14,7 @@
 
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
+#include "ClusterSums.h"
 #include "GpuOps.h"
 #include "NormHalves.h"
 
@@ -42,7 +43,10 @@ public:
         x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)), slices(wgmmaSlices(block.schedule, x)),
         steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
-        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes) {}
+        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes),
+        cluster(block, steps, int64_t(linears.size()), panels) {
+    steps = cluster.mostSteps();
+  }
   void build();
 
 private:
@@ -57,9 +61,11 @@ private:
   void copyRows(Value step, Value stage);
   void startFirstStages();
   /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
-  void sumSteps(int64_t begin, int64_t end, bool copies, SmallVector<Value> &carried);
+  void sumSteps(int64_t begin, Value end, bool copies, SmallVector<Value> &carried);
   void multiplyStage(Value stage, SmallVector<Value> &sums);
   SmallVector<Value> sum();
+  /// Of a cluster's block: the sums of what it finishes, `panels` from `firstPanel` on, the first of a thread's two rows.
+  SmallVector<Value> exchange(ArrayRef<Value> sums);
   bool isPart() const { return linears.size() < all.size(); }
   /// What `of` says of `linear`; of the block's own where it has one of several.
   Value ofBlock(LinearOp linear, llvm::function_ref<Value(LinearOp)> of);
@@ -93,6 +99,7 @@ private:
   int64_t warpgroupRows, rows, panels, stages;
   Type x; ///< what is multiplied
   int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
+  ClusterSums cluster;
   Value firstRow, firstPanel, warpgroup, warp, lane;
   Value own;                               ///< number of the block's projection, where it has one of several
   Value rowStages, weightStages, barriers; ///< in bytes
@@ -124,6 +131,7 @@ void WgmmaTilesBuilder::place() {
   rowStages = block.shared({stages * stageRowBytes}, byte); // whole turns of the swizzle
   weightStages = block.shared({stages * stageWeightBytes}, byte);
   barriers = block.shared({stages * barrierBytes}, byte);
+  cluster.place();
 }
 
 Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset) {
@@ -134,11 +142,13 @@ void WgmmaTilesBuilder::makeBarriers() {
   whenFirst([&] {
     for (int64_t stage = 0; stage < stages; ++stage)
       cuda::initBulkBarrier(builder, loc, barrierAt(block.constant(stage)));
+    cluster.makeBarrier();
     cuda::fenceBulkBarriers(builder, loc);
   });
 }
 
 void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
+  step = cluster.stepOf(step);
   cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + stageWeightBytes));
   for (int64_t slice = 0; slice < slices; ++slice)
     for (auto [index, linear] : llvm::enumerate(linears)) {
@@ -155,8 +165,8 @@ void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
 /// All slices in one box: of rows of 128 bytes the copy engine takes as many in a time as of 64.
 void WgmmaTilesBuilder::copyRows(Value step, Value stage) {
   auto word = [&](Value index) { return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index).getResult(); };
-  cuda::copyBox(builder, loc, sharedAt(rowStages, stage, stageRowBytes), block.map, word(block.mul(step, slices * sliceDepth)),
-                word(firstRow), barrierAt(stage));
+  cuda::copyBox(builder, loc, sharedAt(rowStages, stage, stageRowBytes), block.map,
+                word(block.mul(cluster.stepOf(step), slices * sliceDepth)), word(firstRow), barrierAt(stage));
 }
 
 /// Weights wait for no kernel, rows for the one that makes them.
@@ -164,11 +174,12 @@ void WgmmaTilesBuilder::startFirstStages() {
   int64_t ahead = firstSteps();
   auto start = [&](void (WgmmaTilesBuilder::*copy)(Value, Value)) {
     for (int64_t step = 0; step < ahead; ++step)
-      (this->*copy)(block.constant(step), block.constant(step));
+      cluster.whenThere(step, [&] { (this->*copy)(block.constant(step), block.constant(step)); });
   };
   whenFirst([&] { start(&WgmmaTilesBuilder::copyWeights); });
   fetchParameters(block, firstPanel, panels);
-  fetchStates(block, firstRow, firstPanel, rows, panels);
+  auto [ownRow, ownRows] = cluster.shareOf(firstRow, rows);
+  fetchStates(block, ownRow, firstPanel, ownRows, panels);
   block.waitForInputs();
   whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
 }
@@ -196,10 +207,8 @@ void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
   cuda::commitProducts(builder, loc);
 }
 
-void WgmmaTilesBuilder::sumSteps(int64_t begin, int64_t end, bool copies, SmallVector<Value> &carried) {
-  if (begin >= end)
-    return;
-  carried = block.loopWith(block.constant(begin), block.constant(end), 1, carried, [&](Value step, ValueRange before) {
+void WgmmaTilesBuilder::sumSteps(int64_t begin, Value end, bool copies, SmallVector<Value> &carried) {
+  carried = block.loopWith(block.constant(begin), end, 1, carried, [&](Value step, ValueRange before) {
     SmallVector<Value> sums(before.drop_back(2));
     Value stage = before.drop_back().back(), parity = before.back();
     cuda::waitForBytes(builder, loc, barrierAt(stage), parity);
@@ -232,11 +241,33 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
   SmallVector<Value> carried(parts() * columns() / 2, block.number(0));
   carried.append({block.constant(0), number32(0)});
   int64_t withCopies = steps - firstSteps();
-  sumSteps(0, withCopies, /*copies=*/true, carried);
-  sumSteps(withCopies, steps, /*copies=*/false, carried);
+  if (withCopies)
+    sumSteps(0, block.constant(withCopies), /*copies=*/true, carried);
+  sumSteps(withCopies, cluster.steps(), /*copies=*/false, carried);
+  carried.resize(carried.size() - 2);
+  if (cluster.isThere()) {
+    carried = cuda::waitForProducts(builder, loc, 1, carried);
+    cluster.arrive();
+  }
   if (factors.store())
     block.barrier();
-  return cuda::waitForProducts(builder, loc, 0, ArrayRef(carried).drop_back(2));
+  return cuda::waitForProducts(builder, loc, 0, carried);
+}
+
+SmallVector<Value> WgmmaTilesBuilder::exchange(ArrayRef<Value> sums) {
+  auto placesFrom = [](int64_t at) { return std::array<int64_t, 4>{at, at + 1, at + group, at + group + 1}; };
+  auto fours = cluster.exchange([&](int64_t linear, int64_t panel, int64_t half) {
+    ClusterSums::Four four;
+    for (auto [sum, at] : llvm::zip_equal(four, placesFrom(sumIndex(0, size_t(linear)) + panel * 2 * group + 2 * half)))
+      sum = sums[size_t(at)];
+    return four;
+  });
+  firstPanel = block.add(firstPanel, cluster.ownPanel()), panels = cluster.ownPanels();
+  SmallVector<Value> own(linears.size() * panels * 2 * group);
+  for (auto [index, four] : llvm::enumerate(fours))
+    for (auto [sum, at] : llvm::zip_equal(four, placesFrom(int64_t(index) * 2 * group)))
+      own[size_t(at)] = sum;
+  return own;
 }
 
 //===----------------------------------------------------------------------===//
@@ -301,10 +332,12 @@ void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
 void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
   Value threadRow = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
                               block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
+  if (cluster.isThere())
+    threadRow = block.add(threadRow, cluster.ownRow());
   // What is read for several panels is on its way together, as far as registers go.
   int64_t together = std::clamp<int64_t>((mostTogether() - int64_t(sums.size())) / (group * int64_t(linears.size())), 1, panels);
   for (int64_t part = 0; part < parts(); ++part)
-    for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t half = 0; half < (cluster.isThere() ? 1 : 2); ++half) {
       Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));
       auto squares = numbersWhen(block, block.less(row, block.count), storedSquares(block.kernel) ? panels : 0, [&] {
         SmallVector<Value> all;
@@ -317,10 +350,14 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
 }
 
 void WgmmaTilesBuilder::build() {
+  int64_t mark = block.sharedMark();
   place();
   SmallVector<Value> sums = sum();
   block.startLaterKernel(BlockKernel::LaterKernel::AfterSums);
-  finish(sums);
+  if (!cluster.isThere())
+    return finish(sums);
+  block.releaseShared(mark);
+  finish(exchange(sums));
 }
 
 void sm1::buildWgmmaTiles(BlockKernel &block) { WgmmaTilesBuilder(block).build(); }

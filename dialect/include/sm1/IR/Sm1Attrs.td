@@ -113,7 +113,7 @@ def Sm1_BlockScheduleAttr : AttrDef<Sm1_Dialect, "BlockSchedule"> {
     - `wgmma_tiles`: as `tensor_tiles`, with the instructions of sm_90a; four warps take `row_tile` rows.
 
     `stages` is how many steps of k are in shared memory at once. `depth_split`, where it is not 1, says how many warps of `tensor_tiles`
-    share the k of a sum; their parts are added in order.
+    share the k of a sum, or how many blocks of a cluster of `wgmma_tiles`; their parts are added in order.
   }];
   let parameters = (ins "::sm1::BlockForm":$form, "int64_t":$threads, "int64_t":$rowTile, "int64_t":$rowSplit, "int64_t":$panelSplit,
                         "int64_t":$stages, DefaultValuedParameter<"int64_t", "1">:$depthSplit);

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Tiles whose k the blocks of a cluster share, in a layer wide enough for them: logits and states are near those of mma.sync, and a
+sequence has the same bits in every batch.
+
+  clusters.py --bin DIR --work DIR [--device NAME]
+"""
+import sys
+
+import numpy as np
+
+from harness import DATA, Report, device_parser, programs_of, random_tokens
+
+VOCAB, STEPS = 37, 2
+BATCHES = 66, 18  # a tile and two rows more; a part of one
+# Three matrices share k where one tile has all rows; one matrix of a small model would not.
+CHOSEN = "scan_step_few", "depth_split = 2>"
+SCHEDULE = """{0}_{1} form=wgmma_tiles threads=128 row_tile=64 row_split=64 panel_split=2 stages={2} depth_split={3}"""
+SHARED = ("ssm_out_proj", 2, 4), ("mlp_w2", 8, 2)
+VARIANTS = "step_few", "step_some"
+CLOSE = 4e-2  # as wgmma.py
+
+
+def main():
+    a = device_parser(__doc__).parse_args()
+    programs, report = programs_of(a), Report()
+    checkpoint = programs.work / "wide"
+    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={VOCAB}",
+                  "--d-model=256", "--d-ff=1024")
+    options = "--weights=bf16", "--compute=bf16"
+    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", "--target=sm_90a", *options)
+    lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{CHOSEN[0]}"' in line]
+    report.check(lines and CHOSEN[1] in lines[0], f"{CHOSEN[0]} is scheduled otherwise: {lines[:1]}")
+    schedule = programs.work / "schedule.txt"
+    schedule.write_text("".join(SCHEDULE.format(kernel, f"{variant}@sm_90a", stages, split) + "\n"
+                                for variant in VARIANTS for kernel, stages, split in SHARED))
+    package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options)
+    tokens = random_tokens(5, VOCAB, max(BATCHES), STEPS)
+    for variant in VARIANTS:
+        run = lambda batch, *more: programs.logits(package, {"tokens": tokens[:batch]}, "--mode=step", *more)
+        common = run(BATCHES[0], "--variants=step_some", "--isa=sm_90")
+        own = [run(batch, f"--variants={variant}") for batch in BATCHES]
+        report.check(np.abs(own[0]["state_out.h"]).min() > 0, "states are zero")
+        for name in common:
+            worst = np.abs(own[0][name] - common[name]).max() / np.sqrt(np.square(common[name]).mean())
+            print(f"{variant}, {name}: {worst:.1e} away from sm_90")
+            report.check(worst < CLOSE, f"{variant}: {name} is {worst:.1e} away from sm_90, must be less than {CLOSE}")
+        report.same_bits(own[1], {name: own[0][name][:BATCHES[1]] for name in own[0]}, f"{variant}: {BATCHES[1]} of {BATCHES[0]} sequences")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
