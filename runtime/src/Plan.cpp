@@ -512,6 +512,7 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
   launch.threads = at["threads"].integer(32, threadsLimit);
   launch.shared = at["shared"].integer(0, sharedLimit);
   launch.alone = at.has("alone") && at["alone"].boolean();
+  launch.walks = at.has("walks") && at["walks"].boolean();
   launch.timeSplit = at.has("time_split") ? at["time_split"].integer(0, splitLimit) : 0;
   launch.cluster = at.has("cluster") ? at["cluster"].integer(1, clusterLimit) : 1;
   if (at.failed())

@@ -240,6 +240,7 @@ TEST_F(CudaErrorTest, PlansThatLie) {
   EXPECT_REFUSED("entries/step/0/panel_split", 0, "panel_split");
   EXPECT_REFUSED("entries/step/0/time_split", -1, "time_split");
   EXPECT_REFUSED("entries/step/0/cluster", 9, "cluster");
+  EXPECT_REFUSED("entries/step/0/walks", 3, "walks");
   EXPECT_REFUSED("entries/step/0/panels", 70000, "70000 panels in blocks of 1 make 70000 blocks");
   EXPECT_REFUSED("entries/step/0/rows", "layers", "'layers' is none of 'all', 'selected', 'segments'");
   EXPECT_REFUSED("entries/step/3/rows", "segments", "a launch over segments cannot use a buffer of selected rows");

@@ -94,6 +94,7 @@ struct PlanLaunch : LaunchCuts {
   int64_t timeSplit = 0;      ///< GPU; 0: time is not cut
   int64_t cluster = 1;        ///< blocks behind one another in z that share a tile; GPU
   bool alone = false;         ///< each task wants a thread, each block of a GPU a multiprocessor
+  bool walks = false;         ///< blocks of a GPU go on from tile to tile
   std::optional<PlanMap> map; ///< GPU
   std::optional<KernelCost> cost;
 };

@@ -141,7 +141,7 @@ private:
     std::string name;
     LaunchShape shape = {}; ///< of a user's kernel
     bool overlaps = false;  ///< it waits by itself for what it needs of earlier launches
-    bool clusters = false;  ///< its blocks share tiles where the plan says so, which a user's do not
+    bool generated = false; ///< no user's: blocks share tiles, and go on from tile to tile, where the plan says so
   };
   struct Grid {
     int64_t x, y, z, threads, shared;
@@ -211,7 +211,7 @@ Expected<void> CudaDevice::findFunctions(const PlanProgram &program) {
     BlockSize size = largestBlock(program, index);
     if (auto prepared = prepareLaunch(*context, *function, name, size.threads, size.shared); !prepared)
       return prepared;
-    kernels.push_back({*function, name, {}, overlaps, /*clusters=*/true});
+    kernels.push_back({*function, name, {}, overlaps, /*generated=*/true});
   }
   return {};
 }
@@ -344,13 +344,15 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
             divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
             timeSplit           ? divideUp(launch.longest, timeSplit)
-            : function.clusters ? plan.cluster
+            : function.generated ? plan.cluster
                                 : 1,
             own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
   if (grid.z > 65535)
     return Error{
         fmt::format("{}: kernel '{}' cuts {} rows of a sequence into {} parts of {}, a grid has at most 65535; run shorter pieces",
                     context->name(), function.name, launch.longest, grid.z, timeSplit)};
+  if (plan.walks && function.generated)
+    grid.x = std::min<int64_t>(grid.x * grid.y, context->multiprocessorCount), grid.y = 1;
   grid.overlaps = function.overlaps && !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
   RowTables tables = launch.tables;
   int64_t rows = launch.rows, segments = launch.segments;
