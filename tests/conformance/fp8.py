@@ -23,6 +23,11 @@ WIDTHS = (43, 200, 704)  # e4m3 of a row: less than a line of 64, three and a pa
 EMULATED = {"sm_90a": "9.0", "sm_89": "8.9", "sm_120": "12.0"}  # targets and the capability of a chip that runs them
 NEAR, FAR = 2e-3, (1e-2, 6e-2)  # root mean squares by that of what is wanted: from the rounded reference, from the other
 MODEL_NEAR = 8e-2  # of logits: random weights let every rounding that goes the other way grow
+WALKS = {  # blocks that go on from tile to tile, whose last step may be half a one
+    "ssm_in_proj_fp8": "threads=384 row_tile=64 row_split=64 panel_split=1 stages=3",
+    "ssm_x_proj_fp8": "threads=384 row_tile=64 row_split=128 panel_split=1 stages=3",
+    "mlp_w1_fp8": "threads=256 row_tile=64 row_split=64 panel_split=1 stages=4",
+}
 SPECIAL = 3  # rows before it have a channel that is too large, infinity and NaN
 
 
@@ -181,11 +186,22 @@ class Rounded(reference.Sm1):
                         for name, x in self.weights.items()}
 
 
+def check_walk(programs, report, model, given, words, own):
+    """Blocks that go on from tile to tile, on the emulator as one."""
+    (programs.work / "schedule.txt").write_text("".join(f"{kernel} {numbers}\n" for kernel, numbers in WALKS.items()))
+    package = programs.compile(model, "walking-fp8", f"--schedule={programs.work / 'schedule.txt'}", "--target=sm_90a", "--weights=bf16",
+                               "--compute=fp8")
+    walking = programs.logits(package, given, "--mode=prefill", "--variants=none", "SM1_EMULATOR_SMS=1", *words)
+    report.same_bits(walking, own, "blocks that go on")
+
+
 def check_model(programs, report, model, vocab, target, words):
     package = programs.compile(model, "model-fp8", f"--target={target}", "--weights=bf16", "--compute=fp8")
     given = {"tokens": random_tokens(9, vocab, *((2, 40) if programs.device.is_emulated else (3, 300)))}
     outputs = programs.logits(package, given, "--mode=prefill", "--variants=none", *words)
     got = outputs["logits"]
+    if target == "sm_90a":
+        check_walk(programs, report, model, given, words, outputs)
     apart = {}
     for name, fp8 in (("e4m3", True), ("bf16", False)):
         wanted = Rounded(model, fp8).run(given["tokens"])["logits"]

@@ -5,8 +5,9 @@
 
 Text, for every description and arithmetic: the right .target and .version; shared memory declared so that nothing can lie on top of it
 and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64; where kernels overlap, each waits
-before its first write, and before its first read of what is no parameter or row table. With ptxas: it assembles, without
-spills and stack, within the chip's shared memory and registers, as a table. Without ptxas that part is a visible skip.
+before its first write, and before its first read of what is no parameter or row table; no warpgroup takes registers that no other gives
+away. With ptxas: it assembles, without spills and stack, within the chip's shared memory and registers, as a table. Without ptxas that
+part is a visible skip.
 """
 import re
 import sys
@@ -22,6 +23,8 @@ TRAINED = DATA / "checkpoints" / "chorales"  # 256 channels: every loop is there
 SPILLS_OF_SCANS = 64
 # e4m3 that sm_90 multiplies as f16: what it is converted to takes as many registers again. Tiles that spill nothing were no faster.
 SPILLS_AS_HALVES = 208
+# Blocks that go on from tile to tile, whose sums take 176 of 232 registers: two words of addresses, once a tile.
+SPILLS_OF_WALKS = 48
 
 
 def text_problems(text, target):
@@ -44,6 +47,20 @@ def text_problems(text, target):
             yield f"arithmetic in f64: {line.strip()}"
         if re.search(r"\bcall\b", line):
             yield f"a call: {line.strip()}"
+    yield from register_problems(code)
+
+
+def register_problems(text):
+    """Sentences about kernels whose warpgroups, of which the first gives registers away, ask for more than their block began with: the
+    last one to ask would wait for ever. A block begins with as many for each thread as its multiprocessor has, in eights."""
+    for name, body in re.findall(r"\.entry (\w+)\(.*?\)\n(.*?)\n}", text, re.S):
+        fewer, more = (re.findall(rf"setmaxnreg\.{how}\.\S+ (\d+);", body) for how in ("dec", "inc"))
+        if not fewer and not more:
+            continue
+        threads = int(re.search(r"\.reqntid (\d+)", body)[1])
+        groups, begin = threads // 128, 65536 // threads // 8 * 8
+        if threads % 128 or groups < 2 or len(fewer) != 1 or len(more) != 1 or int(fewer[0]) + (groups - 1) * int(more[0]) > groups * begin:
+            yield f"{name} gives away registers down to {fewer} and takes up to {more}, its {threads} threads began with {begin} each"
 
 
 def constant_parameters(gpu, program):
@@ -84,6 +101,7 @@ BROKEN = [
     ("ret;", "ld.local.b32 %r1, [%rd1];\n\tret;", "local memory"),
     ("ret;", "mul.rn.f64 %fd1, %fd1, %fd1;\n\tret;", "f64"),
     (".target sm_", ".target sm_9", "its head"),
+    ("ret;", "setmaxnreg.dec.sync.aligned.u32 32;\n\tsetmaxnreg.inc.sync.aligned.u32 240;\n\tret;", "began with"),
 ]
 
 
@@ -109,7 +127,8 @@ def check_kernels(report, gpu, ptxas, text, program, target, name):
         what = f"{name}, {target}, {kernel.name}"
         # Some words of addresses lie in the first cache where a scan's sums take nearly all registers.
         halves = target == "sm_90" and "_fp8" in kernel.name
-        most = SPILLS_OF_SCANS if kernel.name.startswith("scan") else SPILLS_AS_HALVES if halves else 0
+        walks = "setmaxnreg" in re.search(rf"\.entry {kernel.name}\(.*?\n}}", text, re.S)[0]
+        most = SPILLS_OF_SCANS if kernel.name.startswith("scan") else SPILLS_AS_HALVES if halves else SPILLS_OF_WALKS if walks else 0
         report.check(kernel.spills <= most and kernel.stack <= most, f"{what}: {kernel.spills} bytes spilled, {kernel.stack} bytes of stack")
         report.check(kernel.static + kernel.dynamic <= limit, f"{what}: {kernel.static} + {kernel.dynamic} bytes of shared memory, a block has {limit}")
         report.check(kernel.registers * kernel.threads <= gpu.REGISTERS and kernel.blocks >= 1, f"{what}: {kernel.registers} registers by {kernel.threads} threads")

@@ -88,3 +88,21 @@ sm1.model @sums(%x: !h {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   }
   sm1.return %s : !s
 }
+
+// -----
+
+!h = tensor<?x?x64xf32>
+!s = tensor<?x?x256xf32>
+!w = tensor<256x64xf32>
+sm1.model @registers(%x: !h {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "panels"} : !w
+  %s = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: 128 sums leave a thread 24 registers, must be at least 40; fewer threads have more}}
+    %y = sm1.kernel "k" (%h0 = %x : !h, %a0 = %a : !w) blocks<wgmma_tiles, threads = 512, row_tile = 64, row_split = 64, panel_split = 16, stages = 4> -> !s {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}

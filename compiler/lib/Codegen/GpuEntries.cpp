@@ -53,9 +53,11 @@ static void passMap(LLVM::LLVMFuncOp kernel) {
 }
 
 /// Arguments that no other argument points into: buffers of the workspace, which a dispatch never writes under two names,
-/// parameters and row tables. States may be updated in place.
+/// parameters and row tables. States may be updated in place. Blocks that walk make nothing of it: ptxas would move all loads of what
+/// follows the sums to its beginning, and spill.
 static SmallVector<bool> unaliased(DispatchOp dispatch) {
-  auto own = [](Type type) { return classify(type) != TensorClass::State; };
+  bool walks = walksTiles(dispatch.getBlocksAttr());
+  auto own = [walks](Type type) { return !walks && classify(type) != TensorClass::State; };
   SmallVector<bool> flags = llvm::map_to_vector(dispatch.getOperandTypes(), own);
   llvm::append_range(flags, llvm::map_range(dispatch.getResultTypes(), own));
   flags.append(3, true);

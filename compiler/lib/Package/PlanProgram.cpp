@@ -238,6 +238,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
       if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
         launch["map"].getAsObject()->try_emplace("row_bytes", slices * 64);
     }
+    if (walksTiles(blocks))
+      launch["walks"] = true;
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();
     if (int64_t cluster = blocksOfCluster(blocks); cluster > 1)

@@ -45,6 +45,27 @@ inline int64_t blocksOfCluster(BlockScheduleAttr blocks) {
 /// Bytes through which they exchange a tile of 64 rows by so many columns.
 constexpr int64_t exchangedBytes(int64_t columns) { return 64 * columns * 4; }
 
+inline constexpr int64_t threadsOfWarpgroup = 128;
+
+/// Of wgmma_tiles: whether blocks go on from tile to tile, as many as there are multiprocessors, with a warpgroup that copies for
+/// those that multiply.
+inline bool walksTiles(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::WgmmaTiles &&
+         blocks.getThreads() > blocks.getRowSplit() / blocks.getRowTile() * threadsOfWarpgroup;
+}
+/// Registers of such blocks' threads: of those that copy, and of those that multiply, which have what the others give them. All
+/// begin with as many, a multiple of 8, and no more than those come back: who asks for more than that waits for ever.
+inline constexpr int64_t registersOfCopies = 40;
+inline int64_t registersOfWalk(BlockScheduleAttr blocks) {
+  int64_t groups = blocks.getThreads() / threadsOfWarpgroup - 1, atStart = (64 << 10) / blocks.getThreads() / 8 * 8;
+  return groups == 1 ? 255 : std::min<int64_t>(240, (atStart * (groups + 1) - registersOfCopies) / groups / 8 * 8);
+}
+
+/// Of such blocks: tiles that they have at once, each with warpgroups of its own.
+inline int64_t tilesAtOnce(BlockScheduleAttr blocks) {
+  return (blocks.getThreads() / threadsOfWarpgroup - 1) / (blocks.getRowSplit() / blocks.getRowTile());
+}
+
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128;
@@ -63,11 +84,16 @@ inline bool multipliesFp8AsHalves(const Target &target) {
 
 /// k of a slice of wgmma_tiles, 64 bytes of a row of `x`.
 inline int64_t wgmmaSliceDepth(mlir::Type x) { return 512 / mlir::getElementTypeOrSelf(x).getIntOrFloatBitWidth(); }
-/// Slices in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
-/// then waits half as often; whole steps only.
-inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
+inline int64_t slicesOfWgmma(mlir::Type x) {
   int64_t depth = wgmmaSliceDepth(x);
-  return blocks.getRowSplit() == 64 && (channels(x) + depth - 1) / depth % 2 == 0 ? 2 : 1;
+  return (channels(x) + depth - 1) / depth;
+}
+/// Slices in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
+/// then waits half as often; whole steps only. Two as well where a block goes on from tile to tile, whose products would be faster
+/// than the copies of its rows, for which it is all one how long they are; there the last step may have one.
+inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
+  int64_t slices = slicesOfWgmma(x);
+  return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : blocks.getRowSplit() == 64 && slices % 2 == 0 ? 2 : 1;
 }
 /// A CUtensorMap, on 64 bytes.
 inline constexpr int64_t tensorMapBytes = 128;

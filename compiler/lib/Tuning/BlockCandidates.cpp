@@ -106,8 +106,9 @@ void BlockLister::addWgmmaTiles() {
     for (int64_t groups : {1, 2})
       for (int64_t panels = 1; panels <= 16; ++panels)
         for (int64_t stages : {8, 7, 6, 5, 4, 3})
-          for (int64_t depth : {1, 2, 4})
-            add(BlockForm::WgmmaTiles, 128 * groups, rowTile, rowTile * groups, panels, stages, depth);
+          for (int64_t threads : {128 * groups, 128 * groups + 128, 256 * groups + 128})
+            for (int64_t depth : {1, 2, 4})
+              add(BlockForm::WgmmaTiles, threads, rowTile, rowTile * groups, panels, stages, depth);
 }
 
 std::vector<BlockScheduleAttr> BlockLister::run() {
@@ -158,6 +159,8 @@ int64_t sm1::sharedEstimate(KernelOp kernel) {
 int64_t sm1::registersEstimate(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   int64_t linears = projectionsOfBlock(kernel);
+  if (walksTiles(blocks))
+    return (64 << 10) / blocks.getThreads() / 8 * 8;
   if (blocks.getForm() == BlockForm::WgmmaTiles)
     return std::min<int64_t>(255, 60 + wgmmaSums(blocks, linears));
   if (blocks.getForm() != BlockForm::TensorTiles)

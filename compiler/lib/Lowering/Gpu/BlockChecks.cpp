@@ -38,6 +38,8 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
            "--no-fuse=sm1-fuse-norm-halves leave norms whole";
   if (llvm::range_size(kernel.getBlock().getOps<PanelSquaresOp>()) > 1)
     return "stores the squares of more than one norm";
+  if (walksTiles(kernel.getBlocksAttr()) && !kernel.getBlock().getOps<RmsScaleOp>().empty())
+    return "has half of a norm, whose factors belong to a block's one tile: threads must be 128 row_split / row_tile";
   if (!isStep && llvm::any_of(kernel.getBlock().getOps<Conv1dOp>(),
                               [](Conv1dOp conv) { return !isa<BlockArgument>(storedValue(conv.getX())); }))
     return "has a convolution over time of what it computes itself";
@@ -78,7 +80,7 @@ static std::string whyNotCluster(KernelOp kernel) {
   int64_t split = blocks.getDepthSplit(), panels = blocks.getPanelSplit(), linears = contentsOf(kernel).linears,
           slices = wgmmaSlices(blocks, x), steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
           room = (steps / split - 1) * 64 * slices * 64;
-  if (!llvm::is_contained({2, 4, 8}, split) || panels % (split / 2) || blocks.getRowSplit() != 64 ||
+  if (!llvm::is_contained({2, 4, 8}, split) || panels % (split / 2) || blocks.getRowSplit() != 64 || walksTiles(blocks) ||
       projectionsOfBlock(kernel) != linears)
     return "schedule: depth_split of wgmma_tiles must be 1, or 2, 4 or 8 with row_split 64 and panel_split a multiple of its half";
   if (blocks.getStages() < int64_t(llvm::divideCeil(steps, split)) || room < exchangedBytes(linears * panels * panelWidth))
@@ -90,13 +92,20 @@ static std::string whyNotCluster(KernelOp kernel) {
   return "";
 }
 
+/// Registers of a thread beside its sums.
+static constexpr int64_t leastBesideSums = 40;
+
 /// The same of wgmma_tiles.
 static std::string whyNotWgmmaNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   int64_t rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit(), panels = strideOf(widthOf(kernel)) / panelWidth,
           linears = contentsOf(kernel).linears;
-  if (rowTile % 64 || blocks.getRowSplit() % rowTile || blocks.getThreads() != blocks.getRowSplit() / rowTile * 128)
-    return "schedule: row_tile must be a multiple of 64 and divide row_split, and threads be 128 row_split / row_tile";
+  int64_t threadsOfTile = blocks.getRowSplit() / rowTile * threadsOfWarpgroup;
+  if (rowTile % 64 || blocks.getRowSplit() % rowTile || blocks.getThreads() % threadsOfWarpgroup ||
+      (walksTiles(blocks) ? blocks.getThreads() - threadsOfWarpgroup : threadsOfTile) % threadsOfTile ||
+      blocks.getThreads() < threadsOfTile)
+    return "schedule: row_tile must be a multiple of 64 and divide row_split, and threads be 128 row_split / row_tile, or so many "
+           "times that and 128 that copy";
   if (blocks.getRowSplit() > 256) // of a box of a tensor map
     return llvm::formatv("schedule: row_split = {0}, must be at most 256", blocks.getRowSplit()).str();
   if (panelSplit < 1 || panelSplit > 16 || panels % panelSplit)
@@ -107,6 +116,10 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
   if (sums > mostWgmmaSums)
     return llvm::formatv("schedule: a thread has {0} sums, must be at most {1}; a smaller row_tile or panel_split needs fewer",
                          sums, mostWgmmaSums)
+        .str();
+  if (walksTiles(blocks) && sums > registersOfWalk(blocks) - leastBesideSums)
+    return llvm::formatv("schedule: {0} sums leave a thread {1} registers, must be at least {2}; fewer threads have more", sums,
+                         registersOfWalk(blocks) - sums, leastBesideSums)
         .str();
   return blocks.getDepthSplit() == 1 ? "" : whyNotCluster(kernel);
 }

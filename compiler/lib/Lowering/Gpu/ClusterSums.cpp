@@ -33,7 +33,7 @@ void ClusterSums::makeBarrier() {
   if (!isThere())
     return;
   int64_t bytes = (blocks - 1) * ownFours() * block.schedule.getThreads() * fourBytes;
-  cuda::initBulkBarrier(block.builder, block.loc, barrier);
+  cuda::initBulkBarrier(block.builder, block.loc, barrier, 1);
   cuda::expectBytes(block.builder, block.loc, barrier, arith::ConstantIntOp::create(block.builder, block.loc, bytes, 32));
 }
 

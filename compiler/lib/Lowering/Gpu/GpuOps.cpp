@@ -47,6 +47,14 @@ static void instruction(OpBuilder &builder, Location loc, StringRef text, ValueR
   inlineText(builder, loc, TypeRange(), operands, text, (constraints + (constraints.empty() ? "" : ",") + "~{memory}").str());
 }
 
+sm1::cuda::PlaceInGrid sm1::cuda::placeInGrid(OpBuilder &builder, Location loc) {
+  auto read = [&](StringRef text) {
+    return toIndex(builder, loc, inlineText(builder, loc, builder.getI32Type(), {}, text, "=r").getResult(0));
+  };
+  Value number = read("mov.u32 $0, %ctaid.x;");
+  return {number, read("mov.u32 $0, %nctaid.x;")};
+}
+
 void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }
 
 void sm1::cuda::startLaterKernel(OpBuilder &builder, Location loc) {
@@ -145,8 +153,9 @@ static Value sharedAddress(OpBuilder &builder, Location loc, Value pointer) {
   return LLVM::PtrToIntOp::create(builder, loc, builder.getI32Type(), pointer);
 }
 
-void sm1::cuda::initBulkBarrier(OpBuilder &builder, Location loc, Value barrier) {
-  instruction(builder, loc, "mbarrier.init.shared.b64 [$0], 1;", sharedAddress(builder, loc, barrier), "r");
+void sm1::cuda::initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, int64_t arrivals) {
+  instruction(builder, loc, "mbarrier.init.shared.b64 [$0], " + std::to_string(arrivals) + ";",
+              sharedAddress(builder, loc, barrier), "r");
 }
 
 void sm1::cuda::fenceBulkBarriers(OpBuilder &builder, Location loc) {
@@ -156,6 +165,10 @@ void sm1::cuda::fenceBulkBarriers(OpBuilder &builder, Location loc) {
 void sm1::cuda::expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes) {
   instruction(builder, loc, "mbarrier.arrive.expect_tx.shared.b64 _, [$0], $1;", {sharedAddress(builder, loc, barrier), bytes},
               "r,r");
+}
+
+void sm1::cuda::arrive(OpBuilder &builder, Location loc, Value barrier) {
+  instruction(builder, loc, "mbarrier.arrive.shared.b64 _, [$0];", sharedAddress(builder, loc, barrier), "r");
 }
 
 void sm1::cuda::copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier) {
@@ -207,6 +220,11 @@ Value sm1::cuda::operandAt(OpBuilder &builder, Location loc, Value pointer, int6
 Value sm1::cuda::operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes) {
   Value units = arith::ConstantIntOp::create(builder, loc, bytes / 16, 64);
   return builder.createOrFold<arith::AddIOp>(loc, operand, units);
+}
+
+void sm1::cuda::setRegisters(OpBuilder &builder, Location loc, int64_t registers, bool more) {
+  instruction(builder, loc,
+              (more ? "setmaxnreg.inc.sync.aligned.u32 " : "setmaxnreg.dec.sync.aligned.u32 ") + std::to_string(registers) + ";");
 }
 
 void sm1::cuda::fenceWarpgroup(OpBuilder &builder, Location loc) { instruction(builder, loc, "wgmma.fence.sync.aligned;"); }

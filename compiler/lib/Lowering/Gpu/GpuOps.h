@@ -21,6 +21,11 @@ using mlir::Value;
 Value threadId(OpBuilder &builder, Location loc);
 enum class Axis { X, Y, Z };
 Value blockId(OpBuilder &builder, Location loc, Axis axis);
+/// Number of the block along X, and blocks there; index. Read each time they are asked for: in between they take no registers.
+struct PlaceInGrid {
+  Value number, blocks;
+};
+PlaceInGrid placeInGrid(OpBuilder &builder, Location loc);
 
 /// All threads of the block meet, and see each other's writes.
 void barrier(OpBuilder &builder, Location loc);
@@ -64,12 +69,14 @@ std::array<Value, 4> multiplyAdd(OpBuilder &builder, Location loc, std::array<Va
 
 //===-- Bulk copies, and the tensor cores of a warpgroup: sm_90a ------------------------------------------------------------===//
 
-/// Makes 8 bytes of shared memory a barrier for one arrival a phase; one thread does.
-void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier);
+/// Makes 8 bytes of shared memory a barrier for so many arrivals a phase; one thread does.
+void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, int64_t arrivals);
 /// Barriers made by this thread can be seen by copies.
 void fenceBulkBarriers(OpBuilder &builder, Location loc);
-/// The one arrival of a phase, which ends when `bytes` (i32) more have been copied.
+/// An arrival of a phase, which ends when `bytes` (i32) more have been copied.
 void expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes);
+/// An arrival: what the thread has read and written lies before the phase's end.
+void arrive(OpBuilder &builder, Location loc, Value barrier);
 /// Starts copying `bytes` (i32, a multiple of 16) from global to shared memory, which are counted by `barrier`.
 void copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier);
 /// The same of a box of the tensor map `map` (a memref), from column `column` of row `row` on (i32); what is outside is zero.
@@ -82,6 +89,8 @@ void waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity)
 Value operandAt(OpBuilder &builder, Location loc, Value address, int64_t lineBytes);
 /// The one `bytes` further on, a multiple of 16: other rows, or another 16 k.
 Value operandAfter(OpBuilder &builder, Location loc, Value operand, int64_t bytes);
+/// Gives the threads of the warpgroup `registers` from here on, a multiple of 8: more than they had, which it waits for, or fewer.
+void setRegisters(OpBuilder &builder, Location loc, int64_t registers, bool more);
 /// Registers that the warpgroup has written can be used by multiplications that follow.
 void fenceWarpgroup(OpBuilder &builder, Location loc);
 /// Starts sums + rows weights', for 64 rows by 16 k and n = 2 sums.size() columns by 16 k. A thread of the four warps has of rows

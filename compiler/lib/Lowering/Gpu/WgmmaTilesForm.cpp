@@ -7,6 +7,10 @@
 // their tensor map, which swizzles them. Products of a step are under way while the next one's operands are waited for, and what
 // was multiplied before is written over. While a block waits or finishes, another one on the multiprocessor multiplies.
 //
+// Blocks that go on from tile to tile (walksTiles) have a multiprocessor each, and one more warpgroup, whose first thread copies as
+// far ahead as there are stages, also for the next tile while this one's sums are finished. A stage has a barrier more: there warps
+// say that they have multiplied it.
+//
 // Images have the channels of a panel in such an order that a thread's sums are four neighbouring channels of each panel: what
 // follows the sums is computed on them where they are. A sum is one chain over k, the same for every shape of tile.
 
@@ -29,7 +33,8 @@ static constexpr int64_t rowsOfProduct = 64, mostColumns = 256, warpsOfGroup = 4
 static constexpr int64_t lineBytes = 64, productsOfSlice = 2, productBytes = 32, barrierBytes = 8;
 /// Registers of a multiprocessor; of a thread, those that are neither sums nor what follows them. Shared memory that a block takes
 /// where a second one is to fit.
-static constexpr int64_t allRegisters = 64 << 10, mostRegisters = 255, otherRegisters = 43, halfOfShared = 113 << 10;
+static constexpr int64_t allRegisters = 64 << 10, mostRegisters = 255, otherRegisters = 43, otherOfWalk = 58,
+                         halfOfShared = 113 << 10;
 /// Steps whose products may be under way while a later one is started: their stages are not written.
 static constexpr int64_t stepsInUse = 2;
 
@@ -43,7 +48,7 @@ public:
         x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)), slices(wgmmaSlices(block.schedule, x)),
         steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
-        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes),
+        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
         cluster(block, steps, int64_t(linears.size()), panels) {
     steps = cluster.mostSteps();
   }
@@ -51,21 +56,39 @@ public:
 
 private:
   void place();
+  void takeTile(TilePlace tile);
   void makeBarriers();
   /// Bytes of a stage in shared memory.
   Value sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset = 0);
   Value barrierAt(Value stage) { return sharedAt(barriers, stage, barrierBytes); }
+  /// Of blocks that walk: where warps say that the stage may be written.
+  Value freeAt(Value stage) { return sharedAt(barriers, stage, barrierBytes, stages * barrierBytes); }
+  /// Where those of a tile say that all of its bytes are there; one for each of the tiles at once.
+  Value turnAt(Value turn) { return sharedAt(barriers, turn, barrierBytes, 2 * stages * barrierBytes); }
   void whenFirst(llvm::function_ref<void()> body) { block.when(isEqual(block.thread, 0), body); }
-  /// By the first thread: the copies of step `step` to stage `stage`.
-  void copyWeights(Value step, Value stage);
+  /// By the first thread: the copies of step `step` to stage `stage`, of so many slices of weights.
+  void copyWeights(Value step, Value stage, int64_t there);
+  void copyWeights(Value step, Value stage) { copyWeights(step, stage, slices); }
   void copyRows(Value step, Value stage);
   void startFirstStages();
   /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
   void sumSteps(int64_t begin, Value end, bool copies, SmallVector<Value> &carried);
-  void multiplyStage(Value stage, SmallVector<Value> &sums);
+  void multiplyStage(Value stage, SmallVector<Value> &sums, int64_t there);
   SmallVector<Value> sum();
   /// Of a cluster's block: the sums of what it finishes, `panels` from `firstPanel` on, the first of a thread's two rows.
   SmallVector<Value> exchange(ArrayRef<Value> sums);
+  /// The stage and the parity behind those, as `carried` has them at its end.
+  void goOn(Value stage, Value parity, SmallVector<Value> &carried);
+  void walk();
+  void copyTiles(Value tiles);
+  void multiplyTiles(Value tiles);
+  void copyStep(Value step, int64_t there, SmallVector<Value> &place);
+  SmallVector<Value> sumTile(Value index);
+  void multiplyStep(SmallVector<Value> &carried, int64_t there, bool isFirst, bool isLast = false);
+  void arriveWarp(Value barrier);
+  void waitForTurn(Value index);
+  Value stageBefore(Value stage);
+  TilePlace tileAt(Value index);
   bool isPart() const { return linears.size() < all.size(); }
   /// What `of` says of `linear`; of the block's own where it has one of several.
   Value ofBlock(LinearOp linear, llvm::function_ref<Value(LinearOp)> of);
@@ -82,13 +105,21 @@ private:
   /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
   int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * panels * panelWidth / 2; }
   int64_t parts() const { return warpgroupRows / rowsOfProduct; }
-  /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over.
-  int64_t firstSteps() const { return steps <= stages ? steps : stages - stepsInUse; }
-  /// Registers for sums and what follows them.
-  int64_t mostTogether() const {
+  /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over. Blocks
+  /// that walk have the last one, which may be shorter, behind the others.
+  int64_t firstSteps() const { return walks ? std::min(stages, steps - 1) : steps <= stages ? steps : stages - stepsInUse; }
+  /// Of a thread that multiplies.
+  int64_t registers() const {
+    if (walks)
+      return registersOfWalk(block.schedule);
     int64_t blocks = stages * (stageRowBytes + stageWeightBytes) > halfOfShared ? 1 : 2;
-    return std::min(mostRegisters, allRegisters / (blocks * block.schedule.getThreads())) - otherRegisters;
+    return std::min(mostRegisters, allRegisters / (blocks * block.schedule.getThreads()));
   }
+  /// Tiles that warpgroups take in turn; 0 where all share one.
+  int64_t turns() const { return tilesAtOnce(block.schedule) > 1 ? tilesAtOnce(block.schedule) : 0; }
+  int64_t groupsOfTile() const { return rows / warpgroupRows; }
+  /// Slices of the last step.
+  int64_t lastSlices() const { return slicesOfWgmma(x) - (steps - 1) * slices; }
   Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
   Value isEqual(Value a, int64_t b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, block.constant(b)); }
 
@@ -99,10 +130,12 @@ private:
   int64_t warpgroupRows, rows, panels, stages;
   Type x; ///< what is multiplied
   int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
+  bool walks;
   ClusterSums cluster;
   Value firstRow, firstPanel, warpgroup, warp, lane;
   Value own;                               ///< number of the block's projection, where it has one of several
   Value rowStages, weightStages, barriers; ///< in bytes
+  Value turn;                              ///< of blocks that walk: which of the tiles at once the warpgroup has
 };
 } // namespace
 
@@ -117,20 +150,22 @@ Value WgmmaTilesBuilder::ofBlock(LinearOp linear, llvm::function_ref<Value(Linea
 // Copies
 //===----------------------------------------------------------------------===//
 
-void WgmmaTilesBuilder::place() {
-  TilePlace tile = placeTile(block, rows, panels);
+void WgmmaTilesBuilder::takeTile(TilePlace tile) {
   firstRow = tile.firstRow, firstPanel = tile.firstPanel;
   if (isPart()) {
     int64_t panelsOfOne = panelsOfBlocks(block.kernel) / int64_t(all.size());
     own = block.div(tile.firstPanel, panelsOfOne), firstPanel = block.rem(tile.firstPanel, panelsOfOne);
   }
+}
+
+void WgmmaTilesBuilder::place() {
   lane = block.rem(block.thread, lanesOfWarp);
   warp = block.rem(block.div(block.thread, lanesOfWarp), warpsOfGroup);
-  warpgroup = block.div(block.thread, lanesOfWarp * warpsOfGroup);
+  warpgroup = block.div(block.thread, threadsOfWarpgroup);
   Type byte = builder.getI8Type();
   rowStages = block.shared({stages * stageRowBytes}, byte); // whole turns of the swizzle
   weightStages = block.shared({stages * stageWeightBytes}, byte);
-  barriers = block.shared({stages * barrierBytes}, byte);
+  barriers = block.shared({barrierBytes * (walks ? 2 * stages + turns() : stages)}, byte);
   cluster.place();
 }
 
@@ -141,16 +176,19 @@ Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes,
 void WgmmaTilesBuilder::makeBarriers() {
   whenFirst([&] {
     for (int64_t stage = 0; stage < stages; ++stage)
-      cuda::initBulkBarrier(builder, loc, barrierAt(block.constant(stage)));
+      cuda::initBulkBarrier(builder, loc, barrierAt(block.constant(stage)), 1);
+    int64_t ofWarps = walks ? stages + turns() : 0; // behind those
+    for (int64_t number = 0; number < ofWarps; ++number)
+      cuda::initBulkBarrier(builder, loc, freeAt(block.constant(number)), groupsOfTile() * warpsOfGroup);
     cluster.makeBarrier();
     cuda::fenceBulkBarriers(builder, loc);
   });
 }
 
-void WgmmaTilesBuilder::copyWeights(Value step, Value stage) {
+void WgmmaTilesBuilder::copyWeights(Value step, Value stage, int64_t there) {
   step = cluster.stepOf(step);
-  cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + stageWeightBytes));
-  for (int64_t slice = 0; slice < slices; ++slice)
+  cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + there * sliceWeightBytes));
+  for (int64_t slice = 0; slice < there; ++slice)
     for (auto [index, linear] : llvm::enumerate(linears)) {
       Value weight = ofBlock(linear, [&](LinearOp one) { return block.buffers.inputs.lookup(one.getWeight()); });
       int64_t matrixBytes = cast<MemRefType>(weight.getType()).getDimSize(1) * panelWidth * lineBytes; // of a slice
@@ -188,12 +226,12 @@ void WgmmaTilesBuilder::startFirstStages() {
 // Products
 //===----------------------------------------------------------------------===//
 
-void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums) {
+void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums, int64_t there) {
   Value place = block.add(block.mul(stage, stageRowBytes), block.mul(warpgroup, warpgroupRows * rowBytes));
   Value rowsOperand = cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, rowStages, place, cuda::sharedMemory), rowBytes);
   Value weightsOperand = cuda::operandAt(builder, loc, sharedAt(weightStages, stage, stageWeightBytes), lineBytes);
   cuda::fenceWarpgroup(builder, loc);
-  for (int64_t k = 0; k < slices * productsOfSlice; ++k)
+  for (int64_t k = 0; k < there * productsOfSlice; ++k)
     for (int64_t part = 0; part < parts(); ++part)
       for (int64_t product = 0; product < productsAcross(); ++product) {
         int64_t slice = k / productsOfSlice, inSlice = k % productsOfSlice * productBytes;
@@ -216,7 +254,7 @@ void WgmmaTilesBuilder::sumSteps(int64_t begin, Value end, bool copies, SmallVec
       sums = cuda::waitForProducts(builder, loc, stepsInUse - 1, sums);
       block.barrier();
     }
-    multiplyStage(stage, sums);
+    multiplyStage(stage, sums, slices);
     if (copies) {
       Value later = block.add(step, block.constant(stages - stepsInUse)), shifted = block.add(stage, block.constant(stages));
       Value free = block.rem(block.sub(shifted, block.constant(stepsInUse)), stages);
@@ -225,15 +263,20 @@ void WgmmaTilesBuilder::sumSteps(int64_t begin, Value end, bool copies, SmallVec
         copyRows(later, free);
       });
     }
-    Value isLast = isEqual(stage, stages - 1);
-    sums.push_back(arith::SelectOp::create(builder, loc, isLast, block.constant(0), block.add(stage, block.constant(1))));
-    Value turned = arith::XOrIOp::create(builder, loc, parity, number32(1));
-    sums.push_back(arith::SelectOp::create(builder, loc, isLast, turned, parity));
+    goOn(stage, parity, sums);
     return sums;
   });
 }
 
+void WgmmaTilesBuilder::goOn(Value stage, Value parity, SmallVector<Value> &carried) {
+  Value isLast = isEqual(stage, stages - 1);
+  carried.push_back(arith::SelectOp::create(builder, loc, isLast, block.constant(0), block.add(stage, block.constant(1))));
+  Value turned = arith::XOrIOp::create(builder, loc, parity, number32(1));
+  carried.push_back(arith::SelectOp::create(builder, loc, isLast, turned, parity));
+}
+
 SmallVector<Value> WgmmaTilesBuilder::sum() {
+  takeTile(placeTile(block, rows, panels));
   makeBarriers();
   startFirstStages();
   RowFactors factors(block, firstRow, rows);
@@ -268,6 +311,148 @@ SmallVector<Value> WgmmaTilesBuilder::exchange(ArrayRef<Value> sums) {
     for (auto [sum, at] : llvm::zip_equal(four, placesFrom(int64_t(index) * 2 * group)))
       own[size_t(at)] = sum;
   return own;
+}
+
+//===----------------------------------------------------------------------===//
+// From tile to tile
+//===----------------------------------------------------------------------===//
+
+/// The block's tile number `index`: those with its own number, and so many further on as there are blocks. Neighbours lie side by
+/// side, so that those that are multiplied at the same time are some blocks of rows by all panels.
+TilePlace WgmmaTilesBuilder::tileAt(Value index) {
+  int64_t across = panelsOfBlocks(block.kernel) / panels;
+  cuda::PlaceInGrid grid = cuda::placeInGrid(builder, loc);
+  Value number = block.add(grid.number, builder.createOrFold<arith::MulIOp>(loc, index, grid.blocks));
+  return {block.mul(block.div(number, across), rows), block.mul(block.rem(number, across), panels)};
+}
+
+void WgmmaTilesBuilder::walk() {
+  cuda::PlaceInGrid grid = cuda::placeInGrid(builder, loc);
+  Value rowBlocks = block.div(block.add(block.count, block.constant(rows - 1)), rows);
+  Value all = block.mul(rowBlocks, panelsOfBlocks(block.kernel) / panels);
+  Value reached = block.add(block.sub(all, grid.number), block.sub(grid.blocks, block.constant(1)));
+  Value tiles = arith::DivUIOp::create(builder, loc, reached, grid.blocks);
+  makeBarriers();
+  takeTile(tileAt(block.constant(0)));
+  whenFirst([&] { // weights wait for no kernel
+    for (int64_t step = 0; step < firstSteps(); ++step)
+      copyWeights(block.constant(step), block.constant(step));
+  });
+  block.waitForInputs();
+  block.barrier();
+  bool shareRegisters = block.schedule.getThreads() > 2 * threadsOfWarpgroup; // else all have what a thread can have
+  block.choose(
+      isEqual(warpgroup, 0),
+      [&] {
+        if (shareRegisters)
+          cuda::setRegisters(builder, loc, registersOfCopies, /*more=*/false);
+        whenFirst([&] { copyTiles(tiles); });
+      },
+      [&] {
+        if (shareRegisters)
+          cuda::setRegisters(builder, loc, registers(), /*more=*/true);
+        multiplyTiles(tiles);
+      });
+}
+
+/// `place`: stage and parity. What waits for the parity before the first has not to wait: nobody has read the stage.
+void WgmmaTilesBuilder::copyStep(Value step, int64_t there, SmallVector<Value> &place) {
+  Value stage = place[0], parity = place[1];
+  cuda::waitForBytes(builder, loc, freeAt(stage), arith::XOrIOp::create(builder, loc, parity, number32(1)));
+  copyWeights(step, stage, there);
+  copyRows(step, stage);
+  place.clear();
+  goOn(stage, parity, place);
+}
+
+void WgmmaTilesBuilder::copyTiles(Value tiles) {
+  int64_t ahead = firstSteps();
+  for (int64_t step = 0; step < ahead; ++step)
+    copyRows(block.constant(step), block.constant(step));
+  SmallVector<Value> place{block.constant(ahead % stages), number32(ahead / stages % 2)};
+  block.loopWith(block.constant(0), tiles, 1, place, [&](Value index, ValueRange carried) {
+    takeTile(tileAt(index));
+    Value begin = arith::SelectOp::create(builder, loc, isEqual(index, 0), block.constant(ahead), block.constant(0));
+    SmallVector<Value> place = block.loopWith(begin, block.constant(steps - 1), 1, carried, [&](Value step, ValueRange carried) {
+      SmallVector<Value> place(carried);
+      copyStep(step, slices, place);
+      return place;
+    });
+    copyStep(block.constant(steps - 1), lastSlices(), place);
+    return place;
+  });
+}
+
+void WgmmaTilesBuilder::arriveWarp(Value barrier) {
+  block.when(isEqual(lane, 0), [&] { cuda::arrive(builder, loc, barrier); });
+}
+
+/// A barrier's parity tells one phase from the next alone: nobody asks for a tile's bytes before those of the tile before are
+/// there, which lay in the same stages.
+void WgmmaTilesBuilder::waitForTurn(Value index) {
+  if (!turns())
+    return;
+  Value isFirst = isEqual(turn, 0), round = block.div(index, turns());
+  auto choose = [&](Value first, Value other) { return arith::SelectOp::create(builder, loc, isFirst, first, other).getResult(); };
+  Value before = choose(block.constant(turns() - 1), block.sub(turn, block.constant(1)));
+  Value parity = block.rem(choose(block.add(round, block.constant(1)), round), 2);
+  cuda::waitForBytes(builder, loc, turnAt(before), arith::IndexCastOp::create(builder, loc, builder.getI32Type(), parity));
+}
+
+Value WgmmaTilesBuilder::stageBefore(Value stage) {
+  return arith::SelectOp::create(builder, loc, isEqual(stage, 0), block.constant(stages - 1), block.sub(stage, block.constant(1)));
+}
+
+/// `carried` as of sumSteps. When the products are started, those of the step before are waited for, but of a tile's first.
+void WgmmaTilesBuilder::multiplyStep(SmallVector<Value> &carried, int64_t there, bool isFirst, bool isLast) {
+  Value parity = carried.pop_back_val(), stage = carried.pop_back_val();
+  cuda::waitForBytes(builder, loc, barrierAt(stage), parity);
+  if (isLast && turns())
+    arriveWarp(turnAt(turn));
+  multiplyStage(stage, carried, there);
+  if (!isFirst) {
+    carried = cuda::waitForProducts(builder, loc, 1, carried);
+    arriveWarp(freeAt(stageBefore(stage)));
+  }
+  goOn(stage, parity, carried);
+}
+
+SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
+  Value first = block.mul(index, steps), turns = block.rem(block.div(first, stages), 2);
+  // Zeros are in registers before the first product: what is written there behind it would have it waited for.
+  SmallVector<Value> zeros(parts() * columns() / 2, block.number(0)), carried = cuda::waitForProducts(builder, loc, 0, zeros);
+  carried.push_back(block.rem(first, stages));
+  carried.push_back(arith::IndexCastOp::create(builder, loc, builder.getI32Type(), turns));
+  waitForTurn(index);
+  multiplyStep(carried, steps > 1 ? slices : lastSlices(), /*isFirst=*/true, /*isLast=*/steps == 1);
+  if (steps > 2)
+    carried = block.loopWith(block.constant(1), block.constant(steps - 1), 1, carried, [&](Value, ValueRange before) {
+      SmallVector<Value> next(before);
+      multiplyStep(next, slices, /*isFirst=*/false);
+      return next;
+    });
+  if (steps > 1)
+    multiplyStep(carried, lastSlices(), /*isFirst=*/false, /*isLast=*/true);
+  carried.pop_back();
+  Value behind = carried.pop_back_val();
+  SmallVector<Value> sums = cuda::waitForProducts(builder, loc, 0, carried);
+  arriveWarp(freeAt(stageBefore(behind)));
+  return sums;
+}
+
+/// Warpgroups of one tile share its rows; those of another take the next.
+void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
+  Value own = block.sub(warpgroup, block.constant(1));
+  turn = block.div(own, groupsOfTile()), warpgroup = block.rem(own, groupsOfTile());
+  int64_t atOnce = tilesAtOnce(block.schedule);
+  block.loop(turn, tiles, atOnce, [&](Value index) {
+    SmallVector<Value> sums = sumTile(index);
+    takeTile(tileAt(index)); // no sooner: sums take the registers
+    block.choose(
+        block.less(block.add(index, block.constant(atOnce)), tiles), [] {},
+        [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
+    finish(sums);
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -334,15 +519,19 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
                               block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
   if (cluster.isThere())
     threadRow = block.add(threadRow, cluster.ownRow());
-  // What is read for several panels is on its way together, as far as registers go.
-  int64_t together = std::clamp<int64_t>((mostTogether() - int64_t(sums.size())) / (group * int64_t(linears.size())), 1, panels);
+  // What is read for several panels is on its way together, as far as registers go: the more, the fewer sums are left.
+  int64_t registersOfSums = registers() - (walks ? otherOfWalk : otherRegisters);
+  int64_t left = int64_t(sums.size()), sumsOfPanel = group * int64_t(linears.size());
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < (cluster.isThere() ? 1 : 2); ++half) {
       Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));
       auto squares = numbersWhen(block, block.less(row, block.count), storedSquares(block.kernel) ? panels : 0, [&] {
         SmallVector<Value> all;
-        for (int64_t first = 0; first < panels; first += together)
-          llvm::append_range(all, finishPanels(sums, part, half, first, std::min(together, panels - first), row));
+        for (int64_t first = 0, together; first < panels; first += together) {
+          together = std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, panels - first);
+          llvm::append_range(all, finishPanels(sums, part, half, first, together, row));
+          left -= together * sumsOfPanel;
+        }
         return all;
       });
       storeSquares(squares, row);
@@ -352,6 +541,8 @@ void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
 void WgmmaTilesBuilder::build() {
   int64_t mark = block.sharedMark();
   place();
+  if (walks)
+    return walk();
   SmallVector<Value> sums = sum();
   block.startLaterKernel(BlockKernel::LaterKernel::AfterSums);
   if (!cluster.isThere())

@@ -1,0 +1,72 @@
+// Form wgmma_tiles with blocks that go on from tile to tile.
+// RUN: sm1-opt %s "-sm1-kernel-to-gpu=target=sm_90a" -canonicalize -cse | FileCheck %s
+
+// A step has 64 k, of 200 the last one 32: three steps before it have their weights asked for at once, and their rows when earlier
+// kernels have ended. Of three warpgroups the first copies, and has fewer registers; its first thread waits until the eight warps of a
+// tile have multiplied what it writes over. The others wait for a stage's bytes, start its products, wait for those of the step before,
+// and free their stage. Kernels behind this one may start when a block has no other tile.
+// CHECK-LABEL: func.func @wide
+// CHECK-SAME: %[[COUNT:[a-z0-9]+]]: index, %{{[a-z0-9]+}}: index, %[[MAP:[a-z0-9]+]]: memref<128xi8>)
+// CHECK: memref.view %{{.*}} to memref<98304xi8, 3>
+// CHECK: memref.view %{{.*}} to memref<12288xi8, 3>
+// CHECK: memref.view %{{.*}} to memref<48xi8, 3>
+// CHECK: "mov.u32 $0, %nctaid.x;"
+// CHECK: mbarrier.init.shared.b64 [$0], 1;
+// CHECK: mbarrier.init.shared.b64 [$0], 8;
+// CHECK: fence.mbarrier_init
+// CHECK-COUNT-6: cp.async.bulk.shared
+// CHECK-NOT: cp.async
+// CHECK: "griddepcontrol.wait;"
+// CHECK: nvvm.barrier
+// CHECK-NOT: nvvm.barrier
+// CHECK: "setmaxnreg.dec.sync.aligned.u32 40;"
+// CHECK-COUNT-3: cp.async.bulk.tensor.2d
+// CHECK: scf.for
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c3 step %c1
+// CHECK: mbarrier.try_wait.parity
+// CHECK-COUNT-2: cp.async.bulk.shared
+// CHECK: cp.async.bulk.tensor.2d
+// CHECK: mbarrier.try_wait.parity
+// CHECK: cp.async.bulk.shared
+// CHECK-NOT: cp.async.bulk.shared
+// CHECK: cp.async.bulk.tensor.2d
+// CHECK-NOT: cp.async
+// CHECK: "setmaxnreg.inc.sync.aligned.u32 232;"
+// CHECK: scf.for
+// CHECK: mbarrier.try_wait.parity
+// CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK: scf.for %{{.*}} = %c1 to %c3 step %c1
+// CHECK: mbarrier.try_wait.parity
+// CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK: wgmma.wait_group.sync.aligned 1;
+// CHECK: mbarrier.arrive.shared.b64 _, [$0];
+// CHECK: mbarrier.try_wait.parity
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK-NOT: wgmma.mma_async
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: mbarrier.arrive.shared.b64 _, [$0];
+// CHECK: "griddepcontrol.launch_dependents;"
+// CHECK: arith.cmpi slt, %{{.*}}, %[[COUNT]]
+// CHECK: vector.store
+// CHECK: sm1.dispatch @wide({{.*}}) panels 2 scratch 110640 blocks <wgmma_tiles, {{.*}}> mapped 0
+!h = tensor<?x?x200xbf16>
+!s = tensor<?x?x32xf32>
+!w = tensor<32x200xbf16>
+sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "images"} : !w
+  %r = sm1.launch sync(none) -> !h {
+    %h = sm1.kernel "round" (%x0 = %x : tensor<?x?x200xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !h {
+      %0 = arith.truncf %x0 : tensor<?x?x200xf32> to !h
+      sm1.yield %0 : !h
+    }
+    sm1.yield %h : !h
+  }
+  %s = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "wide" (%h0 = %r : !h, %a0 = %a : !w) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 256, panel_split = 2, stages = 3> -> !s {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      sm1.yield %p : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}
