@@ -1,5 +1,6 @@
-// Kernels of e4m3: names that programs without it do not have, tiles of two warpgroups, scales beside the images. A matrix of 20 channels
-// makes a narrow tile, for there is no other form; what has no e4m3 is called and scheduled as ever.
+// Kernels of e4m3: names that programs without it do not have, of many rows tiles of one warpgroup in a block that goes on to others,
+// scales beside the images. A matrix of 20 channels makes a narrow tile, for there is no other form; what has no e4m3 is called and
+// scheduled as ever.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" | FileCheck %s --check-prefix=MMA
@@ -8,7 +9,7 @@
 // CHECK-DAG: sm1.param "a" quantised <bits = 8, group = 0, columns = 704> {layout = "images"} : tensor<1920x704xf8E4M3FN>
 // CHECK-DAG: sm1.param "a" quantised <bits = 8, group = 0, columns = 704> {layout = "scales"} : tensor<1920x1xf32>
 // CHECK: sm1.kernel "norm_fp8" ({{.*}}) blocks<rows,
-// MANY: sm1.kernel "gate_fp8" ({{.*}}) blocks<wgmma_tiles, threads = 256, row_tile = 64, row_split = 128, panel_split = 6, stages = 5> ->
+// MANY: sm1.kernel "gate_fp8" ({{.*}}) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 5, stages = 6> ->
 // SOME: sm1.kernel "gate_fp8_some" ({{.*}}) blocks<wgmma_tiles,
 // CHECK: sm1.kernel "tiny_fp8{{(_some)?}}" ({{.*}}) blocks<wgmma_tiles, {{.*}} panel_split = {{[12]}},
 // CHECK: sm1.kernel "square" ({{.*}}) blocks<rows,

@@ -8,16 +8,16 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
 
-// Panels are divided without rest, two blocks fit a multiprocessor with what they copy, and there are enough to fill the chip, in whole
-// rounds where a block has a multiprocessor for itself. Of many rows a block has one of two projections whose sums are stored as they are:
-// 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one matrix where a prompt's
-// rows are few. In a step clusters share its k, and that of three matrices where one tile has all rows.
+// Panels are divided without rest, what is copied fits a multiprocessor, and there are enough tiles to fill the chip, in whole
+// rounds where a block has one. Of many rows a block has two at a time and goes on to others, of one of two projections whose sums
+// are stored as they are: 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one
+// matrix where a prompt's rows are few. In a step clusters share its k, and that of three matrices where one tile has all rows.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
-// MANY: sm1.kernel "out" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
-// MANY: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
-// MANY: sm1.kernel "parts" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
+// MANY: sm1.kernel "out" ({{.*}}) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
+// MANY: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
+// MANY: sm1.kernel "parts" ({{.*}}) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 11, stages = 5> ->
 // MANY: sm1.kernel "tiny" ({{.*}}) blocks<tensor_tiles,
 // SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->

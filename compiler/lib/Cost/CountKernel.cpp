@@ -202,7 +202,7 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
     bool readsAhead = !kernel.getBlock().getOps<SelectiveScanOp>().empty(); // a tile of rows
     cost.stages = readsAhead ? 2 : double(blocks.getStages());
     cost.depthSplit = double(blocks.getDepthSplit());
-    cost.wgmma = blocks.getForm() == BlockForm::WgmmaTiles;
+    cost.wgmma = walksTiles(blocks) ? 2 : blocks.getForm() == BlockForm::WgmmaTiles ? 1 : 0;
   }
   countProjections(kernel, cost);
   if (kernel.getBlocks() && cost.projections > 0)

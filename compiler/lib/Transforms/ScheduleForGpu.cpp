@@ -102,34 +102,37 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 }
 
 namespace {
-/// Blocks for wgmma: rows of a tile, blocks on a multiprocessor, the run that they are chosen for, the most stages, warpgroups that
-/// share the rows, and blocks of a cluster that share the k of a tile.
+/// Blocks for wgmma: rows of a tile, tiles on a multiprocessor, the run that they are chosen for, the most stages, warpgroups that
+/// share the rows, blocks of a cluster that share the k of a tile, and whether one block has these tiles and goes on to others.
 struct WgmmaShape {
-  int64_t rows, blocks, rowsOfRun, mostStages, groups = 1, depthSplit = 1;
+  int64_t rows, tiles, rowsOfRun, mostStages, groups = 1, depthSplit = 1;
+  bool walks = false;
+  int64_t threads() const { return threadsOfWarpgroup * (walks ? groups * tiles + 1 : groups); }
 };
 } // namespace
 
-/// Of many rows a block has as much as its registers hold, and a second one multiplies while it waits or finishes. Of few there is
-/// no second one; it waits less often. Of few rows the weights of a whole tile may be there before the rows are.
-static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
-                            wgmmaFew = {64, 1, 128, 16};
+/// Of many rows a tile has as much as registers hold, and a second one is multiplied while it is finished. Of few there is no
+/// second one; it waits less often. Selected rows are most often one. Of few rows the weights of a whole tile may be there before
+/// the rows are.
+static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaSelected = {128, 2, 4096, 8},
+                            wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8}, wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
 static constexpr WgmmaShape wgmmaFewOfThree = {64, 1, 64, 16, 1, 2}, wgmmaFewOfOne = {64, 1, 256, 16, 1, 2},
                             wgmmaFewOfDeep = {64, 1, 128, 16, 1, 4};
 /// e4m3 multiplies in half the time, so that what else a block does counts twice: two warpgroups share it.
-static constexpr WgmmaShape wgmmaManyFp8 = {128, 2, 4096, 8, 2}, wgmmaSomeFp8 = {128, 1, 512, 8, 2};
+static constexpr WgmmaShape wgmmaSomeFp8 = {128, 1, 512, 8, 2};
 /// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
 static constexpr int64_t besideBytes = 16 << 10;
 
 /// Shapes for an entry, the best first. A kernel of few rows and one matrix that does not suit the only one is better off with
 /// mma.sync: it has too few columns to fill the chip, unless warps share its sums.
-static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned linears, bool fp8) {
+static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned linears, bool fp8, bool selected) {
   using Shapes = SmallVector<const WgmmaShape *, 2>;
   switch (sizeOf(entry)) {
   case RunSize::Many:
-    return {fp8 ? &wgmmaManyFp8 : &wgmmaMany};
+    return {selected ? &wgmmaSelected : &wgmmaMany};
   case RunSize::Some:
     return {fp8 ? &wgmmaSomeFp8 : isStep(entry) ? &wgmmaOfStep : &wgmmaSome};
   case RunSize::Few:
@@ -150,7 +153,7 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
 static double worthOfWgmma(const WgmmaShape &shape, int64_t columns, int64_t across) {
   constexpr int64_t multiprocessors = 132;
   int64_t blocks = shape.rowsOfRun / shape.rows * across * shape.depthSplit, room = llvm::alignTo(blocks, multiprocessors);
-  double filled = shape.blocks == 1 ? double(blocks) / double(room) : std::min(double(blocks) / multiprocessors, 1.0);
+  double filled = shape.tiles == 1 ? double(blocks) / double(room) : std::min(double(blocks) / multiprocessors, 1.0);
   return filled * double(columns) / double(columns + 64);
 }
 
@@ -162,23 +165,23 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
   constexpr int64_t leastOfClusters = 16, factorBytes = 2 << 10;        // fewer blocks for a tile of rows are slower than mma.sync
   Type x = multipliedType(kernel);
   int64_t mostSums = std::min(isFp8(x) ? mostWgmmaSums - 16 : mostWgmmaSums, // scales need registers, too
-                              2 * mostWgmmaSums / (shape.groups * shape.blocks));
+                              2 * mostWgmmaSums / (shape.groups * shape.tiles));
   int64_t leastColumns = isFp8(x) ? 16 : 48; // e4m3 has no other form
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), linears = contents.linears;
-  bool mayPart = shape.blocks > 1 && !isFp8(x) && storesSums(kernel); // as measured with many rows of bf16 alone
+  bool mayPart = shape.tiles > 1 && storesSums(kernel); // as measured with many rows alone
   BlockScheduleAttr best;
   double bestWorth = 0;
   for (int64_t split = std::min<int64_t>(16, panels); split * 16 * linears >= leastColumns; --split) {
     auto scheduleOf = [&](int64_t stages) {
-      return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, /*threads=*/128 * shape.groups,
+      return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, shape.threads(),
                                     /*rowTile=*/shape.rows / shape.groups, /*rowSplit=*/shape.rows, split, stages,
                                     shape.depthSplit);
     };
     BlockScheduleAttr schedule = scheduleOf(usualStages);
-    int64_t together = wgmmaSums(schedule, linears) > mostSums && mayPart ? 1 : linears; // projections of a block
+    int64_t together = wgmmaSums(schedule, linears) > mostWgmmaSums && mayPart ? 1 : linears; // projections of a block
     int64_t columns = split * 16 * together, slices = wgmmaSlices(schedule, x);
-    int64_t stageBytes = slices * (shape.rows + columns) * 64 + barrierBytes;
-    int64_t room = gpu.sharedPerMultiprocessor / shape.blocks - 1024;
+    int64_t stageBytes = slices * (shape.rows + columns) * 64 + 2 * barrierBytes;
+    int64_t room = gpu.sharedPerMultiprocessor / (shape.walks ? 1 : shape.tiles) - 1024;
     int64_t stages = std::min(room / stageBytes, usualStages);
     int64_t steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
             mostSteps = llvm::divideCeil(steps, shape.depthSplit);
@@ -206,7 +209,7 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
   bool fp8 = isFp8(multipliedType(kernel));
   if (target.wgmma)
-    for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8))
+    for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8, kernel.getSelected()))
       if (auto schedule = scheduleWgmma(kernel, contents, gpu, *shape))
         return schedule;
   const TileShape &shape = tileShapeOf(entry, contents.linears, target.wgmma);

@@ -187,8 +187,10 @@ GpuPrediction predict(const KernelCost &cost, const BlockCuts &cuts, const GpuRa
   prediction.products = productSeconds(cost, cuts, blocks, rates);
   prediction.elementwise = elementwiseSeconds(cost, blocks, rates);
   prediction.waiting = waitingSeconds(cost, cuts, blocks, rates);
-  // The first round waits by itself; what follows hides behind memory, or memory behind it.
-  double busy = prediction.products + prediction.elementwise + (blocks.rounds() - 1) * prediction.waiting;
+  // The first round waits by itself; what follows hides behind memory, or memory behind it. Blocks that go on from tile to tile
+  // wait once.
+  double later = cost.wgmma > 1 ? 0 : blocks.rounds() - 1;
+  double busy = prediction.products + prediction.elementwise + later * prediction.waiting;
   prediction.seconds = prediction.launch + prediction.waiting + std::hypot(prediction.memory, busy);
   return prediction;
 }
