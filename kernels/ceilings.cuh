@@ -3,8 +3,8 @@
 
 constexpr int rowTiles = 4, columnTiles = 4; // of a warp's sums: 64 by 32
 
-/// Random bits where `mask` has ones, and `ones` set: zeros, or the same numbers over and over, would draw less power, and clocks stay
-/// higher than with a model's numbers.
+/// Random bits where `mask` has ones, and `ones` set: zeros, or the same numbers over and over, would draw less power, and clocks
+/// stay higher than with a model's numbers.
 static __device__ unsigned randomWord(unsigned seed, unsigned mask, unsigned ones) {
   seed = (seed ^ 61) ^ (seed >> 16);
   seed *= 9;
@@ -18,8 +18,7 @@ static __device__ unsigned randomWord(unsigned seed, unsigned mask, unsigned one
 using Product = void(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 
 /// rowTiles * columnTiles products in each iteration of each warp; operands are random words.
-template <Product multiply>
-static __device__ void multiplyTiles(int iterations, unsigned mask, unsigned ones, unsigned *out) {
+template <Product multiply> static __device__ void multiplyTiles(int iterations, unsigned mask, unsigned ones, unsigned *out) {
   unsigned a[rowTiles][4], b[columnTiles][2], seed = (blockIdx.x * blockDim.x + threadIdx.x) * 64;
   float sums[rowTiles][columnTiles][4] = {};
 #pragma unroll

@@ -53,8 +53,8 @@ static void passMap(LLVM::LLVMFuncOp kernel) {
 }
 
 /// Arguments that no other argument points into: buffers of the workspace, which a dispatch never writes under two names,
-/// parameters and row tables. States may be updated in place. Blocks that walk make nothing of it: ptxas would move all loads of what
-/// follows the sums to its beginning, and spill.
+/// parameters and row tables. States may be updated in place. Blocks that walk make nothing of it: ptxas would move all loads of
+/// what follows the sums to its beginning, and spill.
 static SmallVector<bool> unaliased(DispatchOp dispatch) {
   bool walks = walksTiles(dispatch.getBlocksAttr());
   auto own = [walks](Type type) { return !walks && classify(type) != TensorClass::State; };

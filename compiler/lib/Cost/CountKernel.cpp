@@ -199,7 +199,7 @@ KernelCost sm1::costOf(KernelOp kernel, Functions functions) {
   }
   if (BlockScheduleAttr blocks = kernel.getBlocksAttr()) {
     cost.rowTile = double(hasRowBands(blocks) ? blocks.getRowSplit() : blocks.getRowTile()); // rows of one turn
-    bool readsAhead = !kernel.getBlock().getOps<SelectiveScanOp>().empty(); // a tile of rows
+    bool readsAhead = !kernel.getBlock().getOps<SelectiveScanOp>().empty();                  // a tile of rows
     cost.stages = readsAhead ? 2 : double(blocks.getStages());
     cost.depthSplit = double(blocks.getDepthSplit());
     cost.wgmma = walksTiles(blocks) ? 2 : blocks.getForm() == BlockForm::WgmmaTiles ? 1 : 0;

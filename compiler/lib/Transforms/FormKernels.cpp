@@ -29,7 +29,9 @@ static bool isRepeated(Operation *op) {
          (OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), hasNoMemoryForm));
 }
 
-static bool isStructure(Operation *op) { return isa<ParamOp, LayersOp, KernelOp, LaunchOp>(op) || op->hasTrait<OpTrait::IsTerminator>(); }
+static bool isStructure(Operation *op) {
+  return isa<ParamOp, LayersOp, KernelOp, LaunchOp>(op) || op->hasTrait<OpTrait::IsTerminator>();
+}
 
 static bool hasKernelForm(Operation *op) {
   return isa<EmbeddingOp, LinearOp, RmsNormOp, Conv1dOp, ScanOp, SelectiveScanOp, SplitOp, SelectRowsOp, BroadcastOp>(op) ||
@@ -70,8 +72,8 @@ static void wrap(IRRewriter &rewriter, Operation *op, ValueRange results) {
   llvm::SetVector<Value> inputs;
   collect(op, ops, inputs);
   bool selected = isa<SelectRowsOp>(op) || llvm::any_of(inputs, isSelected);
-  auto kernel = KernelOp::create(rewriter, op->getLoc(), TypeRange(results), rewriter.getStringAttr(nameFor(op)), inputs.getArrayRef(),
-                                 ScheduleAttr(), BlockScheduleAttr(), selected);
+  auto kernel = KernelOp::create(rewriter, op->getLoc(), TypeRange(results), rewriter.getStringAttr(nameFor(op)),
+                                 inputs.getArrayRef(), ScheduleAttr(), BlockScheduleAttr(), selected);
   OpBuilder::InsertionGuard guard(rewriter);
   Block *block = rewriter.createBlock(&kernel.getBody());
   IRMapping mapping;
@@ -110,8 +112,9 @@ private:
       if (isStructure(&op) || !isWritten || op.use_empty())
         continue;
       if (!hasKernelForm(&op))
-        return op.emitError("'") << op.getName()
-                                 << "' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams";
+        return op.emitError("'")
+               << op.getName()
+               << "' has no kernel form; a description is made of sm1 operators and of elementwise arith and math on streams";
       rewriter.setInsertionPoint(&op);
       // The parts of a split have different widths, and a kernel has one.
       if (isa<SplitOp>(op))

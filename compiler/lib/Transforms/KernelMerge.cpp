@@ -15,8 +15,9 @@ using namespace sm1;
 bool sm1::isRowInvariant(Operation *op) {
   if (op->hasTrait<OpTrait::ConstantLike>() || isa<BroadcastOp>(op))
     return true;
-  return OpTrait::hasElementwiseMappableTraits(op) &&
-         llvm::all_of(op->getResultTypes(), [](Type type) { return !isa<RankedTensorType>(type) || classify(type) == TensorClass::Param; });
+  return OpTrait::hasElementwiseMappableTraits(op) && llvm::all_of(op->getResultTypes(), [](Type type) {
+           return !isa<RankedTensorType>(type) || classify(type) == TensorClass::Param;
+         });
 }
 
 bool sm1::onlyFeedsProjections(Value value) {
@@ -38,7 +39,8 @@ std::string sm1::stemOfWeight(Value weight) {
     name = name.drop_front(layer + layerPlaceholder.size()).ltrim('.');
   name.consume_back(".weight");
   std::string stem = name.str();
-  std::replace_if(stem.begin(), stem.end(), [](char c) { return !llvm::isAlnum(c); }, '_');
+  std::replace_if(
+      stem.begin(), stem.end(), [](char c) { return !llvm::isAlnum(c); }, '_');
   return stem;
 }
 
@@ -166,8 +168,9 @@ KernelOp sm1::mergeKernels(RewriterBase &rewriter, KernelOp first, KernelOp seco
   llvm::append_range(results, llvm::make_filter_range(second.getResults(), [](Value result) { return !result.use_empty(); }));
 
   rewriter.setInsertionPoint(second);
-  auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({named.getLoc(), (named == first ? second : first).getLoc()}), TypeRange(ValueRange(results)),
-                                 named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(), BlockScheduleAttr(), second.getSelected());
+  auto merged = KernelOp::create(rewriter, rewriter.getFusedLoc({named.getLoc(), (named == first ? second : first).getLoc()}),
+                                 TypeRange(ValueRange(results)), named.getKernelName(), inputs.getArrayRef(), ScheduleAttr(),
+                                 BlockScheduleAttr(), second.getSelected());
   Block *block = rewriter.createBlock(&merged.getBody());
   IRMapping mapping;
   for (Value input : inputs)

@@ -343,9 +343,9 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   int64_t timeSplit = own.timeSplit.value_or(plan.timeSplit);
   Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
             divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
-            timeSplit           ? divideUp(launch.longest, timeSplit)
+            timeSplit            ? divideUp(launch.longest, timeSplit)
             : function.generated ? plan.cluster
-                                : 1,
+                                 : 1,
             own.threads.value_or(plan.threads), own.shared.value_or(plan.shared)};
   if (grid.z > 65535)
     return Error{
