@@ -517,8 +517,8 @@ void PlanReader::readGrid(const JsonCursor &at, PlanLaunch &launch) {
   launch.cluster = at.has("cluster") ? at["cluster"].integer(1, clusterLimit) : 1;
   if (at.failed())
     return;
-  if (launch.cluster > 1 && launch.timeSplit)
-    at["cluster"].fail("time is cut along the same axis of the grid");
+  if (launch.cluster > 1 && (launch.timeSplit || launch.walks))
+    at["cluster"].fail("blocks that share a tile are no parts of time, nor do they go on from tile to tile");
   if (launch.threads % 32 != 0)
     at["threads"].fail(fmt::format("{} is not a multiple of 32", launch.threads));
   if (int64_t blocks = (launch.panels - 1) / launch.panelSplit + 1; blocks > gridLimit)
