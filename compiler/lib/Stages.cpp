@@ -103,7 +103,7 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   case Entry::PrefillFew:
     return EntryRange{"prefill", 1, 192};
   case Entry::PrefillSome:
-    return EntryRange{"prefill", 193, 768};
+    return EntryRange{"prefill", 193, 1536};
   case Entry::StepFew:
     return EntryRange{"step", 17, mostOfStepFew};
   case Entry::StepSome:
