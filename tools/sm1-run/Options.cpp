@@ -33,7 +33,7 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
       ->type_name("N")
       ->group(group);
   app.add_option("--replace", options.replace,
-                 "on a GPU: a kernel of your own, in CUDA C++, instead of a generated one (kernels/README.md)")
+                 "on a GPU: a kernel of your own, in CUDA C++, instead of a generated one (kernels/OwnKernels.md)")
       ->type_name("KERNEL=FILE.cu[:FUNCTION]")
       ->allow_extra_args(false)
       ->group(group);

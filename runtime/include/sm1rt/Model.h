@@ -35,7 +35,7 @@ struct OpenOptions {
   /// it, but for the last bits of bf16 on a GPU.
   int64_t rowsPerPass = 0;
   /// Kernels in CUDA C++ that take the place of generated ones, on a GPU: "KERNEL=FILE.cu" or "KERNEL=FILE.cu:FUNCTION". Each is
-  /// compiled by NVRTC and compared with the generated one before it is used; kernels/README.md has its parameters and the bounds.
+  /// compiled by NVRTC and compared with the generated one before it is used; kernels/OwnKernels.md has its parameters and the bounds.
   std::vector<std::string> replace;
   /// Leaves the comparison out.
   bool trustReplacements = false;
