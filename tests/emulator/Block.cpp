@@ -23,6 +23,7 @@ void Block::start(Dim3 at) {
   liveThreads = threads;
   changes = 0;
   mbarriers.start();
+  registers = {};
   shared.start();
   for (auto &warp : warps)
     warp->start();

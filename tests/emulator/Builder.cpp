@@ -28,6 +28,7 @@ const Decoders &decoders() {
     addAsyncCopyDecoders(all);
     addMbarrierDecoders(all);
     addClusterDecoders(all);
+    addRegisterDecoders(all);
     addControlDecoders(all);
     return all;
   }();

@@ -123,6 +123,7 @@ void addWgmmaDecoders(Decoders &decoders);
 void addAsyncCopyDecoders(Decoders &decoders);
 void addMbarrierDecoders(Decoders &decoders);
 void addClusterDecoders(Decoders &decoders);
+void addRegisterDecoders(Decoders &decoders);
 void addControlDecoders(Decoders &decoders);
 
 // One opcode, several families: the decoders of add, mul and so on ask these in turn.

@@ -76,6 +76,7 @@ void Builder::build(const std::string &entry) {
   program.name = entry;
   program.maxThreads = function->maxThreads;
   std::copy(std::begin(function->required), std::end(function->required), program.required);
+  program.minBlocks = function->minBlocks;
   program.cluster = function->cluster[2];
   if (function->cluster[0] != 1 || function->cluster[1] != 1 || !program.cluster || program.cluster > 8)
     throw PtxError("clusters other than 1 by 1 by 1 to 8 are not known");

@@ -43,18 +43,9 @@ Cluster *clusterOf(Warp &warp, uint32_t mask) {
   return warp.block.cluster;
 }
 
-/// Where lanes run one by one nobody can tell.
-bool isWhole(Warp &warp, uint32_t mask) {
-  if (mask == warp.live || warp.block.schedule.order == Order::Threads)
-    return true;
-  warp.report(CUDA_ERROR_LAUNCH_FAILED, "lanes of one warp stand at different places of an aligned barrier.cluster",
-              static_cast<unsigned>(__builtin_ctz(mask)));
-  return false;
-}
-
 void arrive(Warp &warp, const Instruction &self, uint32_t mask) {
   Cluster *cluster = clusterOf(warp, mask);
-  if (!cluster || (self.aligned && !isWhole(warp, mask)))
+  if (!cluster || (self.aligned && !warp.standsTogether(mask, "barrier.cluster")))
     return;
   warp.block.shared.publish(warp.index, mask, warp.live, cluster->arriving);
   for (uint32_t rest = mask; rest; rest &= rest - 1) {

@@ -114,6 +114,9 @@ public:
   Mbarrier *mbarrierAt(const Instruction &instruction, unsigned lane, uint64_t address, AccessKind kind);
   uint32_t lanesAtOneMbarrier(const Instruction &instruction, uint32_t mask, Mbarrier *&barrier);
   void report(int error, const std::string &what, unsigned lane);
+  /// Whether `mask` is all of the warp, as an aligned instruction wants it; a finding if not. Where lanes run one by one nobody can
+  /// tell.
+  bool standsTogether(uint32_t mask, const char *instruction);
   /// Stores to global memory, now or later: see LateStores.cpp.
   void storeLate(uint8_t *to, unsigned bytes, uint64_t value);
   void landStores();
@@ -156,6 +159,12 @@ struct BarrierState {
   Clock known;                   // what those that do not wait make known
 };
 
+/// What setmaxnreg moves: registers of each thread, empty until the first asks, and those that nobody has.
+struct RegisterPool {
+  std::vector<uint16_t> owned;
+  int64_t free = 0;
+};
+
 class Block {
 public:
   /// Number `number` of `count` blocks that run at the same time, and are the cluster where the kernel has one.
@@ -188,6 +197,7 @@ public:
   GlobalAccess global;
   SharedMemory shared;
   Mbarriers mbarriers;
+  RegisterPool registers;
   Dim3 index;
   unsigned threads, liveThreads = 0;
   std::vector<std::unique_ptr<Warp>> warps;

@@ -281,7 +281,9 @@ private:
           function.cluster[std::min(count++, 2u)] = static_cast<unsigned>(integer());
         while (accept(","));
       } else if (accept(".explicitcluster")) {
-      } else if (accept(".minnctapersm") || accept(".maxnreg") || accept(".maxnctapersm"))
+      } else if (accept(".minnctapersm"))
+        function.minBlocks = static_cast<unsigned>(integer());
+      else if (accept(".maxnreg") || accept(".maxnctapersm"))
         integer();
       else if (!accept(".noreturn"))
         break;

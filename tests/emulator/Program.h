@@ -108,7 +108,8 @@ struct Program {
   unsigned staticShared = 0; // where dynamic shared memory starts
   unsigned localBytes = 0;   // per thread
   unsigned maxThreads = 0, required[3] = {0, 0, 0};
-  unsigned cluster = 1; // blocks behind one another in z
+  unsigned cluster = 1;   // blocks behind one another in z
+  unsigned minBlocks = 1; // of a multiprocessor, whose registers they share
 };
 
 /// A device address that a kernel may name, and the shape of what is there.

@@ -79,6 +79,7 @@ struct Function {
   unsigned maxThreads = 0;          // .maxntid, product; 0: none
   unsigned required[3] = {0, 0, 0}; // .reqntid
   unsigned cluster[3] = {1, 1, 1};  // .reqnctapercluster
+  unsigned minBlocks = 1;           // .minnctapersm
   std::vector<Statement> body;
   unsigned line = 0;
 };

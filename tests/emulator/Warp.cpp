@@ -327,6 +327,14 @@ void Warp::tryRelease() {
   }
 }
 
+bool Warp::standsTogether(uint32_t mask, const char *instruction) {
+  if (mask == live || block.schedule.order == Order::Threads)
+    return true;
+  report(CUDA_ERROR_LAUNCH_FAILED, "lanes of one warp stand at different places of an aligned " + std::string(instruction),
+         static_cast<unsigned>(__builtin_ctz(mask)));
+  return false;
+}
+
 void Warp::exitLanes(uint32_t mask) {
   if (!mask)
     return;
