@@ -3,12 +3,14 @@
 
   gpu.py --bin DIR --work DIR [--target sm_90] [--golden DIR]
 
-Every kernel of a few models, prefill and step, f32 and bf16. A tool that the machine refuses is a visible skip that says so.
+Every kernel of a few models, prefill and step, f32 and bf16; with --target sm_90 also each program of sm_90a, whose blocks
+go on from tile to tile, pass registers on and share sums in clusters. A tool that the machine refuses is a visible skip that says so.
 """
 import os
 import pathlib
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
@@ -16,8 +18,15 @@ from devices import Device
 from harness import DATA, SKIPPED, Programs, Report, parser, random_tokens
 import tensors
 
+AT_ONCE = 4
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 MODELS = {"tiny-b": 61, "tiny-d": 130}
+HOPPER = "sm_90a"
+HOPPER_VOCAB = 37  # of a layer wide enough for the tiles of HOPPER
+# Arithmetic, program, mode, sequences, tokens of each: none is the program for many rows.
+HOPPER_RUNS = [("bf16", "none", "prefill", 2, 150), ("fp8", "none", "prefill", 2, 150), ("bf16", "prefill_some", "prefill", 1, 70),
+               ("bf16", "prefill_few", "prefill", 1, 70), ("bf16", "step_few", "step", 20, 2), ("bf16", "step_some", "step", 70, 2),
+               ("bf16", "step_many", "step", 70, 2)]
 REFUSED = ("not supported", "Unable to", "could not", "failed to initialize", "insufficient permissions", "Device not supported")
 
 
@@ -26,16 +35,43 @@ def find_sanitizer():
     return shutil.which("compute-sanitizer", path=os.pathsep.join(places))
 
 
-def check(programs, report, sanitizer, tool, package, given, mode, name):
-    source, out = programs.work / "in.safetensors", programs.work / "out.safetensors"
-    tensors.save(source, given)
+class Run:
+    """One program of one package on tokens [batch, time]."""
+
+    def __init__(self, name, package, vocab, mode, batch, time, *options):
+        self.name, self.package, self.mode, self.options = f"{name}, {mode}", package, mode, options
+        self.given = {"tokens": random_tokens(1, vocab, batch, time)}
+
+
+def check(programs, report, sanitizer, number, run, tool):
+    source, out = (programs.work / f"{number}-{tool}-{end}.safetensors" for end in ("in", "out"))
+    tensors.save(source, run.given)
     out.unlink(missing_ok=True)
-    done = programs.run(sanitizer, f"--tool={tool}", "--error-exitcode=99", programs.sm1_run, "logits", package, "--tokens", source,
-                        "--out", out, f"--mode={mode}", *programs.device.options)
+    done = programs.run(sanitizer, f"--tool={tool}", "--error-exitcode=99", programs.sm1_run, "logits", run.package, "--tokens", source,
+                        "--out", out, f"--mode={run.mode}", *programs.device.options, *run.options)
     said = done.stdout + done.stderr
     if "ERROR SUMMARY" not in said and "RACECHECK SUMMARY" not in said or (done.returncode and any(word in said for word in REFUSED)):
-        return report.skip(f"{tool}, {name}: not run: {said.strip()[-200:]}")
-    report.check(done.returncode == 0 and out.exists(), f"{tool}, {name}: {said[-2000:]}")
+        return report.skip(f"{tool}, {run.name}: not run: {said.strip()[-200:]}")
+    report.check(done.returncode == 0 and out.exists(), f"{tool}, {run.name}: {said[-2000:]}")
+
+
+def runs_for_all(programs, golden):
+    for model, vocab in MODELS.items():
+        for compute in ("f32", "bf16"):
+            package = programs.compile(golden / model, f"{model}-{compute}", f"--weights={compute}", f"--compute={compute}")
+            for mode, time in (("prefill", 70), ("step", 2)):
+                yield Run(f"{model}, {compute}", package, vocab, mode, 3, time)
+
+
+def runs_of_hopper(programs):
+    """Every program of sm_90a by itself, whatever the number of rows."""
+    checkpoint = programs.work / "wide"
+    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={HOPPER_VOCAB}",
+                  "--d-model=256", "--d-ff=1024")
+    packages = {compute: programs.compile(checkpoint, f"wide-{compute}", f"--target={HOPPER}", "--weights=bf16", f"--compute={compute}")
+                for compute in ("bf16", "fp8")}
+    for compute, program, *rest in HOPPER_RUNS:
+        yield Run(f"{HOPPER}, {compute}, {program}", packages[compute], HOPPER_VOCAB, *rest, f"--variants={program}")
 
 
 def main():
@@ -49,13 +85,12 @@ def main():
         print(f"SKIPPED everything: {why}")
         return SKIPPED
     programs, report = Programs(a.bin, a.work, device), Report()
-    for model, vocab in MODELS.items():
-        for options in (["--weights=f32"], ["--weights=bf16", "--compute=bf16"]):
-            package = programs.compile(a.golden / model, "sanitized", *options)
-            for mode, time in (("prefill", 70), ("step", 2)):
-                for tool in TOOLS:
-                    name = f"{model}, {' '.join(options)}, {mode}"
-                    check(programs, report, sanitizer, tool, package, {"tokens": random_tokens(1, vocab, 3, time)}, mode, name)
+    runs = list(runs_for_all(programs, a.golden))
+    if HOPPER.startswith(a.target):
+        runs += runs_of_hopper(programs)
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # a tool spends its time on the host
+        list(pool.map(lambda job: check(programs, report, sanitizer, *job),
+                      [(number, run, tool) for number, run in enumerate(runs) for tool in TOOLS]))
     return report.finish()
 
 
