@@ -19,6 +19,21 @@ std::string hex(uint64_t value) {
   std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
   return text;
 }
+
+/// Whether one of `bytes` bytes, a power of two, is `value`.
+bool holds(const uint8_t *from, unsigned bytes, uint8_t value) {
+  if (bytes < 4)
+    return from[0] == value || from[bytes - 1] == value;
+  constexpr uint32_t ones = 0x01010101;
+  for (const uint8_t *end = from + bytes; from != end; from += sizeof(uint32_t)) {
+    uint32_t word;
+    std::memcpy(&word, from, sizeof word);
+    word ^= ones * value;
+    if ((word - ones) & ~word & ones << 7)
+      return true;
+  }
+  return false;
+}
 } // namespace
 
 DeviceMemory::~DeviceMemory() {
@@ -133,8 +148,7 @@ void DeviceMemory::copyShadow(uint64_t to, uint64_t from, uint64_t bytes) {
 
 uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {
   bool writes = kind == AccessKind::Write || kind == AccessKind::Atomic;
-  const char *verb = writes ? "write of " : "read of ";
-  std::string range = verb + std::to_string(bytes) + " bytes at global address " + hex(address);
+  std::string range = (writes ? "write of " : "read of ") + std::to_string(bytes) + " bytes at global address " + hex(address);
   error = CUDA_ERROR_ILLEGAL_ADDRESS;
   Allocation *allocation = memory.find(address);
   if (!allocation) {
@@ -142,6 +156,7 @@ uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, Acce
     return nullptr;
   }
   uint64_t offset = address - allocation->address;
+  uint8_t *shadow = allocation->written ? allocation->written.get() + offset : nullptr;
   if (!allocation->live)
     what = range + ", which was freed (offset " + std::to_string(offset) + " of " + std::to_string(allocation->bytes) + " bytes)";
   else if (bytes > allocation->bytes - offset)
@@ -152,31 +167,23 @@ uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, Acce
   else if (address & (bytes - 1)) {
     error = CUDA_ERROR_MISALIGNED_ADDRESS;
     what = "misaligned " + range;
-  } else if (allocation->written && !initialized(*allocation, address, bytes, kind, what)) {
+  } else if (shadow && !initialized(shadow, bytes, kind)) {
     error = CUDA_ERROR_LAUNCH_FAILED;
-    what = range + (what.empty() ? ", which nobody has written" : what) + " (offset " + std::to_string(offset) + ")";
+    what = range + (holds(shadow, bytes, 0) ? ", which nobody has written" : " by ld.global.nc, but this launch has written it") +
+           " (offset " + std::to_string(offset) + ")";
   } else {
-    entry = {allocation->address, allocation->bytes, allocation->written != nullptr, allocation->constant};
+    entry = {allocation->address, allocation->bytes, allocation->written.get(), allocation->constant};
     return allocation->host + offset;
   }
   return nullptr;
 }
 
-bool GlobalAccess::initialized(const Allocation &allocation, uint64_t address, unsigned bytes, AccessKind kind, std::string &what) {
-  uint8_t *shadow = allocation.written.get() + (address - allocation.address);
+bool GlobalAccess::initialized(uint8_t *shadow, unsigned bytes, AccessKind kind) {
   if (kind == AccessKind::Write) {
     std::memset(shadow, memory.launchMark, bytes);
     return true;
   }
-  for (unsigned i = 0; i < bytes; ++i) {
-    if (!shadow[i])
-      return false;
-    if (kind == AccessKind::ReadConstant && shadow[i] == memory.launchMark) {
-      what = " by ld.global.nc, but this launch has written it";
-      return false;
-    }
-  }
-  return true;
+  return !holds(shadow, bytes, 0) && !(kind == AccessKind::ReadConstant && holds(shadow, bytes, memory.launchMark));
 }
 
 } // namespace emulator

@@ -69,8 +69,10 @@ public:
   /// Host memory of the access; on failure nullptr, and `error` and `what` say why.
   uint8_t *access(uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {
     Entry &entry = entries[(address >> 12) % entries.size()];
-    if (address - entry.address <= entry.bytes && bytes <= entry.bytes - (address - entry.address) && !(address & (bytes - 1)) &&
-        !(entry.checked || (entry.constant && kind != AccessKind::Read && kind != AccessKind::ReadConstant)))
+    uint64_t offset = address - entry.address;
+    if (offset <= entry.bytes && bytes <= entry.bytes - offset && !(address & (bytes - 1)) &&
+        !(entry.constant && kind != AccessKind::Read && kind != AccessKind::ReadConstant) &&
+        (!entry.written || initialized(entry.written + offset, bytes, kind)))
       return reinterpret_cast<uint8_t *>(address - kDeviceOffset);
     return slow(entry, address, bytes, kind, error, what);
   }
@@ -78,10 +80,12 @@ public:
 private:
   struct Entry {
     uint64_t address = 1, bytes = 0;
-    bool checked = true, constant = false;
+    uint8_t *written = nullptr; // the allocation's
+    bool constant = false;
   };
   uint8_t *slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what);
-  bool initialized(const Allocation &allocation, uint64_t address, unsigned bytes, AccessKind kind, std::string &what);
+  /// Whether the bytes may be read, by their shadow; marks those that are written.
+  bool initialized(uint8_t *shadow, unsigned bytes, AccessKind kind);
   DeviceMemory &memory;
   std::array<Entry, 64> entries;
 };
