@@ -95,7 +95,7 @@ public:
   void start();
   /// Runs until no lane can go on or each has had a turn.
   void run(Order order, Turn turn);
-  bool canRun() const { return runnable() != 0; }
+  bool canRun() const { return lanesIn(LaneState::Run) != 0; }
   /// What the lanes wait for has not come: others shall run.
   void endTurn() { budget = 0; }
 
@@ -135,7 +135,7 @@ public:
 
 private:
   friend class Block;
-  uint32_t runnable() const;
+  uint32_t lanesIn(LaneState wanted) const;
   void runGroup(uint32_t mask, uint32_t limit);
   bool control(const Instruction &instruction, uint32_t &mask, uint32_t active, uint32_t &at);
   bool meet(const Instruction &instruction, uint32_t &mask, uint32_t active, uint32_t &at);

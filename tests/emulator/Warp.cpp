@@ -120,10 +120,10 @@ void Warp::start() {
   std::fill(local.begin(), local.end(), uint8_t(0xCD));
 }
 
-uint32_t Warp::runnable() const {
+uint32_t Warp::lanesIn(LaneState wanted) const {
   uint32_t mask = 0;
   for (unsigned lane = 0; lane < 32; ++lane)
-    mask |= uint32_t(state[lane] == LaneState::Run) << lane;
+    mask |= uint32_t(state[lane] == wanted) << lane;
   return mask;
 }
 
@@ -132,7 +132,7 @@ void Warp::run(Order order, Turn turn) {
   budget = turn.length;
   pollCost = turn.pollCost;
   while (!block.failed()) {
-    uint32_t candidates = runnable();
+    uint32_t candidates = lanesIn(LaneState::Run);
     if (!candidates)
       break;
     if (budget <= 0) {
@@ -299,15 +299,15 @@ bool Warp::meet(const Instruction &instruction, uint32_t &mask, uint32_t active,
 /// Lets waiting lanes go on whose meeting is complete.
 void Warp::tryRelease() {
   const Program &program = *block.launch.program;
-  for (unsigned lane = 0; lane < 32 && !block.failed(); ++lane) {
-    if (state[lane] != LaneState::Meet)
+  for (uint32_t meeting = lanesIn(LaneState::Meet), rest = meeting; rest && !block.failed(); rest &= rest - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(rest));
+    uint32_t wanted = meetMask[lane] & live;
+    if (wanted & ~meeting)
       continue;
     const Instruction &instruction = program.code[pc[lane]];
-    uint32_t wanted = meetMask[lane] & live;
     bool complete = true, samePlace = true;
     forLanesOf(wanted, [&](unsigned other) {
-      complete &=
-          state[other] == LaneState::Meet && meetMask[other] == meetMask[lane] && program.code[pc[other]].run == instruction.run;
+      complete &= meetMask[other] == meetMask[lane] && program.code[pc[other]].run == instruction.run;
       samePlace &= pc[other] == pc[lane];
     });
     if (!complete)
@@ -324,6 +324,8 @@ void Warp::tryRelease() {
       state[other] = LaneState::Run;
       ++pc[other];
     });
+    meeting &= ~wanted;
+    rest &= ~wanted | 1u << lane;
   }
 }
 
