@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 
 namespace emulator {
 
@@ -100,11 +99,21 @@ uint32_t Builder::constant(uint64_t bits, bool wide) {
   return entry->second;
 }
 
-const Builder::Register *Builder::findRegister(const std::string &name) const {
+std::optional<Builder::Register> Builder::findRegister(std::string_view name) const {
+  size_t digits = name.find_last_not_of("0123456789") + 1;
+  std::string_view number = name.substr(digits);
+  bool isNumber = !number.empty() && number.size() < 9 && (number[0] != '0' || number.size() == 1);
+  uint32_t place = 0;
+  for (char digit : isNumber ? number : std::string_view())
+    place = place * 10 + static_cast<uint32_t>(digit - '0');
   for (auto scope = scopes.rbegin(); scope != scopes.rend(); ++scope)
-    if (auto found = scope->registers.find(name); found != scope->registers.end())
-      return &found->second;
-  return nullptr;
+    for (auto entry = scope->registers.rbegin(); entry != scope->registers.rend(); ++entry) {
+      if (!entry->count && entry->name == name)
+        return Register{entry->slot, entry->type};
+      if (isNumber && place < entry->count && entry->name == name.substr(0, digits))
+        return Register{entry->slot + place * entry->bytes, entry->type};
+    }
+  return {};
 }
 
 const Builder::Place *Builder::findPlace(const std::string &name) const {
@@ -148,7 +157,7 @@ uint32_t Builder::nameValue(const Operand &operand, Type type) {
 uint32_t Builder::read(const Operand &operand, Type type) {
   bool wide = bytesOf(type) == 8;
   if (operand.kind == Operand::Name) {
-    const Register *found = findRegister(operand.name);
+    const auto found = findRegister(operand.name);
     if (!found)
       return nameValue(operand, type);
     if (found->type == Type::Pred)
@@ -170,7 +179,7 @@ uint32_t Builder::readPredicate(const Operand &operand) {
     emit(set);
     return slot;
   }
-  const Register *found = operand.kind == Operand::Name ? findRegister(operand.name) : nullptr;
+  const auto found = operand.kind == Operand::Name ? findRegister(operand.name) : std::nullopt;
   if (!found || found->type != Type::Pred)
     fail("'" + operand.name + "' is no predicate");
   if (!operand.negated)
@@ -187,7 +196,7 @@ uint32_t Builder::readPredicate(const Operand &operand) {
 uint32_t Builder::writePredicate(const Operand &operand) {
   if (operand.kind == Operand::Name && operand.name == "_")
     return temporaryPredicate();
-  const Register *found = operand.kind == Operand::Name ? findRegister(operand.name) : nullptr;
+  const auto found = operand.kind == Operand::Name ? findRegister(operand.name) : std::nullopt;
   if (!found || found->type != Type::Pred)
     fail("'" + operand.name + "' is no predicate");
   return found->slot;
@@ -196,7 +205,7 @@ uint32_t Builder::writePredicate(const Operand &operand) {
 uint32_t Builder::write(const Operand &operand, Type type) {
   if (operand.kind == Operand::Name && operand.name == "_")
     return temporary(bytesOf(type) == 8);
-  const Register *found = operand.kind == Operand::Name ? findRegister(operand.name) : nullptr;
+  const auto found = operand.kind == Operand::Name ? findRegister(operand.name) : std::nullopt;
   if (!found)
     fail("'" + operand.name + "' is no register");
   if (found->type == Type::Pred)
@@ -235,7 +244,7 @@ void Builder::address(const Operand &operand, Instruction &instruction) {
     fail("expected an address in brackets");
   const Operand &base = operand.parts[0];
   instruction.imm = operand.offset;
-  const Register *found = base.kind == Operand::Name ? findRegister(base.name) : nullptr;
+  const auto found = base.kind == Operand::Name ? findRegister(base.name) : std::nullopt;
   if (found) {
     instruction.a = found->slot;
     instruction.narrowAddress = bytesOf(found->type) != 8;
@@ -260,7 +269,7 @@ void Builder::list(Instruction &instruction, const std::vector<uint32_t> &slots)
 void Builder::emit(Instruction instruction) {
   instruction.statement = static_cast<uint32_t>(program.statements.size() - 1);
   if (current && !current->guard.empty() && instruction.guard == kNoSlot) {
-    const Register *found = findRegister(current->guard);
+    const auto found = findRegister(current->guard);
     if (!found || found->type != Type::Pred)
       fail("'" + current->guard + "' is no predicate");
     instruction.guard = found->slot;
@@ -289,10 +298,12 @@ Type Builder::type(const Statement &statement, unsigned n) const {
 
 void Builder::allow(const Statement &statement, const char *known) const {
   for (const std::string &modifier : statement.modifiers) {
-    std::istringstream words(known);
     bool fine = typeNamed(modifier) != Type::None;
-    for (std::string word; !fine && words >> word;)
-      fine = word == modifier;
+    for (std::string_view words = known; !fine && !words.empty();) {
+      size_t end = std::min(words.find(' '), words.size());
+      fine = words.substr(0, end) == modifier;
+      words.remove_prefix(std::min(end + 1, words.size()));
+    }
     if (!fine)
       fail("unknown modifier '." + modifier + "'");
   }
@@ -325,7 +336,7 @@ void Builder::statement(const Statement &next) {
     return;
   }
   case Statement::Declaration:
-    return declare(next.variable);
+    return declare(*next.variable);
   case Statement::Instruction:
     break;
   }
@@ -353,8 +364,10 @@ void Builder::declare(const Variable &variable) {
   if (variable.type == Type::B128)
     fail("128-bit registers are not known");
   uint32_t bytes = variable.type == Type::Pred ? 4 : bytesOf(variable.type) == 8 ? 256 : 128;
-  for (unsigned i = 0; i < std::max(1u, variable.count); ++i)
-    scope.registers[variable.name + (variable.count ? std::to_string(i) : "")] = {allocate(bytes), variable.type};
+  uint32_t first = allocate(bytes);
+  for (unsigned i = 1; i < variable.count; ++i)
+    allocate(bytes); // one behind the other
+  scope.registers.push_back({variable.name, variable.count, first, bytes, variable.type});
 }
 
 /// Room in the private memory of a thread: .local variables and the .param variables of calls.

@@ -5,6 +5,7 @@
 #include "Program.h"
 
 #include <map>
+#include <optional>
 #include <tuple>
 
 namespace emulator {
@@ -54,9 +55,14 @@ private:
   struct Place {
     Space space;
     int64_t offset;
-  }; // a variable in local, param or shared memory
+  };                 // a variable in local, param or shared memory
+  struct Registers { // a declaration: `name`, or `name` and a number below `count`
+    std::string name;
+    uint32_t count, slot, bytes; // of one
+    Type type;
+  };
   struct Scope {
-    std::unordered_map<std::string, Register> registers;
+    std::vector<Registers> registers;
     std::unordered_map<std::string, Place> places;
     std::unordered_map<std::string, uint32_t> labels;
     std::unordered_map<std::string, std::vector<std::string>> targets;
@@ -77,7 +83,7 @@ private:
   int64_t sharedOffset(const Variable &variable);
   void closeScope();
   uint32_t allocate(uint32_t bytes);
-  const Register *findRegister(const std::string &name) const;
+  std::optional<Register> findRegister(std::string_view name) const;
   const Place *findPlace(const std::string &name) const;
   const Variable *moduleShared(const std::string &name) const;
   uint32_t special(const std::string &name, bool wide);

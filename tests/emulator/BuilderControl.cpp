@@ -21,7 +21,7 @@ const Function *findFunction(const Syntax &syntax, const std::string &name) {
 }
 
 void collectNames(const Operand &operand, std::set<std::string> &names) {
-  if (!operand.name.empty())
+  if (!operand.name.empty() && operand.name[0] != '%') // of registers there are many, and none is asked for
     names.insert(operand.name);
   for (const Operand &part : operand.parts)
     collectNames(part, names);
@@ -88,8 +88,8 @@ void Builder::build(const std::string &entry) {
       sharedOffset(variable);
   for (const Function *part : reachable)
     for (const Statement &statement : part->body)
-      if (statement.kind == Statement::Declaration && statement.variable.space == Variable::Shared && statement.variable.bytes)
-        sharedOffset(statement.variable);
+      if (statement.kind == Statement::Declaration && statement.variable->space == Variable::Shared && statement.variable->bytes)
+        sharedOffset(*statement.variable);
   // Dynamic shared memory: every extern array starts at the same place.
   unsigned align = 16;
   for (const Variable &variable : syntax.variables)

@@ -1,7 +1,9 @@
 // Tokens to the tree of Syntax.h: directives, declarations, statements.
+#include "Lexer.h"
 #include "Syntax.h"
 
 #include <algorithm>
+#include <array>
 
 namespace emulator {
 
@@ -13,7 +15,7 @@ namespace {
 
 class Parser {
 public:
-  explicit Parser(const std::string &source) : source(source), tokens(tokenize(source)) {}
+  explicit Parser(const std::string &source) : source(source), lexer(source) {}
 
   Syntax run() {
     while (peek().kind != Token::End)
@@ -24,20 +26,29 @@ public:
   }
 
 private:
-  const Token &peek(size_t ahead = 0) const { return tokens[std::min(position + ahead, tokens.size() - 1)]; }
-  const Token &take() { return tokens[std::min(position++, tokens.size() - 1)]; }
-  bool is(const char *text) const { return peek().text == text && peek().kind != Token::String; }
-  bool accept(const char *text) {
+  const Token &peek(size_t ahead = 0) {
+    while (made <= position + ahead)
+      tokens[made++ % tokens.size()] = lexer.next();
+    return tokens[(position + ahead) % tokens.size()];
+  }
+  /// Valid until some tokens later.
+  const Token &take() {
+    const Token &token = peek();
+    ++position;
+    return token;
+  }
+  bool is(std::string_view text) { return peek().text == text && peek().kind != Token::String; }
+  bool accept(std::string_view text) {
     if (!is(text))
       return false;
     ++position;
     return true;
   }
-  void expect(const char *text) {
+  void expect(std::string_view text) {
     if (!accept(text))
-      fail("expected '" + std::string(text) + "' before '" + peek().text + "'");
+      fail("expected '" + std::string(text) + "' before '" + std::string(peek().text) + "'");
   }
-  [[noreturn]] void fail(const std::string &what) const {
+  [[noreturn]] void fail(const std::string &what) {
     size_t begin = source.rfind('\n', peek().begin ? peek().begin - 1 : 0);
     begin = begin == std::string::npos ? 0 : source.find_first_not_of(" \t\n", begin);
     std::string line = begin < source.size() ? source.substr(begin, source.find('\n', begin) - begin) : "";
@@ -49,13 +60,13 @@ private:
   }
   uint64_t integer() {
     if (peek().kind != Token::Integer)
-      fail("expected an integer before '" + peek().text + "'");
+      fail("expected an integer before '" + std::string(peek().text) + "'");
     return take().bits;
   }
   std::string word() {
     if (peek().kind != Token::Word)
-      fail("expected a name before '" + peek().text + "'");
-    return take().text;
+      fail("expected a name before '" + std::string(peek().text) + "'");
+    return std::string(take().text);
   }
 
   void topLevel() {
@@ -77,7 +88,7 @@ private:
       linkable();
   }
 
-  void skipPast(const char *text) {
+  void skipPast(std::string_view text) {
     while (!is(text) && peek().kind != Token::End)
       ++position;
     expect(text);
@@ -132,7 +143,7 @@ private:
     unsigned vectorSize = 1;
     bool hasSpace = false;
     while (peek().kind == Token::Word && peek().text[0] == '.') {
-      std::string text = take().text;
+      std::string_view text = take().text;
       if (text == ".align")
         variable.align = static_cast<unsigned>(integer());
       else if (text == ".v2" || text == ".v4")
@@ -144,7 +155,7 @@ private:
       else if (!hasSpace)
         hasSpace = true, variable.space = spaceNamed(text);
       else if (text != ".global" && text != ".shared" && text != ".const" && text != ".local")
-        fail("unknown directive '" + text + "'");
+        fail("unknown directive '" + std::string(text) + "'");
     }
     if (variable.type == Type::None || !hasSpace)
       fail("a declaration without a " + std::string(hasSpace ? "type" : "state space"));
@@ -155,24 +166,24 @@ private:
     return variable;
   }
 
-  void pointerAttribute(const std::string &text) {
+  void pointerAttribute(std::string_view text) {
     if (text != ".ptr")
-      fail("unknown directive '" + text + "'");
+      fail("unknown directive '" + std::string(text) + "'");
     while (accept(".global") || accept(".shared") || accept(".const") || accept(".local"))
       ;
     if (accept(".align"))
       integer();
   }
 
-  Variable::Space spaceNamed(const std::string &text) {
-    static const std::pair<const char *, Variable::Space> spaces[] = {{".reg", Variable::Register},  {".shared", Variable::Shared},
-                                                                      {".global", Variable::Global}, {".const", Variable::Constant},
-                                                                      {".local", Variable::Local},   {".param", Variable::Param}};
+  Variable::Space spaceNamed(std::string_view text) {
+    static constexpr std::pair<std::string_view, Variable::Space> spaces[] = {
+        {".reg", Variable::Register},   {".shared", Variable::Shared}, {".global", Variable::Global},
+        {".const", Variable::Constant}, {".local", Variable::Local},   {".param", Variable::Param}};
     for (const auto &space : spaces)
       if (text == space.first)
         return space.second;
     --position;
-    fail("unknown directive '" + text + "'");
+    fail("unknown directive '" + std::string(text) + "'");
   }
 
   Variable declarator(const Variable &common) {
@@ -315,7 +326,7 @@ private:
         continue;
       }
       if (depth > 0)
-        function.body.push_back(marker);
+        function.body.push_back(std::move(marker));
     }
   }
 
@@ -328,7 +339,7 @@ private:
     if (peek().text[0] == '.') {
       for (Variable &variable : declaration(false)) {
         result.kind = Statement::Declaration;
-        result.variable = std::move(variable);
+        result.variable = std::make_shared<const Variable>(std::move(variable));
         function.body.push_back(result);
       }
       return;
@@ -338,12 +349,13 @@ private:
       result.guard = word();
     }
     splitOpcode(word(), result);
+    result.operands.reserve(4);
     while (!is(";")) {
       result.operands.push_back(operand());
       if (!is(";"))
         expect(",");
     }
-    result.text = squeeze(source.substr(begin, take().end - begin));
+    result.text = squeeze(std::string_view(source).substr(begin, take().end - begin));
     function.body.push_back(std::move(result));
   }
 
@@ -374,10 +386,11 @@ private:
     }
   }
 
-  static std::string squeeze(const std::string &text) {
+  static std::string squeeze(std::string_view text) {
     std::string result;
+    result.reserve(text.size());
     for (char c : text) {
-      bool blank = std::isspace(static_cast<unsigned char>(c));
+      bool blank = c == ' ' || (c >= '\t' && c <= '\r');
       if (!blank || (!result.empty() && result.back() != ' '))
         result += blank ? ' ' : c;
     }
@@ -416,7 +429,7 @@ private:
       result.name = word();
       result.negated = true;
     } else if (peek().kind == Token::Word) {
-      result.name = take().text;
+      result.name = std::string(take().text);
       if (accept("+"))
         result.offset = signedInteger();
     } else
@@ -443,13 +456,14 @@ private:
         result.bits ^= token.kind == Token::Float32 ? 1ull << 31 : 1ull << 63;
     } else {
       --position;
-      fail("expected an operand before '" + token.text + "'");
+      fail("expected an operand before '" + std::string(token.text) + "'");
     }
   }
 
   const std::string &source;
-  std::vector<Token> tokens;
-  size_t position = 0;
+  Lexer lexer;
+  std::array<Token, 8> tokens;   // the last ones
+  size_t position = 0, made = 0; // numbers of tokens
   Syntax syntax;
 };
 

@@ -4,6 +4,7 @@
 
 #include "Types.h"
 
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -14,17 +15,6 @@ namespace emulator {
 struct PtxError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-struct Token {
-  enum Kind { End, Word, Integer, Float32, Float64, String, Punctuation } kind = End;
-  std::string text;
-  uint64_t bits = 0; // value of a number; bit pattern of a float
-  unsigned line = 0;
-  size_t begin = 0, end = 0; // in the source
-};
-
-/// All tokens of `source`, an End token last. Throws PtxError.
-std::vector<Token> tokenize(const std::string &source);
 
 struct Operand {
   enum Kind {
@@ -63,8 +53,8 @@ struct Statement {
   std::vector<std::string> modifiers;
   std::string guard;
   bool guardNegated = false;
-  std::vector<Operand> operands; // of Targets: the labels
-  Variable variable;             // of Declaration
+  std::vector<Operand> operands;            // of Targets: the labels
+  std::shared_ptr<const Variable> variable; // of Declaration
   std::string text;
   unsigned line = 0;
   bool planted = false; // carries a planted bug (Plant.h)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace emulator {
@@ -39,7 +40,7 @@ enum class Type : uint8_t {
 };
 
 /// The type called `name` ("f32", no dot), Type::None if there is none.
-Type typeNamed(const std::string &name);
+Type typeNamed(std::string_view name);
 
 inline unsigned bytesOf(Type type) {
   switch (type) {
