@@ -7,10 +7,6 @@
 
 namespace emulator {
 
-bool Statement::has(const char *modifier) const {
-  return std::find(modifiers.begin(), modifiers.end(), modifier) != modifiers.end();
-}
-
 namespace {
 
 class Parser {

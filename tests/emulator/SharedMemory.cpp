@@ -61,37 +61,39 @@ bool SharedMemory::ordered(const Touch &earlier, unsigned thread) const {
   return time.seen.covers(agent, other, earlier.tick) || knowsAlone(time, lane, agent, other, earlier.tick);
 }
 
-bool SharedMemory::conflict(const Touch &earlier, bool wrote, unsigned thread, Race &race) const {
-  if (earlier.tick < base || ordered(earlier, thread))
+/// What most earlier accesses are is asked first: of other blocks, of the same thread, of the same warp before it met.
+inline bool SharedMemory::conflict(const Touch &earlier, bool wrote, const Access &now, Race &race) const {
+  if (earlier.tick < base || earlier.thread() == now.mine.thread() ||
+      (earlier.thread() / 32 == now.mine.thread() / 32 && earlier.tick <= now.time.fullMeeting) ||
+      ordered(earlier, now.mine.thread()))
     return false;
   race = {true, wrote, earlier};
   return true;
 }
 
-SharedMemory::Verdict SharedMemory::judge(Cell &cell, AccessKind kind, unsigned thread, uint32_t pc, Race &race) {
-  bool writes = kind == AccessKind::Write || kind == AccessKind::Atomic;
-  if (kind != AccessKind::Write && cell.writer.tick < base)
+inline SharedMemory::Verdict SharedMemory::judge(Cell &cell, const Access &now, Race &race) {
+  bool writes = now.kind == AccessKind::Write || now.kind == AccessKind::Atomic;
+  if (now.kind != AccessKind::Write && cell.writer.tick < base)
     return Verdict::Unwritten;
-  Touch mine = touchBy(thread, pc);
-  warps[thread / 32].accessed = true;
+  now.time.accessed = true;
   if (racecheck) {
-    bool bothAtomic = kind == AccessKind::Atomic && cell.atomicWriter;
-    if (!bothAtomic && conflict(cell.writer, true, thread, race))
+    bool bothAtomic = now.kind == AccessKind::Atomic && cell.atomicWriter;
+    if (!bothAtomic && conflict(cell.writer, true, now, race))
       return Verdict::Conflict;
     if (writes && !bothAtomic)
       for (const Touch *reader : {&cell.reader, &cell.otherLane, &cell.otherWarp})
-        if (conflict(*reader, false, thread, race))
+        if (conflict(*reader, false, now, race))
           return Verdict::Conflict;
   }
   if (writes) {
-    cell.writer = mine;
-    cell.atomicWriter = kind == AccessKind::Atomic;
+    cell.writer = now.mine;
+    cell.atomicWriter = now.kind == AccessKind::Atomic;
     return Verdict::Fine;
   }
   // Three readers stand for all: the last one, one of another lane of its warp, one of another warp.
-  if (cell.reader.tick >= base && cell.reader.thread() != thread)
-    (cell.reader.thread() / 32 == thread / 32 ? cell.otherLane : cell.otherWarp) = cell.reader;
-  cell.reader = mine;
+  if (cell.reader.tick >= base && cell.reader.thread() != now.mine.thread())
+    (cell.reader.thread() / 32 == now.mine.thread() / 32 ? cell.otherLane : cell.otherWarp) = cell.reader;
+  cell.reader = now.mine;
   return Verdict::Fine;
 }
 
@@ -119,17 +121,18 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
     for (unsigned i = offset / 8; i <= (offset + size - 1) / 8; ++i)
       if (isMbarrier[i])
         return Verdict::IsMbarrier;
+  const Access now{kind, touchBy(thread, pc), warps[thread / 32]};
   Verdict verdict = Verdict::Fine;
   for (unsigned at = offset, end = offset + size; at < end && verdict == Verdict::Fine;) {
     unsigned word = at / 4, step = std::min(end, word * 4 + 4) - at;
     if (step < 4 && !splitIndex[word])
       split(word);
     if (!splitIndex[word])
-      verdict = judge(words[word], kind, thread, pc, race);
+      verdict = judge(words[word], now, race);
     else {
       auto &cells = splitWords[splitIndex[word] - 1];
       for (unsigned i = 0; i < step && verdict == Verdict::Fine; ++i)
-        verdict = judge(cells[at % 4 + i], kind, thread, pc, race);
+        verdict = judge(cells[at % 4 + i], now, race);
       if (step == 4 && kind == AccessKind::Write && verdict == Verdict::Fine)
         unsplit(word, Cell(cells[0]));
     }

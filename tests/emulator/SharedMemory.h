@@ -128,11 +128,16 @@ private:
       return tick++;
     }
   };
+  struct Access { // that is judged
+    AccessKind kind;
+    Touch mine;
+    WarpTime &time; // of its warp
+  };
   bool knowsAlone(const WarpTime &time, unsigned lane, unsigned agent, unsigned other, uint32_t tick) const {
     return (time.aloneMask >> lane & 1) && time.alone[lane].covers(agent, other, tick);
   }
-  bool conflict(const Touch &earlier, bool wrote, unsigned thread, Race &race) const;
-  Verdict judge(Cell &cell, AccessKind kind, unsigned thread, uint32_t pc, Race &race);
+  bool conflict(const Touch &earlier, bool wrote, const Access &now, Race &race) const;
+  Verdict judge(Cell &cell, const Access &now, Race &race);
   void split(unsigned word);
   void unsplit(unsigned word, const Cell &cell);
   void shareAlone(WarpTime &time, uint32_t mask, bool all);

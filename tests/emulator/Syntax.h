@@ -59,7 +59,12 @@ struct Statement {
   unsigned line = 0;
   bool planted = false; // carries a planted bug (Plant.h)
 
-  bool has(const char *modifier) const;
+  bool has(std::string_view modifier) const {
+    for (const std::string &one : modifiers)
+      if (one == modifier)
+        return true;
+    return false;
+  }
 };
 
 struct Function {
