@@ -2,6 +2,7 @@
 #include "DeviceMemory.h"
 
 #include "Cuda.h"
+#include "Marks.h"
 
 #include <algorithm>
 #include <cstring>
@@ -18,6 +19,14 @@ std::string hex(uint64_t value) {
   char text[32];
   std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
   return text;
+}
+
+/// How far the range has to move so that no address there, or near it, has a mark for its low word; 0: not at all.
+uint64_t distanceFromMarks(const void *begin, uint64_t bytes) {
+  uint64_t place = (reinterpret_cast<uint64_t>(begin) - kGap - kMark) & 0xffffffff, cycle = 1ull << 32;
+  if (place < kMarks)
+    return kMarks - place;
+  return place + bytes + 2 * kGap > cycle ? cycle + kMarks - place : 0;
 }
 
 /// Whether one of `bytes` bytes, a power of two, is `value`.
@@ -52,12 +61,14 @@ uint64_t DeviceMemory::allocate(uint64_t bytes, bool constant) {
     return 0;
   Allocation allocation;
   allocation.bytes = bytes;
-  allocation.mappingBytes = bytes + 2 * kGap;
+  // Room to move, which nobody touches.
+  allocation.mappingBytes = 2 * bytes + 4 * kGap + kMarks;
   allocation.mapping =
       mmap(nullptr, allocation.mappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (allocation.mapping == MAP_FAILED)
     return 0;
-  allocation.host = static_cast<uint8_t *>(allocation.mapping) + kGap + kAlignment;
+  allocation.host = static_cast<uint8_t *>(allocation.mapping) + kGap;
+  allocation.host += distanceFromMarks(allocation.host, bytes) + kAlignment;
   allocation.address = reinterpret_cast<uint64_t>(allocation.host) + kDeviceOffset;
   allocation.constant = constant;
   if (initcheck && !constant)

@@ -1,5 +1,6 @@
 // The driver's side: streams that run late, graphs, limits, errors that were asked for, planted bugs.
 #include "EmulatorTest.h"
+#include "Marks.h"
 
 #include <cstdio>
 #include <fstream>
@@ -30,6 +31,17 @@ TEST(DriverTest, PinnedMemoryIsCopiedLate) {
   EXPECT_EQ(values[4], 5u);
   EXPECT_EQ(values[5], 501u);
   EXPECT_EQ(gpu.call("cuMemFreeHost", pinned), 0);
+}
+
+/// A register with half of an address must not look like one whose sum is on its way.
+TEST(DriverTest, AddressesAreNoMarks) {
+  Gpu gpu;
+  constexpr uint64_t bytes = 256 << 20, cycle = 1ull << 32;
+  for (uint64_t mapped = 0; mapped <= cycle; mapped += bytes) { // every low word comes up
+    uint64_t place = (gpu.allocate(bytes) - kMark) % cycle;
+    EXPECT_GE(place, uint64_t(kMarks));
+    EXPECT_LE(place + bytes, cycle);
+  }
 }
 
 TEST(DriverTest, GraphsReplayWithChangedMemory) {

@@ -6,6 +6,7 @@
 // product reads has to stay as it is until then: it is looked at again, as an access of the instruction that started it.
 #include "Cuda.h"
 #include "Lanes.h"
+#include "Marks.h"
 #include "SoftFloat.h"
 
 #include <algorithm>
@@ -16,7 +17,6 @@ namespace {
 
 constexpr unsigned kLine = 32, kRows = 16; // bytes of a row in one instruction, rows of a warp
 enum : uint8_t { kAdds = 1, kFp8 = 2 };
-constexpr uint32_t kMark = 0x7fe00000, kMarkMask = 0xffe00000;
 
 /// The lane's mark for register number `serial` of those that products have written.
 uint32_t markOf(uint32_t serial, unsigned lane) { return kMark | serial % kMarkedRegisters << 5 | lane; }
