@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long sm1c takes: as long for a hundred layers as for ten, and to PTX of the 130M configuration within a generous bound.
 
-  compile_time.py --bin DIR --work DIR [--rounds 5]
+  compile_time.py --bin DIR --work DIR [--rounds 3]
 
 Times are of the processor (user and system, all threads), of which a neighbour takes less than of the clock; 10 and 100 layers take turns,
 and the least of each counts.
@@ -37,7 +37,7 @@ def seconds(*command):
 
 def main():
     arguments = parser(__doc__)
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--rounds", type=int, default=3)
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
     ten, hundred = (config(programs.work / f"{layers}-layers", layers, "float32") for layers in (10, 100))
