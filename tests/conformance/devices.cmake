@@ -13,10 +13,12 @@ endfunction()
 
 set(models tiny-a tiny-b tiny-c tiny-d)
 set(gpuTargets "--target=native,${SM1_GPU_TEST_TARGET}")
+# Of a CPU one level, to compare bits with: those of the others are compared among each other.
+set(oneCpu "--target=x86-64-v3,${SM1_GPU_TEST_TARGET}")
 foreach(model ${models})
-  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${gpuTargets})
+  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu})
 endforeach()
-sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" ${gpuTargets} --weights=bf16 --compute=bf16)
+sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)
 
 # As many positions as cross a block's rows in a batch, and no more: the emulator takes its time.
 set(enough 1 35 40 20)
@@ -26,7 +28,7 @@ foreach(model positions IN ZIP_LISTS models enough)
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=${positions})
 endforeach()
 foreach(model mamba-1 mamba-16)
-  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${gpuTargets})
+  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu})
   set(fixtures ${model}-gpu)
   sm1_on_devices(goldens.${model} 1200 goldens.py --package "${SM1_PACKAGES}/${model}-gpu.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors")
@@ -38,7 +40,7 @@ sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/t
 
 # The same with the instructions of one chip. Where tests compile for another, there is none.
 if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
-  sm1_package(tiny-a-wgmma "quick;emulated;cuda" "${golden}/tiny-a" --target=native,sm_90,sm_90a --weights=bf16 --compute=bf16)
+  sm1_package(tiny-a-wgmma "quick;emulated;cuda" "${golden}/tiny-a" --target=sm_90,sm_90a --weights=bf16 --compute=bf16)
   set(fixtures tiny-a-wgmma)
   sm1_on_devices(batching.tiny-a-wgmma 600 batching.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37 --compute=bf16)
   sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37)
@@ -67,7 +69,7 @@ set(integerWeights int8 int4)
 set(integerBounds 1e-2 1e-2)
 # Vectors are rounded to bf16, and weights of 4 bits times their scale.
 foreach(weights bound IN ZIP_LISTS integerWeights integerBounds)
-  sm1_package(tiny-d-${weights}-token "quick;emulated;cuda" "${golden}/tiny-d" ${gpuTargets} --weights=${weights})
+  sm1_package(tiny-d-${weights}-token "quick;emulated;cuda" "${golden}/tiny-d" ${oneCpu} --weights=${weights})
   set(fixtures tiny-d-${weights}-token)
   sm1_on_devices(tokens.tiny-d-${weights} 600 tokens.py --package "${SM1_PACKAGES}/tiny-d-${weights}-token.sm1pkg" --integers=${bound}
     --golden "${golden}/tiny-d/expected.safetensors" EMULATED --positions=4)
