@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """No fusion pass changes a bit: each switched off alone, all of them, and drawn sets, in prefill and step.
 
-  fusion.py --bin DIR --work DIR --model FILE.mlir|DIR --vocab V [--idle PASS,PASS] [--turn N]
+  fusion.py --bin DIR --work DIR --model FILE.mlir|DIR --vocab V [--idle PASS,PASS] [--turn N] [--everywhere PASS,PASS]
 
 Everything and nothing fused is for every target, the others are for one each in turn, of which --turn=1 takes the next: two models have
-each pass switched off on two targets. The fully fused package is within 1e-5 of float64; every other one has its bits. That the switches do something shows in the code:
-every pass changes it but those named by --idle, which find nothing to fuse in this model.
+each pass switched off on two targets. --everywhere names those that only this model has work for. The fully fused package is within
+1e-5 of float64; every other one has its bits. That the switches do something shows in the code: every pass changes it but those named
+by --idle, which find nothing to fuse in this model.
 """
 import concurrent.futures
 import itertools
@@ -33,11 +34,12 @@ def fusion_passes(programs):
     return re.findall(r"sm1-fuse-[\w-]+", programs.must(programs.sm1c, "--help"))
 
 
-def choices(passes, turn):
+def choices(passes, turn, everywhere):
     """{name: Build} of what is compared."""
     random, isas = np.random.RandomState(31), machine_isas()
     builds = {"no": Build([], isas), "all": Build(["all"], isas)}
-    builds.update({name: Build([name], [isas[(index + turn) % len(isas)]]) for index, name in enumerate(passes)})
+    for index, name in enumerate(passes):
+        builds[name] = Build([name], isas if name in everywhere else [isas[(index + turn) % len(isas)]])
     for index, size in enumerate((2, len(passes) // 2, len(passes) - 2)):
         drawn = sorted(random.choice(passes, size, replace=False))
         builds[" and ".join(drawn)] = Build(drawn, isas[index % len(isas) :][:1])
@@ -99,6 +101,7 @@ def main():
     arguments.add_argument("--vocab", required=True, type=int)
     arguments.add_argument("--idle", default="")
     arguments.add_argument("--turn", type=int, default=0)
+    arguments.add_argument("--everywhere", default="")
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
     if len(machine_isas()) < 2:
@@ -107,7 +110,7 @@ def main():
     file = a.model / "model.safetensors" if a.model.is_dir() else random_params(programs, model, "model", 32)
     given = {"tokens": random_tokens(33, a.vocab, len(LENGTHS), int(LENGTHS.max())), "lengths": LENGTHS}
 
-    wide, narrow = choices(passes, a.turn)
+    wide, narrow = choices(passes, a.turn, a.everywhere.split(","))
     packages, params = compile_all(programs, a.model, file, wide), tensors.load(file)
     check_switches(programs, report, packages, passes, a.idle.split(","))
     check_bits(programs, report, wide, packages, given, ragged_reference(model, params, given), TOLERANCE)
