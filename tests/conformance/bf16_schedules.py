@@ -15,7 +15,8 @@ VOCAB, LENGTHS = 37, (70, 45, 2)  # segments that begin and end inside bands and
 APART = "ssm_in_proj", "threads = 384, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
 BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
 CLOSE = 1e-2
-# Blocks that go on: two warpgroups to a tile, one tile to each of two, tiles of one. On the emulator one multiprocessor has them all.
+# Blocks that go on: two warpgroups to a tile, one tile to each of two, tiles of one. On the emulator one multiprocessor has them all,
+# or each has one: then two warpgroups share what else is one tile to each.
 WALKS = {
     "ssm_in_proj": "threads=384 row_tile=128 row_split=256 panel_split=8 stages=3",
     "ssm_x_proj": "threads=384 row_tile=64 row_split=128 panel_split=2 stages=4",
@@ -35,7 +36,8 @@ def main():
     given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}
     run = lambda package: programs.logits(package, given, "--variants=none")
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
-    own = run(programs.compile(checkpoint, "own", *options))
+    chosen_by_itself = programs.compile(checkpoint, "own", *options)
+    own = run(chosen_by_itself)
     report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
     for kernel, chosen, other in (APART, BANDS):
         lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{kernel}"' in line]
@@ -49,9 +51,10 @@ def main():
             report.check(worst < CLOSE, f"{kernel} {other}: {name} is {worst:.1e} away, must be less than {CLOSE}")
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in WALKS.items()))
     walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options)
-    for few in (1, 3):
-        programs.environment["SM1_EMULATOR_SMS"] = str(few)
-        report.same_bits(run(walking), own, f"blocks that go on, {few} of them")
+    for blocks in (1, 3, 100):
+        programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
+        for name, package in ("those chosen", chosen_by_itself), ("others", walking):
+            report.same_bits(run(package), own, f"blocks that go on, {name}, {blocks} of them")
     return report.finish()
 
 

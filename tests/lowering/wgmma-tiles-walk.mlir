@@ -70,3 +70,52 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
   }
   sm1.return %s : !s
 }
+
+// Two tiles at a time, of a kernel that adds its sums to a stream: with each of four steps 32 of the tile's rows of it are asked for,
+// those of the first three with the copies that wait for nothing. Where no block has a second tile both warpgroups share the one that
+// there is, 64 rows each, so that twice as many warps free a stage, and none waits for its turn.
+// CHECK-LABEL: func.func @added
+// CHECK: %[[ALONE:.*]] = arith.cmpi slt
+// CHECK: mbarrier.init.shared.b64 [$0], 1;
+// CHECK: %[[WARPS:.*]] = arith.select %[[ALONE]], %c8_i32, %c4_i32
+// CHECK: mbarrier.init.shared.b64 [$0], $1;{{.*}}%[[WARPS]]
+// CHECK: mbarrier.init.shared.b64 [$0], 4;
+// CHECK: "setmaxnreg.dec.sync.aligned.u32 40;"
+// CHECK-COUNT-3: cp.async.bulk.tensor.2d
+// CHECK-COUNT-96: cp.async.bulk.prefetch.L2.global [$0], $1;
+// CHECK: scf.for
+// CHECK: cp.async.bulk.tensor.2d
+// CHECK-COUNT-32: cp.async.bulk.prefetch.L2.global [$0], $1;
+// CHECK: cp.async.bulk.tensor.2d
+// CHECK-COUNT-32: cp.async.bulk.prefetch.L2.global [$0], $1;
+// CHECK: "setmaxnreg.inc.sync.aligned.u32 232;"
+// CHECK: scf.if %[[ALONE]]
+// CHECK: mbarrier.try_wait.parity
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK: scf.for
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK: mbarrier.arrive.shared.b64 _, [$0];
+// CHECK-COUNT-2: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// CHECK-NOT: wgmma.mma_async
+// CHECK: } else {
+// CHECK-COUNT-2: mbarrier.try_wait.parity
+// CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+sm1.model @added_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}, %s0: !s {sm1.name = "s"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "images"} : !w
+  %r = sm1.launch sync(none) -> !h {
+    %h = sm1.kernel "round_added" (%x0 = %x : tensor<?x?x200xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> !h {
+      %0 = arith.truncf %x0 : tensor<?x?x200xf32> to !h
+      sm1.yield %0 : !h
+    }
+    sm1.yield %h : !h
+  }
+  %s = sm1.launch sync(none) -> !s {
+    %y = sm1.kernel "added" (%h0 = %r : !h, %a0 = %a : !w, %s1 = %s0 : !s) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 2, stages = 3> -> !s {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      %q = arith.addf %s1, %p : !s
+      sm1.yield %q : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}

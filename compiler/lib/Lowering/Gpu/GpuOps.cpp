@@ -65,6 +65,11 @@ void sm1::cuda::fetchLine(OpBuilder &builder, Location loc, Value address) {
   instruction(builder, loc, "prefetch.global.L2 [$0];", address, "l");
 }
 
+void sm1::cuda::fetchBulk(OpBuilder &builder, Location loc, Value address, Value bytes) {
+  Value from = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), address);
+  instruction(builder, loc, "cp.async.bulk.prefetch.L2.global [$0], $1;", {from, bytes}, "l,r");
+}
+
 static constexpr llvm::StringLiteral wholeDevice = "device";
 
 Value sm1::cuda::loadSharedWord(OpBuilder &builder, Location loc, Value address) {
@@ -156,6 +161,10 @@ static Value sharedAddress(OpBuilder &builder, Location loc, Value pointer) {
 void sm1::cuda::initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, int64_t arrivals) {
   instruction(builder, loc, "mbarrier.init.shared.b64 [$0], " + std::to_string(arrivals) + ";",
               sharedAddress(builder, loc, barrier), "r");
+}
+
+void sm1::cuda::initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, Value arrivals) {
+  instruction(builder, loc, "mbarrier.init.shared.b64 [$0], $1;", {sharedAddress(builder, loc, barrier), arrivals}, "r,r");
 }
 
 void sm1::cuda::fenceBulkBarriers(OpBuilder &builder, Location loc) {

@@ -51,6 +51,8 @@ inline constexpr unsigned globalMemory = 1, sharedMemory = 3;
 
 /// Asks the L2 cache for the line of 128 bytes at an address in global memory.
 void fetchLine(OpBuilder &builder, Location loc, Value address);
+/// The same of so many bytes (i32, a multiple of 16, as the address is), by the copy engine.
+void fetchBulk(OpBuilder &builder, Location loc, Value address, Value bytes);
 /// Starts copying 16 bytes from global to shared memory, around the L1 cache; bytes from `bytes` (i32, 0 to 16) on become zero.
 void copyAsync(OpBuilder &builder, Location loc, Value to, Value from, Value bytes);
 /// Copies started so far form a group.
@@ -71,6 +73,7 @@ std::array<Value, 4> multiplyAdd(OpBuilder &builder, Location loc, std::array<Va
 
 /// Makes 8 bytes of shared memory a barrier for so many arrivals a phase; one thread does.
 void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, int64_t arrivals);
+void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, Value arrivals); ///< i32
 /// Barriers made by this thread can be seen by copies.
 void fenceBulkBarriers(OpBuilder &builder, Location loc);
 /// An arrival of a phase, which ends when `bytes` (i32) more have been copied.

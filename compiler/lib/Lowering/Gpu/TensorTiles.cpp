@@ -1,4 +1,4 @@
-//===- TensorTiles.cpp - which tile a block takes, and its states -----------------------------------------------===//
+//===- TensorTiles.cpp - which tile a block takes, and what it needs in the L2 cache -----------------------------===//
 
 #include "TensorTiles.h"
 
@@ -68,5 +68,27 @@ void sm1::fetchStates(BlockKernel &block, Value firstRow, Value firstPanel, int6
           builder, block.loc,
           cuda::addressOf(builder, block.loc, state, block.add(block.mul(place, tapBytes), inTile), cuda::globalMemory));
     });
+  }
+}
+
+void sm1::fetchStreams(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels, Value first, int64_t count) {
+  OpBuilder &builder = block.builder;
+  for (BlockArgument stream : block.kernel.getBlock().getArguments()) {
+    bool isMultiplied = llvm::any_of(stream.getUsers(), [](Operation *user) { return isa<LinearOp>(user); });
+    if (!isStream(stream.getType()) || isMultiplied || channels(stream.getType()) != widthOf(block.kernel))
+      continue;
+    Value array = block.buffers.inputs.lookup(stream);
+    auto type = cast<MemRefType>(array.getType());
+    int64_t elementBytes = type.getElementTypeBitWidth() / 8, panelBytes = panelWidth * elementBytes;
+    Value bytes = arith::ConstantIntOp::create(builder, block.loc, panels * panelBytes, 32);
+    for (int64_t number = 0; number < count; ++number) {
+      Value inTile = block.add(first, block.constant(number)), row = block.add(tile.firstRow, inTile);
+      Value isThere =
+          arith::AndIOp::create(builder, block.loc, block.less(inTile, block.constant(rows)), block.less(row, block.count));
+      block.when(isThere, [&] {
+        Value place = block.add(block.mul(row, type.getShape().back() * elementBytes), block.mul(tile.firstPanel, panelBytes));
+        cuda::fetchBulk(builder, block.loc, cuda::addressOf(builder, block.loc, array, place, cuda::globalMemory), bytes);
+      });
+    }
   }
 }

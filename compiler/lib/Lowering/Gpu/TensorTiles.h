@@ -22,6 +22,10 @@ void fetchParameters(BlockKernel &block, mlir::Value firstPanel, int64_t panels)
 /// waits for its inputs, so nothing is read.
 void fetchStates(BlockKernel &block, mlir::Value firstRow, mlir::Value firstPanel, int64_t rows, int64_t panels);
 
+/// By one thread of a block that has waited: asks the second cache for what streams other than those that are multiplied have of
+/// `count` rows of such a tile, from the tile's row `first` on.
+void fetchStreams(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels, mlir::Value first, int64_t count);
+
 } // namespace sm1
 
 #endif // SM1C_LOWERING_GPU_TENSORTILES_H

@@ -9,7 +9,8 @@
 //
 // Blocks that go on from tile to tile (walksTiles) have a multiprocessor each, and one more warpgroup, whose first thread copies as
 // far ahead as there are stages, also for the next tile while this one's sums are finished. A stage has a barrier more: there warps
-// say that they have multiplied it.
+// say that they have multiplied it. With two tiles at a time one is finished while the other is multiplied; where blocks have only
+// one, warpgroups share it.
 //
 // Images have the channels of a panel in such an order that a thread's sums are four neighbouring channels of each panel: what
 // follows the sums is computed on them where they are. A sum is one chain over k, the same for every shape of tile.
@@ -23,6 +24,7 @@
 #include "NormHalves.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 using namespace sm1;
@@ -35,6 +37,9 @@ static constexpr int64_t lineBytes = 64, productsOfSlice = 2, productBytes = 32,
 /// where a second one is to fit.
 static constexpr int64_t allRegisters = 64 << 10, mostRegisters = 255, otherRegisters = 43, otherOfWalk = 58,
                          halfOfShared = 113 << 10;
+/// Tiles side by side of kernels whose blocks may have one tile each: with more than these a run of so few rows has another
+/// program.
+static constexpr int64_t mostAcross = 8;
 /// Steps whose products may be under way while a later one is started: their stages are not written.
 static constexpr int64_t stepsInUse = 2;
 
@@ -49,7 +54,7 @@ public:
         steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
         stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
-        cluster(block, steps, int64_t(linears.size()), panels) {
+        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels) {
     steps = cluster.mostSteps();
   }
   void build();
@@ -57,7 +62,8 @@ public:
 private:
   void place();
   void takeTile(TilePlace tile);
-  void makeBarriers();
+  /// `isAlone`, of blocks that walk: whether they have one tile each.
+  void makeBarriers(Value isAlone = {});
   /// Bytes of a stage in shared memory.
   Value sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset = 0);
   Value barrierAt(Value stage) { return sharedAt(barriers, stage, barrierBytes); }
@@ -82,7 +88,9 @@ private:
   void walk();
   void copyTiles(Value tiles);
   void multiplyTiles(Value tiles);
+  void multiplyOneTile(Value tiles);
   void copyStep(Value step, int64_t there, SmallVector<Value> &place);
+  void fetchRows(Value step, Value isLast);
   SmallVector<Value> sumTile(Value index);
   void multiplyStep(SmallVector<Value> &carried, int64_t there, bool isFirst, bool isLast = false);
   void arriveWarp(Value barrier);
@@ -116,8 +124,12 @@ private:
     return std::min(mostRegisters, allRegisters / (blocks * block.schedule.getThreads()));
   }
   /// Tiles that warpgroups take in turn; 0 where all share one.
-  int64_t turns() const { return tilesAtOnce(block.schedule) > 1 ? tilesAtOnce(block.schedule) : 0; }
+  int64_t turns() const { return atOnce > 1 ? atOnce : 0; }
   int64_t groupsOfTile() const { return rows / warpgroupRows; }
+  /// Whether the warpgroups can share a tile where there is no second one.
+  bool mayShareTile() const {
+    return atOnce > 1 && warpgroupRows % (atOnce * rowsOfProduct) == 0 && panelsOfBlocks(block.kernel) / panels <= mostAcross;
+  }
   /// Slices of the last step.
   int64_t lastSlices() const { return slicesOfWgmma(x) - (steps - 1) * slices; }
   Value number32(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
@@ -131,6 +143,7 @@ private:
   Type x; ///< what is multiplied
   int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
   bool walks;
+  int64_t atOnce; ///< tiles of a block at the same time
   ClusterSums cluster;
   Value firstRow, firstPanel, warpgroup, warp, lane;
   Value own;                               ///< number of the block's projection, where it has one of several
@@ -173,13 +186,19 @@ Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes,
   return cuda::addressOf(builder, loc, stages, block.add(block.mul(stage, stageBytes), block.constant(offset)), cuda::sharedMemory);
 }
 
-void WgmmaTilesBuilder::makeBarriers() {
+void WgmmaTilesBuilder::makeBarriers(Value isAlone) {
+  int64_t warps = groupsOfTile() * warpsOfGroup;
   whenFirst([&] {
     for (int64_t stage = 0; stage < stages; ++stage)
       cuda::initBulkBarrier(builder, loc, barrierAt(block.constant(stage)), 1);
-    int64_t ofWarps = walks ? stages + turns() : 0; // behind those
-    for (int64_t number = 0; number < ofWarps; ++number)
-      cuda::initBulkBarrier(builder, loc, freeAt(block.constant(number)), groupsOfTile() * warpsOfGroup);
+    for (int64_t stage = 0; walks && stage < stages; ++stage)
+      if (mayShareTile())
+        cuda::initBulkBarrier(builder, loc, freeAt(block.constant(stage)),
+                              arith::SelectOp::create(builder, loc, isAlone, number32(atOnce * warps), number32(warps)));
+      else
+        cuda::initBulkBarrier(builder, loc, freeAt(block.constant(stage)), warps);
+    for (int64_t turn = 0; turn < turns(); ++turn)
+      cuda::initBulkBarrier(builder, loc, turnAt(block.constant(turn)), warps);
     cluster.makeBarrier();
     cuda::fenceBulkBarriers(builder, loc);
   });
@@ -332,7 +351,8 @@ void WgmmaTilesBuilder::walk() {
   Value all = block.mul(rowBlocks, panelsOfBlocks(block.kernel) / panels);
   Value reached = block.add(block.sub(all, grid.number), block.sub(grid.blocks, block.constant(1)));
   Value tiles = arith::DivUIOp::create(builder, loc, reached, grid.blocks);
-  makeBarriers();
+  Value isAlone = block.less(all, block.add(grid.blocks, block.constant(1)));
+  makeBarriers(isAlone);
   takeTile(tileAt(block.constant(0)));
   whenFirst([&] { // weights wait for no kernel
     for (int64_t step = 0; step < firstSteps(); ++step)
@@ -351,7 +371,10 @@ void WgmmaTilesBuilder::walk() {
       [&] {
         if (shareRegisters)
           cuda::setRegisters(builder, loc, registers(), /*more=*/true);
-        multiplyTiles(tiles);
+        if (!mayShareTile())
+          return multiplyTiles(tiles);
+        block.choose(
+            isAlone, [&] { multiplyOneTile(tiles); }, [&] { multiplyTiles(tiles); });
       });
 }
 
@@ -365,20 +388,33 @@ void WgmmaTilesBuilder::copyStep(Value step, int64_t there, SmallVector<Value> &
   goOn(stage, parity, place);
 }
 
+/// What follows the sums asks for streams some panels at a time, and waits for memory each time. Behind the products of a next tile
+/// nobody sees that; of the block's last tile its rows are asked for with its steps, so that they are in the second cache.
+void WgmmaTilesBuilder::fetchRows(Value step, Value isLast) {
+  int64_t rowsOfStep = llvm::divideCeil(rows, steps);
+  if (!isPart())
+    block.when(isLast, [&] { fetchStreams(block, {firstRow, firstPanel}, rows, panels, block.mul(step, rowsOfStep), rowsOfStep); });
+}
+
 void WgmmaTilesBuilder::copyTiles(Value tiles) {
   int64_t ahead = firstSteps();
   for (int64_t step = 0; step < ahead; ++step)
     copyRows(block.constant(step), block.constant(step));
+  for (int64_t step = 0; step < ahead; ++step)
+    fetchRows(block.constant(step), block.less(tiles, block.constant(2)));
   SmallVector<Value> place{block.constant(ahead % stages), number32(ahead / stages % 2)};
   block.loopWith(block.constant(0), tiles, 1, place, [&](Value index, ValueRange carried) {
     takeTile(tileAt(index));
+    Value isLast = block.less(tiles, block.add(index, block.constant(2)));
     Value begin = arith::SelectOp::create(builder, loc, isEqual(index, 0), block.constant(ahead), block.constant(0));
     SmallVector<Value> place = block.loopWith(begin, block.constant(steps - 1), 1, carried, [&](Value step, ValueRange carried) {
       SmallVector<Value> place(carried);
       copyStep(step, slices, place);
+      fetchRows(step, isLast);
       return place;
     });
     copyStep(block.constant(steps - 1), lastSlices(), place);
+    fetchRows(block.constant(steps - 1), isLast);
     return place;
   });
 }
@@ -442,9 +478,9 @@ SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
 
 /// Warpgroups of one tile share its rows; those of another take the next.
 void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
+  llvm::SaveAndRestore inBlock(warpgroup);
   Value own = block.sub(warpgroup, block.constant(1));
   turn = block.div(own, groupsOfTile()), warpgroup = block.rem(own, groupsOfTile());
-  int64_t atOnce = tilesAtOnce(block.schedule);
   block.loop(turn, tiles, atOnce, [&](Value index) {
     SmallVector<Value> sums = sumTile(index);
     takeTile(tileAt(index)); // no sooner: sums take the registers
@@ -453,6 +489,12 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
         [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
     finish(sums);
   });
+}
+
+/// The block's only tile: all warpgroups have a part of its rows, so that none waits while another finishes all of it.
+void WgmmaTilesBuilder::multiplyOneTile(Value tiles) {
+  llvm::SaveAndRestore rowsOfMany(warpgroupRows, warpgroupRows / atOnce), tilesOfMany(atOnce, int64_t(1));
+  multiplyTiles(tiles);
 }
 
 //===----------------------------------------------------------------------===//
