@@ -78,3 +78,28 @@ func.func @quotients(%a: vector<2xf32>, %b: vector<2xf32>, %c: f64) -> (vector<2
   %1 = arith.divf %c, %c : f64
   return %0, %1 : vector<2xf32>, f64
 }
+
+// -----
+
+// By 1 + exp(x), which is 1 at the least, with nothing for denominators above 2^126; whichever side the one is on, as a constant or spread
+// over lanes. By another sum, and by 2 + exp(x), as ever.
+// CHECK-LABEL: func.func @gates
+// CHECK-COUNT-3: llvm.call_intrinsic "llvm.nvvm.div.approx.ftz.f"
+// CHECK-NOT: div.approx
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.div.full.ftz"
+func.func @gates(%x: f32, %lanes: vector<2xf32>) -> (f32, vector<2xf32>, f32, f32) {
+  %one = arith.constant 1.0 : f32
+  %two = arith.constant 2.0 : f32
+  %ones = vector.broadcast %one : f32 to vector<2xf32>
+  %e = math.exp %x : f32
+  %0 = arith.addf %e, %one : f32
+  %gate = arith.divf %x, %0 : f32
+  %es = math.exp %lanes : vector<2xf32>
+  %1 = arith.addf %ones, %es : vector<2xf32>
+  %gates = arith.divf %lanes, %1 : vector<2xf32>
+  %2 = arith.addf %x, %one : f32
+  %other = arith.divf %x, %2 : f32
+  %3 = arith.addf %e, %two : f32
+  %third = arith.divf %x, %3 : f32
+  return %gate, %gates, %other, %third : f32, vector<2xf32>, f32, f32
+}

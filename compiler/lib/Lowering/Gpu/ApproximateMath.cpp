@@ -9,6 +9,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/TypeUtilities.h"
 
 namespace sm1 {
@@ -65,11 +66,13 @@ struct Approximation {
     Value isNegative = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, number(0));
     return arith::SelectOp::create(builder, loc, isNegative, negative, positive);
   }
-  /// 2 ulp.
-  Value quotient(Value a, Value b) { return call("llvm.nvvm.div.full.ftz", {a, b}); }
+  /// 2 ulp. By 1 + exp(x), as gates have it, in two instructions where it takes five: zero where that is more than 2^126.
+  Value quotient(Value a, Value b, bool byGate = false) {
+    return call(byGate ? "llvm.nvvm.div.approx.ftz.f" : "llvm.nvvm.div.full.ftz", {a, b});
+  }
 
-  /// `op` on each element; null where there is no approximation of it.
-  Value element(Operation *op, ValueRange operands) {
+  /// `op` on each element; null where there is no approximation of it. `byGate`: it is a quotient by 1 + exp(x).
+  Value element(Operation *op, ValueRange operands, bool byGate) {
     if (isa<math::ExpOp>(op))
       return exp(operands[0]);
     if (isa<math::Log1pOp>(op))
@@ -80,9 +83,26 @@ struct Approximation {
       return tanh(operands[0]);
     if (isa<math::SqrtOp>(op))
       return call("llvm.nvvm.sqrt.approx.ftz.f", operands); // 1 ulp
-    return quotient(operands[0], operands[1]);
+    return quotient(operands[0], operands[1], byGate);
   }
 };
+
+static bool isOne(Value value) {
+  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
+    value = broadcast.getSource();
+  FloatAttr number;
+  DenseElementsAttr dense;
+  if (matchPattern(value, m_Constant(&dense)) && dense.isSplat())
+    return dense.getSplatValue<APFloat>().isExactlyValue(1);
+  return matchPattern(value, m_Constant(&number)) && number.getValue().isExactlyValue(1);
+}
+
+/// Whether `op` divides by 1 + exp(x).
+static bool isByGate(Operation *op) {
+  auto sum = isa<arith::DivFOp>(op) ? op->getOperand(1).getDefiningOp<arith::AddFOp>() : nullptr;
+  auto isExp = [](Value value) { return value.getDefiningOp<math::ExpOp>() != nullptr; };
+  return sum && ((isOne(sum.getLhs()) && isExp(sum.getRhs())) || (isOne(sum.getRhs()) && isExp(sum.getLhs())));
+}
 
 struct ApproximateMath : sm1::impl::ApproximateMathBase<ApproximateMath> {
   void runOnOperation() override {
@@ -94,24 +114,28 @@ struct ApproximateMath : sm1::impl::ApproximateMathBase<ApproximateMath> {
       if ((isCostly || isRootOfMany) && getElementTypeOrSelf(op->getResult(0)).isF32())
         ops.push_back(op);
     });
+    llvm::SmallPtrSet<Operation *, 16> byGates;
+    for (Operation *op : ops)
+      if (isByGate(op))
+        byGates.insert(op);
     for (Operation *op : ops) {
       OpBuilder builder(op);
-      op->getResult(0).replaceAllUsesWith(approximated(builder, op));
+      op->getResult(0).replaceAllUsesWith(approximated(builder, op, byGates.contains(op)));
       op->erase();
     }
   }
 
-  Value approximated(OpBuilder &builder, Operation *op) {
+  Value approximated(OpBuilder &builder, Operation *op, bool byGate) {
     Approximation approximation{builder, op->getLoc()};
     auto vector = dyn_cast<VectorType>(op->getResult(0).getType());
     if (!vector)
-      return approximation.element(op, op->getOperands());
+      return approximation.element(op, op->getOperands(), byGate);
     SmallVector<Value> elements;
     for (int64_t i = 0; i < vector.getNumElements(); ++i) {
       SmallVector<Value> operands;
       for (Value operand : op->getOperands())
         operands.push_back(vector::ExtractOp::create(builder, op->getLoc(), operand, ArrayRef<int64_t>{i}));
-      elements.push_back(approximation.element(op, operands));
+      elements.push_back(approximation.element(op, operands, byGate));
     }
     return vector::FromElementsOp::create(builder, op->getLoc(), vector, elements);
   }
