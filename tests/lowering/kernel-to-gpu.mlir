@@ -159,6 +159,35 @@ sm1.model @model_of_scan_in_chunks(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "
 
 // -----
 
+// The grid counts segments first. Its blocks, here three for a row, count the panels of a row first, then segments.
+// CHECK-LABEL: func.func @panels_first
+// CHECK: %[[X32:.*]] = llvm.inline_asm has_side_effects "mov.u32 $0, %ctaid.x;"
+// CHECK: %[[X:.*]] = arith.index_castui %[[X32]]
+// CHECK: %[[BLOCKS32:.*]] = llvm.inline_asm has_side_effects "mov.u32 $0, %nctaid.x;"
+// CHECK: %[[BLOCKS:.*]] = arith.index_castui %[[BLOCKS32]]
+// CHECK: %[[Y32:.*]] = nvvm.read.ptx.sreg.ctaid.y
+// CHECK: %[[Y:.*]] = arith.index_castui %[[Y32]]
+// CHECK: %[[BEFORE:.*]] = arith.muli %[[Y]], %[[BLOCKS]]
+// CHECK: %[[SUM:.*]] = arith.addi %[[BEFORE]], %[[X]]
+// CHECK: %[[NUMBER:.*]] = arith.index_castui %[[SUM]] : index to i32
+// CHECK: %[[SEGMENT32:.*]] = arith.divui %[[NUMBER]], %c3_i32
+// CHECK: %[[SEGMENT:.*]] = arith.index_castui %[[SEGMENT32]]
+// CHECK: arith.remui %[[NUMBER]], %c3_i32
+// CHECK: memref.load %{{.*}}[%[[SEGMENT]]]
+!s = tensor<?x?x40xf32>
+sm1.model @model_of_panels_first(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}) -> (!s {sm1.name = "y"}) {
+  %r = sm1.launch sync(none) -> !s {
+    %h = sm1.kernel "panels_first" (%a0 = %a : !s, %b0 = %b : !s) blocks<scan, threads = 32, row_tile = 64, row_split = 1, panel_split = 1, stages = 1> -> !s {
+      %0, %1 = sm1.scan %a0, %b0 : !s
+      sm1.yield %0 : !s
+    }
+    sm1.yield %h : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
 // Form tiles: 64 k at a time go through shared memory, rows transposed, bf16 weights widened; each block of 64 k is a chain of fused
 // multiply-adds of its own, from zero, added to the total. Rows past the last are read as the last and not stored.
 // CHECK-LABEL: func.func @tiles

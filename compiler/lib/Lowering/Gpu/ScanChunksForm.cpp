@@ -303,7 +303,17 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
 }
 
 void ScanChunksBuilder::place() {
-  segment = cuda::blockId(builder, block.loc, cuda::Axis::X);
+  // The grid counts segments first. Its blocks count panels first: those that run at the same time have whole rows then.
+  Type i32 = builder.getI32Type(), index = builder.getIndexType();
+  cuda::PlaceInGrid grid = cuda::placeInGrid(builder, block.loc);
+  Value row = arith::MulIOp::create(builder, block.loc, cuda::blockId(builder, block.loc, cuda::Axis::Y), grid.blocks);
+  Value number = arith::IndexCastUIOp::create(builder, block.loc, i32, block.add(row, grid.number));
+  Value blocksOfRow = arith::ConstantIntOp::create(builder, block.loc, strideOf(widthOf(block.kernel)) / width, 32);
+  segment =
+      arith::IndexCastUIOp::create(builder, block.loc, index, arith::DivUIOp::create(builder, block.loc, number, blocksOfRow));
+  Value first = block.mul(
+      arith::IndexCastUIOp::create(builder, block.loc, index, arith::RemUIOp::create(builder, block.loc, number, blocksOfRow)),
+      width);
   chunk = cuda::blockId(builder, block.loc, cuda::Axis::Z);
   auto table = [&](Value index) {
     Value row = block.loadScalar(block.buffers.segmentStart, index);
@@ -311,7 +321,6 @@ void ScanChunksBuilder::place() {
   };
   start = table(segment);
   end = table(block.add(segment, block.constant(1)));
-  Value first = block.mul(cuda::blockId(builder, block.loc, cuda::Axis::Y), width);
   column = block.add(first, block.thread); // of the threads that walk
   int64_t units = width / threadLanes;
   unit = block.add(block.div(first, threadLanes), block.rem(block.thread, units));
