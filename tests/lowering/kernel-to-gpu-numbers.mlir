@@ -48,6 +48,22 @@ sm1.model @band_of_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 
 // -----
 
+!s = tensor<?x?x128xf32>
+sm1.model @band_of_three(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %n = sm1.param "n" : tensor<128xf32>
+  %r = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: row_split of rows in bands must be 2, 4, 8, 16 or 32}}
+    %q = sm1.kernel "k" (%x0 = %x : !s, %n0 = %n : tensor<128xf32>) blocks<rows, threads = 32, row_tile = 1, row_split = 3, panel_split = 0, stages = 1> -> !s {
+      %y = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
 !s = tensor<?x?x8xf32>
 !w = tensor<8x8xf32>
 sm1.model @scan_of_two_panels(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {

@@ -102,6 +102,31 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
 
 // -----
 
+// Rows in bands: each half of the lanes goes on with half of the four rows' sums of squares.
+// CHECK-LABEL: func.func @band
+// CHECK-COUNT-2: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c16_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c8_i32
+// CHECK-NEXT: arith.addf
+// CHECK-NEXT: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c4_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c2_i32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c1_i32
+// CHECK-NOT: nvvm.shfl.sync
+// CHECK: nvvm.barrier
+!s = tensor<?x?x128xf32>
+sm1.model @model_of_band(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %n = sm1.param "n" : tensor<128xf32>
+  %r = sm1.launch sync(none) -> !s {
+    %q = sm1.kernel "band" (%x0 = %x : !s, %n0 = %n : tensor<128xf32>) blocks<rows, threads = 32, row_tile = 1, row_split = 4, panel_split = 0, stages = 1> -> !s {
+      %y = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
 // A scan that is cut in time: a block to 64 rows of a segment, eight of them and four channels to a thread, which scans them from zero. Two
 // panels' threads a channel put their products and sums together, and wait for the word that says the chunk's number; the state goes on in
 // the same word, or zero behind the last chunk. From there one multiply-add makes each product of h. Where launches overlap the block waits

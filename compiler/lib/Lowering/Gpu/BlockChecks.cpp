@@ -140,6 +140,8 @@ static std::string whyNotNumbers(KernelOp kernel) {
     if (hasRowBands(blocks) && (threads * 4 != widthOf(kernel) || threads % lanesOfWarp || contentsOf(kernel).norms != 1))
       return "schedule: row_tile may be 1 and row_split more where there is one norm, and 32, 64 or more threads have four "
              "channels each";
+    if (hasRowBands(blocks) && !llvm::is_contained({2, 4, 8, 16, 32}, rowSplit))
+      return "schedule: row_split of rows in bands must be 2, 4, 8, 16 or 32";
     if (hasWarpRows(blocks) && (!channelsOfLane(widthOf(kernel)) || contentsOf(kernel).norms != 1))
       return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
     return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)

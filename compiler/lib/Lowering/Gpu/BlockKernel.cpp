@@ -160,10 +160,25 @@ Value BlockKernel::sumOfLanes(Value vector) {
   return sum;
 }
 
-Value BlockKernel::sumOfWarp(Value number) {
-  for (int32_t distance = lanesOfWarp / 2; distance >= 1; distance /= 2)
-    number = arith::AddFOp::create(builder, loc, number, cuda::shuffleXor(builder, loc, number, distance));
-  return number;
+Value BlockKernel::sumOfWarp(Value number) { return sumsOfWarp({number}, Value()); }
+
+/// While there are several, each half of the lanes goes on with half of the numbers, and gets the other half's part of them.
+Value BlockKernel::sumsOfWarp(SmallVector<Value> numbers, Value lane) {
+  int32_t distance = lanesOfWarp / 2;
+  for (; numbers.size() > 1; distance /= 2) {
+    size_t half = numbers.size() / 2;
+    Value isUpper = less(constant(distance - 1), rem(lane, 2 * distance));
+    for (size_t i = 0; i < half; ++i) {
+      Value kept = arith::SelectOp::create(builder, loc, isUpper, numbers[half + i], numbers[i]);
+      Value given = arith::SelectOp::create(builder, loc, isUpper, numbers[i], numbers[half + i]);
+      numbers[i] = arith::AddFOp::create(builder, loc, kept, cuda::shuffleXor(builder, loc, given, distance));
+    }
+    numbers.resize(half);
+  }
+  Value sum = numbers.front();
+  for (; distance >= 1; distance /= 2)
+    sum = arith::AddFOp::create(builder, loc, sum, cuda::shuffleXor(builder, loc, sum, distance));
+  return sum;
 }
 
 Value BlockKernel::inverseRms(Value sum, int64_t width, FloatAttr eps) {

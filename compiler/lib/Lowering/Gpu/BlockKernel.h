@@ -92,6 +92,8 @@ public:
                     RowBody beforeNorm, RowBody done);
   mlir::Value sumOfLanes(mlir::Value vector); ///< of its elements, in order
   mlir::Value sumOfWarp(mlir::Value number);  ///< of all lanes', which all get it
+  /// The same of each of `numbers`, a power of two, in the same order: that of number `lane * count / 32` to each lane.
+  mlir::Value sumsOfWarp(llvm::SmallVector<mlir::Value> numbers, mlir::Value lane);
   /// 1 / sqrt(mean of squares + eps) of a row of `width` channels with that `sum` of squares.
   mlir::Value inverseRms(mlir::Value sum, int64_t width, mlir::FloatAttr eps);
   /// Operations that are not computed on the way into a projection, in order.

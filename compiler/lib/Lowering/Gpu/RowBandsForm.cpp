@@ -58,12 +58,13 @@ Value RowBandsBuilder::isPlain(Value first) {
 SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x) {
   int64_t count = int64_t(x.size());
   Value warp = block.div(block.thread, lanesOfWarp), lane = block.rem(block.thread, lanesOfWarp);
-  SmallVector<Value> ofWarp;
+  SmallVector<Value> squares;
   for (Value row : x)
-    ofWarp.push_back(block.sumOfWarp(block.sumOfLanes(block.fma(row, row, block.zeros(threadLanes)))));
-  block.when(block.less(lane, block.constant(1)), [&] {
-    for (int64_t row = 0; row < count; ++row)
-      block.storeScalar(ofWarp[row], sums, {block.constant(row), warp});
+    squares.push_back(block.sumOfLanes(block.fma(row, row, block.zeros(threadLanes))));
+  Value sumOfRow = block.sumsOfWarp(squares, lane);
+  int64_t lanesOfRow = lanesOfWarp / count;
+  block.when(block.less(block.rem(lane, lanesOfRow), block.constant(1)), [&] {
+    block.storeScalar(sumOfRow, sums, {block.div(lane, lanesOfRow), warp});
   });
   block.barrier();
   block.when(block.less(block.thread, block.constant(count)), [&] {
