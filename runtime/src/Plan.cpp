@@ -561,7 +561,7 @@ static void checkLayers(const JsonCursor &at, const std::string &what, int64_t c
 
 PlanArg PlanReader::readArg(const JsonCursor &at, const PlanProgram &program, int64_t layers, RowSpace rows) {
   if (at.keys().size() != 1)
-    at.fail("must be one of {buffer}, {weight}, {state_in}, {state_out}");
+    at.fail("must be one of {buffer}, {weight}, {next_weight}, {state_in}, {state_out}");
   PlanArg arg;
   if (at.has("buffer")) {
     arg = {PlanArg::Kind::Buffer, readIndex(at["buffer"], program.buffers, "buffer")};
@@ -569,9 +569,9 @@ PlanArg PlanReader::readArg(const JsonCursor &at, const PlanProgram &program, in
     if (!at.failed() && rows != RowSpace::Selected && program.buffers[arg.index].rows == RowSpace::Selected)
       at.fail(
           fmt::format("a launch over {} cannot use a buffer of selected rows", rows == RowSpace::All ? "all rows" : "segments"));
-  } else if (at.has("weight")) {
-    arg = {PlanArg::Kind::Weight, readIndex(at["weight"], plan.weights, "weight")};
-    if (!at.failed())
+  } else if (bool next = at.has("next_weight"); next || at.has("weight")) {
+    arg = {PlanArg::Kind::Weight, readIndex(at[next ? "next_weight" : "weight"], plan.weights, "weight"), next};
+    if (!at.failed() && (layers || !next)) // before a loop the first layer is the next
       checkLayers(at, fmt::format("weight '{}'", plan.weights[arg.index].name), plan.weights[arg.index].count, layers);
   } else if (at.has("state_in") || at.has("state_out")) {
     bool in = at.has("state_in");
@@ -580,7 +580,7 @@ PlanArg PlanReader::readArg(const JsonCursor &at, const PlanProgram &program, in
     if (!at.failed())
       checkLayers(at, fmt::format("state '{}'", plan.states[arg.index].name), plan.states[arg.index].layers, layers);
   } else {
-    at.fail("must be one of {buffer}, {weight}, {state_in}, {state_out}");
+    at.fail("must be one of {buffer}, {weight}, {next_weight}, {state_in}, {state_out}");
   }
   return arg;
 }

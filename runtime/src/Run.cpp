@@ -281,11 +281,11 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
     return {};
   void *args[PlanLaunch::argsLimit];
   for (size_t i = 0; i < launch.args.size(); ++i) {
-    auto [kind, index] = launch.args[i];
+    auto [kind, index, next] = launch.args[i];
     if (kind == PlanArg::Kind::Buffer)
       args[i] = workspace.buffers[index]->address;
     else if (kind == PlanArg::Kind::Weight)
-      args[i] = weights.address(index, layer);
+      args[i] = next ? weights.addressOfNext(index, inLoop ? layer : -1) : weights.address(index, layer);
     else
       args[i] = workspace.stateAddress(layout, index, context.readsGathered(index) == (kind == PlanArg::Kind::StateIn), layer,
                                        size.segments);

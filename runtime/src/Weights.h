@@ -4,6 +4,7 @@
 
 #include "Device.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,11 @@ public:
   uint8_t *address(size_t weight, int64_t layer) const {
     const auto &layers = addresses[weight];
     return layers.size() == 1 ? layers[0] : layers[size_t(layer)];
+  }
+
+  /// That of the layer after `layer`, of which the last has its own.
+  uint8_t *addressOfNext(size_t weight, int64_t layer) const {
+    return address(weight, std::min(layer + 1, int64_t(addresses[weight].size()) - 1));
   }
 
   /// A hash of all packed bytes: tells two trainings of one model apart. Reads everything, about 0.2 s per GB.

@@ -167,6 +167,14 @@ func.func @param_c1_inside(%x: tensor<?x?x8xf32>) {
 
 // -----
 
+func.func @param_c1_next() {
+  // expected-error @+1 {{param_c1: 'norm.weight' is the next layer's and needs {i}}}
+  %0 = sm1.param "norm.weight" {next} : tensor<8xf32>
+  return
+}
+
+// -----
+
 func.func @param_c2_rows() {
   // expected-error @+1 {{param_c2: rows must satisfy 0 <= first < end <= total, got 4 to 20 of 16}}
   %0 = sm1.param "w" rows 4 to 20 of 16 : tensor<16x8xf32>

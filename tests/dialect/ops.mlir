@@ -48,6 +48,8 @@ func.func @params() {
   %0 = sm1.param "ssm.x_proj.weight" rows 8 to 24 of 48 : tensor<16x8xbf16>
   // CHECK: %conv1d_bias = sm1.param "ssm.conv1d.bias" {layout = "channels"} : tensor<16xf32>
   %1 = sm1.param "ssm.conv1d.bias" {layout = "channels"} : tensor<16xf32>
+  // CHECK: sm1.param "layers.{i}.norm.weight" {next} : tensor<16xf32>
+  %next = sm1.param "layers.{i}.norm.weight" {next} : tensor<16xf32>
   // CHECK: %D = sm1.param "D" : tensor<16xf16>
   %2 = sm1.param "D" : tensor<16xf16>
   // CHECK: sm1.param "w1" quantised <bits = 8, group = 0, columns = 40> {layout = "quads"} : tensor<16x40xi8>

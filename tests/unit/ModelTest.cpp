@@ -439,6 +439,27 @@ TEST_F(CheckpointTest, BindsFolderAndFile) {
   }
 }
 
+// Each layer takes what the next one has, the last its own.
+TEST_F(CheckpointTest, TakesWeightsOfTheNextLayer) {
+  std::vector<int32_t> tokens = randomTokens(20);
+  auto outputsOf = [&](Model &model) {
+    Sequence sequence = model.newSequence();
+    auto outputs = model.run("prefill", {piece(sequence, tokens)});
+    EXPECT_TRUE(bool(outputs)) << outputs.error().message;
+    return (*outputs)[0];
+  };
+  auto wanted = bindTensors({table, {decay0.first, toyDecay(1)}, decay1});
+  ASSERT_OK(wanted);
+  std::vector<float> y = outputsOf(*wanted);
+  json plan = toyPlan(true);
+  for (json &entry : plan["programs"]["x86-64-v3"]["entries"])
+    entry[2]["body"][0]["args"][1] = {{"next_weight", 1}};
+  writeToyPackage(package, true, &plan);
+  auto model = bindTensors({table, decay0, decay1});
+  ASSERT_OK(model);
+  EXPECT_EQ(outputsOf(*model), y);
+}
+
 // The same weights packed by either side are the same model; other weights are another.
 TEST_F(CheckpointTest, FingerprintFollowsWeights) {
   auto model = bind(checkpoint());

@@ -49,6 +49,20 @@ TEST(PlanTest, ReadsTheToyPlan) {
   EXPECT_EQ(program.inputs, (std::vector<int>{0, -1, -1}));
 }
 
+// Before the layers, too, where it is the first one's.
+TEST(PlanTest, ReadsWeightsOfTheNextLayer) {
+  json changed = toyPlan(true);
+  scan(changed)["args"][1] = launch(changed, 0)["args"][1] = {{"next_weight", 1}};
+  auto plan = parse(changed);
+  ASSERT_OK(plan);
+  auto &steps = plan->programs.at("x86-64-v3").entries.at("prefill");
+  for (const PlanArg &arg : {steps[0].body[0].args[1], steps[2].body[0].args[1]}) {
+    EXPECT_EQ(arg.kind, PlanArg::Kind::Weight);
+    EXPECT_EQ(arg.index, 1u);
+    EXPECT_TRUE(arg.next);
+  }
+}
+
 TEST(PlanTest, UnknownKeysAreIgnored) {
   EXPECT_EQ(refusal([](json &plan) { plan["report"] = {1, 2}; }), "accepted");
 }
@@ -274,6 +288,10 @@ TEST(PlanTest, RefusesLaunches) {
   EXPECT_REFUSED("loops do not nest", launch(plan, 2)["body"][0] = launch(plan, 2));
   EXPECT_REFUSED("state 'h' has 2 layers and is used outside of a loop", launch(plan, 1)["args"][1]["state_in"] = 0);
   EXPECT_REFUSED("weight 'decay' has 2 layers and is used outside of a loop", launch(plan, 0)["args"][1]["weight"] = 1);
+  EXPECT_REFUSED("weight 2 does not exist", (scan(plan)["args"][1] = {{"next_weight", 2}}));
+  EXPECT_REFUSED("weight 'decay' has 2 layers, the loop has 3",
+                 (scan(plan)["args"][1] = {{"next_weight", 1}}, scan(plan)["args"].erase(2), launch(plan, 2)["loop"] = 3));
+  EXPECT_REFUSED("must be one of {buffer}", (scan(plan)["args"][1] = {{"weight", 1}, {"next_weight", 1}}));
   EXPECT_REFUSED("cannot use a buffer of selected rows", scan(plan)["args"][0]["buffer"] = 2);
 }
 

@@ -1,5 +1,6 @@
 //===- PlanInterface.cpp - the part of a plan that a description decides: states, inputs, outputs, parameters ----===//
 
+#include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Package.h"
 
 #include "sm1rt/PackageFormat.h"
@@ -74,6 +75,10 @@ void PlanBuilder::addPorts(ModelOp model) {
 
 LogicalResult PlanBuilder::addParams(ModelOp model) {
   auto result = model.walk([&](ParamOp op) {
+    if (op->hasAttr(nextLayerAttr)) {
+      op.emitError("parameter '") << op.getTensor() << "' is the next layer's, which fusion makes alone; a description has its own";
+      return WalkResult::interrupt();
+    }
     auto layers = op->getParentOfType<LayersOp>();
     sm1rt::CheckpointParam param{op.getTensor().str(), layers ? int64_t(layers.getCount()) : 0, {}, -1};
     for (int64_t size : op.tensorShape())

@@ -2,6 +2,7 @@
 
 #include "../Transforms/BlockForms.h"
 #include "../Transforms/Scheduling.h"
+#include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Package.h"
 
 #include "llvm/ADT/BitVector.h"
@@ -178,7 +179,9 @@ FailureOr<int64_t> PlanBuilder::EntryBuilder::kernelIndex(DispatchOp dispatch) {
 FailureOr<json::Object> PlanBuilder::EntryBuilder::argument(DispatchOp dispatch, Value value) {
   if (auto param = value.getDefiningOp<ParamOp>()) {
     auto weight = plan.weightOf(param);
-    return failed(weight) ? FailureOr<json::Object>(failure()) : json::Object{{"weight", int64_t(*weight)}};
+    if (failed(weight))
+      return failure();
+    return json::Object{{param->hasAttr(nextLayerAttr) ? "next_weight" : "weight", int64_t(*weight)}};
   }
   if (classify(value.getType()) != TensorClass::State)
     return json::Object{{"buffer", places[assignment.placeOf(value)]}};

@@ -1,6 +1,6 @@
 //===- Sm1StructureOps.cpp - model, parameters, layers, kernels: assembly and verification -----------------------===//
 
-#include "sm1/IR/Sm1.h"
+#include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/Interfaces/FunctionImplementation.h"
 #include "llvm/ADT/StringSet.h"
@@ -155,10 +155,11 @@ static LogicalResult verifyQuantised(ParamOp param) {
 
 LogicalResult ParamOp::verify() {
   bool repeated = getTensor().contains(layerPlaceholder), inLayers = (*this)->getParentOfType<LayersOp>() != nullptr;
-  if (repeated != inLayers)
+  if (repeated != (inLayers || (*this)->hasAttr(nextLayerAttr)))
     return emitOpError("param_c1: '") << getTensor() << "' "
-                                      << (repeated ? "has {i} but does not stand inside sm1.layers"
-                                                   : "stands inside sm1.layers and needs {i}");
+                                      << (repeated   ? "has {i} but does not stand inside sm1.layers"
+                                          : inLayers ? "stands inside sm1.layers and needs {i}"
+                                                     : "is the next layer's and needs {i}");
   if (getLayout() &&
       !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "images", "rows", "channels", "scales"},
                           *getLayout()))

@@ -85,8 +85,9 @@
  *
  *   {kernel, args: [arg], rows: "all" | "selected", row_split, panels, panel_split, alone, scratch, cost}
  *   {loop: layers, body: [launch]}
- *   arg: {buffer: n} | {weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states with layers > 0 are
- *   those of the current layer.
+ *   arg: {buffer: n} | {weight: n} | {next_weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states
+ *   with layers > 0 are those of the current layer. next_weight is the next layer's: outside of loops that of layer 0, in the last
+ *   layer its own.
  *
  * A launch covers [0, rows) x [0, panels), panel p being channels 16p..16p+15. The runtime cuts it into tasks that may run in any
  * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split

@@ -72,6 +72,7 @@ struct PlanArg {
   enum class Kind { Buffer, Weight, StateIn, StateOut };
   Kind kind = Kind::Buffer;
   size_t index = 0;
+  bool next = false; ///< a weight: the next layer's, see PackageFormat.h
 };
 
 /// A tensor map that a kernel takes behind its other parameters.

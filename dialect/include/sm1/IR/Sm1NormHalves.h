@@ -7,6 +7,9 @@
 
 namespace sm1 {
 
+/// Of a parameter that is the next layer's: who makes a row does so for the norm of another layer.
+inline constexpr llvm::StringLiteral nextLayerAttr = "next";
+
 /// Panels of 16 channels, the last of which may not be full.
 inline int64_t panelsOf(int64_t channels) { return (channels + 15) / 16; }
 

@@ -78,9 +78,10 @@ def Sm1_ParamOp : Sm1_Op<"param", [Pure, Sm1_NamesResults]> {
     `sm1.layers`. With `rows B to E of N` it is rows B to E-1 of a tensor with N rows. The element type is the storage type: a
     description says f32, the stage `precise` lowers it to what `--weights` asks for. A schedule adds `layout`: `panels` (a matrix, as
     projections read it) or another arrangement of a matrix that PackageFormat.h lists, `rows` (a table), `channels` (one value or a few
-    per channel) or `scales`. `quantised` says that it is the values or the scales of a quantised matrix; the stage `precise` makes such.
+    per channel) or `scales`. With an attribute `next` it is that of the layer that comes next: of the first one before the layers, in
+    the last layer its own. `quantised` says that it is the values or the scales of a quantised matrix; the stage `precise` makes such.
 
-    - param_c1: `{i}` appears exactly inside `sm1.layers`.
+    - param_c1: `{i}` appears exactly inside `sm1.layers`, and where there is `next`.
     - param_c2: 0 <= B < E <= N, and the type has E - B rows.
     - param_c3: the layout is `panels`, `pairs`, `quads`, `nibbles`, `fragments`, `images`, `rows`, `channels` or `scales`.
     - param_c4: quantised values are [rows, columns] of i8 or i4 as `bits` says, or of bf16: what these integers stand for, rounded;
