@@ -1,0 +1,140 @@
+//===- WgmmaTiles.h - a block's tiles on the tensor cores of a warpgroup (sm_90a) -----------------------------------===//
+//
+// Shared by the two ways in which blocks take tiles: one each (WgmmaTilesForm.cpp), or on from tile to tile (WgmmaWalk.cpp).
+
+#ifndef SM1C_LOWERING_GPU_WGMMATILES_H
+#define SM1C_LOWERING_GPU_WGMMATILES_H
+
+#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/KernelMerge.h"
+#include "ClusterSums.h"
+#include "TensorTiles.h"
+
+namespace sm1 {
+
+/// Builds a block of the form wgmma_tiles: what every way has in common, and what walks.
+class WgmmaTilesBuilder {
+public:
+  WgmmaTilesBuilder(BlockKernel &block)
+      : block(block), builder(block.builder), loc(block.loc), all(block.projections().front()),
+        linears(llvm::ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
+        rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
+        x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)), slices(wgmmaSlices(block.schedule, x)),
+        steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
+        projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
+        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
+        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels) {
+    steps = cluster.mostSteps();
+  }
+  void build();
+
+private:
+  /// Rows of an instruction, and its most columns; neighbouring channels of a thread.
+  static constexpr int64_t rowsOfProduct = 64, mostColumns = 256, group = panelWidth / 4;
+  /// Of a slice each row and each channel has so many bytes.
+  static constexpr int64_t lineBytes = 64, barrierBytes = 8;
+  /// Registers of a multiprocessor and of a thread. Shared memory that a block takes where a second one is to fit.
+  static constexpr int64_t allRegisters = 64 << 10, mostRegisters = 255, halfOfShared = 113 << 10;
+  /// Tiles side by side of kernels whose blocks may have one tile each: with more than these a run of so few rows has another
+  /// program.
+  static constexpr int64_t mostAcross = 8;
+  /// Steps whose products may be under way while a later one is started: their stages are not written.
+  static constexpr int64_t stepsInUse = 2;
+
+  void place();
+  void takeTile(TilePlace tile);
+  /// `isAlone`, of blocks that walk: whether they have one tile each.
+  void makeBarriers(mlir::Value isAlone = {});
+  /// Bytes of a stage in shared memory.
+  mlir::Value sharedAt(mlir::Value stages, mlir::Value stage, int64_t stageBytes, int64_t offset = 0);
+  mlir::Value barrierAt(mlir::Value stage) { return sharedAt(barriers, stage, barrierBytes); }
+  /// Of blocks that walk: where warps say that the stage may be written.
+  mlir::Value freeAt(mlir::Value stage) { return sharedAt(barriers, stage, barrierBytes, stages * barrierBytes); }
+  /// Where those of a tile say that all of its bytes are there; one for each of the tiles at once.
+  mlir::Value turnAt(mlir::Value turn) { return sharedAt(barriers, turn, barrierBytes, 2 * stages * barrierBytes); }
+  void whenFirst(llvm::function_ref<void()> body) { block.when(isEqual(block.thread, 0), body); }
+  /// By the first thread: the copies of step `step` to stage `stage`, of so many slices of weights.
+  void copyWeights(mlir::Value step, mlir::Value stage, int64_t there);
+  void copyWeights(mlir::Value step, mlir::Value stage) { copyWeights(step, stage, slices); }
+  void copyRows(mlir::Value step, mlir::Value stage);
+  void startFirstStages();
+  /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
+  void sumSteps(int64_t begin, mlir::Value end, bool copies, llvm::SmallVector<mlir::Value> &carried);
+  void multiplyStage(mlir::Value stage, llvm::SmallVector<mlir::Value> &sums, int64_t there);
+  llvm::SmallVector<mlir::Value> sum();
+  /// Of a cluster's block: the sums of what it finishes, `panels` from `firstPanel` on, the first of a thread's two rows.
+  llvm::SmallVector<mlir::Value> exchange(llvm::ArrayRef<mlir::Value> sums);
+  /// The stage and the parity behind those, as `carried` has them at its end.
+  void goOn(mlir::Value stage, mlir::Value parity, llvm::SmallVector<mlir::Value> &carried);
+  void walk();
+  void copyTiles(mlir::Value tiles);
+  void multiplyTiles(mlir::Value tiles);
+  void multiplyOneTile(mlir::Value tiles);
+  void copyStep(mlir::Value step, int64_t there, llvm::SmallVector<mlir::Value> &place);
+  void fetchRows(mlir::Value step, mlir::Value isLast);
+  llvm::SmallVector<mlir::Value> sumTile(mlir::Value index);
+  void multiplyStep(llvm::SmallVector<mlir::Value> &carried, int64_t there, bool isFirst, bool isLast = false);
+  void arriveWarp(mlir::Value barrier);
+  void waitForTurn(mlir::Value index);
+  mlir::Value stageBefore(mlir::Value stage);
+  TilePlace tileAt(mlir::Value index);
+  bool isPart() const { return linears.size() < all.size(); }
+  /// What `of` says of `linear`; of the block's own where it has one of several.
+  mlir::Value ofBlock(LinearOp linear, llvm::function_ref<mlir::Value(LinearOp)> of);
+  void finish(llvm::ArrayRef<mlir::Value> sums);
+  void storeSums(TileEvaluator &evaluator);
+  /// What the thread has of the squares that are stored, by panel.
+  llvm::SmallVector<mlir::Value> finishPanels(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first,
+                                              int64_t count, mlir::Value row);
+  void storeSquares(llvm::ArrayRef<mlir::Value> squares, mlir::Value row);
+  /// Channels of all projections, which lie side by side in a stage, are columns of as few instructions as take them: each reads
+  /// its rows from shared memory again.
+  int64_t columns() const { return int64_t(linears.size()) * panels * panelWidth; }
+  int64_t productsAcross() const { return llvm::divideCeil(columns(), mostColumns); }
+  int64_t sumsOfProduct() const { return columns() / productsAcross() / 2; }
+  /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
+  int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * panels * panelWidth / 2; }
+  int64_t parts() const { return warpgroupRows / rowsOfProduct; }
+  /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over. Blocks
+  /// that walk have the last one, which may be shorter, behind the others.
+  int64_t firstSteps() const { return walks ? std::min(stages, steps - 1) : steps <= stages ? steps : stages - stepsInUse; }
+  /// Of a thread that multiplies.
+  int64_t registers() const {
+    if (walks)
+      return registersOfWalk(block.schedule);
+    int64_t blocks = stages * (stageRowBytes + stageWeightBytes) > halfOfShared ? 1 : 2;
+    return std::min(mostRegisters, allRegisters / (blocks * block.schedule.getThreads()));
+  }
+  /// Tiles that warpgroups take in turn; 0 where all share one.
+  int64_t turns() const { return atOnce > 1 ? atOnce : 0; }
+  int64_t groupsOfTile() const { return rows / warpgroupRows; }
+  /// Whether the warpgroups can share a tile where there is no second one.
+  bool mayShareTile() const {
+    return atOnce > 1 && warpgroupRows % (atOnce * rowsOfProduct) == 0 && panelsOfBlocks(block.kernel) / panels <= mostAcross;
+  }
+  /// Slices of the last step.
+  int64_t lastSlices() const { return slicesOfWgmma(x) - (steps - 1) * slices; }
+  mlir::Value number32(int64_t value) { return mlir::arith::ConstantIntOp::create(builder, loc, value, 32); }
+  mlir::Value isEqual(mlir::Value a, int64_t b) {
+    return mlir::arith::CmpIOp::create(builder, loc, mlir::arith::CmpIPredicate::eq, a, block.constant(b));
+  }
+
+  BlockKernel &block;
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  llvm::SmallVector<LinearOp> all, linears; ///< the kernel's projections, and those of a block: all, or any one of them
+  int64_t warpgroupRows, rows, panels, stages;
+  mlir::Type x; ///< what is multiplied
+  int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
+  bool walks;
+  int64_t atOnce; ///< tiles of a block at the same time
+  ClusterSums cluster;
+  mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
+  mlir::Value own;                               ///< number of the block's projection, where it has one of several
+  mlir::Value rowStages, weightStages, barriers; ///< in bytes
+  mlir::Value turn;                              ///< of blocks that walk: which of the tiles at once the warpgroup has
+};
+
+} // namespace sm1
+
+#endif // SM1C_LOWERING_GPU_WGMMATILES_H
