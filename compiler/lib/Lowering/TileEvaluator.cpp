@@ -15,55 +15,6 @@
 using namespace mlir;
 using namespace sm1;
 
-MemRefType sm1::bufferType(Type type, StringRef layout) {
-  auto tensor = cast<RankedTensorType>(type);
-  auto shape = tensor.getShape();
-  Type element = tensor.getElementType();
-  switch (classify(type)) {
-  case TensorClass::Tokens:
-    return MemRefType::get({ShapedType::kDynamic}, element);
-  case TensorClass::Stream:
-    return MemRefType::get({ShapedType::kDynamic, strideOf(shape[2])}, element);
-  case TensorClass::State: {
-    // Channels go last, so that a panel of them is contiguous.
-    SmallVector<int64_t> sizes{ShapedType::kDynamic};
-    llvm::append_range(sizes, shape.drop_front(2));
-    sizes.push_back(strideOf(shape[1]));
-    return MemRefType::get(sizes, element);
-  }
-  default:
-    break;
-  }
-  int64_t panels = strideOf(shape[0]) / panelWidth;
-  auto steps = [&](int64_t width) { return llvm::divideCeil(shape[1], width); };
-  Type word = IntegerType::get(type.getContext(), 32);
-  if (layout == "panels")
-    return MemRefType::get({panels, shape[1], panelWidth}, element);
-  // A word has two neighbouring k in bf16, four in int8, or eight in int4.
-  if (layout == "pairs")
-    return MemRefType::get({panels, int64_t(steps(2)), panelWidth}, word);
-  if (layout == "quads")
-    return MemRefType::get({panels, int64_t(steps(4)), panelWidth}, word);
-  if (layout == "nibbles")
-    return MemRefType::get({panels, int64_t(steps(32)) * 4, panelWidth}, word);
-  if (layout == "scales")
-    return shape[1] == 1 ? MemRefType::get({panels * panelWidth}, element)
-                         : MemRefType::get({panels, shape[1], panelWidth}, element);
-  if (layout == "fragments") { // two numbers of e4m3 are where one of bf16 is
-    int64_t inOne = 16 / element.getIntOrFloatBitWidth();
-    return MemRefType::get({panels, fragmentTiles(steps(inOne)), 32, 8 * inOne}, element);
-  }
-  if (layout == "images") {
-    int64_t width = 512 / element.getIntOrFloatBitWidth(); // of a line of 64 bytes
-    return MemRefType::get({int64_t(steps(width)), panels, panelWidth, width}, element);
-  }
-  if (layout == "rows")
-    return MemRefType::get({shape[0], strideOf(shape[1])}, element);
-  if (shape.size() == 1)
-    return MemRefType::get({strideOf(shape[0])}, element);
-  return MemRefType::get({ShapedType::getNumElements(shape.drop_front()), strideOf(shape[0])}, element);
-}
-
 SmallVector<Operation *> sm1::sliceOf(KernelOp kernel, Value value) {
   llvm::SmallPtrSet<Operation *, 16> needed;
   SmallVector<Value> pending{value};
@@ -427,20 +378,27 @@ void TileEvaluator::evaluateGather(Operation *op, Value source, Value indices) {
 //===----------------------------------------------------------------------===//
 
 void TileEvaluator::evaluateConv(Conv1dOp op) {
-  Value x = buffers.inputs.lookup(storedValue(op.getX())), taps = buffers.inputs.lookup(op.getTaps()); // null: computed here
-  Value weight = buffers.inputs.lookup(op.getWeight());
+  Value stored = storedValue(op.getX()), taps = buffers.inputs.lookup(op.getTaps());
+  Value x = isa<BlockArgument>(stored) ? buffers.inputs.lookup(stored) : Value(); // null: computed here
   SmallVector<Value> lasts = resultBuffers(op.getLast());
   int64_t taken = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
+  auto weightAt = [&, weight = buffers.inputs.lookup(op.getWeight())](int64_t j, int64_t n) {
+    return isDefined(op.getWeight()) ? at(op.getWeight(), j, n) : loadVector(weight, {constant(j), column(n)});
+  };
   SmallVector<Value> vectors;
   for (int64_t m = 0; m < tile.rows; ++m) {
     RowPosition position = positionOf(m);
-    SmallVector<Value> window = rowsBefore(position, x, taps, taken);
+    SmallVector<Value> window; // what has been loaded ahead, if so
+    for (int64_t i = 0; isDefined(op.getTaps()) && i < (taken - 1) * tile.panels; ++i)
+      window.push_back(at(op.getTaps(), i / tile.panels, i % tile.panels));
+    if (window.empty())
+      window = rowsBefore(position, x, taps, taken);
     for (int64_t n = 0; n < tile.panels; ++n)
       window.push_back(x ? widen(loadVector(x, {position.row, column(n)})) : at(op.getX(), m, n));
     for (int64_t n = 0; n < tile.panels; ++n) {
       Value sum = at(op.getBias(), m, n);
       for (int64_t j = 0; j < taken; ++j) {
-        Value tap = widen(loadVector(weight, {constant(j), column(n)}));
+        Value tap = widen(weightAt(j, n));
         sum = vector::FMAOp::create(builder, loc, tap, window[j * tile.panels + n], sum);
       }
       vectors.push_back(sum);
@@ -505,7 +463,7 @@ void TileEvaluator::evaluateScanStep(ScanOp op) {
   SmallVector<Value> vectors;
   for (int64_t m = 0; m < tile.rows; ++m)
     for (int64_t n = 0; n < tile.panels; ++n) {
-      Value h0 = op.getInit() ? loadVector(buffers.inputs.lookup(op.getInit()), {row(m), column(n)}) : splat(0);
+      Value h0 = op.getInit() ? at(op.getInit(), m, n) : splat(0);
       Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n), h;
       if (op.getForm() == ScanForm::ClosedForm) {
         Value quotient = arith::DivFOp::create(builder, loc, input, arith::MaximumFOp::create(builder, loc, decay, splat(1e-6f)));

@@ -8,6 +8,7 @@
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "ClusterSums.h"
+#include "EarlyInputs.h"
 #include "TensorTiles.h"
 
 namespace sm1 {
@@ -23,7 +24,7 @@ public:
         steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
         projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
         stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
-        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels) {
+        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels), early(block) {
     steps = cluster.mostSteps();
   }
   void build();
@@ -58,6 +59,8 @@ private:
   void copyWeights(mlir::Value step, mlir::Value stage) { copyWeights(step, stage, slices); }
   void copyRows(mlir::Value step, mlir::Value stage);
   void startFirstStages();
+  /// Asks for what follows the sums reads, where it has room in registers beside them.
+  void loadInputs();
   /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
   void sumSteps(int64_t begin, mlir::Value end, bool copies, llvm::SmallVector<mlir::Value> &carried);
   void multiplyStage(mlir::Value stage, llvm::SmallVector<mlir::Value> &sums, int64_t there);
@@ -81,6 +84,9 @@ private:
   bool isPart() const { return linears.size() < all.size(); }
   /// What `of` says of `linear`; of the block's own where it has one of several.
   mlir::Value ofBlock(LinearOp linear, llvm::function_ref<mlir::Value(LinearOp)> of);
+  mlir::Value rowOf(int64_t part, int64_t half);
+  /// `count` panels from `first` on of a row.
+  Tile tileOf(mlir::Value row, mlir::Value first, int64_t count);
   void finish(llvm::ArrayRef<mlir::Value> sums);
   void storeSums(TileEvaluator &evaluator);
   /// What the thread has of the squares that are stored, by panel.
@@ -95,6 +101,8 @@ private:
   /// Sums of a thread: [64 rows][projection][panel][8 columns][row, row + 8][column, column + 1].
   int64_t sumIndex(int64_t part, size_t linear) const { return (part * linears.size() + linear) * panels * panelWidth / 2; }
   int64_t parts() const { return warpgroupRows / rowsOfProduct; }
+  /// Rows that a thread finishes of each part.
+  int64_t halves() const { return cluster.isThere() ? 1 : 2; }
   /// Steps whose copies are started before the first product. Where all have stages of their own nothing is written over. Blocks
   /// that walk have the last one, which may be shorter, behind the others.
   int64_t firstSteps() const { return walks ? std::min(stages, steps - 1) : steps <= stages ? steps : stages - stepsInUse; }
@@ -129,6 +137,7 @@ private:
   bool walks;
   int64_t atOnce; ///< tiles of a block at the same time
   ClusterSums cluster;
+  EarlyInputs early; ///< by rows of a thread
   mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
   mlir::Value own;                               ///< number of the block's projection, where it has one of several
   mlir::Value rowStages, weightStages, barriers; ///< in bytes

@@ -171,6 +171,7 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
   takeTile(placeTile(block, rows, panels));
   makeBarriers();
   startFirstStages();
+  loadInputs();
   RowFactors factors(block, firstRow, rows);
   block.barrier(); // before anybody asks the barriers
   SmallVector<Value> carried(parts() * columns() / 2, block.number(0));
@@ -209,14 +210,20 @@ SmallVector<Value> WgmmaTilesBuilder::exchange(ArrayRef<Value> sums) {
 // What follows
 //===----------------------------------------------------------------------===//
 
+Tile WgmmaTilesBuilder::tileOf(Value row, Value first, int64_t count) {
+  Tile tile{row, block.add(block.mul(first, panelWidth / group), block.rem(lane, 4)), 1, count, group};
+  tile.panelStep = panelWidth / group;
+  return tile;
+}
+
 /// Panels `first` to `first + count` of one of the two rows, `half`, that a thread has of 64.
 SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count,
                                                    Value row) {
   auto vectorType = VectorType::get({group}, builder.getF32Type());
-  Value unit = block.add(block.mul(block.add(firstPanel, block.constant(first)), panelWidth / group), block.rem(lane, 4));
-  Tile tile{row, unit, 1, count, group};
-  tile.panelStep = panelWidth / group;
+  Tile tile = tileOf(row, block.add(firstPanel, block.constant(first)), count);
   TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
+  if (!early.empty())
+    early.give(evaluator, size_t(part * halves() + half));
   for (auto [index, linear] : llvm::enumerate(linears)) {
     SmallVector<Value> vectors;
     for (int64_t panel = first; panel < first + count; ++panel) {
@@ -264,21 +271,37 @@ void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
     sm1::storeSquares(block, sum, {1, 2}, isFirst, row, block.add(firstPanel, block.constant(panel)));
 }
 
-void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
-  Value threadRow = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
-                              block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
+Value WgmmaTilesBuilder::rowOf(int64_t part, int64_t half) {
+  Value row = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
+                        block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
   if (cluster.isThere())
-    threadRow = block.add(threadRow, cluster.ownRow());
+    row = block.add(row, cluster.ownRow());
+  return block.add(row, block.constant(part * rowsOfProduct + half * 8));
+}
+
+void WgmmaTilesBuilder::loadInputs() {
+  constexpr int64_t registersOfFactors = 24; // that are not there yet
+  int64_t own = cluster.isThere() ? cluster.ownPanels() : panels;
+  int64_t numbers = isPart() ? 0 : early.registers(parts() * halves(), own, group);
+  if (numbers == 0 || parts() * columns() / 2 + numbers > registers() - otherRegisters - registersOfFactors)
+    return;
+  Value first = cluster.isThere() ? block.add(firstPanel, cluster.ownPanel()) : firstPanel;
+  for (int64_t part = 0; part < parts(); ++part)
+    for (int64_t half = 0; half < halves(); ++half)
+      early.load(tileOf(rowOf(part, half), first, own));
+}
+
+void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
   // What is read for several panels is on its way together, as far as registers go: the more, the fewer sums are left.
   int64_t registersOfSums = registers() - (walks ? otherOfWalk : otherRegisters);
   int64_t left = int64_t(sums.size()), sumsOfPanel = group * int64_t(linears.size());
   for (int64_t part = 0; part < parts(); ++part)
-    for (int64_t half = 0; half < (cluster.isThere() ? 1 : 2); ++half) {
-      Value row = block.add(threadRow, block.constant(part * rowsOfProduct + half * 8));
+    for (int64_t half = 0; half < halves(); ++half) {
+      Value row = rowOf(part, half);
       auto squares = numbersWhen(block, block.less(row, block.count), storedSquares(block.kernel) ? panels : 0, [&] {
         SmallVector<Value> all;
         for (int64_t first = 0, together; first < panels; first += together) {
-          together = std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, panels - first);
+          together = early.empty() ? std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, panels - first) : panels;
           llvm::append_range(all, finishPanels(sums, part, half, first, together, row));
           left -= together * sumsOfPanel;
         }
