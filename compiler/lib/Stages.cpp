@@ -135,7 +135,8 @@ static constexpr FusionPass fusions[] = {
     {"sm1-fuse-rounding", createFuseRounding},
 };
 
-/// The last of them, for GPUs' programs of few rows: more rows write and read more than a kernel less saves.
+/// The last of them, for GPUs' steps of many sequences and prompts of few rows: more rows write and read more than a kernel less
+/// saves.
 static constexpr llvm::StringLiteral normHalves = "sm1-fuse-norm-halves";
 
 std::vector<StringRef> sm1::fusionPasses() {
@@ -182,8 +183,8 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
   for (const FusionPass &fusion : fusions)
     if (!llvm::is_contained(options.disabled, fusion.flag) && !keepsApart(options, fusion.flag))
       passes.addPass(fusion.create());
-  bool isFew = rangeOf(options.entry) && sizeOf(options.entry) == RunSize::Few;
-  if (isFew && !llvm::is_contained(options.disabled, normHalves))
+  bool dividesNorms = rangeOf(options.entry) && (isStep(options.entry) || sizeOf(options.entry) == RunSize::Few);
+  if (dividesNorms && !llvm::is_contained(options.disabled, normHalves))
     passes.addPass(createFuseNormHalves({isStep(options.entry)}));
   passes.addPass(createCSEPass());
 }

@@ -13,8 +13,8 @@ from harness import Report, device_parser, programs_of
 
 CEILINGS = {"read", "copy", "read L2", "mma.sync bf16", "FMA f32", "empty launch"}
 CARDS = {"h200", "rtx-5060-ti", "rtx-5080", "rtx-5090"}
-CONFIG = ("--vocab=32", "--d-model=16", "--layers=16", "--d-ff=16")
-LAUNCHES_OF_LAYER = 8
+LAYERS, LAUNCHES_OF_LAYER = 20, 7
+CONFIG = ("--vocab=32", "--d-model=16", f"--layers={LAYERS}", "--d-ff=16")
 
 
 class Bench:
@@ -99,7 +99,7 @@ def check_many_launches(bench):
     package = bench.programs.compile(checkpoint, "layers", "--weights=bf16")
     row = bench.json("prefill", package, "--time=1", "--kernels")["rows"][0]
     launches = sum(kernel["launches"] for kernel in row["kernels"])
-    bench.report.check(launches == row["work"]["launches"] > 16 * LAUNCHES_OF_LAYER >= 128, f"{launches} launches of 16 layers")
+    bench.report.check(launches == row["work"]["launches"] > LAYERS * LAUNCHES_OF_LAYER >= 128, f"{launches} launches of {LAYERS} layers")
 
 
 def check_projection(bench, package):

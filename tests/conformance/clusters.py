@@ -24,7 +24,7 @@ def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
     checkpoint = programs.work / "wide"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={VOCAB}",
+    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
                   "--d-model=256", "--d-ff=1024")
     options = "--weights=bf16", "--compute=bf16"
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", "--target=sm_90a", *options)

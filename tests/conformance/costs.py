@@ -47,8 +47,8 @@ def expected_counts(plan, program, launch):
     counts = {"weight_bytes": 0, "stream_bytes": 0, "state_bytes": 0, "products": 0}
     looksUp = any(program["buffers"][arg["buffer"]]["dtype"] == "i32" for arg in launch["args"] if "buffer" in arg)
     for arg in launch["args"]:
-        if "weight" in arg:
-            weight = plan["weights"][arg["weight"]]
+        if "weight" in arg or "next_weight" in arg:
+            weight = plan["weights"][arg.get("weight", arg.get("next_weight"))]
             size = math.prod(weight["shape"]) * BYTES[weight["dtype"]]
             if looksUp and len(weight["shape"]) == 2:
                 counts["stream_bytes"] += size // weight["shape"][0]

@@ -134,3 +134,137 @@ sm1.model @whole(%g: !s {sm1.name = "g"}) -> (!s {sm1.name = "y"}, !s {sm1.name 
   }
   sm1.return %y, %r : !s, !s
 }
+
+// -----
+
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+!t = tensor<?x?xi32>
+
+// A layer's first norm goes to what makes the row in the layer before, with the weight of the next one; for the first layer, to the
+// lookup. Rows and squares go from layer to layer beside the row itself.
+// CHECK-LABEL: sm1.model @layers
+// CHECK: %[[N0:.*]] = sm1.param "layers.{i}.norm" {next} : tensor<32xf32>
+// CHECK: %[[X0:.*]], %[[R0:.*]], %[[S0:.*]] = sm1.kernel "embedding" ({{.*}}, %{{.*}} = %[[N0]] : tensor<32xf32>) -> (tensor<?x?x32xf32>, tensor<?x?x32xbf16>, tensor<?x?x2xf32>) {
+// CHECK: %[[E:.*]] = sm1.embedding
+// CHECK: arith.mulf %[[E]], %{{.*}}
+// CHECK: sm1.panel_squares %[[E]]
+// CHECK: sm1.layers 3 carry(%[[X:.*]] = %[[X0]] : tensor<?x?x32xf32>, %[[R:.*]] = %[[R0]] : tensor<?x?x32xbf16>, %[[S:.*]] = %[[S0]] : tensor<?x?x2xf32>) state(
+// CHECK-NOT: sm1.rms_norm
+// CHECK: sm1.kernel "in" (%{{.*}} = %[[R]] : tensor<?x?x32xbf16>, {{.*}}, %[[Q:.*]] = %[[S]] : tensor<?x?x2xf32>)
+// CHECK: sm1.rms_scale %{{.*}}, %[[Q]] width 32
+// CHECK: %[[N:.*]] = sm1.param "layers.{i}.norm" {next} : tensor<32xf32>
+// CHECK: %[[Y:.*]], %[[YR:.*]], %[[YS:.*]] = sm1.kernel "out" ({{.*}} = %[[N]] : tensor<32xf32>)
+// CHECK: sm1.yield
+// CHECK: sm1.yield %[[Y]], %[[YR]], %[[YS]], %{{.*}} : tensor<?x?x32xf32>, tensor<?x?x32xbf16>, tensor<?x?x2xf32>, tensor<?x32xf32>
+sm1.model @layers(%tokens: !t {sm1.name = "tokens"}, %h: tensor<?x3x32xf32> {sm1.state = "h"})
+    -> (!s {sm1.name = "y"}, tensor<?x3x32xf32> {sm1.state = "h"}) {
+  %table = sm1.param "table" : tensor<40x32xf32>
+  %x0 = sm1.kernel "embedding" (%t0 = %tokens : !t, %e0 = %table : tensor<40x32xf32>) -> !s {
+    %0 = sm1.embedding %t0, %e0 : !t, tensor<40x32xf32>
+    sm1.yield %0 : !s
+  }
+  %x_last, %h_last = sm1.layers 3 carry(%x = %x0 : !s) state(%hl = %h : tensor<?x3x32xf32>) {
+    %n = sm1.param "layers.{i}.norm" : tensor<32xf32>
+    %i = sm1.param "layers.{i}.in" : !m
+    %o = sm1.param "layers.{i}.out" : !m
+    %r = sm1.kernel "norm" (%x1 = %x : !s, %n1 = %n : tensor<32xf32>) -> !h {
+      %0 = sm1.rms_norm %x1, %n1 eps 1.0e-6 : !s
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %g, %hn = sm1.kernel "in" (%r1 = %r : !h, %i1 = %i : !m, %h1 = %hl : tensor<?x32xf32>) -> (!h, tensor<?x32xf32>) {
+      %0 = sm1.linear %r1, %i1 : !h, !m
+      %1, %2 = sm1.scan %0, %0 init %h1 : !s
+      %3 = arith.truncf %1 : !s to !h
+      sm1.yield %3, %2 : !h, tensor<?x32xf32>
+    }
+    %y = sm1.kernel "out" (%g1 = %g : !h, %o1 = %o : !m, %x1 = %x : !s) -> !s {
+      %0 = sm1.linear %g1, %o1 : !h, !m
+      %1 = arith.addf %x1, %0 : !s
+      sm1.yield %1 : !s
+    }
+    sm1.yield %y, %hn : !s, tensor<?x32xf32>
+  }
+  sm1.return %x_last, %h_last : !s, tensor<?x3x32xf32>
+}
+
+// -----
+
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+
+// A projection that multiplies the row cannot write the next one over it; one layer has none before it.
+// CHECK-LABEL: sm1.model @whole_layers
+// CHECK: sm1.rms_norm
+// CHECK: sm1.rms_norm
+// CHECK-NOT: sm1.rms_scale
+// CHECK: sm1.return
+sm1.model @whole_layers(%x0: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %x_last = sm1.layers 2 carry(%x = %x0 : !s) {
+    %n = sm1.param "layers.{i}.norm" : tensor<32xf32>
+    %w = sm1.param "layers.{i}.w" : !m
+    // expected-remark @+1 {{the norm stays whole: what makes the row multiplies it, too}}
+    %r = sm1.kernel "norm" (%x1 = %x : !s, %n1 = %n : tensor<32xf32>) -> !h {
+      %0 = sm1.rms_norm %x1, %n1 eps 1.0e-6 : !s
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %y = sm1.kernel "w" (%r1 = %r : !h, %w1 = %w : !m, %x1 = %x : !s) -> !s {
+      %0 = sm1.linear %r1, %w1 : !h, !m
+      %1 = arith.addf %x1, %0 : !s
+      sm1.yield %1 : !s
+    }
+    sm1.yield %y : !s
+  }
+  %x_end = sm1.layers 1 carry(%x = %x_last : !s) {
+    %n = sm1.param "last.{i}.norm" : tensor<32xf32>
+    %i = sm1.param "last.{i}.in" : !m
+    %o = sm1.param "last.{i}.out" : !m
+    // expected-remark @+1 {{the norm stays whole: there is no layer before}}
+    %r = sm1.kernel "norm" (%x1 = %x : !s, %n1 = %n : tensor<32xf32>) -> !h {
+      %0 = sm1.rms_norm %x1, %n1 eps 1.0e-6 : !s
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %g = sm1.kernel "in" (%r1 = %r : !h, %i1 = %i : !m) -> !h {
+      %0 = sm1.linear %r1, %i1 : !h, !m
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %y = sm1.kernel "out" (%g1 = %g : !h, %o1 = %o : !m) -> !s {
+      %0 = sm1.linear %g1, %o1 : !h, !m
+      sm1.yield %0 : !s
+    }
+    sm1.yield %y : !s
+  }
+  sm1.return %x_end : !s
+}
+
+// -----
+
+!s = tensor<?x?x32xf32>
+
+// In a step what remains of norms selects its rows itself; in a prompt all programs share the kernels of both.
+// CHECK-LABEL: sm1.model @selected
+// CHECK: sm1.kernel "select_rows"
+// CHECK: sm1.kernel "norm"
+// STEP-LABEL: sm1.model @selected
+// STEP: sm1.kernel "norm" (%[[X:.*]] = %x : tensor<?x?x32xf32>, {{.*}}) rows selected
+// STEP: %[[Y:.*]] = sm1.select_rows %[[X]]
+// STEP: sm1.rms_norm %[[Y]]
+// STEP-NOT: sm1.kernel
+sm1.model @selected(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y", sm1.rows = "selected"}) {
+  %n = sm1.param "norm" : tensor<32xf32>
+  %y = sm1.kernel "select_rows" (%x0 = %x : !s) rows selected -> !s {
+    %0 = sm1.select_rows %x0 : !s
+    sm1.yield %0 : !s
+  }
+  %r = sm1.kernel "norm" (%y0 = %y : !s, %n0 = %n : tensor<32xf32>) rows selected -> !s {
+    %0 = sm1.rms_norm %y0, %n0 eps 1.0e-6 : !s
+    sm1.yield %0 : !s
+  }
+  sm1.return %r : !s
+}

@@ -4,6 +4,7 @@
 #include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Transforms/Passes.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -40,6 +41,49 @@ static bool onlyRoundsAndYields(RmsNormOp norm) {
   });
 }
 
+/// Number of the value that layers carry and that `kernel`, a layer's, norms without reading anything else of a sequence; nothing
+/// where it reads more. The maker of the row is in the layer before.
+static std::optional<unsigned> carriedRow(KernelOp kernel) {
+  auto layers = dyn_cast<LayersOp>(kernel->getParentOp());
+  std::optional<unsigned> found;
+  for (Value input : kernel.getInputs()) {
+    auto argument = dyn_cast<BlockArgument>(input);
+    if (!argument ? !input.getDefiningOp<ParamOp>() : found || argument.getArgNumber() >= layers.getCarried().size())
+      return std::nullopt;
+    if (argument)
+      found = argument.getArgNumber();
+  }
+  return found;
+}
+
+/// What a layer leaves to the next one as carried value `index`.
+static Value yieldedByLayer(LayersOp layers, unsigned index) { return layers.getBody().front().getTerminator()->getOperand(index); }
+
+/// The projection that makes what `kernel` norms: in its own layer, or in the one before. Null where there is none.
+static KernelOp makerOfRow(KernelOp kernel) {
+  SmallVector<KernelOp> producers = producersOf(kernel);
+  KernelOp maker = producers.size() == 1 ? producers.front() : KernelOp();
+  if (auto index = isa<LayersOp>(kernel->getParentOp()) && producers.empty() ? carriedRow(kernel) : std::nullopt)
+    maker = definingKernel(yieldedByLayer(cast<LayersOp>(kernel->getParentOp()), *index));
+  return maker && isTileProjection(maker) ? maker : KernelOp();
+}
+
+/// Why the first half of `kernel`, which norms what `maker` makes in the layer before, cannot go there; nullptr if it can.
+static const char *whyNotCarry(KernelOp maker, KernelOp kernel) {
+  if (cast<LayersOp>(kernel->getParentOp()).getCount() == 1)
+    return "there is no layer before";
+  if (kernel->hasAttr(keepApartAttr))
+    return "the schedule keeps it apart";
+  if (!llvm::all_of(kernel.yielded(), [&](Value value) { return isNormed(value, *kernel.getBlock().getOps<RmsNormOp>().begin()); }))
+    return "it makes more than the normed row";
+  if (!llvm::all_of(maker->getUsers(), [](Operation *user) { return isa<YieldOp>(user); }))
+    return "a result is needed before the layer's end";
+  // Its rows would be written over while other blocks read them.
+  if (llvm::is_contained(kernel->getUsers(), maker))
+    return "what makes the row multiplies it, too";
+  return maker.getSelected() != kernel.getSelected() ? "one runs over all rows and the other over selected rows" : nullptr;
+}
+
 /// Whether `kernel` reads `result`, a normed row, only where it can be scaled: as what its projections multiply, or in f32.
 static bool canScale(Operation *user, KernelOp kernel, Value result) {
   auto consumer = dyn_cast<KernelOp>(user);
@@ -54,10 +98,9 @@ static std::optional<const char *> whyNot(KernelOp kernel, bool step) {
   KernelContents contents = contentsOf(kernel);
   if (contents.norms != 1 || contents.linears || contents.scans || contents.lookups || contents.others)
     return std::nullopt;
-  SmallVector<KernelOp> producers = producersOf(kernel);
-  if (producers.size() != 1 || !isTileProjection(producers.front()))
+  KernelOp producer = makerOfRow(kernel);
+  if (!producer)
     return std::nullopt;
-  KernelOp producer = producers.front();
   RmsNormOp norm = *kernel.getBlock().getOps<RmsNormOp>().begin();
   if (contents.convs && !step)
     return "a convolution over time looks back on rows of other tiles";
@@ -71,7 +114,7 @@ static std::optional<const char *> whyNot(KernelOp kernel, bool step) {
     if (isNormed(yielded, norm) &&
         !llvm::all_of(result.getUsers(), [&, result = result](Operation *user) { return canScale(user, kernel, result); }))
       return "its result is used by more than projections";
-  return whyNotMerge(producer, kernel);
+  return producersOf(kernel).empty() ? whyNotCarry(producer, kernel) : whyNotMerge(producer, kernel);
 }
 
 /// `kernel` with a row multiplied by the norm's weight alone, and one more result, the squares.
@@ -119,9 +162,56 @@ static void scaleIn(IRRewriter &rewriter, KernelOp consumer, ArrayRef<Value> nor
   }
 }
 
+/// Lets `layers` carry `first` as well, of which each layer reads what it had in `own`, and leaves `later` to the next.
+static void carry(IRRewriter &rewriter, LayersOp layers, ValueRange first, ValueRange own, ValueRange later) {
+  size_t place = layers.getCarried().size();
+  SmallVector<Value> carried(layers.getCarried());
+  llvm::append_range(carried, first);
+  SmallVector<Type> types(ValueRange(carried).getTypes());
+  llvm::append_range(types, layers.getStates().getTypes());
+  rewriter.setInsertionPoint(layers);
+  auto made = LayersOp::create(rewriter, layers.getLoc(), types, layers.getCount(), carried, layers.getStates());
+  made.getBody().takeBody(layers.getBody());
+  made.getBody().front().getTerminator()->insertOperands(place, later);
+  for (auto [number, value] : llvm::enumerate(own))
+    rewriter.replaceAllUsesWith(value, made.getBody().insertArgument(place + number, value.getType(), value.getLoc()));
+  for (auto [number, result] : llvm::enumerate(layers.getResults()))
+    rewriter.replaceAllUsesWith(result, made.getResult(number < place ? number : number + first.size()));
+  rewriter.eraseOp(layers);
+}
+
+/// Moves `weighted` to the end of the layer before its own; what it does for the first layer is done before the layers, by the
+/// lookup that makes the row where one does.
+static KernelOp moveToLayerBefore(IRRewriter &rewriter, KernelOp weighted) {
+  auto layers = cast<LayersOp>(weighted->getParentOp());
+  unsigned index = *carriedRow(weighted);
+  auto copyTo = [&](Operation *place, Value row) {
+    rewriter.setInsertionPoint(place);
+    IRMapping mapping;
+    for (Value input : weighted.getInputs()) {
+      Value read = row;
+      if (auto param = input.getDefiningOp<ParamOp>()) {
+        auto next = cast<ParamOp>(rewriter.clone(*param));
+        next->setAttr(nextLayerAttr, rewriter.getUnitAttr());
+        read = next.getValue();
+      }
+      mapping.map(input, read);
+    }
+    return cast<KernelOp>(rewriter.clone(*weighted, mapping));
+  };
+  KernelOp first = copyTo(layers, layers.getCarried()[index]);
+  KernelOp later = copyTo(layers.getBody().front().getTerminator(), yieldedByLayer(layers, index));
+  carry(rewriter, layers, first.getResults(), weighted.getResults(), later.getResults());
+  rewriter.eraseOp(weighted);
+  SmallVector<KernelOp> makers = producersOf(first);
+  if (makers.size() == 1 && contentsOf(makers.front()).isLookup() && !whyNotMerge(makers.front(), first))
+    mergeKernels(rewriter, makers.front(), first, makers.front());
+  return later;
+}
+
 static void split(IRRewriter &rewriter, KernelOp kernel) {
   RmsNormOp norm = *kernel.getBlock().getOps<RmsNormOp>().begin();
-  KernelOp producer = producersOf(kernel).front();
+  KernelOp producer = makerOfRow(kernel);
   int64_t width = channels(norm.getType());
   FloatAttr eps = norm.getEpsAttr();
   SmallVector<unsigned> numbers;
@@ -137,7 +227,21 @@ static void split(IRRewriter &rewriter, KernelOp kernel) {
     consumers.insert(value.getUsers().begin(), value.getUsers().end());
   for (Operation *consumer : consumers)
     scaleIn(rewriter, cast<KernelOp>(consumer), normed, weighted.getResults().back(), width, eps);
+  if (producersOf(weighted).empty())
+    weighted = moveToLayerBefore(rewriter, weighted);
   mergeKernels(rewriter, producer, weighted, producer);
+}
+
+/// Lets a norm that stays read its rows where they are selected from.
+static void selectInNorm(IRRewriter &rewriter, KernelOp kernel) {
+  KernelContents contents = contentsOf(kernel);
+  SmallVector<KernelOp> makers = producersOf(kernel);
+  if (!contents.hasRowNorm || contents.linears || contents.scans || contents.convs || contents.others || makers.size() != 1)
+    return;
+  KernelOp maker = makers.front();
+  bool selects = llvm::all_of(maker.getBlock().without_terminator(), [](Operation &op) { return isa<SelectRowsOp>(op); });
+  if (selects && onlyUsedBy(maker, kernel) && !whyNotMerge(maker, kernel))
+    mergeKernels(rewriter, maker, kernel, kernel);
 }
 
 namespace {
@@ -169,6 +273,11 @@ struct FuseNormHalves : sm1::impl::FuseNormHalvesBase<FuseNormHalves> {
       remark::missed(kernel.getLoc(),
                      remark::RemarkOpts::name("FuseNormHalves").category("fusion").subCategory(kernel.getKernelName()))
           << "the norm stays whole: " + std::string(reason);
+    SmallVector<KernelOp> kernels;
+    if (step)
+      getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+    for (KernelOp kernel : kernels)
+      selectInNorm(rewriter, kernel);
   }
 };
 } // namespace

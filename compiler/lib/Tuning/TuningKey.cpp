@@ -2,6 +2,7 @@
 
 #include "../Transforms/BlockForms.h"
 #include "../Transforms/KernelMerge.h"
+#include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Tuning.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -11,7 +12,8 @@ using namespace sm1;
 
 Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
   bool isPrefill = entry != Entry::Both && !isStep(entry);
-  return isPrefill && !isTensorTiles(kernel.getBlocksAttr().getForm()) ? Entry::Prefill : entry;
+  bool isShared = !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty();
+  return isPrefill && isShared ? Entry::Prefill : entry;
 }
 
 /// "1536x768xbf16": the sizes that are known, and the elements.

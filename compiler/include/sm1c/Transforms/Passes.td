@@ -276,7 +276,9 @@ def FuseNormHalves : FusionPass<"sm1-fuse-norm-halves"> {
   let description = [{
     For GPUs, in programs for few rows, where a kernel for each norm waits longer than it works. What makes a row multiplies it
     by the norm's weight, stores it rounded, and stores the sums of squares of its panels; what multiplies it scales its sums by the row's
-    inverse root mean square. With `step` the kernel of a convolution and its norm goes into the projection before it the same way.
+    inverse root mean square. The first norm of a layer goes to the layer before, which reads the next one's weight, and for the first
+    layer to what comes before the layers; rows and squares are carried. With `step` the kernel of a convolution and its norm goes into
+    the projection before it the same way. A norm that stays, of selected rows, selects them itself, too.
     ```mlir
     %x = sm1.kernel "out_proj"(%g, %m) { linear }  %r = sm1.kernel "norm"(%x, %w) { rms_norm, truncf }  %y = sm1.kernel "w1"(%r, %n) { linear }
     // becomes

@@ -33,7 +33,11 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
                             : "has no projections: the form must be rows or scan";
   if (contents.hasPrologue && !hasStepForm)
     return "computes what its projections multiply, for which the form must be step or tensor_step";
-  if (!isTensorTiles(form) && llvm::any_of(kernel.getBlock(), [](Operation &op) { return isa<PanelSquaresOp, RmsScaleOp>(op); }))
+  auto hasHalf = [&](bool first) {
+    return llvm::any_of(kernel.getBlock(), [&](Operation &op) { return first ? isa<PanelSquaresOp>(op) : isa<RmsScaleOp>(op); });
+  };
+  bool makesSquares = isTensorTiles(form) || (form == BlockForm::Rows && !contents.norms); // of rows that no projection makes
+  if ((hasHalf(true) && !makesSquares) || (hasHalf(false) && !isTensorTiles(form)))
     return "has half of a norm, which tiles on tensor cores know alone: the form must be tensor_tiles or wgmma_tiles, or "
            "--no-fuse=sm1-fuse-norm-halves leave norms whole";
   if (llvm::range_size(kernel.getBlock().getOps<PanelSquaresOp>()) > 1)

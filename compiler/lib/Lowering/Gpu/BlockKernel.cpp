@@ -5,8 +5,8 @@
 #include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
+#include "NormHalves.h"
 #include "TensorTiles.h"
-#include "sm1/IR/Sm1NormHalves.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -227,11 +227,13 @@ void BlockKernel::buildInverseRms(RmsNormOp norm, Value values, Value inverse, V
 void BlockKernel::evaluateRows(ArrayRef<Operation *> ops, Value first, Value rows, int64_t maxRows, int64_t width,
                                RowBody beforeNorm, RowBody done) {
   RmsNormOp norm = normIn(ops);
-  int64_t stride = strideOf(width), units = stride / threadLanes;
+  // A thread has a whole panel where its squares are stored.
+  int64_t vectors = storedSquares(kernel) ? panelWidth / threadLanes : 1;
+  int64_t stride = strideOf(width), units = stride / (vectors * threadLanes);
   Value parts = mul(rows, units);
   SmallVector<Operation *> later(ops);
   Value values, inverse;
-  auto tileOf = [&](Value row, Value unit) { return Tile{add(first, row), unit, 1, 1, threadLanes, {}}; };
+  auto tileOf = [&](Value row, Value unit) { return Tile{add(first, row), mul(unit, vectors), 1, vectors, threadLanes, {}}; };
   if (norm) {
     values = shared({maxRows, stride}, builder.getF32Type());
     inverse = shared({maxRows}, builder.getF32Type());
@@ -315,6 +317,18 @@ void BlockKernel::storeResults(TileEvaluator &evaluator) {
 // Form: rows
 //===----------------------------------------------------------------------===//
 
+/// Those that the kernel stores, if it does: the thread has the whole panel.
+static void storeSquaresOfPanel(BlockKernel &block, TileEvaluator &evaluator, Value row) {
+  PanelSquaresOp squares = storedSquares(block.kernel);
+  if (!squares)
+    return;
+  Value sum = evaluator.at(squares.getResult(), 0, 0);
+  for (int64_t n = 1; n < evaluator.panels(); ++n)
+    sum = arith::AddFOp::create(block.builder, block.loc, sum, evaluator.at(squares.getResult(), 0, n));
+  Value isFirst = arith::ConstantIntOp::create(block.builder, block.loc, 1, 1);
+  storeSquares(block, sum, /*distances=*/{}, isFirst, row, block.div(evaluator.firstColumn(), panelWidth));
+}
+
 void sm1::buildRows(BlockKernel &block) {
   Value row = cuda::blockId(block.builder, block.loc, cuda::Axis::X);
   constexpr int64_t rowsOfFetch = 64; // one block in so many asks for all
@@ -323,6 +337,9 @@ void sm1::buildRows(BlockKernel &block) {
       [&] { fetchParameters(block, block.constant(0), strideOf(widthOf(block.kernel)) / panelWidth); });
   block.waitForInputs();
   // A result that the norm's input needs is stored in the first walk, the others in the second.
-  auto storeDefined = [&](TileEvaluator &evaluator, Value) { block.storeResults(evaluator); };
+  auto storeDefined = [&](TileEvaluator &evaluator, Value) {
+    block.storeResults(evaluator);
+    storeSquaresOfPanel(block, evaluator, row);
+  };
   block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), storeDefined, storeDefined);
 }
