@@ -48,7 +48,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
 #pragma unroll
     for (int phase = 0; phase < M::phaseCount; ++phase) {
       starts[phase] = start;
-      start += unsigned(S::units(phase) * S::unit(block.rows(M::phase(phase))));
+      start += unsigned(S::units(phase) * S::unit(phase, block.rows(M::phase(phase))));
       if (phase == M::layerPhases - 1) {
         starts[M::phaseCount] = start; // the length of a layer
         start *= M::layers;

@@ -16,14 +16,22 @@ enum : int {
   slotUses = 4096   /* more than any slot has */
 };
 
-/* 16 bytes that 32 columns of so many rows take: row by row weights of 16, 8 or 4 bits, and behind those of 4 an f16 for each row,
-   what its 32 integers are multiplied with. */
 #if defined(__CUDACC__)
-__host__ __device__
+#define SM1_TOKEN_BOTH __host__ __device__
+#else
+#define SM1_TOKEN_BOTH
 #endif
-    constexpr int
-    unitPieces(int bits, int rows) {
-  return bits == 4 ? rows + (rows + 7) / 8 : rows * bits / 4;
+
+/* Of a phase's rows, where a block has at most so many, those of 16 bits that lie two by two, as mma.sync takes them: tiles of 16
+   with more than 8. */
+SM1_TOKEN_BOTH constexpr int pairedRows(int bits, int most) {
+  return bits != 16 || most <= 8 ? 0 : most > 64 ? (most + 15) / 16 * 16 : (most + 7) / 16 * 16;
+}
+
+/* 16 bytes that 32 columns of so many rows take: row by row weights of 16, 8 or 4 bits, and behind those of 4 an f16 for each row,
+   what its 32 integers are multiplied with. A row that lacks its other one has room for it. */
+SM1_TOKEN_BOTH constexpr int unitPieces(int bits, int rows, int most) {
+  return bits == 4 ? rows + (rows + 7) / 8 : (rows < pairedRows(bits, most) ? (rows + 1) / 2 * 2 : rows) * bits / 4;
 }
 
 /* What belongs to one block: of each partition the channels [first, first + count), and the weights that make them. */
@@ -60,7 +68,7 @@ struct Launch {
   const unsigned short *uses;  /* see Share */
   const void *table;           /* the embedding, [vocabulary][stride] */
   const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
-  const float *inverses;       /* for each of these what takes a word back to the number before a norm, if it is a norm's */
+  const unsigned *inverses;    /* for each four of these, as bf16 and what that lacks, what makes squares of words before a norm */
   unsigned short *exchange;    /* inputs of phases, as words that carry a tag */
   unsigned long long *keys;    /* logits, with their epoch; behind them choices, two for each sequence */
   const unsigned long long *sequences;         /* [sequences] address of the states of each; 0: they are neither read nor written */
@@ -87,7 +95,7 @@ struct Arrangement {
   const unsigned long long *scales;   /* of matrices that are read as integers, likewise */
   unsigned char *stream;
   const float *vectors; /* as in Launch */
-  float *inverses;
+  unsigned *inverses;
   int vectorCount;
 };
 

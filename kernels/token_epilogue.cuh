@@ -42,7 +42,7 @@ public:
   /// 1 / rms of the vector that phase P read.
   template <int P> __device__ float inverseRms(float eps) const {
     float squares = sumOf(S::sumRows - 1, sequence[M::phase(P).partition], M::phase(P).partition);
-    return rsqrtf(squares * (1.0f / M::phase(P).width) + eps);
+    return rsqrtf(squares * (1.0f / squareScale / M::phase(P).width) + eps);
   }
 
   /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.

@@ -163,6 +163,12 @@ __device__ inline unsigned pack(float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(v) : "f"(high), "f"(low));
   return v;
 }
+/// Both halves, bf16: a * b + c.
+__device__ inline unsigned multiplyPairs(unsigned a, unsigned b, unsigned c) {
+  unsigned sum;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
+  return sum;
+}
 __device__ inline float lowOf(unsigned v) { return __uint_as_float(v << 16); }
 __device__ inline float highOf(unsigned v) { return __uint_as_float(v & 0xffff0000u); }
 __device__ inline float4 floatsOf(uint4 v) {
@@ -186,7 +192,8 @@ __device__ inline float after(float v, float other) {
 // infinity.
 
 constexpr float wordScale = 18446744073709551616.0f; ///< 2^64
-constexpr unsigned tagBits = 0x40004000u;            ///< of two words
+constexpr float squareScale = 4294967296.0f; ///< 2^32: of squares before a norm, so that whatever makes them are normal numbers
+constexpr unsigned tagBits = 0x40004000u;    ///< of two words
 
 /// What two words have there whose tag is the lowest bit of `tag`.
 __device__ inline unsigned tagsOf(unsigned tag) { return tag & 1u ? tagBits : 0u; }

@@ -161,10 +161,18 @@ private:
   template <int P> __host__ __device__ static constexpr int halves() {
     // As many eights of rows at a time as 80 registers hold, 48 where there are more than 16 warps; a norm takes some for itself.
     constexpr int pieces = S::threads > 512 ? 12 : 20, taken = ceilDivide(M::sequences, 2) - 1;
-    if (Columns<M, P>::isWide)
-      return least(ceilDivide(S::rows(P), 8), most(2, (S::threads > 512 ? 8 : 16) / S::unitsOfWarp(P)));
-    return least(ceilDivide(S::rows(P), 8), most(1, pieces / (S::unitsOfWarp(P) + taken)));
+    constexpr int all = S::paddedRows(P) / 8, some = Columns<M, P>::isWide
+                                                         ? most(2, (S::threads > 512 ? 8 : 16) / S::unitsOfWarp(P))
+                                                         : most(hasPairs<P>() ? 2 : 1, pieces / (S::unitsOfWarp(P) + taken));
+    return all <= some ? all : hasPairs<P>() ? some / 2 * 2 : some;
   }
+  /// Whether rows lie two by two: any; those of the 16 that `row` is of.
+  template <int P> __host__ __device__ static constexpr bool hasPairs() { return pairedRows(M::bits, S::rows(P)) > 0; }
+  template <int P> __host__ __device__ static constexpr bool isPaired(int row) {
+    return S::rows(P) > 64 ? hasPairs<P>() : row / 16 * 16 < pairedRows(M::bits, S::rows(P));
+  }
+  /// How far loops over rows are unrolled: where they are, it is known which rows are paired, and which are the last ones.
+  template <int P> __host__ __device__ static constexpr int unrolling() { return S::rows(P) > 64 ? 1 : 8; }
   template <int P> __host__ __device__ static constexpr int chunk() { return 8 * halves<P>(); }
   template <int P> struct Fragment { uint4 weights[S::unitsOfWarp(P)][halves<P>()]; };
 
@@ -174,10 +182,16 @@ private:
     const Ring<M> ring = {block.shared + S::ringAt};
 #pragma unroll
     for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
-      const unsigned base = position + least(unit, units - 1) * S::unit(rows) * 16;
+      const unsigned base = position + least(unit, units - 1) * S::unit(P, rows) * 16;
 #pragma unroll
       for (int half = 0; half < halves<P>(); ++half)
-        fragment.weights[unit][half] = ring.weights(base, rows, least(first + half * 8 + group, rows - 1), quarter);
+        if (isPaired<P>(first + half * 8)) {
+          const int tile = least(first + half / 2 * 16, (rows - 1) / 16 * 16), pairs = pairsOf(rows, tile);
+          fragment.weights[unit][half] =
+              ring.pair(base + tile * 64 + (half % 2 * pairs + least(group, pairs - 1)) * 64 + quarter * 16);
+        } else {
+          fragment.weights[unit][half] = ring.weights(base, rows, least(first + half * 8 + group, rows - 1), quarter);
+        }
     }
   }
 
@@ -196,21 +210,53 @@ private:
   template <int P> __host__ __device__ static constexpr int productCount() { return halves<P>() * Columns<M, P>::sets; }
   template <int P> struct Products { float sums[productCount<P>()]; };
   template <int P>
-  __device__ Products<P> multiplyRows(const Fragment<P> &fragment, const Vector<M, P> &vector, const Columns<M, P> &columns) const {
+  __device__ Products<P> multiplyRows(const Fragment<P> &fragment, const Vector<M, P> &vector, const Columns<M, P> &columns,
+                                      int first) const {
     using C = Columns<M, P>;
     Products<P> products;
 #pragma unroll
-    for (int product = 0; product < productCount<P>(); ++product) {
-      float parts[C::parts] = {};
+    for (int half = 0; half < halves<P>(); ++half)
 #pragma unroll
-      for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
-        float sums[4] = {};
-        multiply(sums, fragment.weights[unit][product / C::sets], vector.numbers[product % C::sets][unit / C::units]);
-        C::add(parts, unit, columns.hasUnit(unit), sums[0] + sums[3]);
+      for (int set = 0; set < C::sets; ++set) {
+        float *sums = products.sums + half * C::sets + set;
+        if (!isPaired<P>(first + half * 8))
+          sums[0] = productOfEight<P>(fragment, half, vector, set, columns);
+        else if (half % 2 == 0)
+          productsOfPairs<P>(fragment, half, vector, set, columns, sums[0],
+                             products.sums[least(half + 1, halves<P>() - 1) * C::sets + set]);
       }
-      products.sums[product] = C::sumOfParts(parts);
-    }
     return products;
+  }
+  /// Eight rows, twice: see Columns.
+  template <int P>
+  __device__ float productOfEight(const Fragment<P> &fragment, int half, const Vector<M, P> &vector, int set,
+                                  const Columns<M, P> &columns) const {
+    using C = Columns<M, P>;
+    float parts[C::parts] = {};
+#pragma unroll
+    for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
+      float sums[4] = {};
+      multiply(sums, fragment.weights[unit][half], vector.numbers[set][unit / C::units]);
+      C::add(parts, unit, columns.hasUnit(unit), sums[0] + sums[3]);
+    }
+    return C::sumOfParts(parts);
+  }
+  /// 16 rows with either half of k. Of each half's columns there are sums of all rows, half of which mean something.
+  template <int P>
+  __device__ void productsOfPairs(const Fragment<P> &fragment, int half, const Vector<M, P> &vector, int set,
+                                  const Columns<M, P> &columns, float &even, float &odd) const {
+    using C = Columns<M, P>;
+    float parts[2][C::parts] = {};
+#pragma unroll
+    for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
+      float first[4] = {}, second[4] = {};
+      multiply(first, fragment.weights[unit][half], vector.numbers[set][unit / C::units]);
+      multiply(second, fragment.weights[unit][least(half + 1, halves<P>() - 1)], vector.numbers[set][unit / C::units]);
+      C::add(parts[0], unit, columns.hasUnit(unit), first[0] + second[1]);
+      C::add(parts[1], unit, columns.hasUnit(unit), first[2] + second[3]);
+    }
+    even = C::sumOfParts(parts[0]);
+    odd = C::sumOfParts(parts[1]);
   }
   /// Lanes share the products that they add.
   template <int P> __device__ void storeProducts(Products<P> &products, const Columns<M, P> &columns, int first, int rows) const {
@@ -226,27 +272,32 @@ private:
     }
 #pragma unroll
     for (int i = 0; i < ceilDivide(productCount<P>(), C::units); ++i) {
-      const int product = i * C::units + own, row = first + product / C::sets * 8 + group;
+      const int product = i * C::units + own, row = rowOf<P>(first, product / C::sets);
       if (product < productCount<P>() && row < rows && lane % C::spread < C::units)
         storeShared(sumAddress(row, columns.sumSequence(product % C::sets)), products.sums[i]);
     }
+  }
+  /// Of a lane's sums of the eight of rows `half`.
+  template <int P> __device__ int rowOf(int first, int half) const {
+    return isPaired<P>(first + half * 8) ? first + half / 2 * 16 + group * 2 + half % 2 : first + half * 8 + group;
   }
   __device__ unsigned sumAddress(int row, int sequence) const { return block.sums(turn) + S::sumAt(row, sequence, warp); }
   template <int P> __device__ void runPhase(int layer) {
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
     const Columns<M, P> columns = columnsOf<P>();
     const VectorReader<M, P> reader(block, columns, channel, least(units * 32, M::phase(P).width - channel));
-    const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(rows));
-    const Range range = await(at, unsigned(units * S::unit(rows)));
+    const Norm<M, P> norm = M::phase(P).norm >= 0 ? reader.norm(layer) : Norm<M, P>();
+    const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(P, rows));
+    const Range range = await(at, unsigned(units * S::unit(P, rows)));
     const unsigned position = at % (S::ringBytes / 16) * 16;
     Fragment<P> fragment;
     load<P>(fragment, position, 0, rows, units);
     if constexpr (S::rows(P) <= chunk<P>())
       release(range);
     if constexpr (Columns<M, P>::isWide)
-      multiplyWide<P>(fragment, reader, layer, position, rows, units);
+      multiplyWide<P>(fragment, reader, norm, layer, position, rows, units);
     else
-      multiplyNarrow<P>(fragment, reader, layer, position, rows, units);
+      multiplyNarrow<P>(fragment, reader, norm, layer, position, rows, units);
     if constexpr (S::rows(P) > chunk<P>())
       release(range);
     __syncwarp();
@@ -257,20 +308,19 @@ private:
   //===-- Up to four sequences ----------------------------------------------------------------------------------------------===//
 
   template <int P>
-  __device__ void multiplyNarrow(Fragment<P> &fragment, const VectorReader<M, P> &reader, int layer, unsigned position, int rows,
-                                 int units) const {
+  __device__ void multiplyNarrow(Fragment<P> &fragment, const VectorReader<M, P> &reader, const Norm<M, P> &norm, int layer,
+                                 unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const Columns<M, P> columns = columnsOf<P>();
-    const Norm<M, P> norm = isNormed ? reader.norm(layer) : Norm<M, P>();
     const Vector<M, P> vector = take<P>(reader, layer);
-    Products<P> products = multiplyRows<P>(fragment, vector, columns);
+    Products<P> products = multiplyRows<P>(fragment, vector, columns, 0);
     if constexpr (isNormed)
       storeSquares<P>(vector, norm, products);
     storeProducts<P>(products, columns, 0, rows);
-#pragma unroll 1
-    for (int first = chunk<P>(); S::rows(P) > chunk<P>() && first < rows; first += chunk<P>()) {
+#pragma unroll(hasPairs <P>() ? unrolling <P>() : 1)
+    for (int first = chunk<P>(); first < S::rows(P); first += chunk<P>()) {
       load<P>(fragment, position, first, rows, units);
-      products = multiplyRows<P>(fragment, vector, columns);
+      products = multiplyRows<P>(fragment, vector, columns, first);
       storeProducts<P>(products, columns, first, rows);
     }
   }
@@ -284,14 +334,12 @@ private:
       float parts[C::parts] = {};
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
-        C::add(parts, piece * C::units, true, squaresOf(vector.numbers[set][piece], norm.inverse[piece]));
+        C::add(parts, piece * C::units, true, squaresOf(vector.numbers[set][piece], norm.inverses[piece]));
       float &sum = sums[set] = C::sumOfParts(parts);
 #pragma unroll
-      for (int distance = 4 * C::units; distance > 4; distance /= 2) // of other units
-        sum += __shfl_xor_sync(~0u, sum, distance);
-#pragma unroll
-      for (int distance = 1; distance < 8; distance *= 2)
-        sum += __shfl_xor_sync(~0u, sum, distance);
+      for (int distance = C::units / 2; distance > 0; distance /= 2) // of other units
+        sum += __shfl_sync(~0u, sum, (lane / 8 ^ distance) * 9 + lane % 8 / 4 * 4);
+      sum += __shfl_xor_sync(~0u, sum, 4);
     }
     if constexpr (C::units > 1)
 #pragma unroll
@@ -299,21 +347,21 @@ private:
         products.sums[product] = after(products.sums[product], sums[C::sets - 1]);
 #pragma unroll
     for (int set = 0; set < C::sets; ++set)
-      if (lane % (8 * C::spread) == 0)
+      if (lane == lane / 8 * 9 && lane / 8 % C::spread == 0)
         storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(set)), sums[set]);
   }
 
   //===-- Eight sequences -----------------------------------------------------------------------------------------------------===//
 
   template <int P>
-  __device__ void multiplyWide(Fragment<P> &fragment, const VectorReader<M, P> &reader, int layer, unsigned position, int rows,
-                               int units) const {
+  __device__ void multiplyWide(Fragment<P> &fragment, const VectorReader<M, P> &reader, const Norm<M, P> &norm, int layer,
+                               unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const unsigned inverses = block.shared + S::inversesAt + warp * S::inversesBytes;
     if constexpr (isNormed)
-      reader.keepInverses(layer, inverses);
+      keepInverses<P>(norm, inverses);
     const Vector<M, P> vector = take<P>(reader, layer);
-#pragma unroll(S::rows(P) > 64 ? 1 : 8)
+#pragma unroll(unrolling <P>())
     for (int first = 0; first < S::rows(P); first += chunk<P>()) {
 #pragma unroll
       for (int half = 0; half < halves<P>(); half += 2)
@@ -325,44 +373,63 @@ private:
         storeSquaresOfHalves<P>(vector, inverses);
     }
   }
+  /// For the whole warp.
+  template <int P> __device__ void keepInverses(const Norm<M, P> &norm, unsigned to) const {
+#pragma unroll
+    for (int i = 0; i < Norm<M, P>::count; ++i)
+      storeShared4(to + (i * 32 + lane) * 16, norm.inverses[i]);
+    __syncwarp();
+  }
   /// 16 rows, or 8, from the eight of rows `half` on. A lane has sums of two sequences in two rows; those behind the last row are
   /// nobody's.
   template <int P>
   __device__ void multiplyTile(const Fragment<P> &fragment, const Vector<M, P> &vector, int half, int first) const {
     using C = Columns<M, P>;
     const int other = least(half + 1, halves<P>() - 1);
+    const bool isSingle =
+        unrolling<P>() > 1 && first + half * 8 + 8 >= S::rows(P); // rows 0 to 7 of the first product, 8 to 15 of the second
     float parts[4][C::parts] = {};
 #pragma unroll
     for (int unit = 0; unit < S::unitsOfWarp(P); ++unit) {
-      const uint4 low = fragment.weights[unit][half], high = fragment.weights[unit][other];
+      uint4 low = fragment.weights[unit][half], high = fragment.weights[unit][other];
+      if (isSingle) {
+        high = low;
+      } else if (!isPaired<P>(first + half * 8)) {
+        const uint4 row = low;
+        low = make_uint4(row.x, high.x, row.z, high.z);
+        high = make_uint4(row.y, high.y, row.w, high.w);
+      }
       float sums[2][4] = {};
-      multiply(sums[0], make_uint4(low.x, high.x, low.z, high.z), vector.numbers[0][unit]);
-      multiply(sums[1], make_uint4(low.y, high.y, low.w, high.w), vector.numbers[1][unit]);
+      multiply(sums[0], low, vector.numbers[0][unit]);
+      multiply(sums[1], high, vector.numbers[1][unit]);
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        C::add(parts[i], unit, true, sums[0][i] + sums[1][i]);
+      for (int i = 0; i < (isSingle ? 2 : 4); ++i)
+        C::add(parts[i], unit, true, sums[0][i] + sums[1][isSingle ? i + 2 : i]);
     }
 #pragma unroll
     for (int i = 0; i < least(2, halves<P>() - half); ++i)
-      if (first + (half + i) * 8 < S::rows(P))
-        storeShared2(sumAddress(first + (half + i) * 8 + group, quarter * 2), __float_as_uint(C::sumOfParts(parts[i * 2])),
+      if (first + (half + i) * 8 < S::paddedRows(P))
+        storeShared2(sumAddress(rowOf<P>(first, half + i), quarter * 2), __float_as_uint(C::sumOfParts(parts[i * 2])),
                      __float_as_uint(C::sumOfParts(parts[i * 2 + 1])));
   }
+  /// Both halves of 16 channels at once; each has its own on the diagonal of a product.
   template <int P> __device__ void storeSquaresOfHalves(const Vector<M, P> &vector, unsigned inverses) const {
     using C = Columns<M, P>;
-    float sums[C::sets];
+    float parts[2][C::parts] = {};
 #pragma unroll
-    for (int set = 0; set < C::sets; ++set) {
-      float parts[C::parts] = {};
-#pragma unroll
-      for (int piece = 0; piece < C::pieces; ++piece)
-        C::add(parts, piece, true,
-               squaresOf(vector.numbers[set][piece], floatsOf(loadShared4(inverses + columnsOf<P>().channel(set, piece) * 4))));
-      const float sum = C::sumOfParts(parts), pair = sum + __shfl_xor_sync(~0u, sum, 1);
-      sums[set] = pair + __shfl_xor_sync(~0u, pair, 2);
+    for (int piece = 0; piece < C::pieces; ++piece) {
+      const unsigned from = inverses + columnsOf<P>().channel(0, piece) * 4;
+      const uint2 first = timesInverses(vector.numbers[0][piece], loadShared4(from)),
+                  second = timesInverses(vector.numbers[1][piece], loadShared4(from + 16));
+      const uint4 both = make_uint4(first.x, second.x, first.y, second.y);
+      float sums[2][4] = {};
+      multiply(sums[0], both, vector.numbers[0][piece]);
+      multiply(sums[1], both, vector.numbers[1][piece]);
+      C::add(parts[0], piece, true, group % 2 ? sums[0][1] : sums[0][0]);
+      C::add(parts[1], piece, true, group % 2 ? sums[1][3] : sums[1][2]);
     }
-    if (quarter == 0)
-      storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(0)), sums[0] + sums[1]);
+    if (quarter == group / 2)
+      storeShared(sumAddress(S::sumRows - 1, group), C::sumOfParts(parts[0]) + C::sumOfParts(parts[1]));
   }
 
   template <int P> __device__ Columns<M, P> columnsOf() const { return {lane}; }

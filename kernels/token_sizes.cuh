@@ -34,10 +34,14 @@ template <class M> struct Sizes {
   __host__ __device__ static constexpr int rows(int phase) {
     return M::phase(phase).matrices * channels(M::phase(phase).partition);
   }
+  /// With those that a lane multiplies though they are not there.
+  __host__ __device__ static constexpr int paddedRows(int phase) {
+    return most(upTo(rows(phase), 8), pairedRows(M::bits, rows(phase)));
+  }
   __host__ __device__ static constexpr int units(int phase) { return ceilDivide(M::phase(phase).width, 32); }
-  /// 16 bytes that one of a phase's units takes where it has so many rows; all of its units at most.
-  __host__ __device__ static constexpr int unit(int rows) { return unitPieces(M::bits, rows); }
-  __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * unit(rows(phase)); }
+  /// 16 bytes that one of a phase's units takes where it has `count` rows; all of its units at most.
+  __host__ __device__ static constexpr int unit(int phase, int count) { return unitPieces(M::bits, count, rows(phase)); }
+  __host__ __device__ static constexpr int pieces(int phase) { return units(phase) * unit(phase, rows(phase)); }
   __host__ __device__ static constexpr int unitsOfWarp(int phase) { return ceilDivide(units(phase), M::warps); }
   __host__ __device__ static constexpr int largest(int (*of)(int), int count) {
     int found = 0;
@@ -56,7 +60,7 @@ template <class M> struct Sizes {
   // modulo 8 that keeps readers off each other's banks; of several [warps][rows][sequences], as lanes have them, writers and
   // readers alike.
   static constexpr bool sumsOfWarpsMeet = M::sequences == 1;
-  static constexpr int sumRows = upTo(largest(rows, M::phaseCount), 8) + 1; // lanes also store rows that are not there
+  static constexpr int sumRows = largest(paddedRows, M::phaseCount) + 1; // lanes also store rows that are not there
   static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
   __host__ __device__ static constexpr unsigned sumAt(int row, int sequence, int warp) {
     return 4 * unsigned(sumsOfWarpsMeet ? row * sumStride + warp : (warp * sumRows + row) * M::sequences + sequence);
@@ -91,7 +95,7 @@ template <class M> struct Sizes {
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
   static constexpr int ringBytes = slots * slotBytes;
-  __host__ __device__ static constexpr int bytesOfWarp(int phase) { return unitsOfWarp(phase) * unit(rows(phase)) * 16; }
+  __host__ __device__ static constexpr int bytesOfWarp(int phase) { return unitsOfWarp(phase) * unit(phase, rows(phase)) * 16; }
   __host__ __device__ static constexpr int bytesOfTwo(int phase) {
     const int next = (phase + 1) % M::phaseCount;
     return (pieces(phase) + pieces(next)) * 16;

@@ -62,14 +62,26 @@ template <int count> __device__ void addPairs(float *numbers, int distance) {
 /// Four numbers of a vector, times 2^64, that a lane has of each set and piece; zeros where there are none.
 template <class M, int P> struct Vector { uint2 numbers[Columns<M, P>::sets][Columns<M, P>::pieces]; };
 
-/// The squares of a piece are those of the vector before the norm.
-__device__ inline float squaresOf(uint2 numbers, float4 inverse) {
-  const float4 v = make_float4(lowOf(numbers.x) * inverse.x, highOf(numbers.x) * inverse.y, lowOf(numbers.y) * inverse.z,
-                               highOf(numbers.y) * inverse.w);
-  return (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
-}
+/// Squares before a norm are numbers times numbers times these (Launch::inverses): for each piece of a lane, or, with eight
+/// sequences, for four of every 128 channels of the warp.
+template <class M, int P> struct Norm {
+  static constexpr int count = Columns<M, P>::isWide ? ceilDivide(Sizes<M>::unitsOfWarp(P), 4) : Columns<M, P>::pieces;
+  uint4 inverses[count];
+};
 
-template <class M, int P> struct Norm { float4 inverse[Columns<M, P>::pieces]; };
+__device__ inline uint2 timesInverses(uint2 numbers, uint4 inverse) {
+  constexpr unsigned none = 0x80008000; // -0
+  return make_uint2(multiplyPairs(numbers.x, inverse.x, multiplyPairs(numbers.x, inverse.z, none)),
+                    multiplyPairs(numbers.y, inverse.y, multiplyPairs(numbers.y, inverse.w, none)));
+}
+/// The sums of squares of columns, 16 numbers each: the diagonal of what columns give with each other, which are lanes 9 i for
+/// column 2 i, and 9 i + 4 for column 2 i + 1; elsewhere it means nothing.
+__device__ inline float squaresOf(uint2 numbers, uint4 inverses) {
+  const uint2 rows = timesInverses(numbers, inverses);
+  float sums[4] = {};
+  multiply(sums, make_uint4(rows.x, rows.x, rows.y, rows.y), numbers);
+  return threadIdx.x & 4 ? sums[1] : sums[0];
+}
 
 /// Reads the vector of phase P: words of the `channels` channels from `first` on.
 template <class M, int P> class VectorReader {
@@ -81,7 +93,6 @@ public:
 
   /// Waits until all are there. Sequences that are not in the launch have something.
   __device__ Vector<M, P> poll(int token, int layer) const {
-    Vector<M, P> vector = {};
     const unsigned short *from[C::sets];
     unsigned tags[C::sets];
 #pragma unroll
@@ -90,30 +101,11 @@ public:
       from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + block.wordAt(first);
       tags[set] = tagsOf(block.template tagOf<P>(token, layer, sequence));
     }
-    unsigned wrong;
-    do {
-      wrong = 0;
-#pragma unroll
-      for (int piece = 0; piece < C::pieces; ++piece) {
-        uint4 eight = {};
-        if constexpr (C::isWide)
-          if (columns.channel(0, piece) < channels)
-            eight = loadEight(from[0] + block.wordAt(columns.channel(0, piece)));
-#pragma unroll
-        for (int set = 0; set < C::sets; ++set)
-          if (const int channel = columns.channel(set, piece); channel < channels) {
-            uint2 found;
-            if constexpr (C::isWide)
-              found = set ? make_uint2(eight.z, eight.w) : make_uint2(eight.x, eight.y);
-            else
-              found = loadWords(from[set] + block.wordAt(channel));
-            if constexpr (M::phase(P).width % 4 != 0)
-              found = withPadding(found, M::phase(P).width - first - channel, tags[set]);
-            wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
-            vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
-          }
-      }
-    } while (wrong & tagBits);
+    Vector<M, P> vector;
+    if constexpr (C::isWide)
+      vector = pollEights(from[0], tags[0]);
+    else
+      vector = pollFours(from, tags);
     __syncwarp();
     return vector;
   }
@@ -129,7 +121,7 @@ public:
       for (int piece = 0; piece < C::pieces; ++piece)
         if (const int channel = columns.channel(set, piece); channel < channels) {
           const sm1::f32x4 four = sm1::widen(sm1::load(row + channel)); // the padding of rows is zero
-          const float4 w = fourOf(block.launch.vectors, 0, channel);
+          const float4 w = weightsOf(channel);
           vector.numbers[set][piece] =
               make_uint2(pack(four.lane[0] * factorOfNorm(w.x) * wordScale, four.lane[1] * factorOfNorm(w.y) * wordScale),
                          pack(four.lane[2] * factorOfNorm(w.z) * wordScale, four.lane[3] * factorOfNorm(w.w) * wordScale));
@@ -140,33 +132,77 @@ public:
 
   /// Known before the words are asked for.
   __device__ Norm<M, P> norm(int layer) const {
-    Norm<M, P> norm;
+    Norm<M, P> norm = {};
 #pragma unroll
-    for (int piece = 0; piece < C::pieces; ++piece)
-      norm.inverse[piece] = fourOf(block.launch.inverses, layer, columns.channel(0, piece));
+    for (int i = 0; i < Norm<M, P>::count; ++i)
+      if (const int channel = C::isWide ? (i * 32 + columns.lane) * 4 : columns.channel(0, i);
+          M::phase(P).norm >= 0 && channel < channels)
+        norm.inverses[i] = __ldg(reinterpret_cast<const uint4 *>(block.launch.inverses + normOf<M>(P, layer) + first + channel));
     return norm;
-  }
-  /// The same in shared memory, for the whole warp.
-  __device__ void keepInverses(int layer, unsigned to) const {
-#pragma unroll
-    for (int i = 0; i < ceilDivide(Sizes<M>::unitsOfWarp(P), 4); ++i) {
-      const int channel = (i * 32 + columns.lane) * 4;
-      const float4 v = fourOf(block.launch.inverses, layer, channel);
-      storeShared4(to + channel * 4,
-                   make_uint4(__float_as_uint(v.x), __float_as_uint(v.y), __float_as_uint(v.z), __float_as_uint(v.w)));
-    }
-    __syncwarp();
   }
 
 private:
-  __device__ float4 fourOf(const float *vectors, int layer, int channel) const {
-    if (M::phase(P).norm < 0 || channel >= channels)
+  /// All words again until all are there.
+  __device__ Vector<M, P> pollFours(const unsigned short *const (&from)[C::sets], const unsigned (&tags)[C::sets]) const {
+    Vector<M, P> vector = {};
+    unsigned wrong;
+    do {
+      wrong = 0;
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+#pragma unroll
+        for (int set = 0; set < C::sets; ++set)
+          if (const int channel = columns.channel(set, piece); channel < channels) {
+            const uint2 found =
+                withPadding(loadWords(from[set] + block.wordAt(channel)), M::phase(P).width - first - channel, tags[set]);
+            wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
+            vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
+          }
+    } while (wrong & tagBits);
+    return vector;
+  }
+  /// Words of eight sequences are many: only those that were not there are asked for again.
+  __device__ Vector<M, P> pollEights(const unsigned short *from, unsigned tags) const {
+    Vector<M, P> vector = {};
+    unsigned missing = 0; // a bit for each piece
+#pragma unroll
+    for (int piece = 0; piece < C::pieces; ++piece)
+      missing |= unsigned(columns.channel(0, piece) < channels) << piece;
+    while (missing) {
+      uint4 found[C::pieces] = {};
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+        if (missing >> piece & 1)
+          found[piece] = loadEight(from + block.wordAt(columns.channel(0, piece)));
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+        if (missing >> piece & 1) {
+          const int left = M::phase(P).width - first - columns.channel(0, piece);
+          const uint2 low = withPadding(make_uint2(found[piece].x, found[piece].y), left, tags),
+                      high = withPadding(make_uint2(found[piece].z, found[piece].w), left - 4, tags);
+          unsigned wrong = (low.x ^ tags) | (low.y ^ tags);
+          vector.numbers[0][piece] = make_uint2(numbersOf(low.x), numbersOf(low.y));
+          if (M::phase(P).width % 8 == 0 || left > 4) {
+            wrong |= (high.x ^ tags) | (high.y ^ tags);
+            vector.numbers[1][piece] = make_uint2(numbersOf(high.x), numbersOf(high.y));
+          }
+          if (!(wrong & tagBits))
+            missing &= ~(1u << piece);
+        }
+    }
+    return vector;
+  }
+  /// The weights of four channels, if they count.
+  __device__ float4 weightsOf(int channel) const {
+    if (M::phase(P).norm < 0)
       return make_float4(1, 1, 1, 1);
-    return __ldg(reinterpret_cast<const float4 *>(vectors + normOf<M>(P, layer) + first + channel));
+    return __ldg(reinterpret_cast<const float4 *>(block.launch.vectors + normOf<M>(P, 0) + first + channel));
   }
   __device__ int there(int sequence) const { return least(sequence, block.launch.sequenceCount - 1); }
   /// Words from the width on, which nobody writes, are there.
   static __device__ uint2 withPadding(uint2 words, int left, unsigned tags) {
+    if constexpr (M::phase(P).width % 4 == 0)
+      return words;
     words.x = left > 1 ? words.x : (words.x & 0xffffu) | (tags & 0xffff0000u);
     words.y = left > 3 ? words.y : left > 2 ? (words.y & 0xffffu) | (tags & 0xffff0000u) : tags;
     return words;

@@ -1,6 +1,8 @@
 // Weights of the kernel for whole tokens: how 16, 8 or 4 bits each lie in the stream, and how they become what mma.sync multiplies.
 //
-// Eight weights of a row belong to a lane: columns 8 quarter on of a unit, in the order of multiplyRows, 0 1, 4 5, 2 3, 6 7.
+// Eight weights of a row belong to a lane: columns 8 quarter on of a unit, in the order of multiplyRows, 0 1, 4 5, 2 3, 6 7. Where
+// rows lie two by two (token.h) these are 16 bytes of both rows' first four columns, and 16 of the others behind those of all pairs
+// of the tile: whatever mma.sync takes is one load, in its order.
 // Integers are stored plus 128 or 8. Written into the mantissa of 128.0 they are bf16 numbers, without any conversion, of which
 // instructions are few.
 #pragma once
@@ -39,6 +41,8 @@ template <class M> struct Ring {
     return begin + min(at, at - unsigned(Sizes<M>::ringBytes)); // less than 0 is large
   }
 
+  /// Of two rows.
+  __device__ uint4 pair(unsigned at) const { return loadShared4(place(at)); }
   /// Weights of a row of the unit at `base`, as bf16; 8 bits without their scale.
   __device__ uint4 weights(unsigned base, int rows, int row, int quarter) const {
     if constexpr (M::bits == 16) {
@@ -93,15 +97,31 @@ __device__ inline unsigned ofColumns(unsigned pair, const Source &source, int co
   return (hasFirst ? pair & 0xffffu : 0) | (hasSecond ? pair & 0xffff0000u : 0);
 }
 
+/// Pairs of rows in the tile of 16 rows that begins at `tile`.
+__device__ inline int pairsOf(int rows, int tile) { return least(8, (rows - tile + 1) / 2); }
+
+/// Writes a lane's share of a row whose other one is its neighbour to the unit at `to`.
+__device__ inline void putPaired(unsigned char *to, int rows, int row, int quarter, uint4 weights) {
+  const int tile = row / 16 * 16;
+  unsigned *first = reinterpret_cast<unsigned *>(to + tile * 64 + row % 16 / 2 * 64 + quarter * 16) + row % 2;
+  unsigned *second = first + pairsOf(rows, tile) * 16;
+  first[0] = weights.x, first[2] = weights.z;
+  second[0] = weights.y, second[2] = weights.w;
+}
+
 /// Writes a lane's share of a row to the unit at `to`, and one lane of four the scale.
 template <int bits>
-__device__ void putWeights(unsigned char *to, const Source &source, int rows, int row, int channel, int unit, int quarter) {
+__device__ void putWeights(unsigned char *to, const Source &source, int rows, int mostRows, int row, int channel, int unit,
+                           int quarter) {
   uint4 pairs = weightsOf(source, channel, unit, quarter);
   const int column = unit * 32 + quarter * 8;
   pairs = make_uint4(ofColumns(pairs.x, source, column), ofColumns(pairs.y, source, column + 4),
                      ofColumns(pairs.z, source, column + 2), ofColumns(pairs.w, source, column + 6));
   if constexpr (bits == 16) {
-    *reinterpret_cast<uint4 *>(to + row * 64 + quarter * 16) = pairs;
+    if (row < pairedRows(bits, mostRows))
+      putPaired(to, rows, row, quarter, pairs);
+    else
+      *reinterpret_cast<uint4 *>(to + row * 64 + quarter * 16) = pairs;
   } else if constexpr (bits == 8) {
     const float scale = reinterpret_cast<const float *>(source.scales)[channel];
     *reinterpret_cast<uint2 *>(to + row * 32 + quarter * 8) =
@@ -118,13 +138,25 @@ __device__ void putWeights(unsigned char *to, const Source &source, int rows, in
   }
 }
 
+/// Of four channels what words are multiplied with to become, times words, squares: in two parts, bf16.
+__device__ inline uint4 inversesOf(const float *weights) {
+  float inverses[4], rest[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float inverse = reciprocalOf(factorOfNorm(weights[i]));
+    inverses[i] = inverse * inverse * (squareScale / wordScale / wordScale);
+    rest[i] = inverses[i] - lowOf(pack(inverses[i], 0.0f));
+  }
+  return make_uint4(pack(inverses[0], inverses[1]), pack(inverses[2], inverses[3]), pack(rest[0], rest[1]), pack(rest[2], rest[3]));
+}
+
 /// Writes the weights of block blockIdx.x of the other kernel in the order of their use: phase by phase, unit by unit.
 template <class M> __device__ void arrange(const Arrangement &arrangement) {
   const Share &share = arrangement.shares[blockIdx.x];
   unsigned char *to = arrangement.stream + share.offset;
   const int thread = (blockIdx.x * gridDim.y + blockIdx.y) * blockDim.x + threadIdx.x;
-  for (int i = thread; i < arrangement.vectorCount; i += gridDim.x * gridDim.y * blockDim.x)
-    arrangement.inverses[i] = reciprocalOf(factorOfNorm(arrangement.vectors[i])) * (1 / wordScale);
+  for (int i = thread; i < arrangement.vectorCount / 4; i += gridDim.x * gridDim.y * blockDim.x)
+    reinterpret_cast<uint4 *>(arrangement.inverses)[i] = inversesOf(arrangement.vectors + i * 4);
   int matrix = 0;
 #pragma unroll 1
   for (int layer = 0; layer <= M::layers; ++layer)
@@ -133,13 +165,14 @@ template <class M> __device__ void arrange(const Arrangement &arrangement) {
          ++phase) {
       const Phase shape = M::phase(phase);
       const int units = ceilDivide(shape.width, 32), count = int(share.count[shape.partition]), rows = shape.matrices * count;
-      const int unitBytes = Sizes<M>::unit(rows) * 16;
+      const int unitBytes = Sizes<M>::unit(phase, rows) * 16;
       for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < units * rows * 4; i += gridDim.y * blockDim.x) {
         const int row = i / 4 % rows, unit = i / 4 / rows, number = matrix + row / count;
         const Source source = {reinterpret_cast<const unsigned char *>(arrangement.matrices[number]),
                                M::bits < 16 ? reinterpret_cast<const unsigned char *>(arrangement.scales[number]) : nullptr,
                                shape.norm < 0 ? nullptr : arrangement.vectors + normOf<M>(phase, layer), shape.width, units};
-        putWeights<M::bits>(to + unit * unitBytes, source, rows, row, int(share.first[shape.partition]) + row % count, unit, i % 4);
+        putWeights<M::bits>(to + unit * unitBytes, source, rows, Sizes<M>::rows(phase), row,
+                            int(share.first[shape.partition]) + row % count, unit, i % 4);
       }
       to += units * unitBytes;
       matrix += shape.matrices;

@@ -10,7 +10,11 @@ using sm1token::Share;
 
 static int64_t unitsOf(const PlanToken::Phase &phase) { return (phase.width + 31) / 32; }
 
-static int64_t unitBytes(const PlanToken &token, int64_t rows) { return 16 * sm1token::unitPieces(int(token.bits), int(rows)); }
+/// 32 columns of all of a block's rows.
+static int64_t unitBytes(const PlanToken &token, const PlanToken::Phase &phase, int64_t channels, int64_t blocks) {
+  const int64_t matrices = int64_t(phase.matrices.size()), most = (token.partitions[phase.partition] + blocks - 1) / blocks;
+  return 16 * sm1token::unitPieces(int(token.bits), int(matrices * channels), int(matrices * most));
+}
 
 /// Bytes of weights that a channel of the partition takes in one token, nearly: without what fills up scales.
 static int64_t channelBytes(const PlanToken &token, size_t partition) {
@@ -44,12 +48,12 @@ static void sharePartition(int64_t width, int64_t bytes, size_t partition, std::
 }
 
 /// Calls `visit(first byte, end)` for what each warp reads in each phase, in the order of the stream; returns the stream's bytes.
-template <typename Visit> static uint64_t forEachRange(const PlanToken &token, const Share &share, Visit visit) {
+template <typename Visit> static uint64_t forEachRange(const PlanToken &token, size_t blocks, const Share &share, Visit visit) {
   uint64_t at = 0;
   for (int64_t layer = 0; layer <= token.layers; ++layer)
     for (size_t i = layer < token.layers ? 0 : token.phases.size() - 1; i + (layer < token.layers) < token.phases.size(); ++i) {
       const PlanToken::Phase &phase = token.phases[i];
-      uint64_t bytesOfUnit = uint64_t(unitBytes(token, int64_t(phase.matrices.size() * share.count[phase.partition])));
+      uint64_t bytesOfUnit = uint64_t(unitBytes(token, phase, int64_t(share.count[phase.partition]), int64_t(blocks)));
       int64_t units = unitsOf(phase);
       for (int64_t warp = 0; warp < token.warps; ++warp) { // the first ones have one more where it does not divide
         uint64_t bytes = bytesOfUnit * uint64_t(units / token.warps + (warp < units % token.warps));
@@ -73,11 +77,11 @@ TokenShares shareTokens(const PlanToken &token, int64_t multiprocessors) {
   for (Share &share : result.shares) {
     share.offset = result.streamBytes;
     share.uses = unsigned(result.uses.size());
-    uint64_t bytes = forEachRange(token, share, [](uint64_t, uint64_t) {});
+    uint64_t bytes = forEachRange(token, result.shares.size(), share, [](uint64_t, uint64_t) {});
     share.bytes = unsigned(bytes);
     result.streamBytes += (bytes + 127) / 128 * 128;
     result.uses.resize(result.uses.size() + (bytes + sm1token::slotBytes - 1) / sm1token::slotBytes);
-    forEachRange(token, share, [&](uint64_t begin, uint64_t end) {
+    forEachRange(token, result.shares.size(), share, [&](uint64_t begin, uint64_t end) {
       for (uint64_t slot = begin / sm1token::slotBytes; slot <= (end - 1) / sm1token::slotBytes; ++slot)
         ++result.uses[share.uses + slot];
     });

@@ -280,7 +280,7 @@ Expected<void> TokenKernel::arrange(const Package &package, const Weights &weigh
                                        reinterpret_cast<const unsigned long long *>((*sources)->address) + count,
                                        stream->address,
                                        reinterpret_cast<const float *>(vectors->address),
-                                       reinterpret_cast<float *>(inverses->address),
+                                       reinterpret_cast<unsigned *>(inverses->address),
                                        int(vectors->bytes / 4)};
   void *parameters[] = {&arrangement};
   context->busy = true;
@@ -329,7 +329,7 @@ sm1token::Launch TokenKernel::launchOf(const Variant &variant, const TokenRun &r
   launch.uses = reinterpret_cast<const unsigned short *>(uses->address);
   launch.table = table;
   launch.vectors = reinterpret_cast<const float *>(vectors->address);
-  launch.inverses = reinterpret_cast<const float *>(inverses->address);
+  launch.inverses = reinterpret_cast<const unsigned *>(inverses->address);
   launch.exchange = reinterpret_cast<unsigned short *>(variant.exchange->address);
   launch.keys = reinterpret_cast<unsigned long long *>(variant.keys->address);
   launch.sequences = reinterpret_cast<const unsigned long long *>(run.sequences);
