@@ -6,6 +6,32 @@
 
 namespace sm1token {
 
+//===-- Special functions ---------------------------------------------------------------------------------------------------===//
+
+// As in kernels that multiply bf16, which lose nothing by it: few instructions, while other warps make the next phase's weights
+// ready.
+
+/// 2 ulp, and as much again for each power of two in v.
+__device__ inline float exp(float v) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v * 1.44269504f));
+  return power;
+}
+/// Where 1 + v would swallow v, two terms of the series.
+__device__ inline float log1p(float v) {
+  float logarithm;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(logarithm) : "f"(1.0f + v));
+  return sm1::abs(v) < 9.765625e-4f ? sm1::fma(v * -0.5f, v, v) : logarithm * 0.693147182f;
+}
+/// 2 ulp.
+__device__ inline float quotient(float a, float b) {
+  float q;
+  asm("div.full.ftz.f32 %0, %1, %2;" : "=f"(q) : "f"(a), "f"(b));
+  return q;
+}
+
+//===-- Channels ------------------------------------------------------------------------------------------------------------===//
+
 /// A thread has one channel of every partition, the same for the whole launch, of one sequence: what is computed in one phase and
 /// used in a later one stays in its registers. Threads that are too many compute what the first one does, and write nothing.
 template <class M> class Epilogue {

@@ -4,6 +4,7 @@
 
 #include "../Cuda/Elementwise.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -118,6 +119,15 @@ void PointwiseText::sumEarlierTaps(Conv1dOp conv) {
   earlierTaps[result] = {sum, last};
 }
 
+/// With a GPU's special functions, as in every kernel that multiplies bf16.
+static StringRef formOf(Operation *op) {
+  return llvm::StringSwitch<StringRef>(op->getName().getStringRef())
+      .Case("arith.divf", "sm1token::quotient({0}, {1})")
+      .Case("math.exp", "sm1token::exp({0})")
+      .Case("math.log1p", "sm1token::log1p({0})")
+      .Default(cudaForm(op));
+}
+
 std::string PointwiseText::computeOf(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op)) {
     unsigned phase = program.rankOf(linear.getResult());
@@ -145,7 +155,7 @@ std::string PointwiseText::computeOf(Operation *op) {
   std::string operands[3];
   for (auto [index, operand] : llvm::enumerate(op->getOperands()))
     operands[index] = use(operand);
-  return llvm::formatv(/*Validate=*/false, cudaForm(op).data(), operands[0], operands[1], operands[2]).str();
+  return llvm::formatv(/*Validate=*/false, formOf(op).data(), operands[0], operands[1], operands[2]).str();
 }
 
 void PointwiseText::compute(Operation *op) {
