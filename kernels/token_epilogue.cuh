@@ -36,6 +36,7 @@ __device__ inline float quotient(float a, float b) {
 /// used in a later one stays in its registers. Threads that are too many compute what the first one does, and write nothing.
 template <class M> class Epilogue {
   using S = Sizes<M>;
+  static constexpr bool rehearses = M::sequences > 4;
 
 public:
   __device__ explicit Epilogue(const Block<M> &block) : block(block), launch(block.launch) {
@@ -53,8 +54,17 @@ public:
     loadFactors<0>();
   }
 
+  /// With eight sequences what follows, up to where isRehearsing() is asked, runs twice, first without products, states and words
+  /// to others: so its instructions are near when products come. Fewer sequences lose by it.
+  __device__ void rehearse() {
+    if constexpr (rehearses)
+      asm volatile("mov.u32 %0, 2;" : "=r"(runs)); // the compiler is not to make two copies of it
+  }
+  __device__ bool isRehearsing() const { return rehearses && runs > 0; }
   /// Waits for the products of the next phase.
   __device__ void wait() {
+    if (rehearses && --runs > 0)
+      return;
     meet<S::workers>(1 + turn);
     sums = block.sums(turn);
     turn ^= 1;
@@ -80,7 +90,7 @@ public:
     return states[partition] ? *statePlace<partition>(index, layer, row, rows) : 0.0f;
   }
   template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
-    if (states[partition] && owns[partition])
+    if (states[partition] && owns[partition] && !isRehearsing())
       *statePlace<partition>(index, layer, row, rows) = value;
   }
   /// The channel's number in the embedding of the sequence's token.
@@ -100,8 +110,10 @@ public:
     const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
-      putWord(block.template words<P>(replica, sequence[partition]) + block.wordAt(channel<partition>()), word);
-    loadFactor<P>(layer + 1 < M::layers + firstLayer<P>() ? layer + 1 : firstLayer<P>());
+      if (!isRehearsing())
+        putWord(block.template words<P>(replica, sequence[partition]) + block.wordAt(channel<partition>()), word);
+    if (!isRehearsing())
+      loadFactor<P>(layer + 1 < M::layers + firstLayer<P>() ? layer + 1 : firstLayer<P>());
   }
   /// The end of a token.
   template <int ownPartition> __device__ void logit(float value) {
@@ -164,7 +176,7 @@ private:
     for (int four = 0; four < M::warps; four += 4) {
       float v[4] = {};
       if constexpr (S::sumsOfWarpsMeet) {
-        const float4 found = floatsOf(loadShared4(sums + S::sumAt(row, of, four)));
+        const float4 found = floatsOf(loadShared4If(sums + S::sumAt(row, of, four), !isRehearsing()));
         v[0] = found.x, v[1] = found.y, v[2] = found.z, v[3] = found.w;
       }
 #pragma unroll
@@ -172,7 +184,7 @@ private:
         if (four + i >= M::warps)
           v[i] = 0;
         else if constexpr (!S::sumsOfWarpsMeet)
-          v[i] = __uint_as_float(loadShared(sums + S::sumAt(row, of, four + i)));
+          v[i] = __uint_as_float(loadSharedIf(sums + S::sumAt(row, of, four + i), !isRehearsing()));
       total += (v[0] + v[1]) + (v[2] + v[3]);
     }
     return total;
@@ -190,7 +202,7 @@ private:
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
   float factors[M::layerPhases];
   unsigned sums = 0;
-  int turn = 0, token = 0;
+  int turn = 0, token = 0, runs = 0; ///< runs: of a phase's code, that are still to come or under way, but for the last one
 };
 
 } // namespace sm1token

@@ -23,6 +23,23 @@ __device__ inline unsigned loadShared(unsigned address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
   return v;
 }
+/// The same where others may be writing unless `isReady`; then it is anything.
+__device__ inline uint4 loadShared4If(unsigned address, bool isReady) {
+  uint4 v = {};
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %5, 0;\n@p ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+               : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+               : "r"(address), "r"(unsigned(isReady))
+               : "memory");
+  return v;
+}
+__device__ inline unsigned loadSharedIf(unsigned address, bool isReady) {
+  unsigned v = 0;
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p ld.shared.u32 %0, [%1];\n}"
+               : "+r"(v)
+               : "r"(address), "r"(unsigned(isReady))
+               : "memory");
+  return v;
+}
 __device__ inline void storeShared(unsigned address, float v) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
 }

@@ -248,6 +248,9 @@ void PointwiseText::printPhase(unsigned index) {
                      phase.linears.size() > 1 ? "s" : "", phase.width));
   prepare(index);
   loadScales(phase);
+  const std::string label = "phase" + std::to_string(index);
+  line("k.rehearse();");
+  line(label + ":");
   line("k.wait();");
   // Products are overwritten two phases later, when all that was published after them has been read. What is read only after
   // publishing has to be published from in the next phase.
@@ -269,6 +272,8 @@ void PointwiseText::printPhase(unsigned index) {
     if (op.getNumResults() > 0 && program.rankOf(op.getResult(0)) == int(index) && isComputed(&op) && isNeeded(&op))
       if (!isa<RmsNormOp>(op) || isNeeded(&op))
         use(op.getResult(0));
+  line("if (k.isRehearsing())");
+  line("  goto " + label + ";");
 }
 
 void PointwiseText::printLogits() {
