@@ -52,6 +52,7 @@ private:
   Expected<void> arrange(const Package &package, const Weights &weights);
   Expected<void> collectVectors(const Package &package, const Weights &weights);
   Expected<std::unique_ptr<DeviceBuffer>> toDevice(const void *data, uint64_t bytes) const;
+  int64_t sizeFor(int64_t sequences) const;
   Expected<Variant *> variantFor(int64_t sequences);
   Expected<void> chooseDelays(Variant &variant, int64_t sequences);
   Expected<TokenClocks> measureDelays(Variant &variant, int64_t sequences);
