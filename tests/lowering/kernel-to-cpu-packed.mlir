@@ -352,8 +352,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 
 // Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows and of 8, each with sums that go to scratch and from there through
 // the rest of the body. A sum is cut in pieces, and between them four rows of the block before go through the rest: one turn more than there
-// are blocks, the first without a block before it, the last without one to sum. Rows are walked there and back, so that the second panel is
-// loaded once for both. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
+// are blocks, the first without a block before it, the last without one to sum. Beside four sums each row and panel of a step has a register,
+// and rows pass the first cache by, which is left to the panels; eight rows have registers of another shape. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
 // left comes after: the remaining panels of those rows, then the remaining rows.
 // CHECK-LABEL: func.func @matrix
 // CHECK-SAME: (%{{[a-z0-9]+}}: memref<?x64xf32>, %[[A:[a-z0-9]+]]: memref<3x32x16xi32>, %[[Y:[a-z0-9]+]]: memref<?x48xf32>,
@@ -381,19 +381,18 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-NEXT: %[[MORE:.*]] = arith.addi %[[STEPS]], %c2
 // CHECK-NEXT: %[[TO:.*]] = arith.divui %[[MORE]], %c8
 // CHECK-NEXT: scf.for %{{.*}} = %[[FROM]] to %[[TO]] step %c1
-// CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c128_i64)
+// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c128_i64)
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
-// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c6_i8, %c7_i8)
-// CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
+// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c5_i8, %c7_i8)
+// CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
-// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c6_i8, %c7_i8)
-// CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c128_i64)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c6_i8, %c7_i8)
-// CHECK-NEXT: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c6_i8, %c7_i8)
+// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c5_i8, %c6_i8)
+// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c128_i64)
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c4_i8, %c6_i8)
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c4_i8, %c7_i8)
 // CHECK: %[[BEFORE:.*]] = arith.cmpi ugt, %[[TURN]], %c0
 // CHECK-NEXT: scf.if %[[BEFORE]]
 // CHECK-COUNT-8: vector.load %[[SCRATCH]]
@@ -435,6 +434,66 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
       %p = sm1.linear %b, %a0 : !b, tensor<40x64xbf16>
       %e = math.absf %p : !y
       sm1.yield %e : !y
+    }
+    sm1.yield %y : !y
+  }
+  sm1.return %r : !y
+}
+
+// -----
+
+!b = tensor<?x?x64xbf16>
+!x = tensor<?x?x64xf32>
+!y = tensor<?x?x32xf32>
+
+// Six sums leave one register for rows and one for panels: rows are walked there and back, so that the panel of the turn is loaded once.
+// CHECK-LABEL: func.func @six
+// CHECK: "llvm.x86.tileloadd64"(%c6_i8,
+// CHECK: "llvm.x86.tileloadd64"(%c7_i8,
+// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c6_i8, %c7_i8)
+// CHECK: "llvm.x86.tileloadd64"(%c7_i8,
+// CHECK: "llvm.x86.tdpbf16ps"(%c3_i8, %c6_i8, %c7_i8)
+// CHECK: "llvm.x86.tileloadd64"(%c6_i8,
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c4_i8, %c6_i8, %c7_i8)
+// CHECK-NEXT: "llvm.x86.tileloadd64"(%c7_i8,
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c6_i8, %c7_i8)
+// CHECK: "llvm.x86.tileloadd64"(%c6_i8,
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c2_i8, %c6_i8, %c7_i8)
+// CHECK-NEXT: "llvm.x86.tileloadd64"(%c7_i8,
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c5_i8, %c6_i8, %c7_i8)
+// CHECK: return
+sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "pairs"} : tensor<32x64xbf16>
+  %r = sm1.launch sync(none) -> !y {
+    %y = sm1.kernel "six" (%x0 = %x : !x, %a0 = %a : tensor<32x64xbf16>)
+        schedule<row_tile = 4, panel_tile = 1, single_row_panels = 1, row_split = 96, panel_split = 2, matrix_rows = 48, matrix_panels = 2> -> !y {
+      %b = arith.truncf %x0 : !x to !b
+      %p = sm1.linear %b, %a0 : !b, tensor<32x64xbf16>
+      sm1.yield %p : !y
+    }
+    sm1.yield %y : !y
+  }
+  sm1.return %r : !y
+}
+
+// -----
+
+!b = tensor<?x?x768xbf16>
+!x = tensor<?x?x768xf32>
+!y = tensor<?x?x32xf32>
+
+// Two panels of 768 k are more than the first cache keeps beside what passes.
+// CHECK-LABEL: func.func @deep
+// CHECK-NOT: tileloaddt164
+// CHECK: return
+sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "pairs"} : tensor<32x768xbf16>
+  %r = sm1.launch sync(none) -> !y {
+    %y = sm1.kernel "deep" (%x0 = %x : !x, %a0 = %a : tensor<32x768xbf16>)
+        schedule<row_tile = 4, panel_tile = 1, single_row_panels = 1, row_split = 64, panel_split = 2, matrix_rows = 32, matrix_panels = 2> -> !y {
+      %b = arith.truncf %x0 : !x to !b
+      %p = sm1.linear %b, %a0 : !b, tensor<32x768xbf16>
+      sm1.yield %p : !y
     }
     sm1.yield %y : !y
   }

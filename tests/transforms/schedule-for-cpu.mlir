@@ -99,7 +99,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   %cs = sm1.param "c" quantised <bits = 4, group = 32, columns = 64> : tensor<64x2xf16>
   %d = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x40xi8>
   %ds = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x1xf32>
-  // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, matrix_rows = 48, matrix_panels = 2> ->
+  // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 2> ->
   // BF16: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
@@ -312,7 +312,7 @@ sm1.model @banded(%x: tensor<?x?x1408xf32> {sm1.name = "x"}) -> (!s {sm1.name = 
     %0 = arith.truncf %x0 : tensor<?x?x1408xf32> to !b
     sm1.yield %0 : !b
   }
-  // AMX: sm1.kernel "scanned" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 0, panel_split = 2, row_band = 240, matrix_rows = 48, matrix_panels = 2> ->
+  // AMX: sm1.kernel "scanned" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 0, panel_split = 2, row_band = 256, matrix_rows = 32, matrix_panels = 2> ->
   // V4: sm1.kernel "scanned" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 0, panel_split = 2, widen_rows = 24> ->
   %h = sm1.kernel "scanned" (%x0 = %r : !b, %a0 = %a : tensor<64x1408xbf16>) -> !s {
     %p = sm1.linear %x0, %a0 : !b, tensor<64x1408xbf16>

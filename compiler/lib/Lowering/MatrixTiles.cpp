@@ -12,8 +12,9 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Of eight tile registers six hold sums, one rows, one weights: five loads of memory for six products.
-static constexpr int64_t sumTiles = 6, rowTile = 6, weightTile = 7;
+/// Of eight tile registers six hold sums at most, one rows, one weights, so that some are loaded again; up to four sums leave room
+/// for all operands of a step.
+static constexpr int64_t sumTiles = 6, rowTile = 6, weightTile = 7, allTiles = 8;
 static constexpr int64_t configWords = 16, tileWords = 256;
 
 static ProductForm formOf(LinearOp linear, KernelOp kernel) {
@@ -86,9 +87,9 @@ static Value toPointer(OpBuilder &builder, Location loc, Value address) {
   return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), integer);
 }
 
-void MatrixTiles::load(int64_t number, Value address, int64_t pitch) {
+void MatrixTiles::load(int64_t number, Value address, int64_t pitch, bool passes) {
   Value stride = arith::ConstantIntOp::create(builder, loc, pitch, 64);
-  call("llvm.x86.tileloadd64", {tile(number), toPointer(builder, loc, address), stride});
+  call(passes ? "llvm.x86.tileloaddt164" : "llvm.x86.tileloadd64", {tile(number), toPointer(builder, loc, address), stride});
 }
 
 /// A few rows pass their weights once, and so want the next in the first cache; many find them there after the first block, whose
@@ -132,26 +133,40 @@ std::pair<Value, int64_t> MatrixTiles::inputOf(Group &group, Value row) {
   return {addressOf(buffer, times(row, pitch)), pitch};
 }
 
-/// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded.
+bool MatrixTiles::holdsOperands(const Group &group) const {
+  int64_t columns = columnsOf(group);
+  return rows >= tileRows && columns * rowTiles + columns + rowTiles <= allTiles;
+}
+
+/// They have to leave room for sums in a first cache of 48 KiB. Blocks of 16 rows or fewer multiply with them once.
+bool MatrixTiles::keepsWeights(const Group &group) const {
+  constexpr int64_t mostBytes = 44 << 10;
+  return holdsOperands(group) && rows > tileRows && columnsOf(group) * stepsOf(group) * tileRows * tileRowBytes <= mostBytes;
+}
+
+/// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded, if not all are.
 void MatrixTiles::multiply(Group &group, const Block &block, Value step) {
   auto [input, pitch] = inputOf(group, block.row);
-  int64_t count = int64_t(group.linears.size()) * panels, loaded = -1;
+  int64_t count = columnsOf(group), loaded = -1;
+  bool holds = holdsOperands(group), passes = keepsWeights(group);
   for (int64_t r = 0; r < rowTiles; ++r) {
-    load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch);
+    int64_t rowPlace = holds ? weightTile - count - r : rowTile;
+    load(rowPlace, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch, passes);
     for (int64_t i = 0; i < count; ++i) {
       int64_t column = r % 2 ? count - 1 - i : i;
-      if (column != loaded) {
+      int64_t weightPlace = holds ? weightTile - column : weightTile;
+      if (holds ? r == 0 : column != loaded) {
         Value matrix = buffers.inputs.lookup(group.linears[column / panels].getWeight());
         int64_t panelBytes = 4 * panelWidth * cast<MemRefType>(matrix.getType()).getDimSize(1);
         Value place = add(times(add(block.panel, constant(column % panels)), panelBytes), times(step, tileRows * tileRowBytes));
         Value address = addressOf(matrix, place);
-        load(weightTile, address, tileRowBytes);
+        load(weightPlace, address, tileRowBytes);
         if (r == 0)
           fetchNext(block, address, panels * panelBytes);
         loaded = column;
       }
       call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
-           {tile(column * rowTiles + r), tile(rowTile), tile(weightTile)});
+           {tile(column * rowTiles + r), tile(rowPlace), tile(weightPlace)});
     }
   }
 }

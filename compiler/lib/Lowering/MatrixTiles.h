@@ -50,7 +50,12 @@ private:
     int64_t place; ///< of their sums in scratch
   };
   int64_t stepsOf(const Group &group) const;
-  int64_t tilesOf(const Group &group) const { return int64_t(group.linears.size()) * panels * rowTiles; }
+  int64_t columnsOf(const Group &group) const { return int64_t(group.linears.size()) * panels; }
+  int64_t tilesOf(const Group &group) const { return columnsOf(group) * rowTiles; }
+  /// Whether rows and weights of a step have a register each. A block of fewer than 16 rows has two shapes of registers.
+  bool holdsOperands(const Group &group) const;
+  /// Whether a block's weights stay in the first cache until the next block multiplies them, if rows do not.
+  bool keepsWeights(const Group &group) const;
   void clear(const Group &group);
   void multiply(Group &group, const Block &block, mlir::Value firstStep, mlir::Value lastStep);
   void multiply(Group &group, const Block &block, mlir::Value step);
@@ -66,7 +71,8 @@ private:
   std::pair<mlir::Value, int64_t> inputOf(Group &group, mlir::Value row);
   void call(llvm::StringRef intrinsic, mlir::ValueRange arguments);
   mlir::Value tile(int64_t number);
-  void load(int64_t number, mlir::Value address, int64_t pitch);
+  /// `passes`: what is loaded need not stay in the first cache.
+  void load(int64_t number, mlir::Value address, int64_t pitch, bool passes = false);
 
   mlir::OpBuilder &builder;
   mlir::Location loc;

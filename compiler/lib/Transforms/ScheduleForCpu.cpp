@@ -100,9 +100,9 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   int64_t widenRows = widens ? manyRows : 0;
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
   int64_t panelSplit = 2;
-  // Six tile registers of sums: rows by panels by projections.
-  int64_t matrixPanels = !matrix ? 0 : contents.linears == 1 ? 2 : 1;
-  int64_t matrixRows = !matrix ? 0 : 6 / (contents.linears * matrixPanels) * 16;
+  // Tile registers of sums, rows by panels by projections: four of bf16, whose operands then have the others, or else six.
+  int64_t matrixPanels = !matrix ? 0 : contents.linears == 1 ? 2 : 1, columns = contents.linears * matrixPanels;
+  int64_t matrixRows = !matrix ? 0 : (!anyInt8 && columns == 2 ? 4 : 6) / columns * 16;
   int64_t rows = matrix ? rowsInCache(kernel, target, anyInt8 ? 1 : 2, matrixRows, 256)
                         : rowsInCache(kernel, target, sizeof(float), tile.rows, 128);
   // A scan walks all rows itself. Its bands were worth 1.2 with tile registers; multiply-adds wait for no cache.
