@@ -32,8 +32,11 @@ static constexpr double otherMathOps = 25;
 /// Adding the halves of 16 partial sums, a square root and two divisions, one after the other, in latencies of a multiply-add.
 static constexpr double normReductionSteps = 18;
 
-/// A GPU's: an instruction for the function, which four lanes of a warp share, and one or two around it.
-static constexpr double specialFunctionOps = 5;
+/// A GPU's: an instruction for the function, whose unit works beside the others, and one or two around it.
+static constexpr double specialFunctionOps = 3;
+/// A GPU's norm where bits need not be a CPU's: lanes add up channels of their own, which takes an eighth of a link that goes
+/// through shared memory, and exchange their sums.
+static constexpr double laneSteps = 1.0 / 16, exchangeSteps = 10;
 
 double sm1::laneOpsOf(Operation *op, Functions functions) {
   if (functions == Functions::Approximate && isa<arith::DivFOp, math::SqrtOp, math::ExpOp, math::Log1pOp>(op))
@@ -63,7 +66,8 @@ static void countOp(Operation *op, int64_t panelsAtOnce, Functions functions, Ph
   if (isa<RmsNormOp>(op)) {
     // Squares are summed in one chain per lane, then every value is scaled twice.
     phase.ops += 3 * stride;
-    phase.steps += stride / panelWidth + normReductionSteps;
+    double links = stride / panelWidth;
+    phase.steps += functions == Functions::Approximate ? links * laneSteps + exchangeSteps : links + normReductionSteps;
   } else if (auto squares = dyn_cast<PanelSquaresOp>(op)) {
     phase.ops += strideOf(channels(squares.getX().getType()));
   } else if (auto conv = dyn_cast<Conv1dOp>(op)) {
