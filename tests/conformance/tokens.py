@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whole tokens in one launch: right against float64, and the same bits on any number of blocks, in any order of threads, in any batch.
 
-  tokens.py --bin DIR --work DIR --device NAME --package PKG --golden FILE [--positions N] [--integers BOUND]
+  tokens.py --bin DIR --work DIR --device NAME --package PKG --golden FILE [--positions N] [--integers BOUND] [--small-chip]
 
 PKG multiplies bf16 by bf16. The launch rounds what it multiplies to bf16, as the kernels do, though not at the same places: its error may
 not be above theirs by more than noise. Both have the same weights, rounded to bf16, which is most of the error.
@@ -20,6 +20,8 @@ BOUND = 5e-2  # of float64 with the weights as they are in the golden file
 NOISE = 1.15
 BLOCKS = {False: [None], True: [3, 7]}  # multiprocessors of the emulator
 BATCHES = (2, 3, 4, 5, 8)
+# Chips whose blocks have less shared memory take three and four sequences in a kernel of their own.
+SMALL_CHIP, SMALL_BATCHES = "SM1_EMULATOR_CAPABILITY=12.0", (3, 4)
 
 
 def first(tensor_map, sequences, positions):
@@ -84,17 +86,18 @@ def check_orders(bench, report, expected):
             report.same_bits(bench.token(given, *schedule, blocks=blocks), reference, f"{blocks} blocks, {' '.join(schedule)}")
 
 
-def check_batches(bench, report, expected):
+def check_batches(bench, report, expected, small_chip):
     """A sequence alone, and at each place of a batch."""
     given = inputs_of(expected)
     sequences = len(given["tokens"])
     alone = [bench.token({name: value[i : i + 1] for name, value in given.items()}) for i in range(sequences)]
-    for batch in BATCHES:
+    small = [(batch, [SMALL_CHIP]) for batch in SMALL_BATCHES if small_chip]
+    for batch, chip in [(batch, []) for batch in BATCHES] + small:
         order = [(place + batch) % sequences for place in range(batch)]
-        got = bench.token({name: value[order] for name, value in given.items()})
+        got = bench.token({name: value[order] for name, value in given.items()}, *chip)
         for place, index in enumerate(order):
             part = {name: value[place : place + 1] for name, value in got.items()}
-            report.same_bits(part, alone[index], f"batch of {batch}: sequence {index} at place {place}")
+            report.same_bits(part, alone[index], f"batch of {batch}{' on ' * bool(chip)}{''.join(chip)}: sequence {index} at place {place}")
 
 
 def check_pieces(bench, report, expected):
@@ -117,6 +120,7 @@ def main():
     parser.add_argument("--golden", required=True)
     parser.add_argument("--positions", type=int, default=10**6)
     parser.add_argument("--integers", type=float)
+    parser.add_argument("--small-chip", action="store_true", help="PKG is for sm_120, too, which the emulator shall be")
     arguments = parser.parse_args()
     programs = programs_of(arguments)
     report = Report()
@@ -134,7 +138,7 @@ def main():
         return report.finish()
     check_golden(bench, report, several)
     check_orders(bench, report, few)
-    check_batches(bench, report, few)
+    check_batches(bench, report, few, arguments.small_chip)
     check_pieces(bench, report, one)
     return report.finish()
 
