@@ -17,7 +17,7 @@ CHOSEN = "scan_step_few", "depth_split = 2>"
 SCHEDULE = """{0}_{1} form=wgmma_tiles threads=128 row_tile=64 row_split=64 panel_split=2 stages={2} depth_split={3}"""
 SHARED = ("ssm_out_proj", 2, 4), ("mlp_w2", 8, 2)
 VARIANTS = "step_few", "step_some"
-CLOSE = 4e-2  # as wgmma.py
+CLOSE = 1e-2  # both are as far from float64, 1.4e-2 for logits; one is 1e-3 from the other
 
 
 def main():
@@ -41,7 +41,7 @@ def main():
         own = [run(batch, f"--variants={variant}") for batch in BATCHES]
         report.check(np.abs(own[0]["state_out.h"]).min() > 0, "states are zero")
         for name in common:
-            worst = np.abs(own[0][name] - common[name]).max() / np.sqrt(np.square(common[name]).mean())
+            worst = np.linalg.norm(own[0][name] - common[name]) / np.linalg.norm(common[name])
             print(f"{variant}, {name}: {worst:.1e} away from sm_90")
             report.check(worst < CLOSE, f"{variant}: {name} is {worst:.1e} away from sm_90, must be less than {CLOSE}")
         report.same_bits(own[1], {name: own[0][name][:BATCHES[1]] for name in own[0]}, f"{variant}: {BATCHES[1]} of {BATCHES[0]} sequences")
