@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Whole tokens in one launch where words are easily mistaken: tags with an odd number of layers, batches that shrink and grow again, norms
-without weights; and times that must not change a bit, kept in the user's cache.
+without weights or with too large ones; and times that must not change a bit, kept in the user's cache.
 
   token_edges.py --bin DIR --work DIR --device NAME
 """
@@ -88,6 +88,21 @@ def check_norms(bench, report):
     report.check(difference <= NEAR, f"norms without weights: {difference:.2e} away from kernels, at most {NEAR:.0e}")
 
 
+def check_large(bench, report):
+    """A norm's weight whose inverse square is no number any more: said, and computed kernel by kernel where nobody insists."""
+    checkpoint = bench.checkpoint("large", 2)
+    file = checkpoint / "model.safetensors"
+    weights = tensors.load(file)
+    name = next(name for name in weights if "norm" in name)
+    weights[name] = weights[name].copy()
+    weights[name][5] = 4e4
+    tensors.save(file, weights)
+    package, given = bench.package(checkpoint), tokens_of(2, 2)
+    said = bench.device_name(package)
+    report.check("is 40000; whole tokens take those below 32768" in said, f"a weight of 40,000: {said}")
+    report.same_bits(bench.step(package, given, way="auto"), bench.step(package, given, way="kernels"), "a weight of 40,000, whichever way")
+
+
 def check_cache(bench, report, package):
     """Times are measured once, where the device has a clock, and again where the file is of no use."""
     cache = bench.programs.work / "delays"
@@ -127,6 +142,7 @@ def main():
     check_shrinking(bench, report, package)
     check_times(bench, report, package)
     check_norms(bench, report)
+    check_large(bench, report)
     if programs.device.is_emulated:
         check_cache(bench, report, package)
     return report.finish()

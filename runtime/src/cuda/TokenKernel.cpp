@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace sm1rt::cuda {
@@ -223,6 +224,22 @@ Expected<std::unique_ptr<DeviceBuffer>> TokenKernel::toDevice(const void *data, 
 }
 
 /// Vectors one after the other, each layer by layer, and as much room for their inverses.
+/// Squares before a norm are made with the inverse square of its weight, times 2^-96: of a larger weight that is no normal number.
+static constexpr float mostOfVector = 32768;
+
+Expected<void> TokenKernel::checkVectors(const Package &package) const {
+  std::vector<float> numbers(vectors->bytes / sizeof(float));
+  if (auto read = Staging(context).download(
+          {reinterpret_cast<uint8_t *>(numbers.data()), vectors->bytes, vectors->address, vectors->bytes, vectors->bytes, 1});
+      !read)
+    return read;
+  auto large = std::find_if(numbers.begin(), numbers.end(), [](float number) { return !(std::abs(number) < mostOfVector); });
+  if (large == numbers.end())
+    return {};
+  return Error{fmt::format("{}: a parameter of channels is {}; whole tokens take those below {}, --step=kernels takes any",
+                           package.file.path(), *large, mostOfVector)};
+}
+
 Expected<void> TokenKernel::collectVectors(const Package &package, const Weights &weights) {
   uint64_t bytes = 0;
   for (size_t weight : plan.vectors)
@@ -276,6 +293,8 @@ Expected<void> TokenKernel::arrange(const Package &package, const Weights &weigh
     return function.error();
   if (auto collected = collectVectors(package, weights); !collected)
     return collected;
+  if (auto checked = checkVectors(package); !checked)
+    return checked;
   sm1token::Arrangement arrangement = {reinterpret_cast<const sm1token::Share *>(deviceShares->address),
                                        reinterpret_cast<const unsigned long long *>((*sources)->address),
                                        reinterpret_cast<const unsigned long long *>((*sources)->address) + count,

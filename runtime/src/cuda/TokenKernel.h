@@ -51,6 +51,7 @@ private:
       : context(std::move(context)), plan(plan), shares(std::move(shares)) {}
   Expected<void> arrange(const Package &package, const Weights &weights);
   Expected<void> collectVectors(const Package &package, const Weights &weights);
+  Expected<void> checkVectors(const Package &package) const;
   Expected<std::unique_ptr<DeviceBuffer>> toDevice(const void *data, uint64_t bytes) const;
   int64_t sizeFor(int64_t sequences) const;
   Expected<Variant *> variantFor(int64_t sequences);
