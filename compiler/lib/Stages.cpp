@@ -90,9 +90,10 @@ RunSize sm1::sizeOf(Entry entry) {
   llvm_unreachable("no such entry");
 }
 
-/// The most sequences whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip; sequences
-/// of a step from which on the tiles for some rows are faster than those for few.
-static constexpr int64_t mostOfStepFew = 64, mostOfStepSome = 192;
+/// The least sequences whose step is faster in tiles of wgmma than row by row and that no launch for whole tokens takes; the most
+/// whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip; sequences of a step from which
+/// on the tiles for some rows are faster than those for few.
+static constexpr int64_t leastOfStepFew = 9, mostOfStepFew = 64, mostOfStepSome = 192;
 
 bool sm1::hasEntry(const Target &target, Entry entry) {
   return target.isGpu() == (entry != Entry::Both) && (entry != Entry::StepFew || target.wgmma);
@@ -105,7 +106,7 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   case Entry::PrefillSome:
     return EntryRange{"prefill", 193, 1536};
   case Entry::StepFew:
-    return EntryRange{"step", 17, mostOfStepFew};
+    return EntryRange{"step", leastOfStepFew, mostOfStepFew};
   case Entry::StepSome:
     return EntryRange{"step", fewSteps ? mostOfStepFew + 1 : 17, mostOfStepSome};
   case Entry::StepMany:
