@@ -80,8 +80,8 @@ static int32_t residentBlocks(DispatchOp dispatch) {
     return 1;
   if (isSelectiveScan(dispatch))
     return 2;
-  if (cutsTime(dispatch.getBlocksAttr())) // one waits for memory, or for the block before it, while another computes
-    return std::max<int32_t>(512 / dispatch.getBlocksAttr().getThreads(), 1);
+  if (cutsTime(dispatch.getBlocksAttr()))
+    return int32_t(blocksAtOnce(dispatch.getBlocksAttr()));
   if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)
     return 0;
   auto matrices = llvm::count_if(dispatch.getInputs(), [](Value input) {

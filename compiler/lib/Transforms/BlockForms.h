@@ -27,6 +27,10 @@ inline bool cutsTime(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Scan && blocks.getThreads() < 4 * blocks.getRowTile();
 }
 
+/// Of a scan that cuts time: blocks that a multiprocessor has at once; one waits for memory, or for the block before it, while
+/// another computes.
+inline int64_t blocksAtOnce(BlockScheduleAttr blocks) { return std::max<int64_t>(512 / blocks.getThreads(), 1); }
+
 /// Of rows: whether a thread has four channels of each of the block's `row_split` rows.
 inline bool hasRowBands(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Rows && blocks.getRowTile() == 1 && blocks.getRowSplit() > 1;

@@ -47,12 +47,25 @@ static void instruction(OpBuilder &builder, Location loc, StringRef text, ValueR
   inlineText(builder, loc, TypeRange(), operands, text, (constraints + (constraints.empty() ? "" : ",") + "~{memory}").str());
 }
 
+/// A special register.
+static Value readRegister(OpBuilder &builder, Location loc, StringRef name) {
+  return inlineText(builder, loc, builder.getI32Type(), {}, ("mov.u32 $0, " + name + ";").str(), "=r").getResult(0);
+}
+
 sm1::cuda::PlaceInGrid sm1::cuda::placeInGrid(OpBuilder &builder, Location loc) {
-  auto read = [&](StringRef text) {
-    return toIndex(builder, loc, inlineText(builder, loc, builder.getI32Type(), {}, text, "=r").getResult(0));
-  };
-  Value number = read("mov.u32 $0, %ctaid.x;");
-  return {number, read("mov.u32 $0, %nctaid.x;")};
+  Value number = toIndex(builder, loc, readRegister(builder, loc, "%ctaid.x"));
+  return {number, toIndex(builder, loc, readRegister(builder, loc, "%nctaid.x"))};
+}
+
+Value sm1::cuda::clock(OpBuilder &builder, Location loc) { return readRegister(builder, loc, "%clock"); }
+
+Value sm1::cuda::multiprocessors(OpBuilder &builder, Location loc) {
+  return toIndex(builder, loc, readRegister(builder, loc, "%nsmid"));
+}
+
+sm1::cuda::GridSize sm1::cuda::gridSize(OpBuilder &builder, Location loc) {
+  auto read = [&](StringRef name) { return toIndex(builder, loc, readRegister(builder, loc, name)); };
+  return {read("%nctaid.x"), read("%nctaid.y"), read("%nctaid.z")};
 }
 
 void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }

@@ -26,6 +26,15 @@ struct PlaceInGrid {
   Value number, blocks;
 };
 PlaceInGrid placeInGrid(OpBuilder &builder, Location loc);
+/// Blocks of the grid; index.
+struct GridSize {
+  Value x, y, z;
+};
+GridSize gridSize(OpBuilder &builder, Location loc);
+/// Cycles of the multiprocessor so far, read here and now; i32.
+Value clock(OpBuilder &builder, Location loc);
+/// Multiprocessors of the device, or some more; index.
+Value multiprocessors(OpBuilder &builder, Location loc);
 
 /// All threads of the block meet, and see each other's writes.
 void barrier(OpBuilder &builder, Location loc);

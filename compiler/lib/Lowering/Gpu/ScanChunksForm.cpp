@@ -12,6 +12,7 @@
 
 #include "ScanSlices.h"
 
+#include "../../Transforms/BlockForms.h"
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
 
@@ -28,7 +29,10 @@ using namespace sm1;
 /// Threads' products and sums that are read before the chain goes through them.
 static constexpr int64_t walkTogether = 8;
 /// Rows whose streams are on their way while one is computed: enough for the memory, and few enough for the registers.
-static constexpr int64_t rowsAhead = 4;
+static constexpr int64_t rowsAhead = 2;
+/// What an H200's memory moves while a multiprocessor's clock ticks, a little more than it can. Less memory only makes the wait
+/// short.
+static constexpr int64_t bytesPerClock = 3000;
 
 namespace {
 class ScanChunksBuilder {
@@ -51,6 +55,8 @@ private:
   };
 
   void place();
+  /// Lets blocks that start with the kernel begin one after the other, as fast as memory can serve them.
+  void beginInTurn();
   /// The chunk, all of whose rows are there, or only those before `end`.
   void buildChunk(Value rowEnd);
   /// h of row `m`, given that of the row before; a row past the end leaves the state as it is.
@@ -66,9 +72,14 @@ private:
   /// Groups' products and sums in shared memory become those of all groups before each; those of the chunk. Groups behind
   /// `lastGroup`, if there is one, do not count.
   std::pair<Value, Value> walkGroups(Value lastGroup);
+  /// Where the word of the thread's channel lies.
+  Value wordAddress();
+  /// That word as it is now, most often with the state before the chunk already; of the first chunk a word that has it.
+  Value readWord();
   /// The state before the chunk, after the chunk's own is on its way.
-  Value exchange(Value product, Value sum);
-  Value waitForState(Value address);
+  Value exchange(Value product, Value sum, Value word);
+  /// Asks for the word until its tag is the number of this chunk; the state behind it.
+  Value waitForState(Value word);
   Value wordOf(Value state, Value tag);
   void storeLast(Value state);
 
@@ -77,6 +88,7 @@ private:
   ScanOp scan;
   int64_t chunkRows, width, groups, threadRows;
   Value segment, chunk, start, end, firstRow, unit, group, column, products, sums, states;
+  Value numberInChunk; ///< of the block, among those of its part of time
   ScanSlices slices;
   SmallVector<Operation *> late; ///< those that follow the state and are neither independent of h nor linear in it
   llvm::DenseSet<Value> linears; ///< what is linear in h
@@ -195,19 +207,37 @@ Value ScanChunksBuilder::wordOf(Value state, Value tag) {
   return arith::OrIOp::create(builder, block.loc, high, tag);
 }
 
-/// Asks for the word until its tag is the number of this chunk.
-Value ScanChunksBuilder::waitForState(Value address) {
+Value ScanChunksBuilder::wordAddress() {
+  Value stride = block.constant(strideOf(widthOf(block.kernel)));
+  // Segments of more than one chunk begin in different ones of those that all rows have together.
+  Value place = block.add(builder.createOrFold<arith::MulIOp>(block.loc, block.div(start, chunkRows), stride), column);
+  return cuda::addressOf(builder, block.loc, block.words, block.mul(place, 8), cuda::globalMemory);
+}
+
+Value ScanChunksBuilder::readWord() {
+  Value isFirst = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::eq, chunk, block.constant(0));
+  auto initial = [&](OpBuilder &, Location) {
+    Value init =
+        scan.getInit() ? block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column}) : block.number(0);
+    scf::YieldOp::create(builder, block.loc, wordOf(init, arith::ConstantIntOp::create(builder, block.loc, 0, 64)));
+  };
+  auto current = [&](OpBuilder &, Location) {
+    scf::YieldOp::create(builder, block.loc, cuda::loadSharedWord(builder, block.loc, wordAddress()));
+  };
+  return scf::IfOp::create(builder, block.loc, isFirst, initial, current).getResult(0);
+}
+
+Value ScanChunksBuilder::waitForState(Value word) {
   Type i64 = builder.getI64Type();
   Value wanted = arith::IndexCastUIOp::create(builder, block.loc, builder.getI32Type(), chunk);
-  auto loop = scf::WhileOp::create(builder, block.loc, TypeRange(i64), ValueRange());
+  auto loop = scf::WhileOp::create(builder, block.loc, TypeRange(i64), ValueRange(word));
   OpBuilder::InsertionGuard guard(builder);
-  builder.createBlock(&loop.getBefore());
-  Value word = cuda::loadSharedWord(builder, block.loc, address);
-  Value tag = arith::TruncIOp::create(builder, block.loc, builder.getI32Type(), word);
+  Block *before = builder.createBlock(&loop.getBefore(), {}, TypeRange(i64), {block.loc});
+  Value tag = arith::TruncIOp::create(builder, block.loc, builder.getI32Type(), before->getArgument(0));
   Value isOther = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::ne, tag, wanted);
-  scf::ConditionOp::create(builder, block.loc, isOther, word);
+  scf::ConditionOp::create(builder, block.loc, isOther, before->getArguments());
   builder.createBlock(&loop.getAfter(), {}, TypeRange(i64), {block.loc});
-  scf::YieldOp::create(builder, block.loc);
+  scf::YieldOp::create(builder, block.loc, cuda::loadSharedWord(builder, block.loc, wordAddress()));
   builder.setInsertionPointAfter(loop);
   Value high =
       arith::ShRUIOp::create(builder, block.loc, loop.getResult(0), arith::ConstantIntOp::create(builder, block.loc, 32, 64));
@@ -221,28 +251,15 @@ void ScanChunksBuilder::storeLast(Value state) {
       block.storeScalar(state, block.buffers.results[index], {segment, column});
 }
 
-Value ScanChunksBuilder::exchange(Value product, Value sum) {
-  Value stride = block.constant(strideOf(widthOf(block.kernel)));
-  // Segments of more than one chunk begin in different ones of those that all rows have together.
-  Value place = block.add(builder.createOrFold<arith::MulIOp>(block.loc, block.div(start, chunkRows), stride), column);
-  Value address = cuda::addressOf(builder, block.loc, block.words, block.mul(place, 8), cuda::globalMemory);
-  Value isFirst = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::eq, chunk, block.constant(0));
-  auto choice = scf::IfOp::create(
-      builder, block.loc, isFirst,
-      [&](OpBuilder &, Location) {
-        Value init =
-            scan.getInit() ? block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column}) : block.number(0);
-        scf::YieldOp::create(builder, block.loc, init);
-      },
-      [&](OpBuilder &, Location) { scf::YieldOp::create(builder, block.loc, waitForState(address)); });
-  Value state = choice.getResult(0), next = block.fma(product, state, sum);
+Value ScanChunksBuilder::exchange(Value product, Value sum, Value word) {
+  Value state = waitForState(word), next = block.fma(product, state, sum);
   Value following = block.add(chunk, block.constant(1));
   Value hasMore = block.less(block.add(start, block.mul(following, chunkRows)), end);
   Value zero = arith::ConstantIntOp::create(builder, block.loc, 0, 64);
   Value tag = arith::IndexCastUIOp::create(builder, block.loc, builder.getI64Type(), following);
-  Value word = arith::SelectOp::create(builder, block.loc, hasMore, wordOf(next, tag), zero);
+  Value left = arith::SelectOp::create(builder, block.loc, hasMore, wordOf(next, tag), zero);
   Value isTouched = arith::OrIOp::create(builder, block.loc, hasMore, block.less(block.constant(0), chunk));
-  block.when(isTouched, [&] { cuda::storeSharedWord(builder, block.loc, word, address); });
+  block.when(isTouched, [&] { cuda::storeSharedWord(builder, block.loc, left, wordAddress()); });
   Value isLast = arith::XOrIOp::create(builder, block.loc, hasMore, arith::ConstantIntOp::create(builder, block.loc, 1, 1));
   block.when(isLast, [&] { storeLast(next); });
   return state;
@@ -290,10 +307,17 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
   Value lane = block.mul(block.rem(block.thread, width / threadLanes), threadLanes);
   block.store(h->slope, products, {place, lane});
   block.store(h->constant, sums, {place, lane});
+  // Asked for here, the word is there when the groups have been walked.
+  Value walks = block.less(block.thread, block.constant(width));
+  auto nothing = [&](OpBuilder &, Location) {
+    scf::YieldOp::create(builder, block.loc, ValueRange(arith::ConstantIntOp::create(builder, block.loc, 0, 64)));
+  };
+  auto early = scf::IfOp::create(
+      builder, block.loc, walks, [&](OpBuilder &, Location) { scf::YieldOp::create(builder, block.loc, readWord()); }, nothing);
   block.barrier();
-  block.when(block.less(block.thread, block.constant(width)), [&] {
+  block.when(walks, [&] {
     auto [product, sum] = walkGroups(lastGroup);
-    block.storeScalar(exchange(product, sum), states, {block.thread});
+    block.storeScalar(exchange(product, sum, early.getResult(0)), states, {block.thread});
   });
   block.barrier();
   Value state = block.fma(block.load(products, {group, lane}, threadLanes), block.load(states, {lane}, threadLanes),
@@ -307,7 +331,8 @@ void ScanChunksBuilder::place() {
   Type i32 = builder.getI32Type(), index = builder.getIndexType();
   cuda::PlaceInGrid grid = cuda::placeInGrid(builder, block.loc);
   Value row = arith::MulIOp::create(builder, block.loc, cuda::blockId(builder, block.loc, cuda::Axis::Y), grid.blocks);
-  Value number = arith::IndexCastUIOp::create(builder, block.loc, i32, block.add(row, grid.number));
+  numberInChunk = block.add(row, grid.number);
+  Value number = arith::IndexCastUIOp::create(builder, block.loc, i32, numberInChunk);
   Value blocksOfRow = arith::ConstantIntOp::create(builder, block.loc, strideOf(widthOf(block.kernel)) / width, 32);
   segment =
       arith::IndexCastUIOp::create(builder, block.loc, index, arith::DivUIOp::create(builder, block.loc, number, blocksOfRow));
@@ -332,11 +357,43 @@ void ScanChunksBuilder::place() {
   states = block.shared({width}, f32);
 }
 
+/// All at once would read for as long as one of them needs times as many, then all compute, and the chain of states, which begins
+/// with the first chunk, would begin that late. Blocks of a second turn come when others end, one by one anyway; where there is no
+/// second turn, nothing is gained by order.
+void ScanChunksBuilder::beginInTurn() {
+  Type i32 = builder.getI32Type();
+  auto bytesOf = [](Type type) { return isStream(type) ? getElementTypeOrSelf(type).getIntOrFloatBitWidth() / 8 : 0; };
+  int64_t bytes = 0;
+  for (BlockArgument stream : slices.streams)
+    bytes += bytesOf(stream.getType());
+  for (Type result : block.kernel.getResultTypes())
+    bytes += bytesOf(result);
+  auto times = [&](Value a, Value b) { return builder.createOrFold<arith::MulIOp>(block.loc, a, b); };
+  cuda::GridSize grid = cuda::gridSize(builder, block.loc);
+  Value ofChunk = times(grid.x, grid.y), all = times(ofChunk, grid.z), before = block.add(times(chunk, ofChunk), numberInChunk);
+  Value atOnce = block.mul(cuda::multiprocessors(builder, block.loc), blocksAtOnce(block.schedule));
+  Value waits = arith::AndIOp::create(builder, block.loc, block.less(before, atOnce), block.less(atOnce, all));
+  block.when(waits, [&] {
+    Value begin = cuda::clock(builder, block.loc);
+    Value turn =
+        arith::IndexCastUIOp::create(builder, block.loc, i32, block.mul(before, chunkRows * width * bytes / bytesPerClock));
+    auto loop = scf::WhileOp::create(builder, block.loc, TypeRange(), ValueRange());
+    OpBuilder::InsertionGuard guard(builder);
+    builder.createBlock(&loop.getBefore());
+    Value waited = arith::SubIOp::create(builder, block.loc, cuda::clock(builder, block.loc), begin);
+    Value isEarly = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::ult, waited, turn);
+    scf::ConditionOp::create(builder, block.loc, isEarly, ValueRange());
+    builder.createBlock(&loop.getAfter());
+    scf::YieldOp::create(builder, block.loc);
+  });
+}
+
 void ScanChunksBuilder::build() {
   place();
   slices = slicesAround(block, scan, scan.getDecay(), scan.getInput());
   findLate();
   block.waitForInputs();
+  beginInTurn();
   Value chunkStart = block.add(start, block.mul(chunk, chunkRows)), chunkEnd = block.add(chunkStart, block.constant(chunkRows));
   // Code of its own for chunks without an end: no row asks whether it is there, and addresses differ by constants.
   Value isWhole = block.less(chunkEnd, block.add(end, block.constant(1)));
