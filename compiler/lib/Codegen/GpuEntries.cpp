@@ -80,6 +80,8 @@ static int32_t residentBlocks(DispatchOp dispatch) {
     return 1;
   if (isSelectiveScan(dispatch))
     return 2;
+  if (hasRowBands(dispatch.getBlocksAttr())) // 33 warps of a multiprocessor, 56 registers: with fewer memory idles
+    return std::max<int32_t>(1056 / dispatch.getBlocksAttr().getThreads(), 1);
   if (cutsTime(dispatch.getBlocksAttr()))
     return int32_t(blocksAtOnce(dispatch.getBlocksAttr()));
   if (form != BlockForm::Step && form != BlockForm::Tiles && form != BlockForm::TensorStep)

@@ -392,7 +392,7 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
     for (int64_t i = 0; isDefined(op.getTaps()) && i < (taken - 1) * tile.panels; ++i)
       window.push_back(at(op.getTaps(), i / tile.panels, i % tile.panels));
     if (window.empty())
-      window = rowsBefore(position, x, taps, taken);
+      window = rowsBefore(m, position, x, taps, taken);
     for (int64_t n = 0; n < tile.panels; ++n)
       window.push_back(x ? widen(loadVector(x, {position.row, column(n)})) : at(op.getX(), m, n));
     for (int64_t n = 0; n < tile.panels; ++n) {
@@ -403,7 +403,7 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
       }
       vectors.push_back(sum);
     }
-    if (!lasts.empty())
+    if (!lasts.empty() && (!tile.oneSegment || m + 1 == tile.rows))
       when(position.isLast, [&] {
         for (Value last : lasts)
           for (int64_t j = 0; j + 1 < taken; ++j)
@@ -416,9 +416,9 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
   define(op.getResult(), std::move(vectors));
 }
 
-/// The `taken` - 1 rows of the sequence before the one at `position`, oldest first, all panels of each: from this run, or the taps
+/// The `taken` - 1 rows of the sequence before row `m`, which is at `position`, oldest first, all panels of each: from this run, or the taps
 /// that it came with.
-SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value x, Value taps, int64_t taken) {
+SmallVector<Value> TileEvaluator::rowsBefore(int64_t m, const RowPosition &position, Value x, Value taps, int64_t taken) {
   auto collect = [&](llvm::function_ref<Value(int64_t, int64_t)> load) {
     SmallVector<Value> rows;
     for (int64_t j = 0; j + 1 < taken; ++j)
@@ -432,7 +432,10 @@ SmallVector<Value> TileEvaluator::rowsBefore(const RowPosition &position, Value 
   auto rowBefore = [&](int64_t j) -> Value { return arith::SubIOp::create(builder, loc, position.row, constant(taken - 1 - j)); };
   auto fromRun = [&](Value row, int64_t n) { return widen(loadVector(x, {row, column(n)})); };
   if (tile.oneSegment)
-    return collect([&](int64_t j, int64_t n) { return fromRun(rowBefore(j), n); });
+    return collect([&](int64_t j, int64_t n) {
+      bool isTap = tile.beginsSegment && m + j < taken - 1;
+      return isTap ? fromTaps(constant(m + j), n) : fromRun(rowBefore(j), n);
+    });
   auto isInside = [&](Value row) -> Value {
     return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, row, position.start);
   };

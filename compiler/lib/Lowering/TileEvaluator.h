@@ -85,6 +85,8 @@ struct Tile {
   int64_t panelStep = 1;
   /// All rows are of the first one's segment, and so are those that a convolution looks back on, which are in this run.
   bool oneSegment = false;
+  /// With that: the first row begins the segment, and what a convolution looks back on before it are the taps it came with.
+  bool beginsSegment = false;
 };
 
 class TileEvaluator {
@@ -157,7 +159,8 @@ private:
   void fetchAhead(mlir::Value buffer, int64_t m, int64_t n, bool isWrite);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
   RowPosition positionOf(int64_t m);
-  llvm::SmallVector<mlir::Value> rowsBefore(const RowPosition &position, mlir::Value x, mlir::Value taps, int64_t taken);
+  llvm::SmallVector<mlir::Value> rowsBefore(int64_t m, const RowPosition &position, mlir::Value x, mlir::Value taps,
+                                            int64_t taken);
   /// Buffers of the kernel's results that yield `value`.
   llvm::SmallVector<mlir::Value> resultBuffers(mlir::Value value);
   /// Runs `body` where `condition` holds.

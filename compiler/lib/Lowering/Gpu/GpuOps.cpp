@@ -68,6 +68,8 @@ sm1::cuda::GridSize sm1::cuda::gridSize(OpBuilder &builder, Location loc) {
   return {read("%nctaid.x"), read("%nctaid.y"), read("%nctaid.z")};
 }
 
+void sm1::cuda::endApart(OpBuilder &builder, Location loc) { instruction(builder, loc, ""); }
+
 void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }
 
 void sm1::cuda::startLaterKernel(OpBuilder &builder, Location loc) {

@@ -41,6 +41,10 @@ void barrier(OpBuilder &builder, Location loc);
 /// All lanes of a warp meet, and see each other's writes.
 void warpBarrier(OpBuilder &builder, Location loc);
 
+/// At the end of one of two branches that end alike: nothing, but of unknown effect. LLVM would give both one end, where everything
+/// that they loaded meets in registers.
+void endApart(OpBuilder &builder, Location loc);
+
 /// Waits until the kernels launched before have ended and their writes can be seen. Where launches overlap, nothing that they write
 /// may be read before, and nothing written that they read.
 void waitForEarlierKernels(OpBuilder &builder, Location loc);

@@ -24,9 +24,12 @@ public:
   void build();
 
 private:
-  /// Whether all rows from `first` on are there, in one segment with those that a convolution looks back on.
-  Value isPlain(Value first);
-  void buildBand(Value first, int64_t count, bool oneSegment);
+  /// How a band lies in its segment: all of it with the rows that a convolution looks back on, or at the segment's beginning.
+  struct Place {
+    Value isInside, isAtStart;
+  };
+  Place placeOf(Value first);
+  void buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment = false);
   /// 1 / sqrt(mean of squares + eps) of each row, whose threads have `x`.
   SmallVector<Value> inverseRms(RmsNormOp norm, ArrayRef<Value> x);
   Value both(Value a, Value b) { return arith::AndIOp::create(builder, loc, a, b); }
@@ -39,11 +42,11 @@ private:
 };
 } // namespace
 
-Value RowBandsBuilder::isPlain(Value first) {
+RowBandsBuilder::Place RowBandsBuilder::placeOf(Value first) {
   Value behind = block.add(first, block.constant(rows));
   auto convs = block.kernel.getBlock().getOps<Conv1dOp>();
   if (convs.empty())
-    return block.less(behind, block.add(block.count, block.constant(1)));
+    return {block.less(behind, block.add(block.count, block.constant(1))), Value()};
   int64_t taken = cast<RankedTensorType>((*convs.begin()).getWeight().getType()).getDimSize(2);
   auto indexAt = [&](Value table, Value at) -> Value {
     return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), block.loadScalar(table, at));
@@ -51,8 +54,9 @@ Value RowBandsBuilder::isPlain(Value first) {
   Value segment = indexAt(block.buffers.rowSegment, first);
   Value start = indexAt(block.buffers.segmentStart, segment);
   Value end = indexAt(block.buffers.segmentStart, block.add(segment, block.constant(1)));
-  return both(block.less(block.add(start, block.constant(taken - 2)), first),
-              block.less(behind, block.add(end, block.constant(1))));
+  Value hasAll = block.less(behind, block.add(end, block.constant(1)));
+  Value begins = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, start, first);
+  return {both(block.less(block.add(start, block.constant(taken - 2)), first), hasAll), both(begins, hasAll)};
 }
 
 SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x) {
@@ -80,9 +84,10 @@ SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x
   return result;
 }
 
-void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment) {
+void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment) {
   Tile tile{first, block.thread, count, 1, threadLanes};
   tile.oneSegment = oneSegment;
+  tile.beginsSegment = beginsSegment;
   TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
   auto [norm, before, after] = block.aroundNorm();
   evaluator.evaluate(before);
@@ -104,11 +109,22 @@ void RowBandsBuilder::build() {
   inverses = block.shared({rows}, builder.getF32Type());
   Value first = block.mul(cuda::blockId(builder, loc, cuda::Axis::X), rows);
   block.waitForInputs();
+  Place place = placeOf(first);
+  auto rowByRow = [&] { // where a segment begins or ends in the middle
+    Value behind = block.least(block.add(first, block.constant(rows)), block.count);
+    block.loop(first, behind, 1, [&](Value row) { buildBand(row, 1, /*oneSegment=*/false); });
+  };
   block.choose(
-      isPlain(first), [&] { buildBand(first, rows, /*oneSegment=*/true); },
-      [&] { // where a segment begins or ends
-        Value behind = block.least(block.add(first, block.constant(rows)), block.count);
-        block.loop(first, behind, 1, [&](Value row) { buildBand(row, 1, /*oneSegment=*/false); });
+      place.isInside, [&] { buildBand(first, rows, /*oneSegment=*/true); },
+      [&] {
+        if (!place.isAtStart)
+          return rowByRow();
+        // The first rows of a prompt, one after the other, would take longer than all the others together.
+        auto firstRows = [&] {
+          buildBand(first, rows, /*oneSegment=*/true, /*beginsSegment=*/true);
+          cuda::endApart(builder, loc);
+        };
+        block.choose(place.isAtStart, firstRows, rowByRow);
       });
 }
 

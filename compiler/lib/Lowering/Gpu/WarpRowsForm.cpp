@@ -9,7 +9,6 @@
 #include "../../Transforms/KernelMerge.h"
 #include "GpuOps.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -58,15 +57,6 @@ static Value hasRowsBefore(BlockKernel &block, Value row) {
                                start);
 }
 
-/// LLVM would give two branches that end alike one end, where everything that they loaded meets in registers. Nothing, but of
-/// unknown effect, at the end of one keeps them apart.
-static void endApart(BlockKernel &block, Block *branch) {
-  OpBuilder::InsertionGuard guard(block.builder);
-  block.builder.setInsertionPoint(branch->getTerminator());
-  LLVM::InlineAsmOp::create(block.builder, block.loc, TypeRange(), ValueRange(), "", "~{memory}", /*has_side_effects=*/true,
-                            /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
-}
-
 void sm1::buildWarpRows(BlockKernel &block) {
   Value first = block.mul(cuda::blockId(block.builder, block.loc, cuda::Axis::X), block.schedule.getRowTile());
   Value row = block.add(first, block.div(block.thread, lanesOfWarp)), lane = block.rem(block.thread, lanesOfWarp);
@@ -81,7 +71,8 @@ void sm1::buildWarpRows(BlockKernel &block) {
       OpBuilder::InsertionGuard guard(block.builder);
       block.builder.setInsertionPointToStart(branch);
       buildRow(block, row, lane);
+      if (branch == choice.thenBlock())
+        cuda::endApart(block.builder, block.loc);
     }
-    endApart(block, choice.thenBlock());
   });
 }
