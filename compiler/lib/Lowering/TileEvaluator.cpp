@@ -416,8 +416,8 @@ void TileEvaluator::evaluateConv(Conv1dOp op) {
   define(op.getResult(), std::move(vectors));
 }
 
-/// The `taken` - 1 rows of the sequence before row `m`, which is at `position`, oldest first, all panels of each: from this run, or the taps
-/// that it came with.
+/// The `taken` - 1 rows of the sequence before row `m`, which is at `position`, oldest first, all panels of each: from this run, or
+/// the taps that it came with.
 SmallVector<Value> TileEvaluator::rowsBefore(int64_t m, const RowPosition &position, Value x, Value taps, int64_t taken) {
   auto collect = [&](llvm::function_ref<Value(int64_t, int64_t)> load) {
     SmallVector<Value> rows;

@@ -159,8 +159,7 @@ private:
   void fetchAhead(mlir::Value buffer, int64_t m, int64_t n, bool isWrite);
   mlir::Value loadIndex(mlir::Value buffer, mlir::Value position);
   RowPosition positionOf(int64_t m);
-  llvm::SmallVector<mlir::Value> rowsBefore(int64_t m, const RowPosition &position, mlir::Value x, mlir::Value taps,
-                                            int64_t taken);
+  llvm::SmallVector<mlir::Value> rowsBefore(int64_t m, const RowPosition &position, mlir::Value x, mlir::Value taps, int64_t taken);
   /// Buffers of the kernel's results that yield `value`.
   llvm::SmallVector<mlir::Value> resultBuffers(mlir::Value value);
   /// Runs `body` where `condition` holds.
