@@ -7,6 +7,8 @@
 
 #include "Platform.h"
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <string_view>
 

@@ -3,6 +3,7 @@
 #include "Commands.h"
 #include "OpenModel.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>

@@ -7,6 +7,7 @@
 #include "sm1rt/music/MidiReader.h"
 #include "sm1rt/music/RollPicture.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <filesystem>

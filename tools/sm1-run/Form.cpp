@@ -1,6 +1,7 @@
 // Reads --sections; what it asks for is kept to by sm1rt::Continuation.
 #include "Form.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <sstream>

@@ -4,9 +4,11 @@
 
 #include "sm1rt/music/Continuation.h"
 
-#include <CLI/CLI.hpp>
-
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 struct FormOptions {
   int64_t bars = 0;     ///< 0: as the model likes

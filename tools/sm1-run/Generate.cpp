@@ -12,6 +12,7 @@
 #include "sm1rt/music/MidiWriter.h"
 #include "sm1rt/music/TokenFile.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include "Platform.h"
 #include "sm1rt/Package.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <filesystem>

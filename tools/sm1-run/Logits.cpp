@@ -5,6 +5,7 @@
 #include "Progress.h"
 #include "States.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <charconv>

@@ -5,6 +5,7 @@
 
 #include "sm1rt/music/MidiReader.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

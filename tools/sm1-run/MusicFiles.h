@@ -8,11 +8,13 @@
 #include "sm1rt/music/VocabConfig.h"
 #include "sm1rt/music/Vocabulary.h"
 
-#include <CLI/CLI.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 /// .mid or .midi, in any case.
 bool isMidiPath(const std::string &path);

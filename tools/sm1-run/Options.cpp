@@ -1,6 +1,7 @@
 // Command lines through CLI11; its exceptions end here.
 #include "Options.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <cstdio>

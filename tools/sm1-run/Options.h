@@ -4,12 +4,14 @@
 
 #include "sm1rt/Error.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 struct CommonOptions {
   std::string model;  ///< package or checkpoint directory

@@ -9,6 +9,7 @@
 #include "sm1rt/music/MidiReader.h"
 #include "sm1rt/music/MidiWriter.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>

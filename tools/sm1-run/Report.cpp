@@ -7,6 +7,7 @@
 
 #include "Platform.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <filesystem>

@@ -5,6 +5,7 @@
 
 #include "sm1rt/music/TokenFile.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

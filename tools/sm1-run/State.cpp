@@ -3,6 +3,7 @@
 
 #include "sm1rt/StateFile.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>

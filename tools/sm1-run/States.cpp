@@ -3,6 +3,7 @@
 
 #include "MusicFiles.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 
 #include "Platform.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -4,9 +4,11 @@
 
 #include "sm1rt/Error.h"
 
-#include <CLI/CLI.hpp>
-
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 struct SynthOptions {
   std::string soundfont; ///< .sf2 or .sf3; empty: one that is installed

@@ -8,6 +8,7 @@
 #include "sm1rt/music/MidiWriter.h"
 #include "sm1rt/music/Song.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

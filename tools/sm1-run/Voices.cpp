@@ -1,6 +1,8 @@
 // The loop that every command with a model in it generates with.
 #include "Voices.h"
 
+#include <CLI/CLI.hpp>
+
 #include <chrono>
 
 using namespace sm1rt;

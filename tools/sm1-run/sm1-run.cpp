@@ -1,6 +1,8 @@
 // sm1-run: runs models. Each command is in a file of its own name.
 #include "Commands.h"
 
+#include <CLI/CLI.hpp>
+
 int main(int argc, char **argv) {
   CLI::App tool(
       "Runs scalar state-space models: packages made by sm1c, or checkpoint directories, which are compiled on first use.",
