@@ -65,26 +65,23 @@ uint8_t *Warp::privateMemory(unsigned lane, uint64_t offset, unsigned bytes) {
   return local.data() + size_t(block.launch.program->localBytes) * lane + offset;
 }
 
-uint8_t *Warp::access(const Instruction &instruction, unsigned lane, uint64_t address, unsigned bytes, AccessKind kind) {
-  return access(lane, instruction.space, address, bytes, kind);
+uint8_t *Warp::judgeShared(unsigned lane, unsigned offset, unsigned bytes, AccessKind kind) {
+  Race race;
+  auto verdict = block.shared.touch(offset, bytes, kind, threadOf(lane), block.faultPc, race);
+  if (verdict == SharedMemory::Verdict::Fine)
+    return block.shared.data() + offset;
+  reportShared(*this, lane, verdict, offset, bytes, kind, race);
+  return nullptr;
 }
 
-uint8_t *Warp::access(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind) {
+uint8_t *Warp::rareAccess(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind) {
   if (space == Space::Generic)
     space = spaceOf(address, address);
   switch (space) {
   case Space::Shared: {
     // Generic shared addresses work in .shared accesses of 64-bit registers only after cvta; anything else is out of bounds.
     int64_t offset = insideOf(*this, lane, address, bytes, block.shared.size(), kind, "shared");
-    if (offset < 0)
-      return nullptr;
-    Race race;
-    auto verdict = block.shared.touch(static_cast<unsigned>(offset), bytes, kind, threadOf(lane), block.faultPc, race);
-    if (verdict != SharedMemory::Verdict::Fine) {
-      reportShared(*this, lane, verdict, static_cast<unsigned>(offset), bytes, kind, race);
-      return nullptr;
-    }
-    return block.shared.data() + offset;
+    return offset < 0 ? nullptr : judgeShared(lane, static_cast<unsigned>(offset), bytes, kind);
   }
   case Space::Local: {
     int64_t offset = insideOf(*this, lane, address, bytes, block.launch.program->localBytes, kind, "local");

@@ -45,6 +45,7 @@ public:
     if (whole.size() > count)
       whole.resize(count);
   }
+  bool coversAll(unsigned agent, uint32_t tick) const { return tick <= tickOf(agent); }
   bool covers(unsigned agent, unsigned lane, uint32_t tick) const {
     if (tick <= tickOf(agent))
       return true;

@@ -29,20 +29,6 @@ uint64_t distanceFromMarks(const void *begin, uint64_t bytes) {
   return place + bytes + 2 * kGap > cycle ? cycle + kMarks - place : 0;
 }
 
-/// Whether one of `bytes` bytes, a power of two, is `value`.
-bool holds(const uint8_t *from, unsigned bytes, uint8_t value) {
-  if (bytes < 4)
-    return from[0] == value || from[bytes - 1] == value;
-  constexpr uint32_t ones = 0x01010101;
-  for (const uint8_t *end = from + bytes; from != end; from += sizeof(uint32_t)) {
-    uint32_t word;
-    std::memcpy(&word, from, sizeof word);
-    word ^= ones * value;
-    if ((word - ones) & ~word & ones << 7)
-      return true;
-  }
-  return false;
-}
 } // namespace
 
 DeviceMemory::~DeviceMemory() {
@@ -187,14 +173,6 @@ uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, Acce
     return allocation->host + offset;
   }
   return nullptr;
-}
-
-bool GlobalAccess::initialized(uint8_t *shadow, unsigned bytes, AccessKind kind) {
-  if (kind == AccessKind::Write) {
-    std::memset(shadow, memory.launchMark, bytes);
-    return true;
-  }
-  return !holds(shadow, bytes, 0) && !(kind == AccessKind::ReadConstant && holds(shadow, bytes, memory.launchMark));
 }
 
 } // namespace emulator

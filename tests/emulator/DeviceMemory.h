@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -62,19 +63,60 @@ private:
   std::mutex mutex;
 };
 
+/// Whether one of `bytes` bytes, a power of two, is `value`.
+inline bool holds(const uint8_t *from, unsigned bytes, uint8_t value) {
+  if (bytes < 4)
+    return from[0] == value || from[bytes - 1] == value;
+  constexpr uint32_t ones = 0x01010101;
+  for (const uint8_t *end = from + bytes; from != end; from += sizeof(uint32_t)) {
+    uint32_t word;
+    std::memcpy(&word, from, sizeof word);
+    word ^= ones * value;
+    if ((word - ones) & ~word & ones << 7)
+      return true;
+  }
+  return false;
+}
+/// Sets as many bytes; memset would be a call.
+inline void fill(uint8_t *to, unsigned bytes, uint8_t value) {
+  if (bytes < 4) {
+    to[0] = to[bytes - 1] = value;
+    return;
+  }
+  uint32_t word = 0x01010101u * value;
+  for (uint8_t *end = to + bytes; to != end; to += sizeof word)
+    std::memcpy(to, &word, sizeof word);
+}
+
 /// Accesses of a kernel, with the allocations that it used last at hand.
 class GlobalAccess {
 public:
   explicit GlobalAccess(DeviceMemory &memory) : memory(memory) {}
   /// Host memory of the access; on failure nullptr, and `error` and `what` say why.
   uint8_t *access(uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {
-    Entry &entry = entries[(address >> 12) % entries.size()];
+    uint8_t *host = quick(address, bytes, kind);
+    return host ? host : slow(entryOf(address), address, bytes, kind, error, what);
+  }
+  /// The same of an access that lies in the allocation that was used last at such addresses, and is fine; nullptr of any other.
+  uint8_t *quick(uint64_t address, unsigned bytes, AccessKind kind) {
+    const Entry &entry = entryOf(address);
     uint64_t offset = address - entry.address;
     if (offset <= entry.bytes && bytes <= entry.bytes - offset && !(address & (bytes - 1)) &&
         !(entry.constant && kind != AccessKind::Read && kind != AccessKind::ReadConstant) &&
         (!entry.written || initialized(entry.written + offset, bytes, kind)))
       return reinterpret_cast<uint8_t *>(address - kDeviceOffset);
-    return slow(entry, address, bytes, kind, error, what);
+    return nullptr;
+  }
+  /// Host memory of all bytes from `address` on if each may be read; nullptr tells nothing about any of them.
+  const uint8_t *quickRange(uint64_t address, uint64_t bytes, AccessKind kind) {
+    const Entry &entry = entryOf(address);
+    uint64_t offset = address - entry.address;
+    if (offset > entry.bytes || bytes > entry.bytes - offset)
+      return nullptr;
+    uint8_t unwritten = 0, never = kind == AccessKind::ReadConstant ? memory.launchMark : unwritten, bad = 0;
+    for (uint64_t i = 0; entry.written && i < bytes; ++i)
+      bad |= uint8_t(entry.written[offset + i] == unwritten) | uint8_t(entry.written[offset + i] == never);
+    return bad ? nullptr : reinterpret_cast<const uint8_t *>(address - kDeviceOffset);
   }
 
 private:
@@ -83,9 +125,16 @@ private:
     uint8_t *written = nullptr; // the allocation's
     bool constant = false;
   };
+  Entry &entryOf(uint64_t address) { return entries[(address >> 12) % entries.size()]; }
   uint8_t *slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what);
   /// Whether the bytes may be read, by their shadow; marks those that are written.
-  bool initialized(uint8_t *shadow, unsigned bytes, AccessKind kind);
+  bool initialized(uint8_t *shadow, unsigned bytes, AccessKind kind) {
+    if (kind == AccessKind::Write) {
+      fill(shadow, bytes, memory.launchMark);
+      return true;
+    }
+    return !holds(shadow, bytes, 0) && !(kind == AccessKind::ReadConstant && holds(shadow, bytes, memory.launchMark));
+  }
   DeviceMemory &memory;
   std::array<Entry, 64> entries;
 };

@@ -143,6 +143,8 @@ private:
   void exitLanes(uint32_t mask);
   void setCounters(uint32_t mask, uint32_t value);
   uint8_t *privateMemory(unsigned lane, uint64_t offset, unsigned bytes);
+  uint8_t *judgeShared(unsigned lane, unsigned offset, unsigned bytes, AccessKind kind);
+  uint8_t *rareAccess(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind);
 
   std::unique_ptr<uint8_t[], void (*)(void *)> registers;
   std::vector<uint8_t> local;
@@ -219,6 +221,21 @@ private:
   std::array<BarrierState, 16> barriers;
   std::mt19937 random;
 };
+
+/// What nearly all accesses are: to the allocation used last, or to an aligned place inside shared memory.
+inline uint8_t *Warp::access(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind) {
+  if (space == Space::Global) {
+    if (uint8_t *host = block.global.quick(address, bytes, kind))
+      return host;
+  } else if (space == Space::Shared && address < block.shared.size() && bytes <= block.shared.size() - address &&
+             !(address & (bytes - 1)))
+    return judgeShared(lane, static_cast<unsigned>(address), bytes, kind);
+  return rareAccess(lane, space, address, bytes, kind);
+}
+
+inline uint8_t *Warp::access(const Instruction &instruction, unsigned lane, uint64_t address, unsigned bytes, AccessKind kind) {
+  return access(lane, instruction.space, address, bytes, kind);
+}
 
 /// Runs a whole grid; the finding that ended it, or error 0.
 Finding runGrid(const Launch &launch, const Schedule &schedule, DeviceMemory &memory);

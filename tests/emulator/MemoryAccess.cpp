@@ -2,6 +2,7 @@
 #include "Lanes.h"
 #include "Windows.h"
 
+#include <algorithm>
 #include <atomic>
 
 namespace emulator {
@@ -43,10 +44,38 @@ AccessKind kindOf(const Instruction &self, AccessKind kind) {
   return self.variant && self.space == Space::Shared ? AccessKind::Atomic : kind;
 }
 
+/// Lanes that read neighbouring words of global memory, all at once; false if they do not, or if one of them may not.
+template <class T, AccessKind kind> bool loadTogether(Warp &warp, const Instruction &self, uint32_t mask) {
+  constexpr uint64_t most = 4096;
+  if (self.space != Space::Global || !(mask & (mask - 1)))
+    return false;
+  std::array<uint64_t, 32> addresses; // what is loaded may take their register
+  uint64_t first = ~0ull, last = 0, bits = 0;
+  forLanes(mask, [&](unsigned lane) {
+    uint64_t address = addresses[lane] = warp.addressOf(self, lane);
+    first = std::min(first, address), last = std::max(last, address), bits |= address;
+  });
+  if (last - first > most || bits & (self.bytes - 1u))
+    return false;
+  const uint8_t *from = warp.block.global.quickRange(first, last - first + self.bytes, kind);
+  if (!from)
+    return false;
+  const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
+  for (unsigned i = 0; i < self.listCount; ++i) {
+    auto *to = warp.slot<T>(slots[i]);
+    forLanes(mask, [&](unsigned lane) {
+      to[lane] = static_cast<SlotOf<T>>(extended<T>(from + (addresses[lane] - first) + i * sizeof(T)));
+    });
+  }
+  return true;
+}
+
 /// variant: strong (volatile, relaxed or more), which may order what threads do elsewhere.
 template <class T, AccessKind kind> void load(Warp &warp, const Instruction &self, uint32_t mask) {
   uint32_t asked = mask;
   const uint32_t *slots = warp.block.launch.program->lists.data() + self.list;
+  if (loadTogether<T, kind>(warp, self, mask))
+    mask = 0;
   for (; mask; mask &= mask - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(mask));
     const uint8_t *from = warp.access(self, lane, warp.addressOf(self, lane), self.bytes, kindOf(self, kind));
@@ -78,7 +107,9 @@ template <class T> void store(Warp &warp, const Instruction &self, uint32_t mask
     bool changed = false, global = isGlobal(self, address);
     for (unsigned i = 0; i < self.listCount; ++i) {
       values[i] = static_cast<T>(warp.slot<T>(slots[i])[lane]);
-      changed |= std::memcmp(to + i * sizeof(T), &values[i], sizeof(T)) != 0;
+      T before; // a comparison of memory would be a call
+      std::memcpy(&before, to + i * sizeof(T), sizeof(T));
+      changed |= before != values[i];
     }
     warp.block.changes += changed && self.space != Space::Local;
     if (global && !judgeStore(warp, self, lane, address, to, values.data()))

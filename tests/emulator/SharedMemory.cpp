@@ -61,10 +61,14 @@ bool SharedMemory::ordered(const Touch &earlier, unsigned thread) const {
   return time.seen.covers(agent, other, earlier.tick) || knowsAlone(time, lane, agent, other, earlier.tick);
 }
 
-/// What most earlier accesses are is asked first: of other blocks, of the same thread, of the same warp before it met.
+/// What most earlier accesses are is asked first: of other blocks, of the same thread, of the same warp before it met, of another
+/// warp before a barrier.
 inline bool SharedMemory::conflict(const Touch &earlier, bool wrote, const Access &now, Race &race) const {
-  if (earlier.tick < base || earlier.thread() == now.mine.thread() ||
-      (earlier.thread() / 32 == now.mine.thread() / 32 && earlier.tick <= now.time.fullMeeting) ||
+  unsigned thread = earlier.thread();
+  if (earlier.tick < base || thread == now.mine.thread() ||
+      (thread / 32 == now.mine.thread() / 32
+           ? earlier.tick <= now.time.fullMeeting
+           : !earlier.isCopy() && now.time.seen.coversAll(agentOfWarp(thread / 32), earlier.tick)) ||
       ordered(earlier, now.mine.thread()))
     return false;
   race = {true, wrote, earlier};
