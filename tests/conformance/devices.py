@@ -62,10 +62,10 @@ class Device:
             return f"no emulator at {self.emulator}"
         return ""
 
-    def compile_options(self, for_host=False):
-        """Targets of a package; `for_host`: also for the CPU, to compare with."""
+    def compile_options(self, for_host=False, best=False):
+        """Targets of a package; `for_host`: also for the CPU, to compare with; `best`: of a CPU's levels only the one that runs by itself."""
         if not self.is_gpu:
-            return ["--target=native"]
+            return [f"--target={self.host if best else 'native'}"]
         return [f"--target={self.host},{self.target}" if for_host else f"--target={self.target}"]
 
     def variants(self, few=False, isas=None):

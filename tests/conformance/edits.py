@@ -77,7 +77,7 @@ EDITS = [(tanh_gate, TanhGate), (relu_mlp, ReluMlp), (plain_skip, NoSkip), (iden
 def check(programs, report, name, text, checkpoint, model, tokens):
     source = programs.work / f"{name}.mlir"
     source.write_text(text)
-    package = programs.compile(source, name, f"--params={checkpoint}")
+    package = programs.compile(source, name, f"--params={checkpoint}", best=True)
     expected = model.run(tokens)
     for mode in ("prefill", "step", "chunked:7"):
         report.close(programs.logits(package, {"tokens": tokens}, f"--mode={mode}"), expected, f"{name}, {mode}")

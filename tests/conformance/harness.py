@@ -18,6 +18,7 @@ sys.path.insert(0, str(HERE.parent / "reference"))
 import reference
 import tensors
 from devices import NAMES, Device, machine_isas
+from kept import Kept
 
 TOLERANCE = 1e-5  # f32 against float64, at every length, in every bucket
 SKIPPED = 77      # the exit code that ctest shows as a skip
@@ -69,6 +70,7 @@ class Programs:
         self.device = device or Device()
         self.sm1c = str(pathlib.Path(bin_folder) / "sm1c")
         self.sm1_run = str(pathlib.Path(bin_folder) / "sm1-run")
+        self.kept = Kept(self.sm1c)
         self.work = pathlib.Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
         # A checkpoint directory given to sm1-run is compiled into a cache; keep the user's own out of it.
@@ -88,17 +90,21 @@ class Programs:
 
     def must(self, *command):
         """Standard output of a command that has to succeed; standard error is kept in `said`."""
-        done = self.run(*command)
+        return self._succeeded(self.run(*command), *command)
+
+    def _succeeded(self, done, *command):
         if done.returncode:
             sys.exit(f"FAILED  {' '.join(map(str, command))}\nexit code {done.returncode}\n{done.stdout}{done.stderr}")
         self.said = done.stderr
         return done.stdout
 
-    def compile(self, source, name, *options, for_host=False):
-        """A package for the device, or for the targets among the options; `for_host`: also for the CPU."""
+    def compile(self, source, name, *options, for_host=False, best=False):
+        """A package for the device, or for the targets among the options; `for_host`: also for the CPU; `best`: for f32 that runs without
+        --isa, at that level of a CPU only."""
         package = self.work / f"{name}.sm1pkg"
         named = any(str(option).startswith("--target") for option in options)
-        self.must(self.sm1c, source, "-o", package, *options, *([] if named else self.device.compile_options(for_host)))
+        options = [*options, *([] if named else self.device.compile_options(for_host, best))]
+        self._succeeded(self.kept.compile(source, package, *options, environment=self.environment), self.sm1c, source, *options)
         return package
 
     def spec(self, checkpoint):

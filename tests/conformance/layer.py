@@ -59,7 +59,7 @@ def main():
         width, length, sizes, spec = 24, 20, ["--d-model=24", "--d-ff=40"], programs.work / "narrow.mlir"
         spec.write_text(narrow(a.spec.read_text()))
     checkpoint, params = checkpoint_layer(programs, *sizes)
-    package = programs.compile(spec, "layer", f"--params={params}", for_host=True)
+    package = programs.compile(spec, "layer", f"--params={params}", for_host=True, best=True)
     model = reference.Sm1(str(checkpoint))
     random = np.random.RandomState(5)
     x = random.standard_normal((2, length, width)).astype(np.float32)

@@ -28,7 +28,7 @@ class Bench:
         self.middle = 100
         if programs.device.is_emulated:
             self.shorten(1, 24)
-        self.package = programs.compile(CHECKPOINT, "right")
+        self.package = programs.compile(CHECKPOINT, "right", best=True)
         self.spec = Spec(programs.spec(CHECKPOINT))
 
     def shorten(self, batch, time):
@@ -48,7 +48,7 @@ class Bench:
             sys.exit("FAILED  an edit left the description as it was")
         source = self.programs.work / "edited.mlir"
         source.write_text(text)
-        return self.programs.logits(self.programs.compile(source, "edited", f"--params={CHECKPOINT}"), self.given)
+        return self.programs.logits(self.programs.compile(source, "edited", f"--params={CHECKPOINT}", best=True), self.given)
 
     def cut(self, spoil):
         """Outputs of two pieces with `spoil` applied to the state between them."""
@@ -78,7 +78,7 @@ def one_position_late(bench):
 
 
 def closed_form(bench):
-    package = bench.programs.compile(CHECKPOINT, "closed", "--form=closed_form")
+    package = bench.programs.compile(CHECKPOINT, "closed", "--form=closed_form", best=True)
     tokens = {"tokens": bench.given["tokens"]}  # the form starts from zero state
     exact = reference.Sm1(str(CHECKPOINT)).run(tokens["tokens"])
     bench.expected = {**bench.expected, **exact}

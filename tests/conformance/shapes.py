@@ -47,7 +47,7 @@ class Case:
         rounded = lambda x: spec_reference.round_to("bf16", x) if bf16 and x.ndim == 2 else x
         self.params = {tensor: rounded(x) for tensor, x in tensors.load(self.file).items()}
         options = ["--weights=bf16", "--compute=bf16"] if bf16 else []
-        self.package = programs.compile(source, name, f"--params={self.file}", *options, for_host=not bf16)
+        self.package = programs.compile(source, name, f"--params={self.file}", *options, for_host=not bf16, best=not bf16)
 
     def given(self, lengths, seed):
         tokens = random_tokens(seed, self.widths.vocab, len(lengths), max(lengths))
@@ -110,7 +110,7 @@ def scan_reference(decay, value, init):
 
 def check_decays(programs, report):
     """Decays of 1e-6, of 1 - 1e-6, exactly 0 and 1, over every place of a tile of rows."""
-    package = programs.compile(SPECS / "scan.mlir", "decays", for_host=True)
+    package = programs.compile(SPECS / "scan.mlir", "decays", for_host=True, best=True)
     length = 130 if programs.device.is_emulated else 5000
     random = np.random.RandomState(17)
     choice = random.randint(0, 4, (3, length, 48))

@@ -118,7 +118,7 @@ def main():
     for check in (check_resumed, check_places, check_branches, check_logits):
         check(programs, report, a.package)
     # The same shapes and names, other bytes in the packed weights.
-    check_refusals(programs, report, a.package, programs.compile(a.checkpoint, "other", "--weights=f16"))
+    check_refusals(programs, report, a.package, programs.compile(a.checkpoint, "other", "--weights=f16", best=True))
     return report.finish()
 
 

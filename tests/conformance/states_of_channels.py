@@ -38,7 +38,7 @@ class Case:
         rounded = lambda key, x: spec_reference.round_to("bf16", x) if bf16 and x.ndim == 2 and "A_log" not in key else x
         self.params = {key: rounded(key, x) for key, x in tensors.load(file).items()}
         options = ["--weights=bf16", "--compute=bf16"] if bf16 else ["--weights=f32"]
-        self.package = programs.compile(folder, name, f"--params={file}", *options, for_host=not bf16)
+        self.package = programs.compile(folder, name, f"--params={file}", *options, for_host=not bf16, best=not bf16)
         self.states = {"h": np.zeros((2, LAYERS, INNER, states)), "conv": np.zeros((2, LAYERS, INNER, KERNEL - 1))}
 
     def check(self, report, name, time):

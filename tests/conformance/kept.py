@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Packages that an earlier run of the tests compiled from the same contents: they are taken again, as ccache does with object files.
+
+  kept.py SM1C SOURCE -o PACKAGE OPTIONS...
+
+That the same request gives the same bytes is a test of its own (sm1c-package.test), and that one always compiles. A request is the bytes
+of sm1c and of the libraries it loads, the machine's processor, the words of the command line and the bytes of every file that they name.
+What sm1c said is kept with the package. Another sm1c drops what the one before left; SM1_TEST_COMPILE=always keeps nothing.
+
+--target=best is the level of this machine that sm1-run takes by itself, for tests that run no other.
+"""
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from devices import machine_isas
+
+BEST = "--target=best"
+LARGEST = 64 << 20  # bytes of a package that is worth keeping
+
+
+def digest_of(path):
+    """Of a file, or of all files of a folder with their names."""
+    digest = hashlib.blake2b(digest_size=20)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        if file.is_file():
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+            with open(file, "rb") as stream:
+                while part := stream.read(1 << 20):
+                    digest.update(part)
+    return digest.hexdigest()
+
+
+def machine():
+    """What `native` may mean."""
+    with open("/proc/cpuinfo") as file:
+        lines = {line.strip() for line in file if line.startswith(("flags", "model name", "Features", "CPU part"))}
+    return [*sorted(lines), f"{os.cpu_count()} processors"]
+
+
+def compiler_digest(sm1c):
+    """Of sm1c; libraries are those of the system, replaced as a whole, so their sizes and times tell."""
+    libraries = re.findall(r"=> (/\S+)", subprocess.run(["ldd", sm1c], capture_output=True, text=True).stdout)
+    stats = [f"{name} {(stat := os.stat(name)).st_size} {stat.st_mtime_ns}" for name in libraries]
+    return hashlib.blake2b("\n".join([digest_of(pathlib.Path(sm1c)), *stats, *machine()]).encode(), digest_size=12).hexdigest()
+
+
+class Kept:
+    """The packages of one sm1c, in a folder beside the build's programs."""
+
+    def __init__(self, sm1c):
+        self.sm1c, self.found = str(sm1c), None
+        self.always = os.environ.get("SM1_TEST_COMPILE") == "always"
+
+    def folder(self):
+        if not self.found:
+            place = pathlib.Path(self.sm1c).parent.parent / "tests" / "packages" / "kept"
+            self.found = place / compiler_digest(self.sm1c)
+            if not self.found.is_dir():
+                self.found.mkdir(parents=True, exist_ok=True)
+                for other in set(place.glob("*")) - {self.found}:
+                    shutil.rmtree(other, ignore_errors=True)
+        return self.found
+
+    def key(self, words, environment):
+        """Of a request: its words, and the contents of what they name."""
+        settings = [f"{name}={value}" for name, value in sorted(environment.items()) if name.startswith("SM1_")]
+        named = {part for word in words for part in [word, *word.partition("=")[2].split(",")] if part and os.path.exists(part)}
+        contents = [f"{part} {digest_of(pathlib.Path(part))}" for part in sorted(named)]
+        text = "\0".join([os.getcwd(), *words, *settings, *contents])
+        return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+    def compile(self, source, package, *options, environment=os.environ):
+        """As subprocess.run with its text: compiles, or copies what the same request gave."""
+        words = [str(source), *map(str, options)]
+        run = lambda: subprocess.run([self.sm1c, words[0], "-o", str(package), *words[1:]], capture_output=True, text=True,
+                                     env=environment, stdin=subprocess.DEVNULL)  # fmt: skip
+        if self.always:
+            return run()
+        kept = self.folder() / self.key(words, environment)
+        said = kept.with_suffix(".txt")
+        if said.is_file():  # written last
+            shutil.copyfile(kept, package)
+            return subprocess.CompletedProcess(words, 0, "", said.read_text())
+        done = run()
+        if done.returncode == 0 and not done.stdout and os.path.getsize(package) <= LARGEST:
+            put(kept, lambda file: shutil.copyfile(package, file))
+            put(said, lambda file: pathlib.Path(file).write_text(done.stderr))
+        return done
+
+
+def put(target, write):
+    """Whole or not at all: several tests may keep the same."""
+    handle, name = tempfile.mkstemp(dir=target.parent)
+    os.close(handle)
+    write(name)
+    os.replace(name, target)
+
+
+def main():
+    sm1c, source, flag, package, *options = sys.argv[1:]
+    if flag != "-o":
+        sys.exit(__doc__)
+    if BEST in options:
+        compute = next((option.partition("=")[2] for option in options if option.startswith("--compute=")), "f32")
+        options[options.index(BEST)] = f"--target={(machine_isas(compute) or ['native'])[-1]}"
+    done = Kept(sm1c).compile(source, package, *options)
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
