@@ -114,9 +114,10 @@ add_test(NAME ptx-static.all COMMAND "${SM1_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR
   --work "${CMAKE_CURRENT_BINARY_DIR}/ptx-static.all" CONFIGURATIONS long)
 sm1_conformance(token-static quick 600 token_static.py)
 
-# The trained model on a GPU: bf16 by bf16, and f32 weights for the tokens.
-sm1_package(chorales-gpu cuda "${chorales}" ${gpuTargets})
-sm1_package(chorales-gpu-f32 cuda "${chorales}" ${gpuTargets} --weights=f32)
+# The trained model on a GPU: bf16 by bf16, and f32 weights for the tokens. Without a GPU, ptx-static and compile-time have their kernels.
+set(forGpu "--for-gpu=${SM1_GPU_TEST_TARGET}")
+sm1_package(chorales-gpu cuda "${chorales}" ${gpuTargets} ${forGpu})
+sm1_package(chorales-gpu-f32 cuda "${chorales}" ${gpuTargets} --weights=f32 ${forGpu})
 sm1_package(chorales-gpu-closed-form cuda "${chorales}" ${gpuTargets} --form=closed_form --compute=f32)
 set(fixtures chorales-gpu chorales-gpu-f32 chorales-gpu-closed-form)
 sm1_conformance(score.chorales.cuda cuda 900 score.py --checkpoint "${chorales}" --exact "${SM1_PACKAGES}/chorales-gpu.sm1pkg"
@@ -126,7 +127,7 @@ sm1_conformance(states.cuda cuda 900 states.py --package "${SM1_PACKAGES}/choral
   --target=${SM1_GPU_TEST_TARGET})
 
 # The published configuration on a GPU, f32 to float64.
-sm1_package(full-130m-gpu cuda "${full}" --weights-in=external ${gpuTargets})
+sm1_package(full-130m-gpu cuda "${full}" --weights-in=external ${gpuTargets} ${forGpu})
 set_tests_properties(package.full-130m-gpu PROPERTIES FIXTURES_REQUIRED full-130m-checkpoint)
 set(fixtures full-130m-checkpoint full-130m-gpu)
 sm1_conformance(goldens.full-130m.cuda cuda 1500 goldens.py --package "${SM1_PACKAGES}/full-130m-gpu.sm1pkg"

@@ -7,7 +7,8 @@ That the same request gives the same bytes is a test of its own (sm1c-package.te
 of sm1c and of the libraries it loads, the machine's processor, the words of the command line and the bytes of every file that they name.
 What sm1c said is kept with the package. Another sm1c drops what the one before left; SM1_TEST_COMPILE=always keeps nothing.
 
---target=best is the level of this machine that sm1-run takes by itself, for tests that run no other.
+--target=best is the level of this machine that sm1-run takes by itself, for tests that run no other. --for-gpu=CHIP is for tests that
+run on a real GPU only: without one nothing is compiled, which ctest shows as a skip.
 """
 import hashlib
 import os
@@ -18,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 
-from devices import machine_isas
+from devices import machine_isas, missing_gpu
 
-BEST = "--target=best"
+BEST, FOR_GPU = "--target=best", "--for-gpu="
+SKIPPED = 77
 LARGEST = 64 << 20  # bytes of a package that is worth keeping
 
 
@@ -107,6 +109,11 @@ def main():
     sm1c, source, flag, package, *options = sys.argv[1:]
     if flag != "-o":
         sys.exit(__doc__)
+    chips = [option.partition("=")[2] for option in options if option.startswith(FOR_GPU)]
+    if chips and missing_gpu(chips[0]):
+        print(f"SKIPPED {package}: {missing_gpu(chips[0])}")
+        return SKIPPED
+    options = [option for option in options if not option.startswith(FOR_GPU)]
     if BEST in options:
         compute = next((option.partition("=")[2] for option in options if option.startswith("--compute=")), "f32")
         options[options.index(BEST)] = f"--target={(machine_isas(compute) or ['native'])[-1]}"
