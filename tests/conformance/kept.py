@@ -4,8 +4,8 @@
   kept.py SM1C SOURCE -o PACKAGE OPTIONS...
 
 That the same request gives the same bytes is a test of its own (sm1c-package.test), and that one always compiles. A request is the bytes
-of sm1c and of the libraries it loads, the machine's processor, the words of the command line and the bytes of every file that they name.
-What sm1c said is kept with the package. Another sm1c drops what the one before left; SM1_TEST_COMPILE=always keeps nothing.
+of sm1c, the libraries and the ptxas that it uses, the machine's processor, the words of the command line and the bytes of every file that
+they name. What sm1c said is kept with the package. Of four compilers packages are kept; SM1_TEST_COMPILE=always keeps nothing.
 
 --target=best is the level of this machine that sm1-run takes by itself, for tests that run no other. --for-gpu=CHIP is for tests that
 run on a real GPU only: without one nothing is compiled, which ctest shows as a skip.
@@ -23,6 +23,8 @@ from devices import machine_isas, missing_gpu
 
 BEST, FOR_GPU = "--target=best", "--for-gpu="
 SKIPPED = 77
+KEEPING_PTXAS = "tests/ptxas"  # end of the folder of one that only keeps what another makes: tools/ptxas.py
+COMPILERS = 4                  # whose packages are kept at once
 LARGEST = 64 << 20  # bytes of a package that is worth keeping
 
 
@@ -47,9 +49,12 @@ def machine():
 
 
 def compiler_digest(sm1c):
-    """Of sm1c; libraries are those of the system, replaced as a whole, so their sizes and times tell."""
+    """Of sm1c; its libraries and ptxas are those of the system, replaced as a whole, so their sizes and times tell."""
+    path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if not folder.endswith(KEEPING_PTXAS))
+    assemblers = [shutil.which("ptxas", path=path), f"{os.environ.get('CUDA_HOME', '')}/bin/ptxas", "/usr/local/cuda/bin/ptxas"]
     libraries = re.findall(r"=> (/\S+)", subprocess.run(["ldd", sm1c], capture_output=True, text=True).stdout)
-    stats = [f"{name} {(stat := os.stat(name)).st_size} {stat.st_mtime_ns}" for name in libraries]
+    files = libraries + [name for name in assemblers if name and os.path.isfile(name)]
+    stats = [f"{name} {(stat := os.stat(name)).st_size} {stat.st_mtime_ns}" for name in files]
     return hashlib.blake2b("\n".join([digest_of(pathlib.Path(sm1c)), *stats, *machine()]).encode(), digest_size=12).hexdigest()
 
 
@@ -66,7 +71,7 @@ class Kept:
             self.found = place / compiler_digest(self.sm1c)
             if not self.found.is_dir():
                 self.found.mkdir(parents=True, exist_ok=True)
-                for other in set(place.glob("*")) - {self.found}:
+                for other in sorted(place.glob("*"), key=os.path.getmtime)[:-COMPILERS]:
                     shutil.rmtree(other, ignore_errors=True)
         return self.found
 
@@ -96,9 +101,20 @@ class Kept:
             put(said, lambda file: pathlib.Path(file).write_text(done.stderr))
         return done
 
+    def text(self, make, *what):
+        """The text that make() gives, or that it gave for the same words before."""
+        if self.always:
+            return make()
+        kept = self.folder() / f"{hashlib.blake2b(chr(0).join(map(str, what)).encode(), digest_size=20).hexdigest()}.text"
+        if not kept.is_file():
+            made = make()
+            put(kept, lambda file: pathlib.Path(file).write_text(made))
+        return kept.read_text()
+
 
 def put(target, write):
     """Whole or not at all: several tests may keep the same."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent)
     os.close(handle)
     write(name)

@@ -6,11 +6,13 @@
 The text that `sm1c --dump-stages` leaves is compiled by nvcc as the runtime compiles it with NVRTC: it fits the chip's registers, spills
 next to nothing, and the ring holds what a phase of one block needs (the text asserts that). Skips without nvcc.
 """
+import json
 import pathlib
 import re
 import shutil
 import sys
 
+from kept import digest_of
 from harness import DATA, HERE, Report, parser, Programs
 
 KERNELS = HERE.parent.parent / "kernels"
@@ -20,10 +22,18 @@ SPILLS = 64  # bytes; they lie in the first cache
 
 
 def compiled(programs, nvcc, text, chip, blocks, shared, copies, sequences):
+    """(exit code, what it said), as it was said of the same text before."""
     options = [f"-DSM1_TOKEN_{name}={value}" for name, value in
                (("BLOCKS", blocks), ("SEQUENCES", sequences), ("SHARED", shared), ("REPLICAS", copies))]
-    return programs.run(nvcc, "-cubin", f"-arch={chip}", "-std=c++17", "-fmad=false", f"-I{KERNELS}", *options, "-Xptxas", "-v", "-o",
-                        programs.work / "token.cubin", text)
+    words = ["-cubin", f"-arch={chip}", "-std=c++17", "-fmad=false", f"-I{KERNELS}", *options, "-Xptxas", "-v", "-o",
+             programs.work / "token.cubin", text]
+
+    def compile():
+        done = programs.run(nvcc, *words)
+        return json.dumps([done.returncode, done.stderr])
+
+    version = programs.must(nvcc, "--version")
+    return json.loads(programs.kept.text(compile, version, *words, digest_of(KERNELS), text.read_text()))
 
 
 def main():
@@ -39,14 +49,14 @@ def main():
     for chip, blocks, shared, copies in CHIPS:
         for sequences in (1, 4, 8):
             name = f"{chip}, {blocks} blocks, {sequences} sequences"
-            done = compiled(programs, nvcc, text, chip, blocks, shared, copies, sequences)
-            if not report.check(done.returncode == 0, f"{name}: {done.stderr[-500:]}"):
+            code, said = compiled(programs, nvcc, text, chip, blocks, shared, copies, sequences)
+            if not report.check(code == 0, f"{name}: {said[-500:]}"):
                 continue
-            spills = [int(bytes) for bytes in re.findall(r"(\d+) bytes spill stores", done.stderr)]
+            spills = [int(bytes) for bytes in re.findall(r"(\d+) bytes spill stores", said)]
             report.check(spills and max(spills) <= SPILLS, f"{name}: spills {spills} bytes, at most {SPILLS}")
     broken = pathlib.Path(programs.work / "broken.cu")
     broken.write_text(text.read_text().replace("k.publish<1, ", "k.publish<99, "))
-    report.check(compiled(programs, nvcc, broken, *CHIPS[0], 1).returncode != 0, "a phase that is not there compiles")
+    report.check(compiled(programs, nvcc, broken, *CHIPS[0], 1)[0] != 0, "a phase that is not there compiles")
     return report.finish()
 
 

@@ -80,11 +80,11 @@ def resident(chip, threads, registers, shared):
 
 
 def assemble(ptxas, text, target):
-    """(what ptxas -v prints, empty; or empty and its complaint)."""
+    """(what ptxas -v prints, empty; or empty and its complaint), with the options of sm1c."""
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
         file.write(text)
         file.flush()
-        done = subprocess.run([ptxas, "-v", f"-arch={target}", "-o", os.devnull, file.name], capture_output=True, text=True)
+        done = subprocess.run([ptxas, "-v", f"-arch={target}", "-O3", "-o", os.devnull, file.name], capture_output=True, text=True)
     said = done.stdout + done.stderr
     return ("", said) if done.returncode else (said, "")
 
