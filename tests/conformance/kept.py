@@ -10,6 +10,7 @@ they name. What sm1c said is kept with the package. Of four compilers packages a
 --target=best is the level of this machine that sm1-run takes by itself, for tests that run no other. --for-gpu=CHIP is for tests that
 run on a real GPU only: without one nothing is compiled, which ctest shows as a skip.
 """
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -71,8 +72,9 @@ class Kept:
             self.found = place / compiler_digest(self.sm1c)
             if not self.found.is_dir():
                 self.found.mkdir(parents=True, exist_ok=True)
-                for other in sorted(place.glob("*"), key=os.path.getmtime)[:-COMPILERS]:
-                    shutil.rmtree(other, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):  # another test may be at it, too
+                    for other in sorted(place.glob("*"), key=os.path.getmtime)[:-COMPILERS]:
+                        shutil.rmtree(other, ignore_errors=True)
         return self.found
 
     def key(self, words, environment):

@@ -7,6 +7,7 @@ Half of what sm1c takes for a GPU is ptxas, and many packages of the tests have 
 kept in FOLDER under a hash of the assembler, its options, which stand in the cubin, and the text; what is refused is not kept, and with
 SM1_TEST_COMPILE=always nothing is.
 """
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -25,10 +26,11 @@ def put(target, data):
 
 
 def make_room(folder):
-    with os.scandir(folder) as entries:
-        files = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
-    for _, path in files[: len(files) // 2] if len(files) > MOST else []:
-        os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):  # another one may be making room, too
+        with os.scandir(folder) as entries:
+            files = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
+        for _, path in files[: len(files) // 2] if len(files) > MOST else []:
+            os.unlink(path)
 
 
 def main():
@@ -42,7 +44,7 @@ def main():
     with open(source, "rb") as file:
         digest.update(file.read())
     cubin, said = (os.path.join(folder, f"{digest.hexdigest()}.{ending}") for ending in ("cubin", "said"))
-    if not os.path.isfile(said):  # written last
+    if not os.path.isfile(said) or not os.path.isfile(cubin):
         with tempfile.TemporaryDirectory() as scratch:
             made = os.path.join(scratch, "made.cubin")
             done = subprocess.run([ptxas, *options, "-o", made, source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
