@@ -71,7 +71,7 @@ TEST_P(CooperativeTest, FormsOfAccessesAndFences) {
   CUfunction function = gpu.function(forTarget(
       "sm_90", "8.0",
       kernel(1,
-             "prefetch.global.L2 [%rd1]; prefetch.global.L2::evict_last [%rd1];\n"
+             "prefetch.global.L2 [%rd1]; prefetch.global.L2::evict_last [%rd1]; prefetch.tensormap [%rd1];\n"
              "createpolicy.fractional.L2::evict_last.b64 %rd2, 0.5;\n"
              "elect.sync %r3|%p1, -1; redux.sync.add.u32 %r4, %r1, -1;\n"
              "ld.relaxed.sys.global.v4.u32 {%r5, %r6, %r7, %r8}, [%rd1]; ld.acquire.cta.global.u32 %r9, [%rd1+4];\n"

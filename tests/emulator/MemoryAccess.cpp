@@ -235,7 +235,7 @@ void addMemoryDecoders(Decoders &decoders) {
   decoders["ld"] = decoders["ldu"] = decoders["st"] = decodeAccess;
   for (const char *hint : {"prefetch", "prefetchu", "griddepcontrol", "discard", "applypriority", "pmevent"})
     decoders[hint] = [](Builder &builder, const Statement &statement) {
-      builder.allow(statement, "global local L1 L2 L2::evict_last L2::evict_normal L2::128B wait launch_dependents mask");
+      builder.allow(statement, "global local L1 L2 L2::evict_last L2::evict_normal L2::128B tensormap wait launch_dependents mask");
     };
   decoders["fence"] = decodeFence;
   decoders["membar"] = [](Builder &builder, const Statement &statement) {
