@@ -127,9 +127,10 @@
  * absent: so many blocks, at most 8, that differ in z alone are a cluster, as the kernel's text says itself (.reqnctapercluster 1, 1,
  * cluster). alone, optional, says that blocks want a multiprocessor each: a launch of no more blocks than those does not overlap the
  * one before, whose last blocks would crowd them. walks, optional, says that blocks go on from tile to tile: the grid is along x alone,
- * as many blocks as there are multiprocessors and no more than x y below. map, optional, is {arg, rows, channels}: of an arg that is a
- * buffer of BF16 or F8_E4M3 with so many channels, and the kernel's last parameter a CUtensorMap (128 bytes) of its [n][channels], in
- * boxes of `rows` by 64 bytes, swizzled by as many, zero outside. With n = rows of the run, selected rows, or segments, the grid is
+ * as many blocks as there are multiprocessors and no more than x y below. map, optional, is {arg, rows, channels, row_bytes, fits}:
+ * of an arg that is a buffer of BF16 or F8_E4M3 with so many channels, and the kernel's last parameter a CUtensorMap (128 bytes) of its
+ * [n][channels], in boxes of `rows` by row_bytes, 64 (when absent) or 128, swizzled by as many, zero outside. fits, optional: boxes have
+ * no more rows than n, up to a multiple of 8. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : cluster, <= 65535
