@@ -35,8 +35,9 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
 }
 
 static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {
-    {Entry::Prefill, "prefill"},  {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"}, {Entry::Step, "step"},
-    {Entry::StepFew, "step_few"}, {Entry::StepSome, "step_some"},       {Entry::StepMany, "step_many"}};
+    {Entry::Prefill, "prefill"},    {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"},
+    {Entry::Step, "step"},          {Entry::StepFew, "step_few"},         {Entry::StepSome, "step_some"},
+    {Entry::StepMany, "step_many"}, {Entry::StepMost, "step_most"}};
 
 StringRef sm1::entryName(Entry entry) {
   for (auto &[known, name] : entryNames)
@@ -66,6 +67,8 @@ StringRef sm1::nameSuffix(Entry entry) {
     return "_step_some";
   case Entry::StepMany:
     return "_step_many";
+  case Entry::StepMost:
+    return "_step_most";
   case Entry::Both:
   case Entry::Prefill:
     return "";
@@ -77,6 +80,7 @@ RunSize sm1::sizeOf(Entry entry) {
   switch (entry) {
   case Entry::PrefillSome:
   case Entry::StepMany:
+  case Entry::StepMost:
     return RunSize::Some;
   case Entry::PrefillFew:
   case Entry::Step:
@@ -92,11 +96,12 @@ RunSize sm1::sizeOf(Entry entry) {
 
 /// The least sequences whose step is faster in tiles of wgmma than row by row and that no launch for whole tokens takes; the most
 /// whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip; sequences of a step from which
-/// on the tiles for some rows are faster than those for few.
-static constexpr int64_t leastOfStepFew = 9, mostOfStepFew = 64, mostOfStepSome = 192;
+/// on the tiles for some rows are faster than those for few; those whose tiles of 64 rows, by two blocks of a cluster each where
+/// there are fewest, find a multiprocessor each.
+static constexpr int64_t leastOfStepFew = 9, mostOfStepFew = 64, mostOfStepSome = 192, mostOfStepMany = 384;
 
 bool sm1::hasEntry(const Target &target, Entry entry) {
-  return target.isGpu() == (entry != Entry::Both) && (entry != Entry::StepFew || target.wgmma);
+  return target.isGpu() == (entry != Entry::Both) && ((entry != Entry::StepFew && entry != Entry::StepMost) || target.wgmma);
 }
 
 std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
@@ -110,7 +115,9 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   case Entry::StepSome:
     return EntryRange{"step", fewSteps ? mostOfStepFew + 1 : 17, mostOfStepSome};
   case Entry::StepMany:
-    return EntryRange{"step", mostOfStepSome + 1, INT32_MAX};
+    return EntryRange{"step", mostOfStepSome + 1, fewSteps ? mostOfStepMany : INT32_MAX};
+  case Entry::StepMost:
+    return EntryRange{"step", mostOfStepMany + 1, INT32_MAX};
   default:
     return std::nullopt;
   }
@@ -238,9 +245,10 @@ namespace {
 /// Options of the pipelines sm1-to-<stage>.
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
-  Option<std::string> entry{*this, "entry",
-                            llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_few, step_some or step_many"),
-                            llvm::cl::init("prefill")};
+  Option<std::string> entry{
+      *this, "entry",
+      llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_few, step_some, step_many or step_most"),
+      llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};
 };

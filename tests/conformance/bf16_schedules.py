@@ -16,14 +16,14 @@ LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came w
 APART = "ssm_in_proj", "threads = 384, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
 BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
 CLOSE = 1e-2
-# Blocks that go on: two warpgroups to a tile, one tile to each of two, tiles of one. On the emulator one multiprocessor has them all,
+# Blocks that go on: two warpgroups to a tile, one tile to each of two. On the emulator one multiprocessor has them all,
 # or each has one: then two warpgroups share what else is one tile to each.
 WALKS = {
     "ssm_in_proj": "threads=384 row_tile=128 row_split=256 panel_split=8 stages=3",
     "ssm_x_proj": "threads=384 row_tile=64 row_split=128 panel_split=2 stages=4",
     "ssm_out_proj": "threads=384 row_tile=128 row_split=128 panel_split=4 stages=3",
     "mlp_w1": "threads=640 row_tile=64 row_split=128 panel_split=2 stages=3",
-    "mlp_w2": "threads=256 row_tile=64 row_split=64 panel_split=2 stages=5",
+    "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5",
 }
 
 

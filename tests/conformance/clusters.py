@@ -18,7 +18,9 @@ TAKEN = {8: "none", 9: "step_few"}  # by so many sequences
 CHOSEN = "scan_step_few", "depth_split = 2>"
 SCHEDULE = """{0}_{1} form=wgmma_tiles threads=128 row_tile=64 row_split=64 panel_split=2 stages={2} depth_split={3}"""
 SHARED = ("ssm_out_proj", 2, 4), ("mlp_w2", 8, 2)
-VARIANTS = "step_few", "step_some"
+# Stages for fewer steps than a block has are filled again.
+REFILLED = ("ssm_out_proj", 3, 2), ("mlp_w2", 4, 2)
+VARIANTS = {"step_few": SHARED, "step_some": SHARED, "step_many": REFILLED}
 CLOSE = 1e-2  # both are as far from float64, 1.4e-2 for logits; one is 1e-3 from the other
 
 
@@ -34,7 +36,7 @@ def main():
     report.check(lines and CHOSEN[1] in lines[0], f"{CHOSEN[0]} is scheduled otherwise: {lines[:1]}")
     schedule = programs.work / "schedule.txt"
     schedule.write_text("".join(SCHEDULE.format(kernel, f"{variant}@sm_90a", stages, split) + "\n"
-                                for variant in VARIANTS for kernel, stages, split in SHARED))
+                                for variant, shared in VARIANTS.items() for kernel, stages, split in shared))
     package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options)
     tokens = random_tokens(5, VOCAB, max(BATCHES), STEPS)
     for variant in VARIANTS:

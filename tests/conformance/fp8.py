@@ -26,7 +26,7 @@ MODEL_NEAR = 8e-2  # of logits: random weights let every rounding that goes the 
 WALKS = {  # blocks that go on from tile to tile, whose last step may be half a one
     "ssm_in_proj_fp8": "threads=384 row_tile=64 row_split=64 panel_split=1 stages=3",
     "ssm_x_proj_fp8": "threads=384 row_tile=64 row_split=128 panel_split=1 stages=3",
-    "mlp_w1_fp8": "threads=256 row_tile=64 row_split=64 panel_split=1 stages=4",
+    "mlp_w1_fp8": "threads=640 row_tile=64 row_split=128 panel_split=1 stages=4",
 }
 SPECIAL = 3  # rows before it have a channel that is too large, infinity and NaN
 

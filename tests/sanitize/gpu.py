@@ -26,7 +26,7 @@ HOPPER_VOCAB = 37  # of a layer wide enough for the tiles of HOPPER
 # Arithmetic, program, mode, sequences, tokens of each: none is the program for many rows.
 HOPPER_RUNS = [("bf16", "none", "prefill", 2, 150), ("fp8", "none", "prefill", 2, 150), ("bf16", "prefill_some", "prefill", 1, 70),
                ("bf16", "prefill_few", "prefill", 1, 70), ("bf16", "step_few", "step", 20, 2), ("bf16", "step_some", "step", 70, 2),
-               ("bf16", "step_many", "step", 70, 2)]
+               ("bf16", "step_many", "step", 70, 2), ("bf16", "step_most", "step", 70, 2)]
 REFUSED = ("not supported", "Unable to", "could not", "failed to initialize", "insufficient permissions", "Device not supported")
 
 

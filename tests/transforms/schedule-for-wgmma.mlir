@@ -5,6 +5,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=STEPS
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_most" | FileCheck %s --check-prefix=MOST
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" | FileCheck %s --check-prefix=OTHER
 
@@ -12,6 +13,7 @@
 // rounds where a block has one. Of many rows a block has two at a time and goes on to others, of one of two projections whose sums
 // are stored as they are: 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one
 // matrix where a prompt's rows are few. In a step clusters share its k, and that of three matrices where one tile has all rows.
+// Of most sequences two warpgroups share the panels of several matrices, 128 rows each.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
@@ -22,8 +24,11 @@
 // SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
 // SOME: sm1.kernel "parts_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
-// STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// MOST: sm1.kernel "out_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// MOST: sm1.kernel "gate_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 256, row_tile = 128, row_split = 128, panel_split = 4, stages = 7> ->
+// MOST: sm1.kernel "three_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 256, row_tile = 128, row_split = 128, panel_split = 4, stages = 5> ->
 // PROMPT: sm1.kernel "out_few" ({{.*}}) blocks<tensor_tiles,
 // SHARED: sm1.kernel "out_step_{{few|some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // FEW: sm1.kernel "gate_{{few|step_few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11> ->

@@ -31,16 +31,15 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself, and has others in
-/// their place for prefills of some or few rows and for steps of few (with wgmma alone), some or many sequences.
-enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany };
+/// their place for prefills of some or few rows and for steps of few, some, many or most sequences, of few and most with wgmma
+/// alone.
+enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany, StepMost };
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
 std::optional<Entry> parseEntry(llvm::StringRef name);
 /// Every row is a segment of its own.
-inline bool isStep(Entry entry) {
-  return entry == Entry::Step || entry == Entry::StepFew || entry == Entry::StepSome || entry == Entry::StepMany;
-}
+inline bool isStep(Entry entry) { return entry >= Entry::Step; }
 /// Whether a target has a program for `entry`.
 bool hasEntry(const Target &target, Entry entry);
 /// What the names of an entry's own kernels end in.

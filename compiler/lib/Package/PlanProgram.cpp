@@ -119,7 +119,8 @@ private:
 class PlanBuilder::EntryBuilder {
 public:
   EntryBuilder(ProgramBuilder &program, const EntryModel &entry, const BufferAssignment &assignment, ArrayRef<int64_t> places)
-      : plan(program.plan), code(program.code), model(entry.model), costs(*entry.costs), assignment(assignment), places(places) {}
+      : plan(program.plan), code(program.code), model(entry.model), isStep(sm1::isStep(entry.entry)), costs(*entry.costs),
+        assignment(assignment), places(places) {}
   FailureOr<json::Array> run();
 
 private:
@@ -133,6 +134,7 @@ private:
   PlanBuilder &plan;
   const FlatCode &code;
   ModelOp model;
+  bool isStep;
   const KernelCosts &costs;
   const BufferAssignment &assignment;
   ArrayRef<int64_t> places;
@@ -240,6 +242,8 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
       launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(x)}};
       if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
         launch["map"].getAsObject()->try_emplace("row_bytes", slices * 64);
+      if (isStep && fitsBoxes(blocks))
+        launch["map"].getAsObject()->try_emplace("fits", true);
     }
     if (walksTiles(blocks))
       launch["walks"] = true;

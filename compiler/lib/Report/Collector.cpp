@@ -42,6 +42,8 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
     return {{"decode, 128 sequences", 128, 128}};
   case Entry::StepMany:
     return {{"decode, 256 sequences", 256, 256}};
+  case Entry::StepMost:
+    return {{"decode, 512 sequences", 512, 512}};
   }
   llvm_unreachable("no such entry");
 }

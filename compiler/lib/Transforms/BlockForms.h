@@ -51,10 +51,17 @@ constexpr int64_t exchangedBytes(int64_t columns) { return 64 * columns * 4; }
 
 inline constexpr int64_t threadsOfWarpgroup = 128;
 
+/// Of wgmma_tiles: warpgroups that share the panels of a tile, each with all of its rows.
+inline int64_t panelGroups(BlockScheduleAttr blocks) {
+  bool share = blocks.getForm() == BlockForm::WgmmaTiles && blocks.getRowSplit() == blocks.getRowTile() &&
+               blocks.getThreads() == 2 * threadsOfWarpgroup;
+  return share ? 2 : 1;
+}
+
 /// Of wgmma_tiles: whether blocks go on from tile to tile, as many as there are multiprocessors, with a warpgroup that copies for
 /// those that multiply.
 inline bool walksTiles(BlockScheduleAttr blocks) {
-  return blocks.getForm() == BlockForm::WgmmaTiles &&
+  return blocks.getForm() == BlockForm::WgmmaTiles && panelGroups(blocks) == 1 &&
          blocks.getThreads() > blocks.getRowSplit() / blocks.getRowTile() * threadsOfWarpgroup;
 }
 /// Registers of such blocks' threads: of those that copy, and of those that multiply, which have what the others give them. All
@@ -72,7 +79,7 @@ inline int64_t tilesAtOnce(BlockScheduleAttr blocks) {
 
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
-  return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128;
+  return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);
 }
 inline constexpr int64_t mostWgmmaSums = 192;
 /// What the projections of `kernel` multiply; the type of the first one's x.
@@ -92,13 +99,21 @@ inline int64_t slicesOfWgmma(mlir::Type x) {
   int64_t depth = wgmmaSliceDepth(x);
   return (channels(x) + depth - 1) / depth;
 }
-/// Slices in a step of wgmma_tiles: two where tiles have 64 rows, for runs that leave a multiprocessor to one block, which
-/// then waits half as often; whole steps only. Two as well where a block goes on from tile to tile, whose products would be faster
-/// than the copies of its rows, for which it is all one how long they are; there the last step may have one.
+/// Slices in a step of wgmma_tiles: two where tiles have 64 rows or warpgroups share the panels, for runs that leave a
+/// multiprocessor to one block, which then waits half as often; whole steps only. Two as well where a block goes on from tile to
+/// tile, whose products would be faster than the copies of its rows, for which it is all one how long they are; there the last step
+/// may have one.
 inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
   int64_t slices = slicesOfWgmma(x);
-  return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : blocks.getRowSplit() == 64 && slices % 2 == 0 ? 2 : 1;
+  bool isAlone = blocks.getRowSplit() == 64 || panelGroups(blocks) > 1;
+  return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : isAlone && slices % 2 == 0 ? 2 : 1;
 }
+/// Whether boxes of wgmma_tiles have no more rows than a run has, in eights, where those are fewer than a tile's: the copy engine
+/// takes as long for a row that is not there.
+inline bool fitsBoxes(BlockScheduleAttr blocks) {
+  return blocks.getForm() == BlockForm::WgmmaTiles && !walksTiles(blocks) && blocks.getRowSplit() == 64;
+}
+inline constexpr int64_t rowsOfFit = 8;
 /// A CUtensorMap, on 64 bytes.
 inline constexpr int64_t tensorMapBytes = 128;
 

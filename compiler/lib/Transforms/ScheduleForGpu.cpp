@@ -94,7 +94,7 @@ static constexpr TileShape tileShapesOfStep[maxProjections] = {
 static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
 
 static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
-  if (entry == Entry::StepMany)
+  if (isStep(entry) && sizeOf(entry) == RunSize::Some)
     return tileShapesOfStep[linears - 1];
   if (wgmma && linears == 1 && sizeOf(entry) == RunSize::Few)
     return fewBesideWgmma;
@@ -103,11 +103,13 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 
 namespace {
 /// Blocks for wgmma: rows of a tile, tiles on a multiprocessor, the run that they are chosen for, the most stages, warpgroups that
-/// share the rows, blocks of a cluster that share the k of a tile, and whether one block has these tiles and goes on to others.
+/// share the rows, blocks of a cluster that share the k of a tile, whether one block has these tiles and goes on to others, and
+/// warpgroups that share the panels.
 struct WgmmaShape {
   int64_t rows, tiles, rowsOfRun, mostStages, groups = 1, depthSplit = 1;
   bool walks = false;
-  int64_t threads() const { return threadsOfWarpgroup * (walks ? groups * tiles + 1 : groups); }
+  int64_t sharers = 1;
+  int64_t threads() const { return threadsOfWarpgroup * (walks ? groups * tiles + 1 : groups * sharers); }
 };
 } // namespace
 
@@ -115,12 +117,16 @@ struct WgmmaShape {
 /// second one; it waits less often. Selected rows are most often one. Of few rows the weights of a whole tile may be there before
 /// the rows are.
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaSelected = {128, 2, 4096, 8},
-                            wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8}, wgmmaFew = {64, 1, 128, 16};
+                            wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8}, wgmmaOfMost = {64, 1, 512, 8},
+                            wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
 static constexpr WgmmaShape wgmmaFewOfThree = {64, 1, 64, 16, 1, 2}, wgmmaFewOfOne = {64, 1, 256, 16, 1, 2},
                             wgmmaFewOfDeep = {64, 1, 128, 16, 1, 4};
+/// More than one tile of rows: two blocks share the k of one matrix while that many fit the chip, deep sums with fewer stages than
+/// steps. Of most sequences tiles of 128 rows do what two rounds of others would.
+static constexpr WgmmaShape wgmmaManyOfOne = {64, 1, 256, 13, 1, 2}, wgmmaMostOfSeveral = {128, 1, 512, 8, 1, 1, false, 2};
 /// e4m3 multiplies in half the time, so that what else a block does counts twice: two warpgroups share it.
 static constexpr WgmmaShape wgmmaSomeFp8 = {128, 1, 512, 8, 2};
 /// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
@@ -134,11 +140,15 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
   case RunSize::Many:
     return {selected ? &wgmmaSelected : &wgmmaMany};
   case RunSize::Some:
-    return {fp8 ? &wgmmaSomeFp8 : isStep(entry) ? &wgmmaOfStep : &wgmmaSome};
+    if (!isStep(entry))
+      return {fp8 ? &wgmmaSomeFp8 : &wgmmaSome};
+    if (entry == Entry::StepMost)
+      return linears > 1 ? Shapes{&wgmmaMostOfSeveral, &wgmmaOfMost} : Shapes{&wgmmaOfMost};
+    return linears > 1 || selected ? Shapes{&wgmmaOfStep} : Shapes{&wgmmaManyOfOne, &wgmmaOfStep};
   case RunSize::Few:
     if (linears == 1)
       return entry == Entry::StepFew    ? Shapes{&wgmmaFewOfOne, &wgmmaFewOfDeep}
-             : entry == Entry::StepSome ? Shapes{&wgmmaFewOfOne}
+             : entry == Entry::StepSome ? Shapes{&wgmmaManyOfOne}
                                         : Shapes();
     if (linears == 3 && entry == Entry::StepFew)
       return {&wgmmaFewOfThree, &wgmmaFew};
@@ -187,16 +197,18 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
             mostSteps = llvm::divideCeil(steps, shape.depthSplit);
     if (shape.mostStages > usualStages) // one for each step is enough
       stages = std::max(stages, std::min({(room - besideBytes) / stageBytes, shape.mostStages, steps}));
-    if (shape.depthSplit > 1) // all steps of a block stay
-      stages = mostSteps;
+    if (shape.depthSplit > 1) // all steps of a block stay, unless the shape says how many
+      stages = std::min(mostSteps, shape.mostStages);
+    if (stages < mostSteps && steps % shape.depthSplit)
+      continue;
     int64_t across = panels / split * linears / together;
     if (shape.depthSplit > 1 &&
         (across * shape.depthSplit < leastOfClusters || stages * stageBytes + factorBytes > room ||
          split % (shape.depthSplit / 2) || exchangedBytes(columns) > (steps / shape.depthSplit - 1) * shape.rows * slices * 64))
       continue;
     double worth = worthOfWgmma(shape, columns, across);
-    if (panels % split == 0 && wgmmaSums(schedule, together) <= mostSums && stages >= std::min(leastStages, mostSteps) &&
-        worth > bestWorth)
+    if (panels % split == 0 && split % shape.sharers == 0 && wgmmaSums(schedule, together) <= mostSums &&
+        stages >= std::min(leastStages, mostSteps) && worth > bestWorth)
       best = scheduleOf(stages), bestWorth = worth;
   }
   return best;
@@ -302,7 +314,8 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
     auto suffix = [&](KernelOp kernel) { return (fp8Suffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str(); };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_few", "_some", "_fp8"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step",      "_step_few", "_step_some", "_step_many",
+                                                      "_step_most", "_few",      "_some",      "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

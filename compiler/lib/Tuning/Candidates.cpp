@@ -79,6 +79,8 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
     return {{64, 64}};
   case Entry::StepMany:
     return {{256, 256}};
+  case Entry::StepMost:
+    return {{512, 512}};
   }
   llvm_unreachable("no such entry");
 }

@@ -85,13 +85,14 @@ static std::string whyNotCluster(KernelOp kernel) {
           slices = wgmmaSlices(blocks, x), steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
           room = (steps / split - 1) * 64 * slices * 64;
   if (!llvm::is_contained({2, 4, 8}, split) || panels % (split / 2) || blocks.getRowSplit() != 64 || walksTiles(blocks) ||
-      projectionsOfBlock(kernel) != linears)
+      panelGroups(blocks) > 1 || projectionsOfBlock(kernel) != linears)
     return "schedule: depth_split of wgmma_tiles must be 1, or 2, 4 or 8 with row_split 64 and panel_split a multiple of its half";
-  if (blocks.getStages() < int64_t(llvm::divideCeil(steps, split)) || room < exchangedBytes(linears * panels * panelWidth))
-    return llvm::formatv(
-               "schedule: depth_split = {0} of wgmma_tiles leaves a block {1} steps of k, which must fit stages and leave "
-               "room for what is exchanged",
-               split, steps / split)
+  bool stay = blocks.getStages() >= int64_t(llvm::divideCeil(steps, split));
+  if ((!stay && (steps % split || blocks.getStages() < 3)) || room < exchangedBytes(linears * panels * panelWidth))
+    return llvm::formatv("schedule: depth_split = {0} of wgmma_tiles leaves a block {1} steps of k, which must fit stages, or be "
+                         "as many in each, and leave "
+                         "room for what is exchanged",
+                         split, steps / split)
         .str();
   return "";
 }
@@ -112,6 +113,8 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
            "times that and 128 that copy";
   if (blocks.getRowSplit() > 256) // of a box of a tensor map
     return llvm::formatv("schedule: row_split = {0}, must be at most 256", blocks.getRowSplit()).str();
+  if (panelSplit % panelGroups(blocks))
+    return llvm::formatv("schedule: panel_split = {0}, must be even where two warpgroups share the panels", panelSplit).str();
   if (panelSplit < 1 || panelSplit > 16 || panels % panelSplit)
     return llvm::formatv("schedule: panel_split = {0}, must be from 1 to 16 and divide the {1} panels", panelSplit, panels).str();
   if (blocks.getStages() < 3 && blocks.getDepthSplit() == 1)

@@ -186,6 +186,10 @@ void sm1::cuda::fenceBulkBarriers(OpBuilder &builder, Location loc) {
   instruction(builder, loc, "fence.mbarrier_init.release.cluster;");
 }
 
+void sm1::cuda::fenceSharedForCopies(OpBuilder &builder, Location loc) {
+  instruction(builder, loc, "fence.proxy.async.shared::cta;");
+}
+
 void sm1::cuda::expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes) {
   instruction(builder, loc, "mbarrier.arrive.expect_tx.shared.b64 _, [$0], $1;", {sharedAddress(builder, loc, barrier), bytes},
               "r,r");
@@ -201,9 +205,18 @@ void sm1::cuda::copyBulk(OpBuilder &builder, Location loc, Value to, Value from,
               {sharedAddress(builder, loc, to), source, bytes, sharedAddress(builder, loc, barrier)}, "r,l,r,r");
 }
 
-void sm1::cuda::copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier) {
+/// The 64 bits of the generic address of a tensor map.
+static Value mapAddress(OpBuilder &builder, Location loc, Value map) {
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, map);
-  Value address = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), base);
+  return arith::IndexCastOp::create(builder, loc, builder.getI64Type(), base);
+}
+
+void sm1::cuda::fetchMap(OpBuilder &builder, Location loc, Value map) {
+  instruction(builder, loc, "prefetch.tensormap [$0];", mapAddress(builder, loc, map), "l");
+}
+
+void sm1::cuda::copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier) {
+  Value address = mapAddress(builder, loc, map);
   instruction(builder, loc,
               "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [$0], [$1, {$2, $3}], [$4];",
               {sharedAddress(builder, loc, to), address, column, row, sharedAddress(builder, loc, barrier)}, "r,l,r,r,r");

@@ -89,6 +89,8 @@ void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, int64_t ar
 void initBulkBarrier(OpBuilder &builder, Location loc, Value barrier, Value arrivals); ///< i32
 /// Barriers made by this thread can be seen by copies.
 void fenceBulkBarriers(OpBuilder &builder, Location loc);
+/// What this thread has stored to shared memory can be seen by the copy engine and the tensor cores of a warpgroup.
+void fenceSharedForCopies(OpBuilder &builder, Location loc);
 /// An arrival of a phase, which ends when `bytes` (i32) more have been copied.
 void expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes);
 /// An arrival: what the thread has read and written lies before the phase's end.
@@ -97,6 +99,8 @@ void arrive(OpBuilder &builder, Location loc, Value barrier);
 void copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier);
 /// The same of a box of the tensor map `map` (a memref), from column `column` of row `row` on (i32); what is outside is zero.
 void copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier);
+/// Asks for the tensor map itself, so that the first copy does not wait for it.
+void fetchMap(OpBuilder &builder, Location loc, Value map);
 /// Waits for the end of the phase of that parity (i32, 0 for the first).
 void waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity);
 

@@ -19,10 +19,11 @@ public:
   WgmmaTilesBuilder(BlockKernel &block)
       : block(block), builder(block.builder), loc(block.loc), all(block.projections().front()),
         linears(llvm::ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
-        rows(block.schedule.getRowSplit()), panels(block.schedule.getPanelSplit()), stages(block.schedule.getStages()),
-        x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)), slices(wgmmaSlices(block.schedule, x)),
-        steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
-        projectionBytes(panels * panelWidth * lineBytes), sliceWeightBytes(int64_t(linears.size()) * projectionBytes),
+        rows(block.schedule.getRowSplit()), sharers(panelGroups(block.schedule)), panels(block.schedule.getPanelSplit() / sharers),
+        stages(block.schedule.getStages()), x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)),
+        slices(wgmmaSlices(block.schedule, x)), steps(llvm::divideCeil(channels(x), slices * sliceDepth)),
+        rowBytes(slices * lineBytes), projectionBytes(panels * panelWidth * lineBytes),
+        groupBytes(int64_t(linears.size()) * projectionBytes), sliceWeightBytes(sharers * groupBytes),
         stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
         atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels), early(block) {
     steps = cluster.mostSteps();
@@ -58,6 +59,8 @@ private:
   void copyWeights(mlir::Value step, mlir::Value stage, int64_t there);
   void copyWeights(mlir::Value step, mlir::Value stage) { copyWeights(step, stage, slices); }
   void copyRows(mlir::Value step, mlir::Value stage);
+  /// Zeros for the rows of all stages that no box has, which are multiplied for nobody.
+  void clearOtherRows();
   void startFirstStages();
   /// Asks for what follows the sums reads, where it has room in registers beside them.
   void loadInputs();
@@ -85,6 +88,9 @@ private:
   /// What `of` says of `linear`; of the block's own where it has one of several.
   mlir::Value ofBlock(LinearOp linear, llvm::function_ref<mlir::Value(LinearOp)> of);
   mlir::Value rowOf(int64_t part, int64_t half);
+  int64_t panelsOfBlock() const { return sharers * panels; }
+  /// The first panel of the warpgroup's own.
+  mlir::Value panelOfGroup() { return sharers > 1 ? block.add(firstPanel, block.mul(warpgroup, panels)) : firstPanel; }
   /// `count` panels from `first` on of a row.
   Tile tileOf(mlir::Value row, mlir::Value first, int64_t count);
   void finish(llvm::ArrayRef<mlir::Value> sums);
@@ -131,14 +137,18 @@ private:
   mlir::OpBuilder &builder;
   mlir::Location loc;
   llvm::SmallVector<LinearOp> all, linears; ///< the kernel's projections, and those of a block: all, or any one of them
-  int64_t warpgroupRows, rows, panels, stages;
+  int64_t warpgroupRows, rows;
+  int64_t sharers; ///< warpgroups that share the panels of the block
+  int64_t panels;  ///< of a warpgroup
+  int64_t stages;
   mlir::Type x; ///< what is multiplied
-  int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
+  int64_t sliceDepth, slices, steps, rowBytes, projectionBytes, groupBytes, sliceWeightBytes, stageRowBytes, stageWeightBytes;
   bool walks;
   int64_t atOnce; ///< tiles of a block at the same time
   ClusterSums cluster;
   EarlyInputs early; ///< by rows of a thread
   mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
+  mlir::Value boxRows;                           ///< where they are not `rows`
   mlir::Value own;                               ///< number of the block's projection, where it has one of several
   mlir::Value rowStages, weightStages, barriers; ///< in bytes
   mlir::Value turn;                              ///< of blocks that walk: which of the tiles at once the warpgroup has

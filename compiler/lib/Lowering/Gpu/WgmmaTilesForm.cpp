@@ -53,6 +53,9 @@ void WgmmaTilesBuilder::place() {
   weightStages = block.shared({stages * stageWeightBytes}, byte);
   barriers = block.shared({barrierBytes * (walks ? 2 * stages + turns() : stages)}, byte);
   cluster.place();
+  if (block.buffers.oneRowPerSegment && fitsBoxes(block.schedule)) // prompts of few rows gain nothing by it
+    boxRows = block.least(block.mul(block.div(block.add(block.count, block.constant(rowsOfFit - 1)), rowsOfFit), rowsOfFit),
+                          block.constant(rows));
 }
 
 Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset) {
@@ -79,16 +82,24 @@ void WgmmaTilesBuilder::makeBarriers(Value isAlone) {
 
 void WgmmaTilesBuilder::copyWeights(Value step, Value stage, int64_t there) {
   step = cluster.stepOf(step);
-  cuda::expectBytes(builder, loc, barrierAt(stage), number32(stageRowBytes + there * sliceWeightBytes));
+  Value bytes = number32(stageRowBytes + there * sliceWeightBytes);
+  if (boxRows)
+    bytes = arith::IndexCastOp::create(builder, loc, builder.getI32Type(),
+                                       block.add(block.mul(boxRows, rowBytes), block.constant(there * sliceWeightBytes)));
+  cuda::expectBytes(builder, loc, barrierAt(stage), bytes);
   for (int64_t slice = 0; slice < there; ++slice)
     for (auto [index, linear] : llvm::enumerate(linears)) {
       Value weight = ofBlock(linear, [&](LinearOp one) { return block.buffers.inputs.lookup(one.getWeight()); });
       int64_t matrixBytes = cast<MemRefType>(weight.getType()).getDimSize(1) * panelWidth * lineBytes; // of a slice
       Value from = block.add(block.add(block.mul(step, slices * matrixBytes), block.constant(slice * matrixBytes)),
                              block.mul(firstPanel, panelWidth * lineBytes));
-      Value to = sharedAt(weightStages, stage, stageWeightBytes, slice * sliceWeightBytes + index * projectionBytes);
-      cuda::copyBulk(builder, loc, to, cuda::addressOf(builder, loc, weight, from, cuda::globalMemory), number32(projectionBytes),
-                     barrierAt(stage));
+      for (int64_t group = 0; group < sharers; ++group) {
+        Value to = sharedAt(weightStages, stage, stageWeightBytes,
+                            slice * sliceWeightBytes + group * groupBytes + int64_t(index) * projectionBytes);
+        Value own = block.add(from, block.constant(group * projectionBytes));
+        cuda::copyBulk(builder, loc, to, cuda::addressOf(builder, loc, weight, own, cuda::globalMemory), number32(projectionBytes),
+                       barrierAt(stage));
+      }
     }
 }
 
@@ -99,6 +110,20 @@ void WgmmaTilesBuilder::copyRows(Value step, Value stage) {
                 word(block.mul(cluster.stepOf(step), slices * sliceDepth)), word(firstRow), barrierAt(stage));
 }
 
+void WgmmaTilesBuilder::clearOtherRows() {
+  constexpr int64_t bytesAtOnce = 16;
+  Value zero = arith::ConstantOp::create(builder, loc,
+                                         DenseElementsAttr::get(VectorType::get({bytesAtOnce}, builder.getI8Type()), int8_t(0)));
+  block.when(block.less(boxRows, block.constant(rows)), [&] {
+    Value first = block.add(block.mul(boxRows, rowBytes), block.mul(block.thread, bytesAtOnce));
+    block.loop(block.constant(0), block.constant(stages), 1, [&](Value stage) {
+      block.loop(first, block.constant(stageRowBytes), block.schedule.getThreads() * bytesAtOnce,
+                 [&](Value at) { block.store(zero, rowStages, block.add(block.mul(stage, stageRowBytes), at)); });
+    });
+    cuda::fenceSharedForCopies(builder, loc);
+  });
+}
+
 /// Weights wait for no kernel, rows for the one that makes them.
 void WgmmaTilesBuilder::startFirstStages() {
   int64_t ahead = firstSteps();
@@ -106,10 +131,13 @@ void WgmmaTilesBuilder::startFirstStages() {
     for (int64_t step = 0; step < ahead; ++step)
       cluster.whenThere(step, [&] { (this->*copy)(block.constant(step), block.constant(step)); });
   };
-  whenFirst([&] { start(&WgmmaTilesBuilder::copyWeights); });
-  fetchParameters(block, firstPanel, panels);
+  whenFirst([&] {
+    start(&WgmmaTilesBuilder::copyWeights);
+    cuda::fetchMap(builder, loc, block.map);
+  });
+  fetchParameters(block, firstPanel, panelsOfBlock());
   auto [ownRow, ownRows] = cluster.shareOf(firstRow, rows);
-  fetchStates(block, ownRow, firstPanel, ownRows, panels);
+  fetchStates(block, ownRow, firstPanel, ownRows, panelsOfBlock());
   block.waitForInputs();
   whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
 }
@@ -119,9 +147,14 @@ void WgmmaTilesBuilder::startFirstStages() {
 //===----------------------------------------------------------------------===//
 
 void WgmmaTilesBuilder::multiplyStage(Value stage, SmallVector<Value> &sums, int64_t there) {
-  Value place = block.add(block.mul(stage, stageRowBytes), block.mul(warpgroup, warpgroupRows * rowBytes));
+  Value place = block.mul(stage, stageRowBytes), weightPlace = block.mul(stage, stageWeightBytes);
+  if (sharers > 1)
+    weightPlace = block.add(weightPlace, block.mul(warpgroup, groupBytes));
+  else
+    place = block.add(place, block.mul(warpgroup, warpgroupRows * rowBytes));
   Value rowsOperand = cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, rowStages, place, cuda::sharedMemory), rowBytes);
-  Value weightsOperand = cuda::operandAt(builder, loc, sharedAt(weightStages, stage, stageWeightBytes), lineBytes);
+  Value weightsOperand =
+      cuda::operandAt(builder, loc, cuda::addressOf(builder, loc, weightStages, weightPlace, cuda::sharedMemory), lineBytes);
   cuda::fenceWarpgroup(builder, loc);
   for (int64_t k = 0; k < there * productsOfSlice; ++k)
     for (int64_t part = 0; part < parts(); ++part)
@@ -168,7 +201,9 @@ void WgmmaTilesBuilder::goOn(Value stage, Value parity, SmallVector<Value> &carr
 }
 
 SmallVector<Value> WgmmaTilesBuilder::sum() {
-  takeTile(placeTile(block, rows, panels));
+  takeTile(placeTile(block, rows, panelsOfBlock()));
+  if (boxRows)
+    clearOtherRows(); // here, so that nobody jumps over its code behind the wait for earlier kernels
   makeBarriers();
   startFirstStages();
   loadInputs();
@@ -181,12 +216,13 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
     sumSteps(0, block.constant(withCopies), /*copies=*/true, carried);
   sumSteps(withCopies, cluster.steps(), /*copies=*/false, carried);
   carried.resize(carried.size() - 2);
-  if (cluster.isThere()) {
-    carried = cuda::waitForProducts(builder, loc, 1, carried);
+  if (cluster.isThere()) { // where stages are written again the last one may be any of them
+    carried = cuda::waitForProducts(builder, loc, stages < steps ? 0 : 1, carried);
     cluster.arrive();
   }
   if (factors.store())
     block.barrier();
+  firstPanel = panelOfGroup();
   return cuda::waitForProducts(builder, loc, 0, carried);
 }
 
@@ -272,8 +308,9 @@ void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
 }
 
 Value WgmmaTilesBuilder::rowOf(int64_t part, int64_t half) {
-  Value row = block.add(block.add(firstRow, block.mul(warpgroup, warpgroupRows)),
-                        block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
+  Value row = block.add(firstRow, block.add(block.mul(warp, rowsOfProduct / warpsOfGroup), block.div(lane, 4)));
+  if (sharers == 1)
+    row = block.add(row, block.mul(warpgroup, warpgroupRows));
   if (cluster.isThere())
     row = block.add(row, cluster.ownRow());
   return block.add(row, block.constant(part * rowsOfProduct + half * 8));
@@ -285,7 +322,7 @@ void WgmmaTilesBuilder::loadInputs() {
   int64_t numbers = isPart() ? 0 : early.registers(parts() * halves(), own, group);
   if (numbers == 0 || parts() * columns() / 2 + numbers > registers() - otherRegisters - registersOfFactors)
     return;
-  Value first = cluster.isThere() ? block.add(firstPanel, cluster.ownPanel()) : firstPanel;
+  Value first = cluster.isThere() ? block.add(firstPanel, cluster.ownPanel()) : panelOfGroup();
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < halves(); ++half)
       early.load(tileOf(rowOf(part, half), first, own));
