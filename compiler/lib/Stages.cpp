@@ -143,8 +143,8 @@ static constexpr FusionPass fusions[] = {
     {"sm1-fuse-rounding", createFuseRounding},
 };
 
-/// The last of them, for GPUs' steps of many sequences and prompts of few rows: more rows write and read more than a kernel less
-/// saves.
+/// The last of them, for GPUs' steps of many sequences and prompts of few rows, and of many on sm_90a: elsewhere more rows write
+/// and read more than a kernel less saves.
 static constexpr llvm::StringLiteral normHalves = "sm1-fuse-norm-halves";
 
 std::vector<StringRef> sm1::fusionPasses() {
@@ -193,12 +193,15 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
       passes.addPass(fusion.create());
   bool dividesNorms = rangeOf(options.entry) && (isStep(options.entry) || sizeOf(options.entry) == RunSize::Few);
   if (dividesNorms && !llvm::is_contained(options.disabled, normHalves))
-    passes.addPass(createFuseNormHalves({isStep(options.entry)}));
+    passes.addPass(createFuseNormHalves({isStep(options.entry), /*tiles=*/false}));
   passes.addPass(createCSEPass());
 }
 
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
+  // What is fused is all GPUs'; tiles of many rows that pay for the halves of a norm are one target's.
+  if (options.target->wgmma && options.entry == Entry::Prefill && !llvm::is_contained(options.disabled, normHalves))
+    passes.addPass(createFuseNormHalves({/*step=*/false, /*tiles=*/true}));
   if (options.target->isGpu())
     passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule, options.tuned}));
   else

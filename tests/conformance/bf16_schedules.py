@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, so do blocks that go
-on from tile to tile, and rows in bands are near rows with a warp each, whose sums of squares have another order.
+on from tile to tile, and rows in bands are near rows with a warp each, whose sums of squares have another order. Norms that tiles divide
+have the same bits however many blocks there are, and are near whole ones.
 
   bf16_schedules.py --bin DIR --work DIR [--device NAME]
 """
@@ -16,6 +17,8 @@ LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came w
 APART = "ssm_in_proj", "threads = 384, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
 BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
 CLOSE = 1e-2
+# By norms: rows are rounded before they are scaled. 1.8e-2 on the emulator.
+DIVIDED = 3e-2
 # Blocks that go on: two warpgroups to a tile, one tile to each of two. On the emulator one multiprocessor has them all,
 # or each has one: then two warpgroups share what else is one tile to each.
 WALKS = {
@@ -33,7 +36,8 @@ def main():
     checkpoint = programs.work / "wide"
     programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
                   "--d-model=128", "--d-ff=64")
-    options = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
+    divided = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
+    options = *divided, "--no-fuse=sm1-fuse-norm-halves"
     given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}
     run = lambda package: programs.logits(package, given, "--variants=none")
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
@@ -61,6 +65,19 @@ def main():
         programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
         for name, package in ("those chosen", chosen_by_itself), ("others", walking):
             report.same_bits(run(package), own, f"blocks that go on, {name}, {blocks} of them")
+    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *divided)
+    report.check("parts 4" in scheduled, "no norm is divided between tiles of many rows")
+    schedules = {"those chosen": [], "others": [f"--schedule={programs.work / 'schedule.txt'}"]}
+    for name, package in ((n, programs.compile(checkpoint, f"divided{i}", *s, *divided)) for i, (n, s) in enumerate(schedules.items())):
+        first = None
+        for blocks in (1, 3, 100):
+            programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
+            got = run(package)
+            first = first or got
+            report.same_bits(got, first, f"norms in halves, {name}, {blocks} blocks")
+        apart = max(np.linalg.norm(first[k] - own[k]) / np.linalg.norm(own[k]) for k in own)
+        print(f"norms in halves, {name}: {apart:.1e} away from whole ones")
+        report.check(apart < DIVIDED, f"norms in halves, {name}: {apart:.1e} away from whole ones, must be less than {DIVIDED}")
     return report.finish()
 
 

@@ -41,9 +41,13 @@ sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/t
 # The same with the instructions of one chip. Where tests compile for another, there is none.
 if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
   sm1_package(tiny-a-wgmma "quick;emulated;cuda" "${golden}/tiny-a" --target=sm_90,sm_90a --weights=bf16 --compute=bf16)
+  sm1_package(tiny-a-wgmma-whole "quick;emulated;cuda" "${golden}/tiny-a" --target=sm_90,sm_90a --weights=bf16 --compute=bf16
+    --no-fuse=sm1-fuse-norm-halves)
   set(fixtures tiny-a-wgmma)
   sm1_on_devices(batching.tiny-a-wgmma 600 batching.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37 --compute=bf16)
-  sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37)
+  list(APPEND fixtures tiny-a-wgmma-whole)
+  sm1_on_devices(wgmma 600 wgmma.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --whole "${SM1_PACKAGES}/tiny-a-wgmma-whole.sm1pkg"
+    --vocab 37)
   set(fixtures)
   sm1_on_devices(bf16-schedules 600 bf16_schedules.py)
   sm1_on_devices(clusters 600 clusters.py)

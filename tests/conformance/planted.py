@@ -82,12 +82,12 @@ sm1.model @deep(%x: !x {sm1.name = "x"}) -> (tensor<?x?x16xf32> {sm1.name = "y"}
 }
 """
 # Two projections together and one, of more k than there are stages, on the tensor cores of warpgroups; one block goes on from tile to tile, or each has one,
-# which its warpgroups share.
+# which its warpgroups share. What the one adds its sums to comes in slices where a block goes on.
 CHIPS = ("SM1_EMULATOR_SMS=1",), ("SM1_EMULATOR_SMS=8",)
 WARPGROUP = """
 !x = tensor<?x?x620xf32>
 !m = tensor<?x?x48xf32>
-sm1.model @warpgroup(%x: !x {sm1.name = "x"}) -> (!m {sm1.name = "y"}, !m {sm1.name = "z"}) {
+sm1.model @warpgroup(%x: !x {sm1.name = "x"}, %s: !m {sm1.name = "s"}) -> (!m {sm1.name = "y"}, !m {sm1.name = "z"}) {
   %a = sm1.param "a" : tensor<48x620xf32>
   %b = sm1.param "b" : tensor<48x620xf32>
   %p = sm1.linear %x, %a : !x, tensor<48x620xf32>
@@ -95,7 +95,8 @@ sm1.model @warpgroup(%x: !x {sm1.name = "x"}) -> (!m {sm1.name = "y"}, !m {sm1.n
   %y = arith.mulf %p, %q : !m
   %e = math.exp %x : !x
   %c = sm1.param "c" : tensor<48x620xf32>
-  %z = sm1.linear %e, %c : !x, tensor<48x620xf32>
+  %o = sm1.linear %e, %c : !x, tensor<48x620xf32>
+  %z = arith.addf %s, %o : !m
   sm1.return %y, %z : !m, !m
 }
 """

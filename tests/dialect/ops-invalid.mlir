@@ -362,14 +362,6 @@ func.func @linear_c1_generic(%x: tensor<?x?x8xf32>, %w: tensor<16x9xf32>) {
 
 // -----
 
-func.func @rms_scale_c1(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
-  // expected-error @+1 {{rms_scale_c1: a row of 33 channels has 3 panels, got squares of type 'tensor<?x?x2xf32>'}}
-  %0 = sm1.rms_scale %x, %s width 33 eps 1.0e-6 : tensor<?x?x8xf32>, tensor<?x?x2xf32>
-  return
-}
-
-// -----
-
 func.func @linear_c2_no_scales(%x: tensor<?x?x8xf32>, %w: tensor<16x8xi8>) {
   // expected-error @+1 {{linear_c2: a matrix of integers or e4m3 comes with scales, another without, and int8 with integers alone; the matrix is 'tensor<16x8xi8>'}}
   %0 = sm1.linear %x, %w : tensor<?x?x8xf32>, tensor<16x8xi8>

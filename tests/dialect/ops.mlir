@@ -118,8 +118,12 @@ func.func @operators(%x: tensor<?x?x16xf32>, %w: tensor<32x16xbf16>, %g: tensor<
   %13 = sm1.select_rows %x : tensor<?x?x16xf32>
   // CHECK: %squares = sm1.panel_squares %{{.*}} : tensor<?x?x20xf32>
   %14 = sm1.panel_squares %10 : tensor<?x?x20xf32>
+  // CHECK: %[[PARTS:.*]] = sm1.panel_squares %{{.*}} parts 4 : tensor<?x?x20xf32>
+  %parts = sm1.panel_squares %10 parts 4 : tensor<?x?x20xf32>
   // CHECK: sm1.rms_scale %{{.*}}, %squares width 20 eps {{.*}} : tensor<?x?x16xf32>, tensor<?x?x2xf32>
   %15 = sm1.rms_scale %x, %14 width 20 eps 1.0e-5 : tensor<?x?x16xf32>, tensor<?x?x2xf32>
+  // CHECK: sm1.rms_scale %{{.*}}, %[[PARTS]] width 20 eps {{.*}} : tensor<?x?x16xf32>, tensor<?x?x4xf32>
+  %scaled = sm1.rms_scale %x, %parts width 20 eps 1.0e-5 : tensor<?x?x16xf32>, tensor<?x?x4xf32>
   return
 }
 

@@ -100,6 +100,28 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
 // CHECK: } else {
 // CHECK-COUNT-2: mbarrier.try_wait.parity
 // CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
+// Before the last products the first eight of a warp's rows of the stream are asked for, each by a lane, when the other warpgroup's warp
+// has read the last of its rows; then the next eight when these are read, of four times eight.
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: wgmma.mma_async
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x48xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: cp.async.bulk.shared
+// CHECK: mbarrier.try_wait.parity
+// CHECK: nvvm.bar.warp.sync
+// CHECK: cp.async.bulk.shared
+// CHECK: mbarrier.try_wait.parity
+// CHECK: nvvm.bar.warp.sync
+// CHECK: cp.async.bulk.shared
+// CHECK: mbarrier.try_wait.parity
+// CHECK: nvvm.bar.warp.sync
+// CHECK-NOT: cp.async.bulk.shared
+// CHECK: mbarrier.arrive.shared.b64
 sm1.model @added_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}, %s0: !s {sm1.name = "s"}) -> (!s {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "images"} : !w
   %r = sm1.launch sync(none) -> !h {
@@ -116,6 +138,51 @@ sm1.model @added_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}, %s0: !s {sm1.na
       sm1.yield %q : !s
     }
     sm1.yield %y : !s
+  }
+  sm1.return %s : !s
+}
+
+// Halves of norms: a lane asks for the squares of one of its warp's 32 rows before the tile's last products, and a thread gets the factors
+// of its four rows from the lanes that have made them; of the rows that it makes it adds up the squares of all panels, four lanes theirs,
+// and the tile's number is the first of four, the others zeros.
+// CHECK-LABEL: func.func @halves
+// CHECK: "setmaxnreg.inc.sync.aligned.u32 232;"
+// CHECK: scf.if
+// CHECK: } else {
+// CHECK: vector.load %{{.*}} : memref<?x16xf32, 1>, vector<4xf32>
+// CHECK-NOT: memref<?x16xf32, 1>, vector<4xf32>
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: math.sqrt
+// CHECK-COUNT-4: nvvm.shfl.sync idx
+// CHECK-NOT: nvvm.shfl.sync idx
+// CHECK: arith.mulf
+// CHECK: arith.truncf
+// CHECK: nvvm.shfl.sync bfly
+// CHECK: nvvm.shfl.sync bfly
+// CHECK: memref.store
+// CHECK-COUNT-3: memref.store
+sm1.model @halves_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}, %s0: !s {sm1.name = "s"}) -> (!s {sm1.name = "y"}) {
+  %a = sm1.param "a" {layout = "images"} : !w
+  %n = sm1.param "n" {layout = "channels"} : tensor<32xf32>
+  %r, %q = sm1.launch sync(none) -> !h, tensor<?x?x4xf32> {
+    %h, %p = sm1.kernel "round_halves" (%x0 = %x : tensor<?x?x200xf32>) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> -> (!h, tensor<?x?x4xf32>) {
+      %0 = arith.truncf %x0 : tensor<?x?x200xf32> to !h
+      %1 = sm1.panel_squares %x0 parts 4 : tensor<?x?x200xf32>
+      sm1.yield %0, %1 : !h, tensor<?x?x4xf32>
+    }
+    sm1.yield %h, %p : !h, tensor<?x?x4xf32>
+  }
+  %s, %t, %u = sm1.launch sync(none) -> !s, tensor<?x?x32xbf16>, tensor<?x?x4xf32> {
+    %y, %z, %v = sm1.kernel "halves" (%h0 = %r : !h, %a0 = %a : !w, %q0 = %q : tensor<?x?x4xf32>, %n0 = %n : tensor<32xf32>) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 2, stages = 3> -> (!s, tensor<?x?x32xbf16>, tensor<?x?x4xf32>) {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      %c = sm1.rms_scale %p, %q0 width 200 eps 1.0e-6 : !s, tensor<?x?x4xf32>
+      %d = sm1.broadcast %n0 : tensor<32xf32> to !s
+      %e = arith.mulf %c, %d : !s
+      %f = arith.truncf %e : !s to tensor<?x?x32xbf16>
+      %g = sm1.panel_squares %c parts 4 : !s
+      sm1.yield %c, %f, %g : !s, tensor<?x?x32xbf16>, tensor<?x?x4xf32>
+    }
+    sm1.yield %y, %z, %v : !s, tensor<?x?x32xbf16>, tensor<?x?x4xf32>
   }
   sm1.return %s : !s
 }

@@ -1,5 +1,6 @@
 // RUN: sm1-opt %s -sm1-fuse-norm-halves -remarks-filter-missed=fusion -verify-diagnostics=only-expected -split-input-file | FileCheck %s
 // RUN: sm1-opt %s -sm1-fuse-norm-halves=step=true -split-input-file | FileCheck %s --check-prefix=STEP
+// RUN: sm1-opt %s -sm1-fuse-norm-halves=tiles=true -split-input-file | FileCheck %s --check-prefix=TILES
 
 !s = tensor<?x?x32xf32>
 !h = tensor<?x?x32xbf16>
@@ -267,4 +268,44 @@ sm1.model @selected(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y", sm1.rows = 
     sm1.yield %0 : !s
   }
   sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x80xf32>
+!h = tensor<?x?x80xbf16>
+!m = tensor<80x80xbf16>
+
+// Tiles of five panels of many rows add up a number of their own; a row of two panels, as above, is no tile.
+// TILES-LABEL: sm1.model @mlp
+// TILES: sm1.rms_norm
+// STEP-LABEL: sm1.model @tiles
+// TILES-LABEL: sm1.model @tiles
+// TILES: %{{.*}}, %[[R:.*]], %[[S:.*]] = sm1.kernel "out" ({{.*}}) -> (tensor<?x?x80xf32>, tensor<?x?x80xbf16>, tensor<?x?x4xf32>) {
+// TILES: sm1.panel_squares %{{.*}} parts 4 : tensor<?x?x80xf32>
+// TILES: sm1.kernel "w1" (%{{.*}} = %[[R]] : tensor<?x?x80xbf16>, {{.*}} = %[[S]] : tensor<?x?x4xf32>)
+// TILES: sm1.rms_scale %{{.*}}, %{{.*}} width 80 eps {{.*}} : tensor<?x?x80xf32>, tensor<?x?x4xf32>
+sm1.model @tiles(%g: !s {sm1.name = "g"}) -> (!s {sm1.name = "y"}) {
+  %o = sm1.param "out" : !m
+  %w = sm1.param "w1" : !m
+  %n = sm1.param "norm" : tensor<80xf32>
+  %h = sm1.kernel "round" (%g0 = %g : !s) -> !h {
+    %0 = arith.truncf %g0 : !s to !h
+    sm1.yield %0 : !h
+  }
+  %x = sm1.kernel "out" (%h0 = %h : !h, %o0 = %o : !m) -> !s {
+    %0 = sm1.linear %h0, %o0 : !h, !m
+    sm1.yield %0 : !s
+  }
+  %r = sm1.kernel "norm" (%x0 = %x : !s, %n0 = %n : tensor<80xf32>) -> !h {
+    %0 = sm1.rms_norm %x0, %n0 eps 1.0e-6 : !s
+    %1 = arith.truncf %0 : !s to !h
+    sm1.yield %1 : !h
+  }
+  %y = sm1.kernel "w1" (%r0 = %r : !h, %w0 = %w : !m, %x0 = %x : !s) -> !s {
+    %0 = sm1.linear %r0, %w0 : !h, !m
+    %1 = arith.addf %x0, %0 : !s
+    sm1.yield %1 : !s
+  }
+  sm1.return %y : !s
 }

@@ -7,6 +7,7 @@
 #include "sm1c/Target.h"
 
 #include "mlir/IR/TypeUtilities.h"
+#include "llvm/Support/MathExtras.h"
 
 namespace sm1 {
 
@@ -82,6 +83,18 @@ inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);
 }
 inline constexpr int64_t mostWgmmaSums = 192;
+/// Of `panels`, the most that divide them and are a tile of 128 rows; 0 where they are too few to be one of one projection.
+inline int64_t widestWgmmaTile(int64_t panels) {
+  int64_t widest = std::min<int64_t>(panels, mostWgmmaSums / 16);
+  while (widest >= 3 && panels % widest)
+    --widest;
+  return widest >= 3 ? widest : 0;
+}
+/// Numbers that such tiles make of a row's squares, one each, in whole vectors; 0 where there are no such tiles.
+inline int64_t partsOfSquares(int64_t panels) {
+  int64_t widest = widestWgmmaTile(panels);
+  return widest ? int64_t(llvm::alignTo(panels / widest, 4)) : 0;
+}
 /// What the projections of `kernel` multiply; the type of the first one's x.
 inline mlir::Type multipliedType(KernelOp kernel) { return (*kernel.getBlock().getOps<LinearOp>().begin()).getX().getType(); }
 /// Whether it is e4m3, which tiles on tensor cores multiply and no other form.

@@ -1,5 +1,6 @@
 //===- FuseNormHalves.cpp - divide a norm between the projections before it and those after it -----------------------===//
 
+#include "BlockForms.h"
 #include "KernelMerge.h"
 #include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Transforms/Passes.h"
@@ -94,7 +95,7 @@ static bool canScale(Operation *user, KernelOp kernel, Value result) {
 }
 
 /// Why the norm of `kernel` stays whole; nullptr if it can be divided, nothing where this pass is not about the kernel.
-static std::optional<const char *> whyNot(KernelOp kernel, bool step) {
+static std::optional<const char *> whyNot(KernelOp kernel, bool step, bool tiles) {
   KernelContents contents = contentsOf(kernel);
   if (contents.norms != 1 || contents.linears || contents.scans || contents.lookups || contents.others)
     return std::nullopt;
@@ -108,6 +109,8 @@ static std::optional<const char *> whyNot(KernelOp kernel, bool step) {
     return "the normed row is used in its own kernel";
   if (widthOf(producer) != widthOf(kernel) || channels(norm.getType()) != widthOf(kernel))
     return "the projection has another width";
+  if (tiles && !partsOfSquares(panelsOf(widthOf(kernel))))
+    return "no tile divides the panels of its rows";
   if (!producer.getBlock().getOps<PanelSquaresOp>().empty())
     return "the projection makes the squares of another norm";
   for (auto [result, yielded] : llvm::zip(kernel.getResults(), kernel.yielded()))
@@ -118,12 +121,13 @@ static std::optional<const char *> whyNot(KernelOp kernel, bool step) {
 }
 
 /// `kernel` with a row multiplied by the norm's weight alone, and one more result, the squares.
-static KernelOp withoutNorm(IRRewriter &rewriter, KernelOp kernel, RmsNormOp norm) {
+static KernelOp withoutNorm(IRRewriter &rewriter, KernelOp kernel, RmsNormOp norm, bool tiles) {
   Location loc = norm.getLoc();
   rewriter.setInsertionPoint(norm);
   auto weight = BroadcastOp::create(rewriter, loc, norm.getType(), norm.getWeight());
   auto weighted = arith::MulFOp::create(rewriter, loc, norm.getX(), weight);
-  auto squares = PanelSquaresOp::create(rewriter, loc, norm.getX());
+  IntegerAttr parts = tiles ? rewriter.getI64IntegerAttr(partsOfSquares(panelsOf(widthOf(kernel)))) : IntegerAttr();
+  auto squares = PanelSquaresOp::create(rewriter, loc, norm.getX(), parts);
   rewriter.replaceOp(norm, weighted);
   Operation *yield = kernel.getBlock().getTerminator();
   yield->insertOperands(yield->getNumOperands(), squares.getResult());
@@ -209,7 +213,7 @@ static KernelOp moveToLayerBefore(IRRewriter &rewriter, KernelOp weighted) {
   return later;
 }
 
-static void split(IRRewriter &rewriter, KernelOp kernel) {
+static void split(IRRewriter &rewriter, KernelOp kernel, bool tiles) {
   RmsNormOp norm = *kernel.getBlock().getOps<RmsNormOp>().begin();
   KernelOp producer = makerOfRow(kernel);
   int64_t width = channels(norm.getType());
@@ -220,7 +224,7 @@ static void split(IRRewriter &rewriter, KernelOp kernel) {
       numbers.push_back(number);
   remark::passed(kernel.getLoc(), remark::RemarkOpts::name("FuseNormHalves").category("fusion").subCategory(kernel.getKernelName()))
       << (kernel.getKernelName() + " is divided between " + producer.getKernelName() + " and what it feeds").str();
-  KernelOp weighted = withoutNorm(rewriter, kernel, norm);
+  KernelOp weighted = withoutNorm(rewriter, kernel, norm, tiles);
   SmallVector<Value> normed = llvm::map_to_vector(numbers, [&](unsigned number) -> Value { return weighted.getResult(number); });
   llvm::SetVector<Operation *> consumers;
   for (Value value : normed)
@@ -255,7 +259,7 @@ struct FuseNormHalves : sm1::impl::FuseNormHalvesBase<FuseNormHalves> {
       KernelOp found;
       whole.clear();
       getOperation()->walk([&](KernelOp kernel) {
-        std::optional<const char *> reason = whyNot(kernel, step);
+        std::optional<const char *> reason = whyNot(kernel, step, tiles);
         if (reason && *reason)
           whole.push_back({kernel, *reason});
         if (!reason || *reason)
@@ -264,7 +268,7 @@ struct FuseNormHalves : sm1::impl::FuseNormHalvesBase<FuseNormHalves> {
         return WalkResult::interrupt();
       });
       if (found)
-        split(rewriter, found);
+        split(rewriter, found, tiles);
       return bool(found);
     };
     while (splitOne())

@@ -78,6 +78,8 @@ bool sm1::onlyRounds(KernelOp kernel) {
 LinearOp sm1::projectionBehind(Value yielded) {
   if (auto rounding = yielded.getDefiningOp<arith::TruncFOp>())
     yielded = rounding.getIn();
+  if (auto scale = yielded.getDefiningOp<RmsScaleOp>())
+    yielded = scale.getX();
   return yielded.getDefiningOp<LinearOp>();
 }
 

@@ -4,6 +4,7 @@
 #include "KernelMerge.h"
 #include "RoundStreams.h"
 #include "Scheduling.h"
+#include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Stages.h"
 #include "sm1c/Target.h"
 #include "sm1c/Transforms/Passes.h"
@@ -202,6 +203,9 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
     if (stages < mostSteps && steps % shape.depthSplit)
       continue;
     int64_t across = panels / split * linears / together;
+    if (auto squares = kernel.getBlock().getOps<PanelSquaresOp>();
+        !squares.empty() && across > int64_t((*squares.begin()).getParts().value_or(across)))
+      continue;
     if (shape.depthSplit > 1 &&
         (across * shape.depthSplit < leastOfClusters || stages * stageBytes + factorBytes > room ||
          split % (shape.depthSplit / 2) || exchangedBytes(columns) > (steps / shape.depthSplit - 1) * shape.rows * slices * 64))
@@ -277,6 +281,13 @@ static StringRef fp8Suffix(KernelOp kernel) {
   return llvm::any_of(types, isFp8) ? "_fp8" : "";
 }
 
+/// The same of rows that are made for tiles of many rows.
+static StringRef squaresSuffix(KernelOp kernel) {
+  auto squares = kernel.getBlock().getOps<PanelSquaresOp>();
+  bool isShared = !isTensorTiles(kernel.getBlocksAttr().getForm());
+  return isShared && !squares.empty() && (*squares.begin()).getParts() ? "_many" : "";
+}
+
 static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry entry, bool keepsOrder) {
   KernelContents contents = contentsOf(kernel);
   if (contents.linears)
@@ -312,10 +323,12 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
         kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));
     };
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
-    auto suffix = [&](KernelOp kernel) { return (fp8Suffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str(); };
+    auto suffix = [&](KernelOp kernel) {
+      return (fp8Suffix(kernel) + squaresSuffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str();
+    };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step",      "_step_few", "_step_some", "_step_many",
-                                                      "_step_most", "_few",      "_some",      "_fp8"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_step_most",
+                                                      "_few",  "_some",     "_many",      "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

@@ -9,20 +9,29 @@ using namespace sm1;
 #include "sm1/IR/Sm1NormHalves.cpp.inc"
 
 LogicalResult PanelSquaresOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc, ValueRange operands,
-                                               DictionaryAttr, OpaqueProperties, RegionRange, SmallVectorImpl<Type> &types) {
+                                               DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
+                                               SmallVectorImpl<Type> &types) {
   Type x = operands[0].getType();
+  std::optional<uint64_t> parts = PanelSquaresOpAdaptor(operands, attributes, properties, regions).getParts();
   if (!isFloatStream(x)) // which no verifier has seen yet
     return emitOptionalError(loc, "'", getOperationName(), "' op operand #0 must be stream tensor<?x?xCxf32>, got ", x);
-  types.push_back(
-      RankedTensorType::get({ShapedType::kDynamic, ShapedType::kDynamic, panelsOf(channels(x))}, getElementTypeOrSelf(x)));
+  int64_t numbers = parts ? int64_t(*parts) : panelsOf(channels(x));
+  types.push_back(RankedTensorType::get({ShapedType::kDynamic, ShapedType::kDynamic, numbers}, getElementTypeOrSelf(x)));
+  return success();
+}
+
+LogicalResult PanelSquaresOp::verify() {
+  if (getParts() && *getParts() % 4)
+    return emitOpError("panel_squares_c1: parts must be a multiple of 4, got ") << *getParts();
   return success();
 }
 
 LogicalResult RmsScaleOp::verify() {
-  int64_t panels = panelsOf(getWidth());
-  if (channels(getSquares().getType()) != panels)
+  int64_t panels = panelsOf(getWidth()), numbers = channels(getSquares().getType());
+  if (numbers != panels && numbers % 4)
     return emitOpError("rms_scale_c1: a row of ")
-           << getWidth() << " channels has " << panels << " panels, got squares of type " << getSquares().getType();
+           << getWidth() << " channels has " << panels << " panels or a multiple of 4 parts, got squares of type "
+           << getSquares().getType();
   return success();
 }
 

@@ -274,11 +274,12 @@ def FuseRounding : FusionPass<"sm1-fuse-rounding"> {
 def FuseNormHalves : FusionPass<"sm1-fuse-norm-halves"> {
   let summary = "Divide a norm between the projections that make a row and those that multiply it";
   let description = [{
-    For GPUs, in programs for few rows, where a kernel for each norm waits longer than it works. What makes a row multiplies it
+    For GPUs, in programs for few rows, where a kernel for each norm waits longer than it works, and for many rows on sm_90a, where it
+    reads from memory what its neighbours have in registers. What makes a row multiplies it
     by the norm's weight, stores it rounded, and stores the sums of squares of its panels; what multiplies it scales its sums by the row's
     inverse root mean square. The first norm of a layer goes to the layer before, which reads the next one's weight, and for the first
     layer to what comes before the layers; rows and squares are carried. With `step` the kernel of a convolution and its norm goes into
-    the projection before it the same way. A norm that stays, of selected rows, selects them itself, too.
+    the projection before it the same way. With `tiles` squares are added up for each of the tiles that a row is in. A norm that stays, of selected rows, selects them itself, too.
     ```mlir
     %x = sm1.kernel "out_proj"(%g, %m) { linear }  %r = sm1.kernel "norm"(%x, %w) { rms_norm, truncf }  %y = sm1.kernel "w1"(%r, %n) { linear }
     // becomes
@@ -289,7 +290,8 @@ def FuseNormHalves : FusionPass<"sm1-fuse-norm-halves"> {
     Leaves:   no norm kernel between projections on tensor cores, unless something else reads it (missed remark).
     Numerics: the row is rounded before it is scaled, the squares are added in another order.
   }];
-  let options = [Option<"step", "step", "bool", "false", "every row is a segment of its own">];
+  let options = [Option<"step", "step", "bool", "false", "every row is a segment of its own">,
+                 Option<"tiles", "tiles", "bool", "false", "squares are those of wgmma's tiles of many rows">];
 }
 
 //===----------------------------------------------------------------------===//

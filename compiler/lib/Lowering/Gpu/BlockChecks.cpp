@@ -13,6 +13,22 @@
 using namespace mlir;
 using namespace sm1;
 
+/// Why a row's squares cannot be numbers of tiles; empty if they can, or are not.
+static std::string whyNotParts(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  auto squares = kernel.getBlock().getOps<PanelSquaresOp>();
+  if (squares.empty() || !(*squares.begin()).getParts() || blocks.getForm() == BlockForm::Rows)
+    return "";
+  int64_t parts = int64_t(*(*squares.begin()).getParts()), panels = strideOf(widthOf(kernel)) / panelWidth;
+  if (blocks.getForm() == BlockForm::WgmmaTiles && blocks.getDepthSplit() == 1 && panelGroups(blocks) == 1 &&
+      panels <= parts * blocks.getPanelSplit())
+    return "";
+  return llvm::formatv("has half of a norm, which stores the squares of {0} tiles of a row: the form must be wgmma_tiles with at "
+                       "most as many, whose panels no warpgroups share, or --no-fuse=sm1-fuse-norm-halves leave norms whole",
+                       parts)
+      .str();
+}
+
 /// Why the form does not fit what the kernel computes; empty if it does.
 static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target) {
   KernelContents contents = contentsOf(kernel);
@@ -42,8 +58,12 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
            "--no-fuse=sm1-fuse-norm-halves leave norms whole";
   if (llvm::range_size(kernel.getBlock().getOps<PanelSquaresOp>()) > 1)
     return "stores the squares of more than one norm";
-  if (walksTiles(kernel.getBlocksAttr()) && !kernel.getBlock().getOps<RmsScaleOp>().empty())
-    return "has half of a norm, whose factors belong to a block's one tile: threads must be 128 row_split / row_tile";
+  if (walksTiles(kernel.getBlocksAttr()))
+    for (auto scale : kernel.getBlock().getOps<RmsScaleOp>())
+      if (channels(scale.getSquares().getType()) % 4)
+        return "has half of a norm, with squares of panels, not of tiles: threads must be 128 row_split / row_tile";
+  if (std::string why = whyNotParts(kernel); !why.empty())
+    return why;
   if (!isStep && llvm::any_of(kernel.getBlock().getOps<Conv1dOp>(),
                               [](Conv1dOp conv) { return !isa<BlockArgument>(storedValue(conv.getX())); }))
     return "has a convolution over time of what it computes itself";

@@ -228,7 +228,7 @@ void BlockKernel::evaluateRows(ArrayRef<Operation *> ops, Value first, Value row
                                RowBody beforeNorm, RowBody done) {
   RmsNormOp norm = normIn(ops);
   // A thread has a whole panel where its squares are stored.
-  int64_t vectors = storedSquares(kernel) ? panelWidth / threadLanes : 1;
+  int64_t vectors = storedSquares(kernel) && !partsOfRow(kernel) ? panelWidth / threadLanes : 1;
   int64_t stride = strideOf(width), units = stride / (vectors * threadLanes);
   Value parts = mul(rows, units);
   SmallVector<Operation *> later(ops);
@@ -320,13 +320,34 @@ void BlockKernel::storeResults(TileEvaluator &evaluator) {
 /// Those that the kernel stores, if it does: the thread has the whole panel.
 static void storeSquaresOfPanel(BlockKernel &block, TileEvaluator &evaluator, Value row) {
   PanelSquaresOp squares = storedSquares(block.kernel);
-  if (!squares)
+  if (!squares || partsOfRow(block.kernel))
     return;
   Value sum = evaluator.at(squares.getResult(), 0, 0);
   for (int64_t n = 1; n < evaluator.panels(); ++n)
     sum = arith::AddFOp::create(block.builder, block.loc, sum, evaluator.at(squares.getResult(), 0, n));
   Value isFirst = arith::ConstantIntOp::create(block.builder, block.loc, 1, 1);
   storeSquares(block, sum, /*distances=*/{}, isFirst, row, block.div(evaluator.firstColumn(), panelWidth));
+}
+
+/// Without a norm: who multiplies the row asks for the sum of its squares alone, so it is the first number of them.
+static void buildRowOfParts(BlockKernel &block, Value row) {
+  int64_t units = strideOf(widthOf(block.kernel)) / threadLanes;
+  Value ofUnits = block.shared({units}, block.builder.getF32Type()), none = block.constant(0);
+  block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), {}, [&](TileEvaluator &evaluator, Value) {
+    block.storeResults(evaluator);
+    block.storeScalar(evaluator.at(storedSquares(block.kernel).getResult(), 0, 0), ofUnits,
+                      block.div(evaluator.firstColumn(), threadLanes));
+  });
+  block.barrier();
+  block.when(block.less(block.thread, block.constant(lanesOfWarp)), [&] {
+    Value sum = block.loopWith(block.thread, block.constant(units), lanesOfWarp, block.number(0), [&](Value unit, ValueRange sums) {
+      Value next = arith::AddFOp::create(block.builder, block.loc, sums[0], block.loadScalar(ofUnits, unit));
+      return SmallVector<Value>{next};
+    })[0];
+    Value isFirst = block.less(block.thread, block.constant(1));
+    storeSquares(block, block.sumOfWarp(sum), /*distances=*/{}, isFirst, row, none);
+    storeZeros(block, isFirst, row, 1);
+  });
 }
 
 void sm1::buildRows(BlockKernel &block) {
@@ -341,5 +362,7 @@ void sm1::buildRows(BlockKernel &block) {
     block.storeResults(evaluator);
     storeSquaresOfPanel(block, evaluator, row);
   };
-  block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), storeDefined, storeDefined);
+  if (!partsOfRow(block.kernel))
+    return block.evaluateRows(block.mainOps(), row, block.constant(1), 1, widthOf(block.kernel), storeDefined, storeDefined);
+  buildRowOfParts(block, row);
 }

@@ -103,6 +103,12 @@ Value sm1::cuda::shuffleXor(OpBuilder &builder, Location loc, Value value, int32
                               constant(builder, loc, 31), NVVM::ShflKind::bfly, UnitAttr());
 }
 
+Value sm1::cuda::shuffle(OpBuilder &builder, Location loc, Value value, Value lane) {
+  Value number = arith::IndexCastOp::create(builder, loc, builder.getI32Type(), lane);
+  return NVVM::ShflOp::create(builder, loc, value.getType(), constant(builder, loc, -1), value, number, constant(builder, loc, 31),
+                              NVVM::ShflKind::idx, UnitAttr());
+}
+
 Value sm1::cuda::addressOf(OpBuilder &builder, Location loc, Value memref, Value offset, unsigned addressSpace) {
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, memref);
   Value place = arith::AddIOp::create(builder, loc, base, offset);

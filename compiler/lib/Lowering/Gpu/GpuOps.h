@@ -57,6 +57,8 @@ void storeSharedWord(OpBuilder &builder, Location loc, Value word, Value address
 
 /// The f32 `value` of lane `lane ^ mask`; all 32 lanes must take part.
 Value shuffleXor(OpBuilder &builder, Location loc, Value value, int32_t mask);
+/// The same of lane `lane` (index).
+Value shuffle(OpBuilder &builder, Location loc, Value value, Value lane);
 
 /// Address of byte `offset` (index) of a memref of bytes or floats.
 Value addressOf(OpBuilder &builder, Location loc, Value memref, Value offset, unsigned addressSpace);

@@ -1,7 +1,8 @@
 //===- NormHalves.cpp - halves of norms in tiles on tensor cores -------------------------------------------------===//
 //
 // Who makes a row stores the sums of squares of its panels, a number for each 16 channels, whatever its tiles are. Who multiplies
-// the row asks for them when its first copies are on their way, adds them up when it has multiplied, and scales its sums.
+// the row asks for them when its first copies are on their way, adds them up when it has multiplied, and scales its sums. Where
+// there are many rows a number is that of a tile, and a lane asks for those of a row of its warp before the tile's last products.
 
 #include "NormHalves.h"
 
@@ -34,7 +35,7 @@ RowFactors::RowFactors(BlockKernel &block, Value firstRow, int64_t rows) : block
 RowFactors::Squares RowFactors::load(RmsScaleOp scale, int64_t round) {
   OpBuilder &builder = block.builder;
   Value array = block.buffers.inputs.lookup(scale.getSquares()), lane = block.rem(block.thread, lanes);
-  int64_t panels = panelsOf(scale.getWidth()), whole = panels / threadLanes;
+  int64_t panels = channels(scale.getSquares().getType()), whole = panels / threadLanes;
   Squares squares;
   squares.row = block.add(block.div(block.thread, lanes), block.constant(round * block.schedule.getThreads() / lanes));
   Value row = block.least(block.add(firstRow, squares.row), block.sub(block.count, block.constant(1)));
@@ -92,9 +93,38 @@ int64_t RowFactors::registers() const {
   return count;
 }
 
+LaneSquares sm1::squaresOfLane(BlockKernel &block, ValueRange rows) {
+  LaneSquares all;
+  for (auto scale : block.kernel.getBlock().getOps<RmsScaleOp>()) {
+    if (llvm::any_of(all, [&](auto &known) { return known.first.getSquares() == scale.getSquares(); }))
+      continue;
+    Value array = block.buffers.inputs.lookup(scale.getSquares());
+    auto &sums = all.emplace_back(scale, SmallVector<Value>()).second;
+    for (Value row : rows) {
+      Value inside = block.least(row, block.sub(block.count, block.constant(1))), sum;
+      for (int64_t first = 0; first < channels(scale.getSquares().getType()); first += threadLanes) {
+        Value four = block.load(array, {inside, block.constant(first)}, threadLanes);
+        sum = sum ? arith::AddFOp::create(block.builder, block.loc, sum, four).getResult() : four;
+      }
+      sums.push_back(sum);
+    }
+  }
+  return all;
+}
+
+SmallVector<Value> sm1::factorsOfLane(BlockKernel &block, RmsScaleOp scale, ValueRange squares) {
+  return llvm::map_to_vector(
+      squares, [&](Value sum) { return block.inverseRms(block.sumOfLanes(sum), scale.getWidth(), scale.getEpsAttr()); });
+}
+
 PanelSquaresOp sm1::storedSquares(KernelOp kernel) {
   auto found = kernel.getBlock().getOps<PanelSquaresOp>();
   return found.empty() ? PanelSquaresOp() : *found.begin();
+}
+
+int64_t sm1::partsOfRow(KernelOp kernel) {
+  PanelSquaresOp stored = storedSquares(kernel);
+  return stored ? int64_t(stored.getParts().value_or(0)) : 0;
 }
 
 SmallVector<Value> sm1::numbersWhen(BlockKernel &block, Value condition, int64_t count,
@@ -109,6 +139,12 @@ SmallVector<Value> sm1::numbersWhen(BlockKernel &block, Value condition, int64_t
   return SmallVector<Value>(choice.getResults());
 }
 
+static void forEachArrayOfSquares(BlockKernel &block, llvm::function_ref<void(Value)> body) {
+  for (auto [yielded, buffer] : llvm::zip(block.kernel.yielded(), block.buffers.results))
+    if (yielded.getDefiningOp<PanelSquaresOp>())
+      body(buffer);
+}
+
 void sm1::storeSquares(BlockKernel &block, Value sum, ArrayRef<int32_t> distances, Value isFirst, Value row, Value panel) {
   OpBuilder &builder = block.builder;
   for (int32_t distance : distances)
@@ -116,8 +152,15 @@ void sm1::storeSquares(BlockKernel &block, Value sum, ArrayRef<int32_t> distance
   Value panels = block.constant(strideOf(widthOf(block.kernel)) / panelWidth);
   Value isThere = arith::AndIOp::create(builder, block.loc, block.less(row, block.count), block.less(panel, panels));
   block.when(arith::AndIOp::create(builder, block.loc, isFirst, isThere), [&] {
-    for (auto [yielded, buffer] : llvm::zip(block.kernel.yielded(), block.buffers.results))
-      if (yielded.getDefiningOp<PanelSquaresOp>())
-        block.storeScalar(sum, buffer, {row, panel});
+    forEachArrayOfSquares(block, [&](Value buffer) { block.storeScalar(sum, buffer, {row, panel}); });
+  });
+}
+
+void sm1::storeZeros(BlockKernel &block, Value condition, Value row, int64_t tiles) {
+  block.when(arith::AndIOp::create(block.builder, block.loc, condition, block.less(row, block.count)), [&] {
+    forEachArrayOfSquares(block, [&](Value buffer) {
+      for (int64_t number = tiles; number < partsOfRow(block.kernel); ++number)
+        block.storeScalar(block.number(0), buffer, {row, block.constant(number)});
+    });
   });
 }

@@ -36,6 +36,12 @@ private:
   llvm::SmallVector<std::pair<RmsScaleOp, llvm::SmallVector<Squares>>> loaded;
 };
 
+/// The same for blocks that go on from tile to tile: a lane asks for the squares of some rows of its warp, `rows`, before the
+/// tile's last products, and has their factors behind them. By what scales, for each of the rows.
+using LaneSquares = llvm::SmallVector<std::pair<RmsScaleOp, llvm::SmallVector<mlir::Value>>>;
+LaneSquares squaresOfLane(BlockKernel &block, mlir::ValueRange rows);
+llvm::SmallVector<mlir::Value> factorsOfLane(BlockKernel &block, RmsScaleOp scale, mlir::ValueRange squares);
+
 /// The squares that the kernel stores; null where it stores none.
 PanelSquaresOp storedSquares(KernelOp kernel);
 
@@ -43,10 +49,16 @@ PanelSquaresOp storedSquares(KernelOp kernel);
 llvm::SmallVector<mlir::Value> numbersWhen(BlockKernel &block, mlir::Value condition, int64_t count,
                                            llvm::function_ref<llvm::SmallVector<mlir::Value>()> body);
 
+/// Numbers that are stored of a row's squares for each tile, not for each panel; 0 where they are not.
+int64_t partsOfRow(KernelOp kernel);
+
 /// Adds up what lanes `distances` apart have of the squares of a panel, and stores the sum from the one for which `isFirst` holds.
 /// Whole warps have to come here.
 void storeSquares(BlockKernel &block, mlir::Value sum, llvm::ArrayRef<int32_t> distances, mlir::Value isFirst, mlir::Value row,
                   mlir::Value panel);
+
+/// Behind the numbers of `tiles` tiles a row has zeros; where `condition` holds they are stored.
+void storeZeros(BlockKernel &block, mlir::Value condition, mlir::Value row, int64_t tiles);
 
 } // namespace sm1
 

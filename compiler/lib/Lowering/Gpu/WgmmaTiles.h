@@ -9,6 +9,8 @@
 #include "../../Transforms/KernelMerge.h"
 #include "ClusterSums.h"
 #include "EarlyInputs.h"
+#include "NormHalves.h"
+#include "StreamSlices.h"
 #include "TensorTiles.h"
 
 namespace sm1 {
@@ -25,7 +27,9 @@ public:
         rowBytes(slices * lineBytes), projectionBytes(panels * panelWidth * lineBytes),
         groupBytes(int64_t(linears.size()) * projectionBytes), sliceWeightBytes(sharers * groupBytes),
         stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
-        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels), early(block) {
+        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels), early(block),
+        slicesOfStream(block, panels,
+                       atOnce == 2 && !isPart() ? stages * (stageRowBytes + stageWeightBytes + 2 * barrierBytes) : INT32_MAX) {
     steps = cluster.mostSteps();
   }
   void build();
@@ -99,6 +103,12 @@ private:
   llvm::SmallVector<mlir::Value> finishPanels(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first,
                                               int64_t count, mlir::Value row);
   void storeSquares(llvm::ArrayRef<mlir::Value> squares, mlir::Value row);
+  /// Of blocks that walk: what sm1.rms_scale multiplies the thread's rows with, and what that is made of.
+  void askForSquares();
+  void takeFactors();
+  void scale(TileEvaluator &evaluator, size_t number, int64_t count, llvm::SmallVector<mlir::Operation *> &ops);
+  /// Numbers of a thread's row of the squares that are stored: for each panel, or for the tile.
+  int64_t numbersOfRow() const;
   /// Channels of all projections, which lie side by side in a stage, are columns of as few instructions as take them: each reads
   /// its rows from shared memory again.
   int64_t columns() const { return int64_t(linears.size()) * panels * panelWidth; }
@@ -122,6 +132,9 @@ private:
   /// Tiles that warpgroups take in turn; 0 where all share one.
   int64_t turns() const { return atOnce > 1 ? atOnce : 0; }
   int64_t groupsOfTile() const { return rows / warpgroupRows; }
+  /// Whether what is added to the sums comes in slices; not where warpgroups finish one tile at the same time.
+  bool takesSlices() const { return turns() == 2 && groupsOfTile() == 1 && slicesOfStream.areThere(); }
+  mlir::Value firstRowOfSlice(int64_t part, int64_t half);
   /// Whether the warpgroups can share a tile where there is no second one.
   bool mayShareTile() const {
     return atOnce > 1 && warpgroupRows % (atOnce * rowsOfProduct) == 0 && panelsOfBlocks(block.kernel) / panels <= mostAcross;
@@ -146,12 +159,15 @@ private:
   bool walks;
   int64_t atOnce; ///< tiles of a block at the same time
   ClusterSums cluster;
-  EarlyInputs early; ///< by rows of a thread
+  EarlyInputs early;           ///< by rows of a thread
+  StreamSlices slicesOfStream; ///< of blocks that walk
   mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
   mlir::Value boxRows;                           ///< where they are not `rows`
   mlir::Value own;                               ///< number of the block's projection, where it has one of several
   mlir::Value rowStages, weightStages, barriers; ///< in bytes
   mlir::Value turn;                              ///< of blocks that walk: which of the tiles at once the warpgroup has
+  LaneSquares laneSquares;                       ///< of blocks that walk, and by these a factor of each row of the thread
+  llvm::SmallDenseMap<mlir::Value, llvm::SmallVector<mlir::Value>> factors;
 };
 
 } // namespace sm1

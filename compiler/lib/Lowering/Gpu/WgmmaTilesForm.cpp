@@ -56,6 +56,7 @@ void WgmmaTilesBuilder::place() {
   if (block.buffers.oneRowPerSegment && fitsBoxes(block.schedule)) // prompts of few rows gain nothing by it
     boxRows = block.least(block.mul(block.div(block.add(block.count, block.constant(rowsOfFit - 1)), rowsOfFit), rowsOfFit),
                           block.constant(rows));
+  slicesOfStream.place();
 }
 
 Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset) {
@@ -76,6 +77,7 @@ void WgmmaTilesBuilder::makeBarriers(Value isAlone) {
     for (int64_t turn = 0; turn < turns(); ++turn)
       cuda::initBulkBarrier(builder, loc, turnAt(block.constant(turn)), warps);
     cluster.makeBarrier();
+    slicesOfStream.makeBarriers();
     cuda::fenceBulkBarriers(builder, loc);
   });
 }
@@ -260,6 +262,8 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
   TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
   if (!early.empty())
     early.give(evaluator, size_t(part * halves() + half));
+  if (takesSlices())
+    slicesOfStream.give(evaluator, first, count);
   for (auto [index, linear] : llvm::enumerate(linears)) {
     SmallVector<Value> vectors;
     for (int64_t panel = first; panel < first + count; ++panel) {
@@ -275,17 +279,58 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
     }
     evaluator.define(linear.getResult(), vectors);
   }
+  SmallVector<Operation *> ops = block.mainOps();
+  if (walks)
+    scale(evaluator, size_t(part * halves() + half), count, ops);
   if (isPart()) {
     storeSums(evaluator);
     return {};
   }
-  evaluator.evaluate(block.mainOps());
+  evaluator.evaluate(ops);
   block.storeResults(evaluator);
   SmallVector<Value> squares;
   if (PanelSquaresOp stored = storedSquares(block.kernel))
     for (int64_t panel = 0; panel < count; ++panel)
       squares.push_back(evaluator.at(stored.getResult(), 0, panel));
   return squares;
+}
+
+/// A lane has row `lane` of the 32 of two parts.
+void WgmmaTilesBuilder::askForSquares() {
+  constexpr int64_t rowsOfWarp = rowsOfProduct / warpsOfGroup;
+  SmallVector<Value> rows;
+  for (int64_t part = 0; part < parts(); part += 2) {
+    Value inTile = block.add(block.mul(warpgroup, warpgroupRows), block.mul(warp, rowsOfWarp));
+    Value inPart = block.add(block.mul(block.div(lane, rowsOfWarp), rowsOfProduct), block.rem(lane, rowsOfWarp));
+    rows.push_back(block.add(block.add(firstRow, inTile), block.add(inPart, block.constant(part * rowsOfProduct))));
+  }
+  laneSquares = squaresOfLane(block, rows);
+}
+
+void WgmmaTilesBuilder::takeFactors() {
+  factors.clear();
+  for (auto &[scale, sums] : laneSquares) {
+    SmallVector<Value> ofLane = factorsOfLane(block, scale, sums);
+    for (int64_t part = 0; part < parts(); ++part)
+      for (int64_t half = 0; half < halves(); ++half) {
+        Value from = block.add(block.div(lane, 4), block.constant(part % 2 * rowsOfProduct / warpsOfGroup + half * 8));
+        factors[scale.getSquares()].push_back(cuda::shuffle(builder, loc, ofLane[size_t(part / 2)], from));
+      }
+  }
+}
+
+/// Of blocks that walk: computes sm1.rms_scale, whose factors a thread has in registers, and takes it from `ops`.
+void WgmmaTilesBuilder::scale(TileEvaluator &evaluator, size_t number, int64_t count, SmallVector<Operation *> &ops) {
+  for (Operation *op : ops)
+    if (auto scale = dyn_cast<RmsScaleOp>(op); scale && (!isPart() || evaluator.isDefined(scale.getX()))) {
+      Value factor = vector::BroadcastOp::create(builder, loc, VectorType::get({group}, builder.getF32Type()),
+                                                 factors.lookup(scale.getSquares())[number]);
+      SmallVector<Value> vectors;
+      for (int64_t panel = 0; panel < count; ++panel)
+        vectors.push_back(arith::MulFOp::create(builder, loc, evaluator.at(scale.getX(), 0, panel), factor));
+      evaluator.define(scale.getResult(), vectors);
+    }
+  llvm::erase_if(ops, [](Operation *op) { return isa<RmsScaleOp>(op); });
 }
 
 /// Projections that go apart are stored alike (storesSums), each to its own array.
@@ -300,9 +345,18 @@ void WgmmaTilesBuilder::storeSums(TileEvaluator &evaluator) {
   evaluator.store(stored, ofBlock(linears.front(), [&](LinearOp one) { return block.buffers.results[resultOf(one)]; }));
 }
 
+int64_t WgmmaTilesBuilder::numbersOfRow() const { return !storedSquares(block.kernel) ? 0 : partsOfRow(block.kernel) ? 1 : panels; }
+
 /// Four lanes have a row's channels of a panel.
 void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
   Value isFirst = isEqual(block.rem(lane, 4), 0);
+  if (int64_t parts = squares.empty() ? 0 : partsOfRow(block.kernel)) {
+    Value tile = block.div(firstPanel, panels);
+    sm1::storeSquares(block, squares.front(), {1, 2}, isFirst, row, tile);
+    if (int64_t tiles = panelsOfBlocks(block.kernel) / panels; tiles < parts)
+      storeZeros(block, arith::AndIOp::create(builder, loc, isFirst, isEqual(tile, 0)), row, tiles);
+    return;
+  }
   for (auto [panel, sum] : llvm::enumerate(squares))
     sm1::storeSquares(block, sum, {1, 2}, isFirst, row, block.add(firstPanel, block.constant(panel)));
 }
@@ -329,23 +383,44 @@ void WgmmaTilesBuilder::loadInputs() {
 }
 
 void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
+  constexpr int64_t mostOfSlice = 2;
   // What is read for several panels is on its way together, as far as registers go: the more, the fewer sums are left.
   int64_t registersOfSums = registers() - (walks ? otherOfWalk : otherRegisters);
   int64_t left = int64_t(sums.size()), sumsOfPanel = group * int64_t(linears.size());
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < halves(); ++half) {
       Value row = rowOf(part, half);
-      auto squares = numbersWhen(block, block.less(row, block.count), storedSquares(block.kernel) ? panels : 0, [&] {
+      if (takesSlices())
+        slicesOfStream.wait(turn, part * halves() + half);
+      auto squares = numbersWhen(block, block.less(row, block.count), numbersOfRow(), [&] {
         SmallVector<Value> all;
         for (int64_t first = 0, together; first < panels; first += together) {
           together = early.empty() ? std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, panels - first) : panels;
-          llvm::append_range(all, finishPanels(sums, part, half, first, together, row));
+          if (takesSlices()) // which are near
+            together = std::min<int64_t>(together, mostOfSlice);
+          for (Value number : finishPanels(sums, part, half, first, together, row))
+            if (int64_t(all.size()) < numbersOfRow())
+              all.push_back(number);
+            else // of the tile
+              all.back() = arith::AddFOp::create(builder, loc, all.back(), number);
           left -= together * sumsOfPanel;
         }
         return all;
       });
+      if (takesSlices()) {
+        bool isLast = part == parts() - 1 && half == halves() - 1;
+        slicesOfStream.leave(turn, isLast);
+        if (!isLast)
+          slicesOfStream.start(turn, firstRowOfSlice(part + half, 1 - half), firstPanel, /*isFirst=*/false);
+      }
       storeSquares(squares, row);
     }
+}
+
+/// Rows of a warp's slice, of which each four lanes have one.
+Value WgmmaTilesBuilder::firstRowOfSlice(int64_t part, int64_t half) {
+  Value inTile = block.add(block.mul(warpgroup, warpgroupRows), block.mul(warp, rowsOfProduct / warpsOfGroup));
+  return block.add(block.add(firstRow, inTile), block.constant(part * rowsOfProduct + half * StreamSlices::rowsOfSlice));
 }
 
 void WgmmaTilesBuilder::build() {

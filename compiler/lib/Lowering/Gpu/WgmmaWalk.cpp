@@ -145,6 +145,12 @@ SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
       multiplyStep(next, slices, /*isFirst=*/false);
       return next;
     });
+  takeTile(tileAt(index));
+  if (takesSlices()) {
+    slicesOfStream.take(turn, index);
+    slicesOfStream.start(turn, firstRowOfSlice(0, 0), firstPanel, /*isFirst=*/true);
+  }
+  askForSquares();
   if (steps > 1)
     multiplyStep(carried, lastSlices(), /*isFirst=*/false, /*isLast=*/true);
   carried.pop_back();
@@ -161,7 +167,8 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
   turn = block.div(own, groupsOfTile()), warpgroup = block.rem(own, groupsOfTile());
   block.loop(turn, tiles, atOnce, [&](Value index) {
     SmallVector<Value> sums = sumTile(index);
-    takeTile(tileAt(index)); // no sooner: sums take the registers
+    takeTile(tileAt(index)); // again: sums take the registers
+    takeFactors();
     block.choose(
         block.less(block.add(index, block.constant(atOnce)), tiles), [] {},
         [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
