@@ -117,6 +117,26 @@ def check_isa(bench, golden):
     bench.refuses(1, "x86-64-v4-none", "decode", package, "--isa=x86-64-v4-none")
 
 
+def check_slices(bench, package):
+    """Kernels that multiply are set against peaks around each launch; a row without --slices is not."""
+    (row,) = bench.json("prefill", package, "--time=64", "--kernels", "--slices")["rows"]
+    for kernel in row["kernels"]:
+        name, multiplies = f"slices, {kernel['kernel']}", kernel["work"]["flops"] > 0
+        bench.report.check(("slices" in kernel) == multiplies, f"{name}: there are slices, and products: {multiplies}")
+        if not multiplies:
+            continue
+        slices, launches = kernel["slices"], 2 * kernel["launches"]
+        bench.report.check(slices["launches"] == launches and slices["steady"] <= launches, f"{name}: {slices['launches']} of {launches} launches")
+        if slices["steady"]:
+            part, peak = slices["fraction_of_peak"], slices["peak_per_second"]
+            bench.report.check(0 < part["least"] <= part["median"] <= part["most"] < 1.5, f"{name}: {part['median']} of the peak")
+            slowest, fastest = part["least"] * peak["least"], kernel["work"]["flops"] / kernel["seconds"]["least"]
+            steady = slices["steady"] == launches  # else the slow ones may be missing
+            bench.report.check(not steady or slowest <= fastest, f"{name}: {slowest} operations a second, all of a run {fastest}")
+    (row,) = bench.json("prefill", package, "--time=64", "--kernels")["rows"]
+    bench.report.check(all("slices" not in kernel for kernel in row["kernels"]), "no slices that nobody asked for")
+
+
 def check_scan(bench, spec):
     """A model that reads rows: bytes by its shape, and a ceiling with two bytes read for each written."""
     time, row_bytes = 300, 48 * 4
@@ -203,6 +223,7 @@ def main():
     check_end_to_end(bench, a.package)
     check_text(bench, a.package)
     check_isa(bench, a.golden)
+    check_slices(bench, a.package)
     check_scan(bench, a.spec)
     check_curves(bench, a.package)
     check_pipelines(bench, a.golden, a.package)

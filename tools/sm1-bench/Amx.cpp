@@ -67,12 +67,12 @@ static void fillOnes(uint8_t *operand) {
   }
 }
 
-__attribute__((target("amx-tile,amx-bf16"))) void amxBf16() {
+__attribute__((target("amx-tile,amx-bf16"))) void amxBf16(int64_t rounds) {
   TileConfig config;
   alignas(64) uint8_t operand[16 * 64];
   fillOnes(operand);
   loadTiles(config, operand);
-  for (int64_t round = 0; round < amxRounds; ++round) {
+  for (int64_t round = 0; round < rounds; ++round) {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
@@ -81,12 +81,12 @@ __attribute__((target("amx-tile,amx-bf16"))) void amxBf16() {
   releaseTiles();
 }
 
-__attribute__((target("amx-tile,amx-int8"))) void amxInt8() {
+__attribute__((target("amx-tile,amx-int8"))) void amxInt8(int64_t rounds) {
   TileConfig config;
   alignas(64) uint8_t operand[16 * 64];
   fillOnes(operand);
   loadTiles(config, operand);
-  for (int64_t round = 0; round < amxRounds; ++round) {
+  for (int64_t round = 0; round < rounds; ++round) {
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
     _tile_dpbusd(2, 5, 6);

@@ -6,14 +6,14 @@
 
 constexpr int64_t amxRounds = 1 << 17;
 constexpr int amxTilesPerRound = 4;
-/// A multiply-add counts as two; a tile instruction multiplies 16 rows by 16 columns over 64 bytes.
-constexpr double amxBf16Operations = 2.0 * 16 * 16 * 32 * amxTilesPerRound * amxRounds;
-constexpr double amxInt8Operations = 2.0 * 16 * 16 * 64 * amxTilesPerRound * amxRounds;
+/// Of a round. A multiply-add counts as two; a tile instruction multiplies 16 rows by 16 columns over 64 bytes.
+constexpr double amxBf16Operations = 2.0 * 16 * 16 * 32 * amxTilesPerRound;
+constexpr double amxInt8Operations = 2.0 * 16 * 16 * 64 * amxTilesPerRound;
 
 /// Whether the CPU has tiles for bf16 and bytes, and the system lets this process use them, which it is asked for here.
 bool amxAvailable();
-/// Products of tiles in registers, so many as the figures above say. Only where amxAvailable().
-void amxBf16();
-void amxInt8();
+/// Products of tiles in registers. Only where amxAvailable().
+void amxBf16(int64_t rounds);
+void amxInt8(int64_t rounds);
 
 #endif // SM1_BENCH_AMX_H

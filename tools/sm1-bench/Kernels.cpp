@@ -10,12 +10,21 @@ KernelTimer::KernelTimer(Model &model, const WorkCounter &work, std::vector<std:
 
 Expected<void> KernelTimer::timeRun(const std::function<Expected<void>()> &run, bool keep) {
   std::vector<LaunchTime> times;
-  model.timeLaunches([&](const LaunchTime &time) { times.push_back(time); });
+  std::vector<double> slices;
+  if (peakSlice)
+    slices.push_back(peakSlice());
+  model.timeLaunches([&](const LaunchTime &time) {
+    times.push_back(time);
+    if (peakSlice)
+      slices.push_back(peakSlice());
+  });
   Expected<void> done = run();
   model.timeLaunches(nullptr);
   if (!done)
     return done;
   take(times);
+  if (keep && peakSlice)
+    takeSlices(times, slices);
   for (Kernel &kernel : kernels)
     if (keep)
       kernel.row.seconds.values.push_back(kernel.seconds);
@@ -44,6 +53,26 @@ void KernelTimer::take(const std::vector<LaunchTime> &times) {
       kernel.row.launches += count;
       kernel.row.work.add(work.ofLaunch(*shape.first, shape.second), double(count));
     }
+  }
+}
+
+/// Slices that differ by more met cores whose rate changed meanwhile: nobody knows when.
+constexpr double steady = 1.1;
+
+void KernelTimer::takeSlices(const std::vector<LaunchTime> &times, const std::vector<double> &slices) {
+  for (size_t index = 0; index < times.size(); ++index) {
+    const LaunchTime &time = times[index];
+    Kernel *kernel = kernelOf(*time.launch);
+    double flops = kernel ? work.ofLaunch(*time.launch, {time.rows, time.segments, time.passRows, time.longest}).flops : 0;
+    if (flops == 0)
+      continue;
+    double before = slices[index], after = slices[index + 1];
+    PeakSlices &row = kernel->row.slices;
+    ++row.launches;
+    if (std::max(before, after) > steady * std::min(before, after))
+      continue;
+    row.peak.values.push_back((before + after) / 2);
+    row.part.values.push_back(flops / time.seconds / row.peak.values.back());
   }
 }
 

@@ -15,6 +15,9 @@ public:
   /// Kernels whose name contains one of `names`, or all when there are none.
   KernelTimer(sm1rt::Model &model, const WorkCounter &work, std::vector<std::string> names);
 
+  /// From now on measures a slice of a peak, operations a second, before and after each launch.
+  void setPeak(std::function<double()> slice) { peakSlice = std::move(slice); }
+
   /// Does `run` and takes the times of its launches; they count only when `keep`.
   sm1rt::Expected<void> timeRun(const std::function<sm1rt::Expected<void>()> &run, bool keep);
 
@@ -32,12 +35,15 @@ private:
     double seconds = 0; // of the run under way
   };
   void take(const std::vector<sm1rt::LaunchTime> &times);
+  /// `slices`: of each launch the one before it; one more for the last.
+  void takeSlices(const std::vector<sm1rt::LaunchTime> &times, const std::vector<double> &slices);
   bool isWanted(const std::string &name) const;
   Kernel *kernelOf(const sm1rt::PlanLaunch &launch);
 
   sm1rt::Model &model;
   const WorkCounter &work;
   std::vector<std::string> names;
+  std::function<double()> peakSlice; ///< none: not asked for
   std::vector<Kernel> kernels;
 };
 

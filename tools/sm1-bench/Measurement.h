@@ -15,6 +15,12 @@ struct CeilingsOfRow {
   std::optional<size_t> memory, arithmetic;
 };
 
+/// Launches of a kernel beside the peak of their cores right before and after, where both slices agree.
+struct PeakSlices {
+  int64_t launches = 0; ///< of all repetitions, also where slices do not agree
+  Samples peak, part;   ///< operations a second, and what part of them a launch reached
+};
+
 /// All launches of one kernel in one entry, in one run.
 struct KernelRow {
   std::string entry, name;
@@ -22,6 +28,7 @@ struct KernelRow {
   Work work;       ///< of all of them
   Samples seconds; ///< likewise
   CeilingsOfRow ceilings;
+  PeakSlices slices;
   std::optional<double> predictedSeconds; ///< likewise; by the compiler's cost model
 
   /// Predicted by measured.

@@ -7,19 +7,27 @@
 #include "Team.h"
 
 #include <array>
+#include <chrono>
 #include <cpuid.h>
 #include <immintrin.h>
+#include <numeric>
+#include <vector>
 
 using namespace sm1rt;
 
 /// Latency times issue rate of a multiply-add is 8 to 10; more chains than that keep both units busy.
 constexpr int chains = 12;
-/// Some 20 ms: clocks and neighbours change within milliseconds, and kernels are timed over many of them. 2 ms met a core at its best.
-constexpr int64_t rounds = 1 << 23;
+/// Some 20 ms: clocks and neighbours change within milliseconds, and kernels are timed over many of them. 2 ms met a core at its
+/// best.
+constexpr int64_t chainRounds = 1 << 23;
+/// Of a slice, which stands beside one launch: some 0.3 ms.
+constexpr int64_t chainSlice = chainRounds / 64, amxSlice = amxRounds / 16;
+/// What threads of a pool go on spinning for after a launch, and some more: they would take half of a core from a slice.
+constexpr auto spinTime = std::chrono::microseconds(200);
 
 //===-- Loops ---------------------------------------------------------------------------------------------------------------===//
 
-__attribute__((target("avx2,fma"))) static void fma256() {
+__attribute__((target("avx2,fma"))) static void fma256(int64_t rounds) {
   __m256 sums[chains], factor = _mm256_set1_ps(0.999f), summand = _mm256_set1_ps(0.001f);
   for (int chain = 0; chain < chains; ++chain)
     sums[chain] = _mm256_set1_ps(float(chain));
@@ -33,7 +41,7 @@ __attribute__((target("avx2,fma"))) static void fma256() {
   keepResult(uint64_t(_mm256_cvtss_f32(sums[0])));
 }
 
-__attribute__((target("avx512f"))) static void fma512() {
+__attribute__((target("avx512f"))) static void fma512(int64_t rounds) {
   __m512 sums[chains], factor = _mm512_set1_ps(0.999f), summand = _mm512_set1_ps(0.001f);
   for (int chain = 0; chain < chains; ++chain)
     sums[chain] = _mm512_set1_ps(float(chain));
@@ -47,7 +55,7 @@ __attribute__((target("avx512f"))) static void fma512() {
   keepResult(uint64_t(_mm512_cvtss_f32(sums[0])));
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static void bf16Dot512() {
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static void bf16Dot512(int64_t rounds) {
   __m512 sums[chains];
   for (int chain = 0; chain < chains; ++chain)
     sums[chain] = _mm512_set1_ps(float(chain));
@@ -63,7 +71,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static void bf16
 }
 
 /// Products that do not depend on the sums would be computed once: the empty asm says that their operand may have changed.
-__attribute__((target("avx2"))) static void madd256() {
+__attribute__((target("avx2"))) static void madd256(int64_t rounds) {
   __m256i sums[chains] = {}, bytes = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
@@ -77,7 +85,7 @@ __attribute__((target("avx2"))) static void madd256() {
   keepResult(uint64_t(_mm256_extract_epi64(sums[0], 0)));
 }
 
-__attribute__((target("avx512f,avx512bw"))) static void madd512() {
+__attribute__((target("avx512f,avx512bw"))) static void madd512(int64_t rounds) {
   __m512i sums[chains] = {}, bytes = _mm512_set1_epi8(3), ones = _mm512_set1_epi16(1);
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
@@ -93,7 +101,7 @@ __attribute__((target("avx512f,avx512bw"))) static void madd512() {
   keepResult(words[0]);
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void vnni512() {
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void vnni512(int64_t rounds) {
   __m512i sums[chains], bytes = _mm512_set1_epi8(3);
   for (int chain = 0; chain < chains; ++chain)
     sums[chain] = _mm512_set1_epi32(chain);
@@ -115,8 +123,9 @@ namespace {
 struct PeakRow {
   Peak peak;
   const char *name;
-  void (*run)();
-  double operations; ///< of one run on one thread
+  void (*run)(int64_t rounds);
+  double operations; ///< of one round on one thread
+  int64_t rounds, sliceRounds;
 };
 /// Which instructions do the projections of a target in an arithmetic.
 struct TargetPeak {
@@ -125,18 +134,20 @@ struct TargetPeak {
 };
 } // namespace
 
-/// Operations of a loop of chains whose instruction multiplies and adds `lanes` times.
-constexpr double chained(int lanes) { return 2.0 * lanes * chains * double(rounds); }
+/// A loop of chains whose instruction multiplies and adds `lanes` times.
+static constexpr PeakRow chained(Peak peak, const char *name, void (*run)(int64_t), int lanes) {
+  return {peak, name, run, 2.0 * lanes * chains, chainRounds, chainSlice};
+}
 
 static const std::array<PeakRow, 8> peakRows = {{
-    {Peak::Fma256, "FMA 256", fma256, chained(8)},
-    {Peak::Fma512, "FMA 512", fma512, chained(16)},
-    {Peak::Bf16Dot512, "bf16 dot 512", bf16Dot512, chained(32)},
-    {Peak::Madd256, "int8 madd 256", madd256, chained(32)},
-    {Peak::Madd512, "int8 madd 512", madd512, chained(64)},
-    {Peak::Vnni512, "VNNI 512", vnni512, chained(64)},
-    {Peak::AmxBf16, "AMX bf16", amxBf16, amxBf16Operations},
-    {Peak::AmxInt8, "AMX int8", amxInt8, amxInt8Operations},
+    chained(Peak::Fma256, "FMA 256", fma256, 8),
+    chained(Peak::Fma512, "FMA 512", fma512, 16),
+    chained(Peak::Bf16Dot512, "bf16 dot 512", bf16Dot512, 32),
+    chained(Peak::Madd256, "int8 madd 256", madd256, 32),
+    chained(Peak::Madd512, "int8 madd 512", madd512, 64),
+    chained(Peak::Vnni512, "VNNI 512", vnni512, 64),
+    {Peak::AmxBf16, "AMX bf16", amxBf16, amxBf16Operations, amxRounds, amxSlice},
+    {Peak::AmxInt8, "AMX int8", amxInt8, amxInt8Operations, amxRounds, amxSlice},
 }};
 
 /// bf16 arithmetic without bf16 instructions is made of f32 multiply-adds.
@@ -190,5 +201,21 @@ bool peakAvailable(Peak peak) {
 
 double measurePeak(Peak peak, int threads) {
   const PeakRow &row = rowOf(peak);
-  return row.operations * threads / timeTogether(threads, [&](int) { row.run(); });
+  double operations = row.operations * double(row.rounds) * threads;
+  return operations / timeTogether(threads, [&](int) { row.run(row.rounds); });
+}
+
+double measurePeakSlice(Peak peak, int threads) {
+  using Clock = std::chrono::steady_clock;
+  const PeakRow &row = rowOf(peak);
+  for (Clock::time_point until = Clock::now() + spinTime; Clock::now() < until;)
+    spinPause();
+  std::vector<double> perSecond(size_t(threads), 0.0);
+  timeTogether(threads, [&](int thread) {
+    Clock::time_point start = Clock::now();
+    row.run(row.sliceRounds);
+    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    perSecond[size_t(thread)] = row.operations * double(row.sliceRounds) / seconds;
+  });
+  return std::accumulate(perSecond.begin(), perSecond.end(), 0.0);
 }

@@ -22,6 +22,9 @@ const char *peakName(Peak peak);
 bool peakAvailable(Peak peak);
 /// Operations a second of so many threads, on registers alone; a multiply-add counts as two. The peak must be available.
 double measurePeak(Peak peak, int threads);
+/// The same in a fraction of a millisecond, the rates of all threads added up, once threads of a pool have gone to sleep. Two of
+/// them around a launch say what its cores could do then.
+double measurePeakSlice(Peak peak, int threads);
 
 /// What the projections of a program are set against: that of the instructions it is compiled for. Nothing for a target or
 /// arithmetic that is not known here.

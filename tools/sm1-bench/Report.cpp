@@ -92,6 +92,13 @@ static Json toJson(const KernelRow &kernel, const Measurement &measurement) {
                {"predicted_seconds", orNull(kernel.predictedSeconds)},
                {"predicted_by_measured", orNull(kernel.predictionRatio())}};
   addFigures(json, figuresOf(kernel, measurement), kernel.ceilings, measurement);
+  if (kernel.slices.launches > 0) {
+    auto steady = [&](const Samples &samples) { return samples.empty() ? Json() : toJson(samples); };
+    json["slices"] = {{"launches", kernel.slices.launches},
+                      {"steady", kernel.slices.peak.values.size()},
+                      {"peak_per_second", steady(kernel.slices.peak)},
+                      {"fraction_of_peak", steady(kernel.slices.part)}};
+  }
   return json;
 }
 

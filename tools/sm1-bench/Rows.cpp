@@ -164,6 +164,10 @@ Expected<void> Bench::addRows(size_t variant) {
     timed.row.launchesPerToken = launchesPerToken(model, shape, timed.row.work);
     if (options.kernels)
       timed.kernels = std::make_unique<KernelTimer>(model, work, options.kernelNames);
+    std::optional<Peak> peak = peakOf(variants[variant]->facts.target, variants[variant]->facts.compute);
+    if (timed.kernels && options.slices && peak && peakAvailable(*peak))
+      timed.kernels->setPeak(
+          [peak = *peak, threads = variants[variant]->facts.threads] { return measurePeakSlice(peak, threads); });
     if (variants[variant]->onGpu())
       timed.cacheRuns = std::make_unique<CacheRuns>(model, shape, &reader.sequence());
     rows.push_back(std::move(timed));

@@ -14,6 +14,7 @@ struct RowOptions {
   std::vector<int> threads = {0};       ///< 0: one per core
   std::vector<RunShape> shapes;         ///< each runs on every target with every number of threads
   bool kernels = false;
+  bool slices = false;                  ///< with kernels, on a CPU: peaks around each launch
   std::vector<std::string> kernelNames; ///< parts of names; none: every kernel
   int repetitions = 0;                  ///< 0: 7 on a CPU, 100 on a GPU
   bool skipEnergy = false;              ///< of a GPU

@@ -75,6 +75,23 @@ static void printKernel(const KernelRow &kernel, double allSeconds, double slow,
              ratio ? micros(*kernel.predictedSeconds) : "-", ratio ? fmt::format("{:.2f}", *ratio) : "-");
 }
 
+/// What kernels with projections reached of the peak around each launch.
+static void printSlices(const Row &row) {
+  constexpr const char *layout = "  {:<20.20} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}\n";
+  bool head = true;
+  for (const KernelRow &kernel : row.kernels) {
+    const PeakSlices &slices = kernel.slices;
+    if (slices.peak.empty())
+      continue;
+    if (std::exchange(head, false))
+      fmt::print(fmt::runtime("\n" + std::string(layout)), "%peak of slices", "launches", "steady", "median", "quarter", "3/4",
+                 "GFLOP/s", "least", "most");
+    auto part = [&](double place) { return percent(slices.part.quantile(place)); };
+    fmt::print(fmt::runtime(layout), kernel.name, slices.launches, slices.peak.values.size(), part(0.5), part(0.25), part(0.75),
+               brief(slices.peak.median() / 1e9), brief(slices.peak.least() / 1e9), brief(slices.peak.most() / 1e9));
+  }
+}
+
 /// Runs after one with kernels get a head of their own.
 static void printKernels(const Row &row, const Measurement &measurement) {
   const Variant &variant = measurement.variants[row.variant];
@@ -90,6 +107,7 @@ static void printKernels(const Row &row, const Measurement &measurement) {
     entry = kernel.entry;
     printKernel(kernel, allSeconds, slowPart(variant), measurement);
   }
+  printSlices(row);
 }
 
 /// e.g. "2.1 times as fast": the first package's time by another's.

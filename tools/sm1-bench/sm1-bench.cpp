@@ -160,6 +160,9 @@ static void addRowOptions(CLI::App &app, const Subject &subject, BenchOptions &o
       ->type_name("N");
   if (subject.kernels.empty() && !subject.plot)
     app.add_flag("--kernels", options.rows.kernels, "a row for each kernel, too, timed inside runs of their own");
+  if (!subject.plot)
+    app.add_flag("--slices", options.rows.slices,
+                 "with kernels, on a CPU: sets each launch against the peak of its cores right before and after it");
   if (subject.plot)
     app.add_option("--svg", options.svg, "draws the curve to a file")->type_name("FILE");
   app.add_flag("--json", options.json, "a JSON object instead of tables");
