@@ -10,9 +10,9 @@ static constexpr Target gpu(llvm::StringLiteral name, llvm::StringLiteral ptx, i
 }
 
 static constexpr llvm::StringLiteral dotFeatures = "+f16c,+avx512bf16,+avx512vnni",
-                                     matrixFeatures = "+f16c,+avx512bf16,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8";
+                                     matrixFeatures = "+f16c,+avx512bf16,+avx512vnni,+gfni,+amx-tile,+amx-bf16,+amx-int8";
 
-// Every processor with AVX512-BF16 has VNNI, and with AMX both. Cache: 1 MiB is the smaller of what AVX2 desktops of the last ten
+// Every processor with AVX512-BF16 has VNNI, and with AMX both, and GFNI. Cache: 1 MiB is the smaller of what AVX2 desktops of the last ten
 // years have per core (256 KiB to 2 MiB, mostly shared with nobody) and well under the 2 MiB of current AVX-512 cores.
 static constexpr Target targets[] = {
     {"x86-64-v4-amx", "x86-64-v4", matrixFeatures, 32, 16, /*l2Bytes=*/2 << 20, /*dotProducts=*/true, /*matrixTiles=*/true},

@@ -299,7 +299,7 @@ static uint64_t savedRegisterState() {
 }
 
 // Bits whose names differ between compilers, or that older ones lack.
-static constexpr unsigned vnniBit = 1u << 11;                                                  // leaf 7.0 ecx
+static constexpr unsigned gfniBit = 1u << 8, vnniBit = 1u << 11;                               // leaf 7.0 ecx
 static constexpr unsigned amxBf16Bit = 1u << 22, amxTileBit = 1u << 24, amxInt8Bit = 1u << 25; // leaf 7.0 edx
 static constexpr unsigned avx512Bf16Bit = 1u << 5;                                             // leaf 7.1 eax
 /// What XCR0 says when tile configuration and tile data are saved.
@@ -311,6 +311,7 @@ static void addExtensions(CpuFeatures &features, uint64_t saved) {
   if (!features.v4 || !__get_cpuid_count(7, 0, &leaves, &b, &c, &d))
     return;
   features.avx512Vnni = c & vnniBit;
+  features.gfni = c & gfniBit;
   bool tiles = (saved & savedTiles) == savedTiles;
   features.amxTile = tiles && (d & amxTileBit);
   features.amxBf16 = tiles && (d & amxBf16Bit);

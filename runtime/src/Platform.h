@@ -86,6 +86,7 @@ struct CpuFeatures {
   bool v3 = false;                                        ///< AVX2, FMA, F16C, BMI, MOVBE, LZCNT
   bool v4 = false;                                        ///< v3 and AVX-512 F, BW, CD, DQ, VL
   bool avx512Vnni = false, avx512Bf16 = false;            ///< both only with v4
+  bool gfni = false;                                      ///< only with v4, on its vectors
   bool amxTile = false, amxBf16 = false, amxInt8 = false; ///< a process has to ask for tiles: useTileRegisters
 };
 CpuFeatures cpuFeatures();

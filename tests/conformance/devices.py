@@ -13,7 +13,7 @@ SCHEDULES = ("warps", "warps-reversed", "shuffled:1", "threads")  # the order in
 AVX2 = {"avx2", "fma", "f16c"}
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 DOTS = AVX512 | {"avx512_bf16", "avx512_vnni"}
-TILES = DOTS | {"amx_tile", "amx_bf16", "amx_int8"}
+TILES = DOTS | {"gfni", "amx_tile", "amx_bf16", "amx_int8"}
 WIDE = {"x86-64-v3": AVX2, "x86-64-v4": AVX512}
 NARROW = {**WIDE, "x86-64-v4-bf16": DOTS, "x86-64-v4-amx": TILES}
 

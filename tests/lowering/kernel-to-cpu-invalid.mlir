@@ -157,7 +157,7 @@ sm1.model @computed_convolution(%x: tensor<?x?x8xf32> {sm1.name = "x"}, %t: tens
 sm1.model @matrix_of_f32(%x: !x {sm1.name = "x"}) -> (tensor<?x?x16xf32> {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "panels"} : tensor<16x64xf32>
   %r = sm1.launch sync(none) -> tensor<?x?x16xf32> {
-    // expected-error @+1 {{cannot take matrix_rows: tile registers multiply bf16 pairs, and int8 quads with products = dot}}
+    // expected-error @+1 {{cannot take matrix_rows: tile registers multiply bf16 pairs, and int8 quads and int4 nibbles with products = dot}}
     %q = sm1.kernel "k" (%x0 = %x : !x, %a0 = %a : tensor<16x64xf32>) schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 16, panel_split = 1, matrix_rows = 16, matrix_panels = 1> -> tensor<?x?x16xf32> {
       %y = sm1.linear %x0, %a0 : !x, tensor<16x64xf32>
       sm1.yield %y : tensor<?x?x16xf32>
@@ -175,7 +175,7 @@ sm1.model @matrix_of_bytes_without_dots(%x: !x {sm1.name = "x"}) -> (tensor<?x?x
   %a = sm1.param "a" quantised <bits = 8, group = 0, columns = 64> {layout = "quads"} : tensor<16x64xi8>
   %s = sm1.param "a" quantised <bits = 8, group = 0, columns = 64> {layout = "scales"} : tensor<16x1xf32>
   %r = sm1.launch sync(none) -> tensor<?x?x16xf32> {
-    // expected-error @+1 {{cannot take matrix_rows: tile registers multiply bf16 pairs, and int8 quads with products = dot}}
+    // expected-error @+1 {{cannot take matrix_rows: tile registers multiply bf16 pairs, and int8 quads and int4 nibbles with products = dot}}
     %q = sm1.kernel "k" (%x0 = %x : !x, %a0 = %a : tensor<16x64xi8>, %s0 = %s : tensor<16x1xf32>) schedule<row_tile = 1, panel_tile = 1, single_row_panels = 1, row_split = 16, panel_split = 1, matrix_rows = 16, matrix_panels = 1> -> tensor<?x?x16xf32> {
       %y = sm1.linear %x0, %a0 scales %s0 int8 : !x, tensor<16x64xi8>, tensor<16x1xf32>
       sm1.yield %y : tensor<?x?x16xf32>

@@ -139,26 +139,29 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !x = tensor<?x?x40xf32>
 !y = tensor<?x?x8xf32>
 
-// int8 by int8. Each row is quantised in front: its largest magnitude, at least 1e-30 and without the padding; integers, rounded to even,
+// int8 by int8. Each row is quantised in front: its largest magnitude, at least 1e-30 and without the padding, by its bits; integers, rounded to even,
 // four to a word; behind them what they are to be multiplied with and their sum; nobody asks for sums of groups. Without dot products
 // integers are multiplied as f32, which is exact, and added up as integers. The scale of the row times that of the channel comes last.
 // CHECK-LABEL: func.func @bytes
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x48xf32>, %[[A:[a-z0-9]+]]: memref<1x10x16xi32>, %[[S:[a-z0-9]+]]: memref<16xf32>,
-// CHECK-DAG: %[[LEAST:.*]] = arith.constant dense<1.000000e-30>
+// CHECK-DAG: %[[LEAST:.*]] = arith.constant dense<228737632> : vector<16xi32>
+// CHECK-DAG: %[[UNSIGNED:.*]] = arith.constant dense<2147483647> : vector<16xi32>
 // CHECK-DAG: %[[OFFSET:.*]] = arith.constant dense<-2139062144> : vector<16xi32>
 // CHECK-DAG: %[[MOST:.*]] = arith.constant 1.270000e+02 : f32
 // CHECK: scf.for
 // CHECK: %[[FLOATS:.*]] = vector.load %[[X]]
 // CHECK: vector.store %[[FLOATS]], %[[SCRATCH:[a-z0-9]+]][
-// CHECK: %[[MAGNITUDE:.*]] = math.absf
-// CHECK-NEXT: arith.maximumf %[[MAGNITUDE]], %[[LEAST]]
+// CHECK: %[[MAGNITUDE:.*]] = arith.andi %{{.*}}, %[[UNSIGNED]]
+// CHECK-NEXT: arith.maxsi %[[MAGNITUDE]], %[[LEAST]]
 // CHECK: vector.constant_mask [8]
 // CHECK-NEXT: %[[PADDED:.*]] = arith.select
-// CHECK-NEXT: %[[MAGNITUDE:.*]] = math.absf %[[PADDED]]
-// CHECK-NEXT: arith.maximumf %[[MAGNITUDE]], %[[LEAST]]
-// CHECK-COUNT-2: arith.maximumf
-// CHECK-NEXT: %[[MAX:.*]] = arith.maximumf
-// CHECK-NEXT: %[[M:.*]] = vector.reduction <maximumf>, %[[MAX]]
+// CHECK-NEXT: %[[BITS:.*]] = arith.bitcast %[[PADDED]]
+// CHECK-NEXT: %[[MAGNITUDE:.*]] = arith.andi %[[BITS]], %[[UNSIGNED]]
+// CHECK-NEXT: arith.maxsi %[[MAGNITUDE]], %[[LEAST]]
+// CHECK-COUNT-2: arith.maxsi
+// CHECK-NEXT: %[[MAX:.*]] = arith.maxsi
+// CHECK-NEXT: %[[MAXBITS:.*]] = vector.reduction <maxsi>, %[[MAX]]
+// CHECK-NEXT: %[[M:.*]] = arith.bitcast %[[MAXBITS]] : i32 to f32
 // CHECK-NEXT: %[[F:.*]] = arith.divf %[[MOST]], %[[M]]
 // CHECK-NEXT: %[[FACTOR:.*]] = vector.broadcast %[[F]]
 // CHECK-NEXT: %[[SCALE:.*]] = arith.divf %[[M]], %[[MOST]]
@@ -397,8 +400,7 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-NEXT: scf.if %[[BEFORE]]
 // CHECK-COUNT-8: vector.load %[[SCRATCH]]
 // CHECK-COUNT-8: math.absf
-// CHECK: memref.prefetch %[[Y]]
-// CHECK-COUNT-8: vector.store %{{.*}}, %[[Y]]
+// CHECK-COUNT-8: vector.store %{{.*}}, %[[Y]]{{.*}} {alignment = 64 : i64, nontemporal = true}
 // CHECK: scf.if %[[SUMS]]
 // CHECK-COUNT-4: "llvm.x86.tilestored64"
 // CHECK: llvm.call_intrinsic "llvm.x86.tilerelease"
@@ -482,10 +484,26 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !x = tensor<?x?x768xf32>
 !y = tensor<?x?x32xf32>
 
-// Two panels of 768 k are more than the first cache keeps beside what passes.
+// Two panels of 768 k are more than the first cache keeps: 384 of them for all rows of a band, then the others, whose sums go on from
+// scratch. Rows are copied into the order of the registers before, and what follows the sums writes whole lines around the caches.
 // CHECK-LABEL: func.func @deep
-// CHECK-NOT: tileloaddt164
-// CHECK: return
+// CHECK: ldtilecfg
+// CHECK: tileloadd64
+// CHECK: tilestored64
+// CHECK-COUNT-4: tilezero
+// CHECK-COUNT-4: tileloadd64
+// CHECK: tileloaddt164
+// CHECK: tileloadd64
+// CHECK: tdpbf16ps
+// CHECK: tileloadd64
+// CHECK: tdpbf16ps
+// CHECK: tileloaddt164
+// CHECK-COUNT-2: tdpbf16ps
+// CHECK-NOT: tdpbf16ps
+// CHECK: vector.store {{.*}} {alignment = 64 : i64, nontemporal = true}
+// CHECK: tilestored64
+// CHECK: sfence
+// CHECK-NEXT: llvm.call_intrinsic "llvm.x86.tilerelease"
 sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "pairs"} : tensor<32x768xbf16>
   %r = sm1.launch sync(none) -> !y {
@@ -493,6 +511,41 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
         schedule<row_tile = 4, panel_tile = 1, single_row_panels = 1, row_split = 64, panel_split = 2, matrix_rows = 32, matrix_panels = 2> -> !y {
       %b = arith.truncf %x0 : !x to !b
       %p = sm1.linear %b, %a0 : !b, tensor<32x768xbf16>
+      sm1.yield %p : !y
+    }
+    sm1.yield %y : !y
+  }
+  sm1.return %r : !y
+}
+
+// -----
+
+!x = tensor<?x?x96xf32>
+!y = tensor<?x?x32xf32>
+
+// int4: the first block of rows unpacks weights by one instruction for each half; the integers of four groups go through scratch, where
+// they are scaled and added. Fewer than 16 rows are left to dot products.
+// CHECK-LABEL: func.func @int4_tiles
+// CHECK: ldtilecfg
+// CHECK: scf.if
+// CHECK-COUNT-16: vgf2p8affineqb.512
+// CHECK: tileloadd64
+// CHECK: tilezero
+// CHECK: tdpbssd
+// CHECK: tilestored64
+// CHECK: tdpbssd
+// CHECK: tilestored64
+// CHECK: arith.sitofp
+// CHECK: vector.fma
+// CHECK-NOT: ldtilecfg
+// CHECK: vpdpbusd
+sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
+  %a = sm1.param "a" quantised <bits = 4, group = 32, columns = 96> {layout = "nibbles"} : tensor<32x96xi4>
+  %s = sm1.param "a" quantised <bits = 4, group = 32, columns = 96> {layout = "scales"} : tensor<32x3xf16>
+  %r = sm1.launch sync(none) -> !y {
+    %y = sm1.kernel "int4_tiles" (%x0 = %x : !x, %a0 = %a : tensor<32x96xi4>, %s0 = %s : tensor<32x3xf16>)
+        schedule<row_tile = 4, panel_tile = 1, single_row_panels = 1, row_split = 64, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> -> !y {
+      %p = sm1.linear %x0, %a0 scales %s0 int8 : !x, tensor<32x96xi4>, tensor<32x3xf16>
       sm1.yield %p : !y
     }
     sm1.yield %y : !y

@@ -108,7 +108,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %r, %a0 : tensor<?x?x64xbf16>, tensor<64x64xbf16>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
-  // AMX: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 1> ->
+  // AMX: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 2> ->
   // BF16: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, apart, widen_rows = 24> ->
@@ -144,7 +144,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %x0, %b0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
-  // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
   // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24, products = table> ->
   // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
@@ -153,7 +153,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // Three sums of groups and three of what has been scaled, for each row and panel.
-  // AMX: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
+  // AMX: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
   // BF16: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 5, panel_tile = 1, single_row_panels = 2, row_split = 125, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int4_three"
   // V3: sm1.kernel "int4_three"

@@ -15,7 +15,7 @@ CpuMachine machine(int generation) {
   made.features.v3 = generation >= 1;
   made.features.v4 = generation >= 2;
   made.features.avx512Vnni = made.features.avx512Bf16 = generation >= 3;
-  made.features.amxTile = made.features.amxBf16 = made.features.amxInt8 = generation >= 4;
+  made.features.gfni = made.features.amxTile = made.features.amxBf16 = made.features.amxInt8 = generation >= 4;
   return made;
 }
 
@@ -38,10 +38,10 @@ TEST(CpuTargetTest, TakesWhatIsAskedFor) {
 
 // One instruction set less and the target is another one; the error names it.
 TEST(CpuTargetTest, EveryFeatureCounts) {
-  bool CpuFeatures::*features[] = {&CpuFeatures::avx512Vnni, &CpuFeatures::avx512Bf16, &CpuFeatures::amxTile, &CpuFeatures::amxBf16,
-                                   &CpuFeatures::amxInt8};
-  const char *names[] = {"AVX512-VNNI", "AVX512-BF16", "AMX-TILE", "AMX-BF16", "AMX-INT8"};
-  for (int i = 0; i < 5; ++i) {
+  bool CpuFeatures::*features[] = {&CpuFeatures::avx512Vnni, &CpuFeatures::avx512Bf16, &CpuFeatures::gfni,
+                                   &CpuFeatures::amxTile,    &CpuFeatures::amxBf16,    &CpuFeatures::amxInt8};
+  const char *names[] = {"AVX512-VNNI", "AVX512-BF16", "GFNI", "AMX-TILE", "AMX-BF16", "AMX-INT8"};
+  for (int i = 0; i < 6; ++i) {
     CpuMachine almost = machine(4);
     almost.features.*features[i] = false;
     EXPECT_EQ(*chooseCpuTarget(everything, "", almost), i < 2 ? "x86-64-v4" : "x86-64-v4-bf16");

@@ -56,7 +56,7 @@ TEST(PlatformTest, KnowsItself) {
   EXPECT_TRUE(fileExists(*executablePath()));
   CpuFeatures features = cpuFeatures();
   EXPECT_TRUE(features.v3 || !features.v4);
-  EXPECT_TRUE(features.v4 || !(features.avx512Vnni || features.avx512Bf16 || features.amxTile));
+  EXPECT_TRUE(features.v4 || !(features.avx512Vnni || features.avx512Bf16 || features.gfni || features.amxTile));
   EXPECT_TRUE(features.amxTile || !(features.amxBf16 || features.amxInt8));
 }
 

@@ -47,8 +47,12 @@ private:
   /// Whole blocks of `rows` rows of `part`; returns the end of the last.
   mlir::Value buildMatrixBlocks(const Part &part, int64_t rows);
   void buildMatrixPipeline(MatrixTiles &tiles, const Part &part, int64_t rows);
-  /// What follows the sums, for a few rows of a block from `inside` on; the same rows of `next` are fetched.
-  void buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next, mlir::Value inside);
+  /// Rows from the first of the task to the returned one, summed in passes, band by band.
+  mlir::Value buildMatrixPasses(const Part &all);
+  void buildMatrixBands(MatrixTiles &tiles, const Part &part);
+  /// What follows the sums, for a few rows of a block from `inside` on; the same rows of `next` are fetched. `around`: of a tile.
+  void buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next, mlir::Value inside,
+                       bool around);
   void buildPart(const Part &part);
   void buildPanels(const Part &part, int64_t panelsTogether, bool widens);
   void widen(mlir::Value panel, int64_t panels);

@@ -12,10 +12,7 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Of eight tile registers six hold sums at most, one rows, one weights, so that some are loaded again; up to four sums leave room
-/// for all operands of a step.
-static constexpr int64_t sumTiles = 6, rowTile = 6, weightTile = 7, allTiles = 8;
-static constexpr int64_t configWords = 16, tileWords = 256;
+static constexpr int64_t configWords = 16;
 
 static ProductForm formOf(LinearOp linear, KernelOp kernel) {
   auto argument = dyn_cast<BlockArgument>(linear.getWeight());
@@ -28,25 +25,31 @@ static int64_t stepWidth(const ProductForm &form) { return form.int8 ? tileRowBy
 
 const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
+  // Blocks of fewer rows than the schedule's are not summed in passes.
+  int64_t rowTiles = MatrixTiles::passesOf(kernel) ? 1 : schedule.getMatrixRows() / tileRows;
   llvm::SmallDenseMap<Value, int64_t> tilesOf;
+  bool grouped = false, whole = false;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
     ProductForm form = formOf(linear, kernel);
-    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs,
-         int8 = form.int8 && form.dot && form.weights == ProductForm::Weights::Quads;
+    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs, int8 = form.int8 && form.dot;
+    grouped |= form.weights == ProductForm::Weights::Nibbles, whole |= form.weights != ProductForm::Weights::Nibbles;
     if (!bf16 && !int8)
-      return "tile registers multiply bf16 pairs, and int8 quads with products = dot";
-    if (channels(linear.getX().getType()) % stepWidth(form))
-      return "tile registers take whole 64 bytes of a row";
-    if ((tilesOf[linear.getX()] += schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels()) > sumTiles)
+      return "tile registers multiply bf16 pairs, and int8 quads and int4 nibbles with products = dot";
+    if (grouped && (whole || schedule.getMatrixRows() != tileRows || schedule.getMatrixPanels() > 2))
+      return "tile registers take int4 alone, by 16 rows and one or two panels";
+    if (channels(linear.getX().getType()) % (grouped ? form.blockWidth() : stepWidth(form)))
+      return "tile registers take whole 64 bytes of a row, of int4 whole groups";
+    if (!grouped && (tilesOf[linear.getX()] += rowTiles * schedule.getMatrixPanels()) > sumTiles)
       return "six tile registers hold the sums of projections of one x; take fewer rows or panels";
   }
-  return tilesOf.empty() ? "has no projection for tile registers" : nullptr;
+  return tilesOf.empty() && !grouped ? "has no projection for tile registers" : nullptr;
 }
 
 int64_t MatrixTiles::wordsOf(KernelOp kernel) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   int64_t linears = llvm::range_size(kernel.getBlock().getOps<LinearOp>());
-  return configWords + linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords;
+  return configWords + linears * schedule.getMatrixRows() / tileRows * schedule.getMatrixPanels() * tileWords +
+         wordsOfPasses(kernel) + wordsOfGroups(kernel);
 }
 
 MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffers &buffers, int64_t rows, int64_t scratchOffset)
@@ -66,6 +69,7 @@ MatrixTiles::MatrixTiles(OpBuilder &builder, KernelOp kernel, const KernelBuffer
     group.place = place;
     place += tilesOf(group) * tileWords;
   }
+  passSums = place, groupScratch = place;
 }
 
 Value MatrixTiles::constant(int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); }
@@ -82,23 +86,27 @@ void MatrixTiles::call(StringRef intrinsic, ValueRange arguments) {
 
 Value MatrixTiles::tile(int64_t number) { return arith::ConstantIntOp::create(builder, loc, number, 8); }
 
-static Value toPointer(OpBuilder &builder, Location loc, Value address) {
+Value MatrixTiles::toPointer(Value address) {
   Value integer = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), address);
   return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), integer);
 }
 
+Value MatrixTiles::stride(int64_t bytes) { return arith::ConstantIntOp::create(builder, loc, bytes, 64); }
+
 void MatrixTiles::load(int64_t number, Value address, int64_t pitch, bool passes) {
-  Value stride = arith::ConstantIntOp::create(builder, loc, pitch, 64);
-  call(passes ? "llvm.x86.tileloaddt164" : "llvm.x86.tileloadd64", {tile(number), toPointer(builder, loc, address), stride});
+  call(passes ? "llvm.x86.tileloaddt164" : "llvm.x86.tileloadd64", {tile(number), toPointer(address), stride(pitch)});
 }
 
 /// A few rows pass their weights once, and so want the next in the first cache; many find them there after the first block, whose
 /// time they would take if memory had to bring all of them then.
 void MatrixTiles::fetchNext(const Block &block, Value address, int64_t distance) {
+  fetchLines(add(add(address, constant(distance)), times(block.turn, fetchedLines * tileRowBytes)));
+}
+
+void MatrixTiles::fetchLines(Value first) {
   int32_t hint = fetchedLines == tileRows ? 3 : 2;
-  Value first = add(add(address, constant(distance)), times(block.turn, fetchedLines * tileRowBytes));
   for (int64_t line = 0; line < fetchedLines; ++line)
-    LLVM::Prefetch::create(builder, loc, toPointer(builder, loc, add(first, constant(line * tileRowBytes))), /*rw=*/0, hint,
+    LLVM::Prefetch::create(builder, loc, toPointer(add(first, constant(line * tileRowBytes))), /*rw=*/0, hint,
                            /*cache=*/1);
 }
 
@@ -109,6 +117,8 @@ void MatrixTiles::configure() {
     bytes[16 + 2 * number] = tileRowBytes;
     bytes[48 + number] = number == weightTile ? tileRows : std::min(rows, tileRows);
   }
+  if (takesGroups(kernel))
+    shapeOfGroups(bytes);
   SmallVector<int32_t> words(configWords);
   std::memcpy(words.data(), bytes, sizeof(bytes));
   auto integers = VectorType::get({configWords}, builder.getI32Type()),
@@ -116,10 +126,14 @@ void MatrixTiles::configure() {
   Value config = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(integers, ArrayRef<int32_t>(words)));
   vector::StoreOp::create(builder, loc, arith::BitcastOp::create(builder, loc, floats, config), buffers.scratch,
                           ValueRange{constant(scratch)});
-  call("llvm.x86.ldtilecfg", {toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * scratch)))});
+  call("llvm.x86.ldtilecfg", {toPointer(addressOf(buffers.scratch, constant(4 * scratch)))});
 }
 
-void MatrixTiles::release() { call("llvm.x86.tilerelease", {}); }
+/// Stores around the caches are ordered by nothing but a fence, and another thread reads what they wrote once the task is done.
+void MatrixTiles::release() {
+  call("llvm.x86.sse.sfence", {});
+  call("llvm.x86.tilerelease", {});
+}
 
 std::pair<Value, int64_t> MatrixTiles::inputOf(Group &group, Value row) {
   Value x = group.linears.front().getX();
@@ -138,10 +152,9 @@ bool MatrixTiles::holdsOperands(const Group &group) const {
   return rows >= tileRows && columns * rowTiles + columns + rowTiles <= allTiles;
 }
 
-/// They have to leave room for sums in a first cache of 48 KiB. Blocks of 16 rows or fewer multiply with them once.
+/// Blocks of 16 rows or fewer multiply with them once.
 bool MatrixTiles::keepsWeights(const Group &group) const {
-  constexpr int64_t mostBytes = 44 << 10;
-  return holdsOperands(group) && rows > tileRows && columnsOf(group) * stepsOf(group) * tileRows * tileRowBytes <= mostBytes;
+  return holdsOperands(group) && rows > tileRows && columnsOf(group) * stepsOf(group) * tileRows * tileRowBytes <= mostWeightBytes;
 }
 
 /// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded, if not all are.
@@ -191,16 +204,20 @@ void MatrixTiles::multiply(Group &group, const Block &block, Value firstStep, Va
 
 void MatrixTiles::store(const Group &group) {
   for (int64_t number = 0; number < tilesOf(group); ++number) {
-    Value address = toPointer(builder, loc, addressOf(buffers.scratch, constant(4 * (group.place + number * tileWords))));
-    Value stride = arith::ConstantIntOp::create(builder, loc, tileRowBytes, 64);
-    call("llvm.x86.tilestored64", {tile(number), address, stride});
+    Value address = toPointer(addressOf(buffers.scratch, constant(4 * (group.place + number * tileWords))));
+    call("llvm.x86.tilestored64", {tile(number), address, stride(tileRowBytes)});
   }
 }
 
 /// Pieces are the first group's, which has the tile registers meanwhile; the others follow at the end.
-void MatrixTiles::begin() { clear(groups.front()); }
+void MatrixTiles::begin() {
+  if (!takesGroups(kernel))
+    clear(groups.front());
+}
 
 void MatrixTiles::addPiece(const Block &block, Value piece, int64_t pieces) {
+  if (takesGroups(kernel))
+    return;
   Group &group = groups.front();
   Value scaled = times(piece, stepsOf(group)), count = constant(pieces);
   Value first = arith::DivUIOp::create(builder, loc, scaled, count);
@@ -209,6 +226,12 @@ void MatrixTiles::addPiece(const Block &block, Value piece, int64_t pieces) {
 }
 
 void MatrixTiles::end(const Block &block) {
+  if (takesGroups(kernel)) {
+    for (Group &group : groups)
+      for (size_t linear = 0; linear < group.linears.size(); ++linear)
+        sumGroups(group, linear, block);
+    return;
+  }
   store(groups.front());
   for (Group &group : llvm::drop_begin(groups)) {
     clear(group);

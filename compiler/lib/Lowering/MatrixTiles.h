@@ -2,6 +2,11 @@
 //
 // A tile register holds 16 rows of 64 bytes. Sums are made for a block of rows by panels and left in scratch, from where the rest
 // of the kernel reads them row by row while tile registers are at the next block, whose sums are left there when that is done.
+//
+// Where the weights of a block would not stay in the first cache, or the sums of all projections have no room at once, tile
+// registers take one projection after another, and of each so much of k that they do stay, for all rows of a band: these are
+// passes. Sums wait in scratch between them, which changes no bit.
+//
 // bf16: each step adds 32 products a sum, even and odd k apart, which is the order sm1.linear states; denormal operands and sums
 // count as zero. int8: integers, exact in any order.
 
@@ -14,6 +19,11 @@ namespace sm1 {
 
 /// Bytes of a row of a tile register, and rows of one.
 inline constexpr int64_t tileRowBytes = 64, tileRows = 16;
+/// Of eight tile registers six hold sums at most, one rows, one weights, so that some are loaded again; up to four sums leave room
+/// for all operands of a step.
+inline constexpr int64_t sumTiles = 6, rowTile = 6, weightTile = 7, allTiles = 8, tileWords = 256;
+/// Weights that stay in a first cache of 48 KiB, and leave room for sums there.
+inline constexpr int64_t mostWeightBytes = 44 << 10;
 
 /// Why the projections of `kernel` cannot be summed in tiles with its schedule and layouts; nullptr if they can.
 const char *whyNotMatrixTiles(KernelOp kernel);
@@ -42,6 +52,29 @@ public:
   /// Gives `evaluator`, whose tile begins `inside` rows into the block, the results of all projections.
   void define(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside);
 
+  /// Whether int4 in groups are multiplied, each by itself (MatrixGroups.cpp), in blocks of no other number of rows than the
+  /// schedule's.
+  static bool takesGroups(KernelOp kernel);
+  /// How many passes the schedule's blocks take; 0: they are summed as above.
+  static int64_t passesOf(KernelOp kernel);
+  /// Rows of a band, of which a pass takes all.
+  static int64_t bandRowsOf(KernelOp kernel);
+  /// A block in a pass.
+  struct Unit {
+    mlir::Value panel;      ///< the first
+    mlir::Value pass, turn; ///< numbers of the pass, and of the block in its band
+    mlir::Value nextPanel;  ///< where the first pass of the next band or panels begins
+    mlir::Value half;       ///< of scratch for sums, 0 or 1
+  };
+  /// Copies `turns` blocks of rows from `row` on into the order in which tile registers take them.
+  void packBand(mlir::Value row, mlir::Value turns);
+  /// The sums of a unit: begin, every slot from 0 to `slots`, end.
+  void beginUnit(const Unit &unit);
+  void addSlot(const Unit &unit, mlir::Value slot, int64_t slots);
+  void endUnit(const Unit &unit);
+  /// As `define`, of all passes; `inside` counts from the beginning of the band.
+  void defineOfBand(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside, mlir::Value half);
+
 private:
   /// Projections of one x.
   struct Group {
@@ -60,8 +93,32 @@ private:
   void multiply(Group &group, const Block &block, mlir::Value firstStep, mlir::Value lastStep);
   void multiply(Group &group, const Block &block, mlir::Value step);
   void store(const Group &group);
+  /// MatrixPasses.cpp. Of a pass: the address of its matrix, and its steps of k.
+  struct Pass {
+    mlir::Value matrix, first, end;
+  };
+  Pass passOf(mlir::Value number);
+  void addPassStep(const Unit &unit, mlir::Value weights, mlir::Value fetched, mlir::Value step);
+  /// Where sums of a row of the band lie, for the column-th panel of all projections; words.
+  mlir::Value placeOfSums(mlir::Value half, mlir::Value column, mlir::Value row);
+  mlir::Value placeOfPacked(mlir::Value turn, mlir::Value step, int64_t rowTile);
+  void moveSums(const Unit &unit, bool isStore);
+  static int64_t wordsOfPasses(KernelOp kernel);
   /// Asks for lines of the weights one group of panels behind `address`, of which a register has `tileRows`.
   void fetchNext(const Block &block, mlir::Value address, int64_t distance);
+  void fetchLines(mlir::Value first);
+  /// MatrixGroups.cpp.
+  static int64_t wordsOfGroups(KernelOp kernel);
+  void shapeOfGroups(uint8_t *config) const;
+  mlir::Value placeOfUnpacked(mlir::Value linear, mlir::Value group, int64_t count);
+  mlir::Value placeOfIntegers(mlir::Value slot, int64_t panel);
+  mlir::Value totalAt(const Group &of, int64_t linear, int64_t panel, int64_t row);
+  void unpackGroup(LinearOp linear, const Block &block, mlir::Value group, mlir::Value place);
+  void multiplyGroup(Group &of, const Block &block, mlir::Value group, mlir::Value unpacked, mlir::Value slot);
+  void addGroup(LinearOp linear, const Block &block, mlir::Value group, int64_t panel, mlir::Value slot,
+                llvm::MutableArrayRef<mlir::Value> totals);
+  void sumGroups(Group &of, const Block &block);
+  void sumGroups(Group &of, size_t linear, const Block &block);
 
   mlir::Value constant(int64_t value);
   mlir::Value add(mlir::Value a, mlir::Value b);
@@ -69,6 +126,8 @@ private:
   mlir::Value addressOf(mlir::Value buffer, mlir::Value byte);
   /// Address of row `row` of what the group multiplies, and bytes from one row to the next.
   std::pair<mlir::Value, int64_t> inputOf(Group &group, mlir::Value row);
+  mlir::Value toPointer(mlir::Value address);
+  mlir::Value stride(int64_t bytes);
   void call(llvm::StringRef intrinsic, mlir::ValueRange arguments);
   mlir::Value tile(int64_t number);
   /// `passes`: what is loaded need not stay in the first cache.
@@ -79,6 +138,8 @@ private:
   KernelOp kernel;
   const KernelBuffers &buffers;
   int64_t rows, scratch, rowTiles, panels;
+  int64_t groupScratch; ///< where what int4 in groups take begins in scratch
+  int64_t passSums;     ///< where the sums of passes begin in scratch
   int64_t fetchedLines; ///< of each weight tile, by each block
   llvm::SmallVector<Group> groups;
 };

@@ -87,6 +87,8 @@ struct Tile {
   bool oneSegment = false;
   /// With that: the first row begins the segment, and what a convolution looks back on before it are the taps it came with.
   bool beginsSegment = false;
+  /// Whether what it stores goes around the caches, where it fills whole lines.
+  bool around = false;
 };
 
 class TileEvaluator {
@@ -153,6 +155,7 @@ private:
   /// Loads what a block argument holds: a stream tile, or one vector per panel of a parameter.
   void loadArgument(mlir::Value argument);
 
+  bool storeAround(mlir::Value value, mlir::Value buffer);
   llvm::MaybeAlign alignmentOf(mlir::Type element);
   /// The vector of a [rows, stride] buffer at `column` in row `m` of the tile.
   mlir::Value loadOfRow(mlir::Value buffer, int64_t m, int64_t n);

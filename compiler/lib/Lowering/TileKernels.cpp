@@ -17,6 +17,8 @@ void KernelFunction::buildTiles() {
   if (!apartSums.empty())
     buildInvariants(); // a tile evaluates the rest of the kernel several times
   Part all{buffers.rowBegin, buffers.rowEnd, buffers.panelBegin, buffers.panelEnd};
+  if (kernel.getScheduleAttr().getMatrixRows() && MatrixTiles::passesOf(kernel))
+    all.rowBegin = buildMatrixPasses(all);
   int64_t band = kernel.getScheduleAttr().getRowBand();
   if (!band)
     return buildBand(all);
@@ -51,8 +53,9 @@ KernelFunction::Part KernelFunction::buildMatrixBlocks(const Part &all) {
   Part part = all;
   part.panelEnd = wholeEnd(builder, loc, all.panelBegin, all.panelEnd, constant(schedule.getMatrixPanels()));
   part.rowBegin = buildMatrixBlocks(part, schedule.getMatrixRows());
+  // Few rows of int4 take longer by tile registers than by dot products.
   for (int64_t rows : {tileRows, tileRows / 2})
-    if (schedule.getMatrixRows() > rows)
+    if (schedule.getMatrixRows() > rows && !MatrixTiles::takesGroups(kernel))
       part.rowBegin = buildMatrixBlocks(part, rows);
   return {all.rowBegin, part.rowBegin, all.panelBegin, part.panelEnd};
 }
@@ -101,21 +104,116 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
     loop(constant(0), constant(rows / rowsOfPiece), 1, [&](Value piece) {
       when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece, rows / rowsOfPiece); });
       when(Predicate::ugt, number, constant(0),
-           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(rowsOfPiece))); });
+           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(rowsOfPiece)), rows > tileRows); });
     });
     when(Predicate::ult, number, blocks, [&] { tiles.end(current); });
   });
 }
 
 void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next,
-                                     Value inside) {
+                                     Value inside, bool around) {
   auto rowIn = [&](const MatrixTiles::Block &of) -> Value { return arith::AddIOp::create(builder, loc, of.row, inside); };
   Tile tile{rowIn(block), block.panel,   rowsOfPiece, kernel.getScheduleAttr().getMatrixPanels(),
             panelWidth,   /*rowEnd=*/{}, rowIn(next), next.panel};
+  tile.around = around;
   TileEvaluator evaluator(builder, kernel, buffers, tile);
   tiles.define(evaluator, tile, inside);
   evaluator.evaluate(mainOps);
   storeResults(evaluator);
+}
+
+/// Whole blocks of the schedule's rows, whose rest follows a band and a group of panels later.
+Value KernelFunction::buildMatrixPasses(const Part &all) {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  Part part = all;
+  part.rowEnd = wholeEnd(builder, loc, all.rowBegin, all.rowEnd, constant(schedule.getMatrixRows()));
+  part.panelEnd = wholeEnd(builder, loc, all.panelBegin, all.panelEnd, constant(schedule.getMatrixPanels()));
+  Value some = arith::AndIOp::create(
+      builder, loc, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, part.rowEnd, part.rowBegin),
+      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, part.panelEnd, part.panelBegin));
+  {
+    auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    MatrixTiles tiles(builder, kernel, buffers, schedule.getMatrixRows(), matrixSums.offset);
+    tiles.configure();
+    buildMatrixBands(tiles, part);
+    tiles.release();
+  }
+  Part left = part;
+  left.panelBegin = part.panelEnd, left.panelEnd = all.panelEnd;
+  buildPart(left);
+  return part.rowEnd;
+}
+
+/// Numbers count the bands, and in each the groups of panels. While tile registers make all sums of one number, vectors run the
+/// rest of the kernel on those of the number before.
+void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
+  int64_t rows = kernel.getScheduleAttr().getMatrixRows(), panels = kernel.getScheduleAttr().getMatrixPanels();
+  int64_t passes = MatrixTiles::passesOf(kernel), bandRows = MatrixTiles::bandRowsOf(kernel);
+  int64_t pieces = rows / rowsOfPiece;
+  int64_t slots = llvm::divideCeil(pieces, passes);
+  auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
+  auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
+  auto multiply = [&](Value a, Value b) -> Value { return arith::MulIOp::create(builder, loc, a, b); };
+  auto divide = [&](Value a, Value b) -> Value { return arith::DivUIOp::create(builder, loc, a, b); };
+  auto rest = [&](Value a, Value b) -> Value { return arith::RemUIOp::create(builder, loc, a, b); };
+  auto isEqual = [&](Value a, Value b) -> Value { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, b); };
+  auto when = [&](Value condition, llvm::function_ref<void()> body) {
+    auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    body();
+  };
+  struct Place {
+    Value row, panel, turns, half;
+  };
+  Value groups = divide(subtract(part.panelEnd, part.panelBegin), constant(panels));
+  Value rowCount = subtract(part.rowEnd, part.rowBegin);
+  Value count = multiply(groups, divide(add(rowCount, constant(bandRows - 1)), constant(bandRows)));
+  auto placeOf = [&](Value number) {
+    Place place;
+    place.row = add(part.rowBegin, multiply(divide(number, groups), constant(bandRows)));
+    place.panel = add(part.panelBegin, multiply(rest(number, groups), constant(panels)));
+    Value left = subtract(part.rowEnd, place.row);
+    place.turns = divide(arith::MinUIOp::create(builder, loc, left, constant(bandRows)), constant(rows));
+    place.half = rest(number, constant(2));
+    return place;
+  };
+  Value last = subtract(count, constant(1));
+  loop(constant(0), add(count, constant(1)), 1, [&](Value number) {
+    Value multiplies = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, number, count);
+    Value finishes = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, number, constant(0));
+    Place current = placeOf(arith::MinUIOp::create(builder, loc, number, last));
+    Place before = placeOf(subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1)));
+    when(arith::AndIOp::create(builder, loc, multiplies, isEqual(current.panel, part.panelBegin)),
+         [&] { tiles.packBand(current.row, current.turns); });
+    Value next = add(current.panel, constant(panels));
+    Value nextPanel = arith::SelectOp::create(builder, loc, isEqual(next, part.panelEnd), part.panelBegin, next);
+    Value units = multiply(current.turns, constant(passes)), allSlots = multiply(units, constant(slots));
+    Value donePieces = arith::SelectOp::create(builder, loc, finishes, multiply(before.turns, constant(pieces)), constant(0));
+    loop(constant(0), units, 1, [&](Value index) {
+      Value pass = divide(index, current.turns), turn = rest(index, current.turns);
+      MatrixTiles::Unit unit{current.panel, pass, turn, nextPanel, current.half};
+      when(multiplies, [&] { tiles.beginUnit(unit); });
+      loop(constant(0), constant(slots), 1, [&](Value slot) {
+        when(multiplies, [&] { tiles.addSlot(unit, slot, slots); });
+        Value time = add(multiply(index, constant(slots)), slot);
+        auto pieceAt = [&](Value time) { return divide(multiply(time, donePieces), allSlots); };
+        loop(pieceAt(time), pieceAt(add(time, constant(1))), 1, [&](Value piece) {
+          Value inside = multiply(piece, constant(rowsOfPiece));
+          Tile tile{add(before.row, inside),  before.panel, rowsOfPiece, panels, panelWidth, /*rowEnd=*/{},
+                    add(current.row, inside), current.panel};
+          tile.around = true;
+          TileEvaluator evaluator(builder, kernel, buffers, tile);
+          tiles.defineOfBand(evaluator, tile, inside, before.half);
+          evaluator.evaluate(mainOps);
+          storeResults(evaluator);
+        });
+      });
+      when(multiplies, [&] { tiles.endUnit(unit); });
+    });
+  });
 }
 
 /// Many rows: weights are unpacked for all of them. Few: as many panels together as a single row wants to read.

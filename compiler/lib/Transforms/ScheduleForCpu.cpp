@@ -33,6 +33,11 @@ static bool isInt4(LinearOp linear) { return getElementTypeOrSelf(linear.getWeig
 
 /// Projections whose sums tile registers can make: bf16 by bf16 or int8 by int8, in rows of whole 64 bytes.
 static bool suitsMatrixTiles(KernelOp kernel) {
+  auto isInt4Group = [](LinearOp linear) {
+    return isInt4(linear) && linear.getInt8() && channels(linear.getX().getType()) % 32 == 0;
+  };
+  if (llvm::all_of(kernel.getBlock().getOps<LinearOp>(), isInt4Group))
+    return true;
   return llvm::all_of(kernel.getBlock().getOps<LinearOp>(), [](LinearOp linear) {
     int64_t width = channels(linear.getX().getType());
     bool bytes = linear.getInt8() && getElementTypeOrSelf(linear.getWeight()).isInteger(8);
@@ -86,6 +91,13 @@ template <typename Linears> static Products productsOf(Linears linears, const Ta
   return target.vectorLanes == 16 && llvm::any_of(linears, isInt4) ? Products::Table : Products::Fma;
 }
 
+/// Whether the sums of bf16 projections are made in passes, four at a time (MatrixPasses.cpp).
+static bool takesPasses(KernelOp kernel, int64_t linears) {
+  auto all = llvm::to_vector(kernel.getBlock().getOps<LinearOp>());
+  return linears == 3 &&
+         llvm::all_of(all, [&](LinearOp linear) { return !linear.getInt8() && linear.getX() == all.front().getX(); });
+}
+
 /// Tiles of a kernel with projections, as the cost model chooses them; what it has no part in are blocks of tile registers.
 static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &contents, const Target &target) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
@@ -101,8 +113,14 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
   int64_t panelSplit = 2;
   // Tile registers of sums, rows by panels by projections: four of bf16, whose operands then have the others, or else six.
-  int64_t matrixPanels = !matrix ? 0 : contents.linears == 1 ? 2 : 1, columns = contents.linears * matrixPanels;
-  int64_t matrixRows = !matrix ? 0 : (!anyInt8 && columns == 2 ? 4 : 6) / columns * 16;
+  bool passes = matrix && takesPasses(kernel, contents.linears);
+  bool int4 = matrix && llvm::all_of(linears, isInt4);
+  int64_t matrixPanels = !matrix                           ? 0
+                         : int4                            ? 2
+                         : contents.linears == 1 || passes ? 2
+                                                           : 1,
+          columns = contents.linears * matrixPanels;
+  int64_t matrixRows = !matrix ? 0 : int4 ? 16 : passes ? 32 : (!anyInt8 && columns == 2 ? 4 : 6) / columns * 16;
   int64_t rows = matrix ? rowsInCache(kernel, target, anyInt8 ? 1 : 2, matrixRows, 256)
                         : rowsInCache(kernel, target, sizeof(float), tile.rows, 128);
   // A scan walks all rows itself. Its bands were worth 1.2 with tile registers; multiply-adds wait for no cache.

@@ -27,10 +27,10 @@ struct CpuTarget {
 static const std::vector<CpuTarget> &table() {
   constexpr Need v3{"AVX2 with FMA, F16C, BMI2", &CpuFeatures::v3}, v4{"AVX-512", &CpuFeatures::v4},
       vnni{"AVX512-VNNI", &CpuFeatures::avx512Vnni}, bf16{"AVX512-BF16", &CpuFeatures::avx512Bf16},
-      amxTile{"AMX-TILE", &CpuFeatures::amxTile}, amxBf16{"AMX-BF16", &CpuFeatures::amxBf16},
+      gfni{"GFNI", &CpuFeatures::gfni}, amxTile{"AMX-TILE", &CpuFeatures::amxTile}, amxBf16{"AMX-BF16", &CpuFeatures::amxBf16},
       amxInt8{"AMX-INT8", &CpuFeatures::amxInt8};
   static const std::vector<CpuTarget> targets{
-      {"x86-64-v4-amx", {v4, vnni, bf16, amxTile, amxBf16, amxInt8}, true},
+      {"x86-64-v4-amx", {v4, vnni, bf16, gfni, amxTile, amxBf16, amxInt8}, true},
       {"x86-64-v4-bf16", {v4, vnni, bf16}, false},
       {"x86-64-v4", {v4}, false},
       {"x86-64-v3", {v3}, false},
