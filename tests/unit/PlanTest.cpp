@@ -319,7 +319,7 @@ TEST(PackageTest, RefusesOtherVersionsAndFiles) {
   ASSERT_NE(version, std::string::npos);
   bytes[version + 14] = '4';
   writeBytes(path, bytes);
-  EXPECT_ERROR(Package::open(path), "package format 4, this runtime reads 1 to 1");
+  EXPECT_ERROR(Package::open(path), "package format 4, this runtime reads 1 to 2");
 }
 
 TEST(PackageTest, RefusesDamage) {
