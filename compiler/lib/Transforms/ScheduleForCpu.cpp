@@ -91,8 +91,9 @@ template <typename Linears> static Products productsOf(Linears linears, const Ta
   return target.vectorLanes == 16 && llvm::any_of(linears, isInt4) ? Products::Table : Products::Fma;
 }
 
-/// Whether the sums of bf16 projections are made in passes, four at a time (MatrixPasses.cpp).
-static bool takesPasses(KernelOp kernel, int64_t linears) {
+/// Whether there are three bf16 projections of the same rows, whose sums are made in passes, four at a time (MatrixPasses.cpp).
+/// Passes of one projection take the tiles that it has anyway.
+static bool isThreeInPasses(KernelOp kernel, int64_t linears) {
   auto all = llvm::to_vector(kernel.getBlock().getOps<LinearOp>());
   return linears == 3 &&
          llvm::all_of(all, [&](LinearOp linear) { return !linear.getInt8() && linear.getX() == all.front().getX(); });
@@ -113,13 +114,9 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   // Tasks have an even number of panels, which keeps groups of streams and tiles whole.
   int64_t panelSplit = 2;
   // Tile registers of sums, rows by panels by projections: four of bf16, whose operands then have the others, or else six.
-  bool passes = matrix && takesPasses(kernel, contents.linears);
+  bool passes = matrix && isThreeInPasses(kernel, contents.linears);
   bool int4 = matrix && llvm::all_of(linears, isInt4);
-  int64_t matrixPanels = !matrix                           ? 0
-                         : int4                            ? 2
-                         : contents.linears == 1 || passes ? 2
-                                                           : 1,
-          columns = contents.linears * matrixPanels;
+  int64_t matrixPanels = !matrix ? 0 : int4 || passes || contents.linears == 1 ? 2 : 1, columns = contents.linears * matrixPanels;
   int64_t matrixRows = !matrix ? 0 : int4 ? 16 : passes ? 32 : (!anyInt8 && columns == 2 ? 4 : 6) / columns * 16;
   int64_t rows = matrix ? rowsInCache(kernel, target, anyInt8 ? 1 : 2, matrixRows, 256)
                         : rowsInCache(kernel, target, sizeof(float), tile.rows, 128);
