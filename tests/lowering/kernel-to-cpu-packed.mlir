@@ -139,8 +139,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !x = tensor<?x?x40xf32>
 !y = tensor<?x?x8xf32>
 
-// int8 by int8. Each row is quantised in front: its largest magnitude, at least 1e-30 and without the padding, by its bits; integers, rounded to even,
-// four to a word; behind them what they are to be multiplied with and their sum; nobody asks for sums of groups. Without dot products
+// int8 by int8. Each row is quantised in front: its largest magnitude, at least 1e-30 and without the padding, by its bits; integers, rounded to even
+// where a large number is added, four to a word; behind them what they are to be multiplied with and their sum; nobody asks for sums of groups. Without dot products
 // integers are multiplied as f32, which is exact, and added up as integers. The scale of the row times that of the channel comes last.
 // CHECK-LABEL: func.func @bytes
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x48xf32>, %[[A:[a-z0-9]+]]: memref<1x10x16xi32>, %[[S:[a-z0-9]+]]: memref<16xf32>,
@@ -148,6 +148,8 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-DAG: %[[UNSIGNED:.*]] = arith.constant dense<2147483647> : vector<16xi32>
 // CHECK-DAG: %[[OFFSET:.*]] = arith.constant dense<-2139062144> : vector<16xi32>
 // CHECK-DAG: %[[MOST:.*]] = arith.constant 1.270000e+02 : f32
+// CHECK-DAG: %[[SHIFT:.*]] = arith.constant dense<0x4B400000> : vector<16xf32>
+// CHECK-DAG: %[[SHIFTS:.*]] = arith.constant 805306368 : i32
 // CHECK: scf.for
 // CHECK: %[[FLOATS:.*]] = vector.load %[[X]]
 // CHECK: vector.store %[[FLOATS]], %[[SCRATCH:[a-z0-9]+]][
@@ -167,17 +169,15 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-NEXT: %[[SCALE:.*]] = arith.divf %[[M]], %[[MOST]]
 // CHECK-NEXT: %[[TAIL:.*]] = arith.addi %{{.*}}, %c16
 // CHECK-NEXT: memref.store %[[SCALE]], %[[SCRATCH]][%[[TAIL]]]
-// CHECK-NEXT: %[[INTS:.*]] = scf.for %{{.*}} = %c0 to %c2 step %c1 iter_args(%[[BEFORE:.*]] = %{{.*}})
 // CHECK: %[[SCALED:.*]] = arith.mulf %{{.*}}, %[[FACTOR]]
-// CHECK-NEXT: %[[EVEN:.*]] = math.roundeven %[[SCALED]]
-// CHECK-NEXT: %[[INTEGERS:.*]] = arith.fptosi %[[EVEN]]
+// CHECK-NEXT: %[[ROUNDED:.*]] = arith.addf %[[SCALED]], %[[SHIFT]]
+// CHECK-NEXT: %[[INTEGERS:.*]] = arith.bitcast %[[ROUNDED]]
 // CHECK-NEXT: %[[BYTES:.*]] = arith.trunci %[[INTEGERS]]
 // CHECK-NEXT: %[[WORDS:.*]] = vector.bitcast %[[BYTES]] : vector<16xi8> to vector<4xf32>
 // CHECK: vector.store %[[WORDS]], %[[SCRATCH]]
-// CHECK-NOT: vector.reduction
-// CHECK: %[[BOTH:.*]] = arith.addi %{{.*}}, %[[INTEGERS]] : vector<16xi32>
-// CHECK-NEXT: arith.addi %[[BEFORE]], %[[BOTH]]
-// CHECK: vector.reduction <add>, %[[INTS]]
+// CHECK-NOT: vector.shuffle
+// CHECK: %[[INTS:.*]] = vector.reduction <add>
+// CHECK-NEXT: arith.addi %[[INTS]], %[[SHIFTS]] : i32
 // CHECK: scf.for %{{.*}} = %c0 to %c10 step %c2 iter_args(%[[SUM:.*]] = %{{.*}})
 // CHECK: %[[W:.*]] = vector.load %[[A]]
 // CHECK-NEXT: arith.xori %[[W]], %[[OFFSET]]
@@ -245,18 +245,24 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 !y = tensor<?x?x8xf32>
 
 // int4: a word has k from two places 16 apart, the low and the high halves of its bytes; integers stand for themselves plus 8, so each
-// group begins with -8 times the sum of x's in it, and its sum is scaled as it is added. The second group has 8 k, none of them in a
-// high half.
+// group begins with -8 times the sum of x's in it, which its row carries, and its sum is scaled as it is added. Sums of two groups are
+// made together. The second group has 8 k, none of them in a high half.
 // CHECK-LABEL: func.func @groups
 // CHECK-SAME: %[[A:[a-z0-9]+]]: memref<1x8x16xi32>, %[[S:[a-z0-9]+]]: memref<1x2x16xf16>,
 // CHECK-DAG: %[[HALF:.*]] = arith.constant dense<252645135> : vector<16xi32>
-// CHECK-DAG: %[[OFF:.*]] = arith.constant dense<-8> : vector<16xi32>
-// CHECK: %[[BEGIN:.*]] = arith.muli %{{.*}}, %[[OFF]]
+// CHECK-DAG: %[[FOUR:.*]] = arith.constant dense<4> : vector<64xi8>
+// CHECK-DAG: %[[OFF:.*]] = arith.constant -8 : i32
+// CHECK-COUNT-5: vector.shuffle
+// CHECK: %[[SUM:.*]] = vector.extract %{{.*}}[0] : i32
+// CHECK-NEXT: %[[GROUP:.*]] = arith.addi %[[SUM]],
+// CHECK-NEXT: arith.muli %[[GROUP]], %[[OFF]]
+// CHECK: vector.extract %{{.*}}[8] : i32
+// CHECK: %[[BEGIN:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
 // CHECK: %[[W:.*]] = vector.load %[[A]][%{{.*}}, %c0, %c0]
 // CHECK-NEXT: arith.andi %[[W]], %[[HALF]]
 // CHECK: %[[R0:.*]] = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[BEGIN]],
-// CHECK-NEXT: %[[UP:.*]] = arith.shrui %[[W]]
-// CHECK-NEXT: arith.andi %[[UP]], %[[HALF]]
+// CHECK-NEXT: %[[PAIRS:.*]] = vector.bitcast %[[W]]
+// CHECK-NEXT: arith.shrui %[[PAIRS]], %[[FOUR]]
 // CHECK: %[[R1:.*]] = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[R0]],
 // CHECK-COUNT-6: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
 // CHECK: vector.load %[[S]][%{{.*}}, %c0, %c0]

@@ -152,9 +152,8 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
     %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
-  // Three sums of groups and three of what has been scaled, for each row and panel.
   // AMX: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
-  // BF16: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 5, panel_tile = 1, single_row_panels = 2, row_split = 125, panel_split = 2, products = dot> ->
+  // BF16: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int4_three"
   // V3: sm1.kernel "int4_three"
   %y8 = sm1.kernel "int4_three" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {

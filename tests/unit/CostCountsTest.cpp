@@ -277,14 +277,6 @@ TEST(ChooseTileTest, SixteenProjectionsFitOnlyApart) {
   EXPECT_EQ(candidateTiles(tiny, problemOf(16)), (std::vector<TileShape>{{1, 1}}));
 }
 
-// Where a sum takes two registers, those of all projections count.
-TEST(ChooseTileTest, SumsHaveALimit) {
-  TileProblem problem = problemOf(3);
-  problem.mostSums = 16;
-  for (TileShape shape : candidateTiles(coreOf("x86-64-v4"), problem))
-    EXPECT_LE(3 * shape.rows * shape.panels, 16);
-}
-
 // One stream of weights loses a third of the bandwidth; prefetching the next group doubles the streams.
 TEST(ChooseTileTest, EnoughStreams) {
   sm1rt::CoreFacts core = coreOf("x86-64-v4");

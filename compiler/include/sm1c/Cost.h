@@ -67,13 +67,12 @@ struct TileShape {
 /// Projections of one kernel and one x.
 struct TileProblem {
   int64_t projections = 1;
-  int64_t panels = 88;          ///< of each
-  double weightBytes = 4;       ///< per element
-  double unpackOps = 0;         ///< per loaded weight, see KernelCost
-  double rowOps = 0;            ///< per row, see TileWork
-  int64_t chains = 1;           ///< of a sum
-  bool widens = false;          ///< many rows find their weights unpacked
-  int64_t mostSums = INT64_MAX; ///< of a tile, where a sum takes more than a register
+  int64_t panels = 88;    ///< of each
+  double weightBytes = 4; ///< per element
+  double unpackOps = 0;   ///< per loaded weight, see KernelCost
+  double rowOps = 0;      ///< per row, see TileWork
+  int64_t chains = 1;     ///< of a sum
+  bool widens = false;    ///< many rows find their weights unpacked
 };
 
 /// Panels that one row reads together: the fewest that, with as many prefetched, make eight streams of weights, or as many as fit

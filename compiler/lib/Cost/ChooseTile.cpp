@@ -32,10 +32,7 @@ int64_t sm1::chooseSingleRowPanels(const CoreFacts &core, const TileProblem &pro
 
 std::vector<TileShape> sm1::candidateTiles(const CoreFacts &core, const TileProblem &problem) {
   std::vector<TileShape> shapes;
-  auto fits = [&](TileShape shape) {
-    return shape.rows * shape.panels * problem.projections <= problem.mostSums &&
-           tileRegisters(core, workOf(problem, shape)) <= core.registers;
-  };
+  auto fits = [&](TileShape shape) { return tileRegisters(core, workOf(problem, shape)) <= core.registers; };
   int64_t together = chooseSingleRowPanels(core, problem);
   for (bool apart : {false, true})
     for (int64_t panels = 1; panels <= together && (problem.projections > 1 || !apart); panels *= 2)

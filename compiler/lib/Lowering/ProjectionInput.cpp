@@ -69,8 +69,12 @@ Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part
     break;
   }
   if (form.dot) {
-    Value shifted = part == 0 ? stored : arith::ShRUIOp::create(builder, loc, stored, integer(4)).getResult();
-    return arith::AndIOp::create(builder, loc, shifted, integer(0x0f0f0f0f));
+    if (part == 0)
+      return arith::AndIOp::create(builder, loc, stored, integer(0x0f0f0f0f));
+    // Of bytes: one instruction where there is GFNI.
+    Value bytes = as(stored, 64, builder.getI8Type());
+    Value four = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(cast<ShapedType>(bytes.getType()), int8_t(4)));
+    return as(arith::ShRUIOp::create(builder, loc, bytes, four), panelWidth, builder.getI32Type());
   }
   int32_t from = int32_t(part % 4 * 8 + part / 4 * 4);
   if (form.table)
@@ -128,6 +132,24 @@ Value ProjectionInput::wordAt(int64_t m, Value k, Value word) {
   return w.broadcast(vector::ExtractOp::create(builder, loc, bits, ArrayRef<int64_t>{0}));
 }
 
+/// Nothing is known of what an empty piece of assembly gives, so that no index is split off it again.
+Value ProjectionInput::anchor(Value word) {
+  Value bytes = arith::MulIOp::create(builder, loc, place(0, word), at.constant(4));
+  Value address = at.add(memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, buffers.scratch), bytes);
+  Value integer = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), address);
+  Value opaque = LLVM::InlineAsmOp::create(builder, loc, builder.getI64Type(), integer, "", "=r,0", /*has_side_effects=*/false,
+                                           /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                     .getResult(0);
+  return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), opaque);
+}
+
+Value ProjectionInput::wordFrom(Value anchor, int64_t m, int64_t word) {
+  Type i32 = builder.getI32Type();
+  Value place =
+      LLVM::GEPOp::create(builder, loc, anchor.getType(), i32, anchor, ArrayRef<LLVM::GEPArg>{int32_t(m * region->stride + word)});
+  return w.broadcast(LLVM::LoadOp::create(builder, loc, i32, place, /*alignment=*/4));
+}
+
 SmallVector<Value> ProjectionInput::parts(int64_t m, Value k, Value word, ArrayRef<int64_t> firsts, int64_t valid) {
   SmallVector<Value> result;
   Value known;
@@ -163,7 +185,7 @@ Value ProjectionInput::sum(int64_t m) {
   return w.broadcast(arith::BitcastOp::create(builder, loc, builder.getI32Type(), tail(m, at.constant(1))));
 }
 
-Value ProjectionInput::groupSum(int64_t m, Value group) {
+Value ProjectionInput::groupCorrection(int64_t m, Value group) {
   return w.broadcast(arith::BitcastOp::create(builder, loc, builder.getI32Type(), tail(m, at.add(group, at.constant(2)))));
 }
 

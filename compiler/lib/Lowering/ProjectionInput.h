@@ -57,10 +57,15 @@ public:
   /// for what is not valid.
   llvm::SmallVector<mlir::Value> parts(int64_t m, mlir::Value k, mlir::Value word, llvm::ArrayRef<int64_t> firsts, int64_t valid);
 
-  /// Of quantised rows: the scale (f32), the sum of all and of one group's integers (words), each in all lanes.
+  /// Of rows made in scratch: where word `word` of the tile's first row is, as a pointer of its own, and a word of row m from there
+  /// on in all lanes. An instruction with an index besides would be two in the processor where it multiplies what it loads.
+  mlir::Value anchor(mlir::Value word);
+  mlir::Value wordFrom(mlir::Value anchor, int64_t m, int64_t word);
+
+  /// Of quantised rows: the scale (f32), the sum of all integers and -8 times that of one group's (words), each in all lanes.
   mlir::Value scale(int64_t m);
   mlir::Value sum(int64_t m);
-  mlir::Value groupSum(int64_t m, mlir::Value group);
+  mlir::Value groupCorrection(int64_t m, mlir::Value group);
 
 private:
   /// Address in scratch of a word of row m.

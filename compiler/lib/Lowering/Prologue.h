@@ -18,8 +18,11 @@ PrologueRegion prologueRegion(mlir::Value x, const KernelBuffers &buffers);
 void storePrologue(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value vector, mlir::Value scratch, mlir::Value start,
                    mlir::Value column, PrologueRegion::Words words);
 
-/// Quantises a row of `width` f32 at word `floats`, with room for tail * 4, to the row that begins at `start`: see sm1.linear.
-void quantiseRow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value scratch, mlir::Value floats, mlir::Value start,
+/// Loads 16 f32 of a row from a column on.
+using RowLoader = llvm::function_ref<mlir::Value(mlir::Value column)>;
+
+/// Quantises a row of `width` f32, of which tail * 4 can be loaded, to the row that begins at `start`: see sm1.linear.
+void quantiseRow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value scratch, RowLoader floats, mlir::Value start,
                  int64_t width, const PrologueRegion &region);
 
 } // namespace sm1

@@ -104,21 +104,31 @@ void KernelFunction::buildPrologue(Value x) {
   const PrologueRegion &region = buffers.prologues[x];
   bool quantises = region.words == PrologueRegion::Words::Int8;
   int64_t width = channels(x.getType());
+  // Rows of f32 that are whole are quantised from where they lie.
+  bool isThere = quantises && isa<BlockArgument>(x) && getElementTypeOrSelf(x).isF32() && width == region.tail * 4;
   loop(buffers.rowBegin, buffers.rowEnd, 1, [&](Value row) {
     Value taskRow = arith::SubIOp::create(builder, loc, row, buffers.rowBegin);
     Value start = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, taskRow, constant(region.stride)),
                                         constant(region.offset));
     Value floats = quantises ? constant(quantisedRow.offset) : start;
-    buildRow(
-        sliceOf(kernel, x), row, width, [](TileEvaluator &) {},
-        [&](TileEvaluator &evaluator) {
-          for (int64_t n = 0; n < evaluator.panels(); ++n) {
-            Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
-            storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
-          }
-        });
+    if (!isThere)
+      buildRow(
+          sliceOf(kernel, x), row, width, [](TileEvaluator &) {},
+          [&](TileEvaluator &evaluator) {
+            for (int64_t n = 0; n < evaluator.panels(); ++n) {
+              Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
+              storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
+            }
+          });
+    auto loadFloats = [&](Value column) -> Value {
+      auto type = VectorType::get({panelWidth}, builder.getF32Type());
+      if (isThere)
+        return vector::LoadOp::create(builder, loc, type, buffers.inputs.lookup(x), ValueRange{row, column});
+      return vector::LoadOp::create(builder, loc, type, buffers.scratch,
+                                    ValueRange{arith::AddIOp::create(builder, loc, floats, column)});
+    };
     if (quantises)
-      quantiseRow(builder, loc, buffers.scratch, floats, start, width, region);
+      quantiseRow(builder, loc, buffers.scratch, loadFloats, start, width, region);
   });
 }
 

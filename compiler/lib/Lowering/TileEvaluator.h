@@ -39,7 +39,7 @@ struct ScratchRegion {
 };
 
 /// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at
-/// word `tail`, the row's scale and the sum of its int8, then the sums of each 32 of them if a matrix in groups is multiplied.
+/// word `tail`, the row's scale and the sum of its int8, then -8 times that of each 32 if a matrix in groups is multiplied.
 struct PrologueRegion : ScratchRegion {
   enum class Words { F32, Bf16, Int8 } words = Words::F32;
   int64_t tail = 0;

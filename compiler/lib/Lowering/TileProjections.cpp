@@ -15,6 +15,13 @@
 using namespace mlir;
 using namespace sm1;
 
+/// Groups of several rows that are multiplied as bytes go panel by panel and two by two. Registers then hold the integers of two
+/// groups and what has been scaled, and x can stay in memory, an operand of each product.
+static bool isByPanel(const ProductForm &form, const Tile &tile) {
+  return form.weights == ProductForm::Weights::Nibbles && form.sumsIntegers() && tile.rows > 1;
+}
+static constexpr int64_t groupsTogether = 2;
+
 namespace {
 /// Where a step is: the block, the step inside it, and what follows from them.
 struct Position {
@@ -36,6 +43,8 @@ public:
 private:
   void shareFetches();
   void fetchNext(Value matrix, const Position &position, int64_t n);
+  void prefetch(Value matrix, ValueRange place, int32_t hint);
+  void fetchGroups(Value first);
   size_t sums() const { return linears.size() * tile.rows * tile.panels; }
   size_t index(size_t l, int64_t m, int64_t n) const { return (l * tile.rows + m) * tile.panels + n; }
   Value add(Value a, Value b) { return at.add(a, b); }
@@ -51,6 +60,7 @@ private:
   SmallVector<Value> loadWeights(const Position &position);
   Value factor(const Position &position, size_t l, int64_t n, Value stored, size_t part);
   SmallVector<Value> sumBlock(Value block, int64_t valid);
+  void addGroups(Value first, SmallVectorImpl<Value> &totals);
   Value scaleOf(size_t l, int64_t n, Value block);
   void endBlock(Value block, ArrayRef<Value> chains, SmallVectorImpl<Value> &totals);
   Value product(Value x, Value weight, Value sum);
@@ -94,7 +104,7 @@ SmallVector<Value> ProjectionSums::beginBlock(Value block) {
   if (!isGrouped())
     return begin;
   for (int64_t m = 0; m < tile.rows; ++m) {
-    Value correction = w.times(x.groupSum(m, block), -8);
+    Value correction = x.groupCorrection(m, block);
     for (size_t l = 0; l < linears.size(); ++l)
       for (int64_t n = 0; n < tile.panels; ++n)
         begin[index(l, m, n)] = correction;
@@ -137,8 +147,23 @@ void ProjectionSums::fetchNext(Value matrix, const Position &position, int64_t n
     element = add(fetchFrom, arith::MulIOp::create(builder, loc, step, fetchWidth));
     step = at.constant(0);
   }
-  memref::PrefetchOp::create(builder, loc, matrix, ValueRange{add(add(tile.panel, ahead), at.constant(n)), step, element},
-                             /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+  prefetch(matrix, ValueRange{add(add(tile.panel, ahead), at.constant(n)), step, element}, /*hint=*/3);
+}
+
+void ProjectionSums::prefetch(Value matrix, ValueRange place, int32_t hint) {
+  memref::PrefetchOp::create(builder, loc, matrix, place, /*isWrite=*/false, hint, /*isDataCache=*/true);
+}
+
+/// As many lines as two groups read, into the second cache: the first one holds rows, weights and little else.
+void ProjectionSums::fetchGroups(Value first) {
+  constexpr int32_t secondCache = 2;
+  Value matrix = buffers.inputs.lookup(linears.front().getWeight()), scales = buffers.inputs.lookup(linears.front().getScales());
+  Value steps = arith::MulIOp::create(builder, loc, times(first, form.blockSteps()), fetchWidth);
+  Value panel = add(tile.panel, fetchPanels), element = add(fetchFrom, steps);
+  for (int64_t line = 0; line < groupsTogether * form.blockSteps(); ++line)
+    prefetch(matrix, ValueRange{panel, at.constant(0), add(element, at.constant(line * panelWidth))}, secondCache);
+  if (cast<MemRefType>(scales.getType()).getRank() != 1)
+    prefetch(scales, ValueRange{add(tile.panel, at.constant(1)), first, at.constant(0)}, secondCache);
 }
 
 SmallVector<Value> ProjectionSums::loadWeights(const Position &position) {
@@ -208,6 +233,31 @@ SmallVector<Value> ProjectionSums::sumBlock(Value block, int64_t valid) {
   return chains;
 }
 
+/// Two groups side by side, whose 16 sums do not wait for each other.
+void ProjectionSums::addGroups(Value first, SmallVectorImpl<Value> &totals) {
+  if (fetchWidth)
+    fetchGroups(first);
+  Value matrix = buffers.inputs.lookup(linears.front().getWeight()), anchor = x.anchor(times(first, 8));
+  SmallVector<Value> groups;
+  SmallVector<SmallVector<Value>> sums;
+  for (int64_t i = 0; i < groupsTogether; ++i) {
+    groups.push_back(add(first, at.constant(i)));
+    sums.push_back(beginBlock(groups[i]));
+  }
+  for (int64_t step = 0; step < form.blockSteps(); ++step)
+    for (int64_t i = 0; i < groupsTogether; ++i) {
+      Position position = positionOf(groups[i], at.constant(step), INT64_MAX);
+      Value stored = at.loadVector(matrix, {tile.panel, position.step, at.constant(0)});
+      for (int64_t half = 0; half < 2; ++half) {
+        Value weights = factor(position, 0, 0, stored, size_t(half));
+        for (int64_t m = 0; m < tile.rows; ++m)
+          sums[i][m] = product(x.wordFrom(anchor, m, 8 * i + 4 * half + step), weights, sums[i][m]);
+      }
+    }
+  for (int64_t i = 0; i < groupsTogether; ++i)
+    endBlock(groups[i], sums[i], totals);
+}
+
 /// The scales of a group for panel n; those of a matrix with one group are a vector.
 Value ProjectionSums::scaleOf(size_t l, int64_t n, Value block) {
   Value scales = buffers.inputs.lookup(linears[l].getScales());
@@ -242,15 +292,21 @@ SmallVector<Value> ProjectionSums::run() {
   int64_t blocks = depth / form.blockWidth(), rest = depth % form.blockWidth();
   SmallVector<Value> totals = zeros(form.int8 && !isGrouped());
   shareFetches();
-  if (blocks > 0) {
-    auto loop = scf::ForOp::create(builder, loc, at.constant(0), at.constant(blocks), at.constant(1), totals,
+  int64_t together = isByPanel(form, tile) ? groupsTogether : 1, looped = blocks / together * together;
+  if (looped > 0) {
+    auto loop = scf::ForOp::create(builder, loc, at.constant(0), at.constant(looped), at.constant(together), totals,
                                    [&](OpBuilder &, Location, Value block, ValueRange carried) {
                                      SmallVector<Value> next(carried);
-                                     endBlock(block, sumBlock(block, form.blockWidth()), next);
+                                     if (together > 1)
+                                       addGroups(block, next);
+                                     else
+                                       endBlock(block, sumBlock(block, form.blockWidth()), next);
                                      scf::YieldOp::create(builder, loc, next);
                                    });
     totals.assign(loop.getResults().begin(), loop.getResults().end());
   }
+  for (int64_t block = looped; block < blocks; ++block)
+    endBlock(at.constant(block), sumBlock(at.constant(block), form.blockWidth()), totals);
   if (rest > 0) {
     Value block = at.constant(blocks);
     endBlock(block, sumBlock(block, rest), totals);
@@ -267,13 +323,25 @@ SmallVector<Value> ProjectionSums::run() {
 /// Projections of one x share a loop over k, so that x is read once and several streams of weights run at the same time.
 void TileEvaluator::evaluateLinears(LinearOp first, ArrayRef<Operation *> ops) {
   auto formOf = [&](LinearOp linear) { return buffers.formOf(linear, kernel.getScheduleAttr().getProducts()); };
+  ProductForm form = formOf(first);
+  int64_t panelsOfGroup = kernel.getScheduleAttr().getSingleRowPanels();
+  if (isByPanel(form, tile)) {
+    SmallVector<Value> results(tile.rows * tile.panels);
+    for (int64_t n = 0; n < tile.panels; ++n) {
+      Tile panel = tile;
+      panel.panel = add(tile.panel, constant(n)), panel.panels = 1;
+      TileEvaluator part(builder, kernel, buffers, panel);
+      SmallVector<Value> sums = ProjectionSums(builder, loc, part, buffers, panel, first, form, panelsOfGroup).run();
+      for (auto [m, sum] : llvm::enumerate(sums))
+        results[int64_t(m) * tile.panels + n] = sum;
+    }
+    return define(first.getResult(), std::move(results));
+  }
   SmallVector<LinearOp> linears;
   for (Operation *op : ops)
-    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX() && formOf(linear) == formOf(first))
+    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getX() == first.getX() && formOf(linear) == form)
       linears.push_back(linear);
-  SmallVector<Value> results =
-      ProjectionSums(builder, loc, *this, buffers, tile, linears, formOf(first), kernel.getScheduleAttr().getSingleRowPanels())
-          .run();
+  SmallVector<Value> results = ProjectionSums(builder, loc, *this, buffers, tile, linears, form, panelsOfGroup).run();
   int64_t sums = tile.rows * tile.panels;
   for (auto [l, linear] : llvm::enumerate(linears))
     define(linear.getResult(), SmallVector<Value>(ArrayRef(results).slice(l * sums, sums)));

@@ -61,19 +61,14 @@ static int64_t rowsInCache(KernelOp kernel, const Target &target, int64_t elemen
 }
 
 /// What the tiles of `kernel` have to do.
-static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products, bool widens, const Target &target) {
+static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products, bool widens) {
   sm1rt::KernelCost cost = costOf(kernel);
   bool anyBf16 = llvm::any_of(kernel.getBlock().getOps<LinearOp>(), isBf16Product);
   TileProblem problem;
   problem.projections = linears;
   problem.panels = llvm::divideCeil(widthOf(kernel), 16);
-  if (products == Products::Dot) {
-    // A sum has the integers of a group and what has been scaled: 16 of each spill little, 24 much. It was worth 1.10 to a Zen 4,
-    // and nothing to cores with tile registers.
-    if (!target.matrixTiles && llvm::any_of(kernel.getBlock().getOps<LinearOp>(), isInt4))
-      problem.mostSums = 16;
+  if (products == Products::Dot)
     return problem;
-  }
   problem.unpackOps = products == Products::Table ? sm1rt::tableOps : cost.unpackOps;
   problem.widens = widens;
   if (anyBf16)
@@ -106,7 +101,7 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   bool matrix = target.matrixTiles && suitsMatrixTiles(kernel);
   Products products = productsOf(linears, target);
   bool widens = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); });
-  TileProblem problem = problemOf(kernel, contents.linears, products, widens, target);
+  TileProblem problem = problemOf(kernel, contents.linears, products, widens);
   sm1rt::CoreFacts core = sm1rt::coreOf({target.name.data(), target.name.size()});
   TileShape tile = chooseTile(core, problem);
   int64_t streams = chooseSingleRowPanels(core, problem);
