@@ -130,6 +130,22 @@ sm1.model @chunks_of_odd_panels(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}
 
 !s = tensor<?x?x8xf32>
 !w = tensor<8x8xf32>
+sm1.model @chunks_of_f32_in_shared_memory(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
+  %r = sm1.launch sync(none) -> !s {
+    // expected-error @+1 {{schedule: stages of a scan must be 1, or 2 where all streams have 16 bits}}
+    %q = sm1.kernel "k" (%x0 = %x : !s) blocks<scan, threads = 256, row_tile = 512, row_split = 1, panel_split = 1, stages = 2> -> !s {
+      %y, %last = sm1.scan %x0, %x0 : !s
+      sm1.yield %y : !s
+    }
+    sm1.yield %q : !s
+  }
+  sm1.return %r : !s
+}
+
+// -----
+
+!s = tensor<?x?x8xf32>
+!w = tensor<8x8xf32>
 sm1.model @chunks_of_few_rows(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %r = sm1.launch sync(none) -> !s {
     // expected-error @+1 {{schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64}}

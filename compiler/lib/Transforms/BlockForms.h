@@ -32,6 +32,17 @@ inline bool cutsTime(BlockScheduleAttr blocks) {
 /// another computes.
 inline int64_t blocksAtOnce(BlockScheduleAttr blocks) { return std::max<int64_t>(512 / blocks.getThreads(), 1); }
 
+/// Of a scan that cuts time: whether all inputs of a chunk go through shared memory, and not a few rows at a time into registers.
+inline bool staysInShared(BlockScheduleAttr blocks) { return cutsTime(blocks) && blocks.getStages() > 1; }
+/// Whether they can: whole rows, in elements of 16 bits.
+inline bool hasStreamsOf16Bits(KernelOp kernel) {
+  return llvm::all_of(kernel.getBlock().getArguments(), [](mlir::BlockArgument argument) {
+    return !isStream(argument.getType()) ||
+           (mlir::getElementTypeOrSelf(argument.getType()).getIntOrFloatBitWidth() == 16 &&
+            llvm::none_of(argument.getUsers(), [](mlir::Operation *user) { return mlir::isa<SplitOp, SelectRowsOp>(user); }));
+  });
+}
+
 /// Of rows: whether a thread has four channels of each of the block's `row_split` rows.
 inline bool hasRowBands(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Rows && blocks.getRowTile() == 1 && blocks.getRowSplit() > 1;

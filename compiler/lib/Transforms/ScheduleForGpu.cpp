@@ -241,13 +241,17 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
 }
 
 /// In bf16 time is cut, so that one sequence fills the chip: as many panels as make whole lines of memory, up to four, and chunks
-/// that 256 threads have in their registers. Else the order of a step.
-static BlockScheduleAttr scheduleScan(KernelOp kernel, bool keepsOrder) {
+/// that 256 threads have in their registers. All inputs of a chunk are asked for at once where shared memory has room for those of
+/// two blocks. Else the order of a step.
+static BlockScheduleAttr scheduleScan(KernelOp kernel, const GpuFacts &gpu, bool keepsOrder) {
   if (keepsOrder)
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
+  constexpr int64_t elements = 128 * 64, exchangedBytes = 9 << 10, reserved = 1 << 10; // of a block
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), together = panels % 4 == 0 ? 4 : panels % 2 == 0 ? 2 : 1;
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/512 / together, 1, together, 1,
-                                1);
+  int64_t bytes = llvm::count_if(kernel.getInputs(), [](Value input) { return isStream(input.getType()); }) * elements * 2;
+  bool haveRoom = 2 * (bytes + exchangedBytes + reserved) <= gpu.sharedPerMultiprocessor;
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, elements / 16 / together, 1, together,
+                                /*stages=*/haveRoom && hasStreamsOf16Bits(kernel) ? 2 : 1, 1);
 }
 
 /// A row to a block; where there are many rows and a norm, and the order of its sum is free, rows to the warps of one. With a
@@ -296,7 +300,7 @@ static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry
     for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
       return scheduleSelectiveScan(scan);
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
-    return scheduleScan(kernel, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
+    return scheduleScan(kernel, *target.gpu, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }
   return scheduleRows(kernel, contents, keepsOrder || isStep(entry));
 }

@@ -66,7 +66,8 @@ void BlockLister::addScans() {
     return;
   for (int64_t panels : {1, 2, 4, 8})
     for (int64_t rows : {64, 128, 192, 256, 384, 512, 1024})
-      add(BlockForm::Scan, rows * panels / 2, rows, 1, panels);
+      for (int64_t stages = 1; stages <= present.getStages(); ++stages)
+        add(BlockForm::Scan, rows * panels / 2, rows, 1, panels, stages);
 }
 
 void BlockLister::addTiles() {

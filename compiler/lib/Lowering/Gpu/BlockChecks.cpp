@@ -187,6 +187,8 @@ static std::string whyNotNumbers(KernelOp kernel) {
     // Eight rows of four channels to a thread; the threads of a channel are walked eight at a time.
     if (panelSplit < 1 || strideOf(widthOf(kernel)) / panelWidth % panelSplit)
       return "schedule: panel_split of a scan must divide the panels";
+    if (blocks.getStages() > 2 || (staysInShared(blocks) && !hasStreamsOf16Bits(kernel)))
+      return "schedule: stages of a scan must be 1, or 2 where all streams have 16 bits";
     return threads * 2 != rowTile * panelSplit || rowTile % 64 ? scanThreads : "";
   case BlockForm::Tiles:
     if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)

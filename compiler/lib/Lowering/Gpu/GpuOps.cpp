@@ -70,6 +70,17 @@ sm1::cuda::GridSize sm1::cuda::gridSize(OpBuilder &builder, Location loc) {
 
 void sm1::cuda::endApart(OpBuilder &builder, Location loc) { instruction(builder, loc, ""); }
 
+void sm1::cuda::computeHere(OpBuilder &builder, Location loc, Value vector) {
+  SmallVector<Value> elements;
+  std::string constraints;
+  for (int64_t i = 0; i < cast<VectorType>(vector.getType()).getNumElements(); ++i) {
+    Value number = arith::ConstantIntOp::create(builder, loc, i, 32);
+    elements.push_back(LLVM::ExtractElementOp::create(builder, loc, vector, number));
+    constraints += i ? ",f" : "f";
+  }
+  inlineText(builder, loc, TypeRange(), elements, "", constraints);
+}
+
 void sm1::cuda::waitForEarlierKernels(OpBuilder &builder, Location loc) { instruction(builder, loc, "griddepcontrol.wait;"); }
 
 void sm1::cuda::startLaterKernel(OpBuilder &builder, Location loc) {

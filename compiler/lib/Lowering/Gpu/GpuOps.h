@@ -44,6 +44,8 @@ void warpBarrier(OpBuilder &builder, Location loc);
 /// At the end of one of two branches that end alike: nothing, but of unknown effect. LLVM would give both one end, where everything
 /// that they loaded meets in registers.
 void endApart(OpBuilder &builder, Location loc);
+/// The elements of a vector of f32 are loaded, or computed, no later than here.
+void computeHere(OpBuilder &builder, Location loc, Value vector);
 
 /// Waits until the kernels launched before have ended and their writes can be seen. Where launches overlap, nothing that they write
 /// may be read before, and nothing written that they read.

@@ -5,11 +5,23 @@
 // h and is linear in it is computed in the same form. A thread a channel then puts the threads' products and sums together, in
 // order, takes the state that the block before left, and leaves its own. From there each element needs one multiply-add.
 //
-// A state travels in one word a channel: the number of the chunk that may take it, and the f32 behind it. The chunk that took it
-// writes the next over it, the last one zero, so words are zero between launches. Blocks of a grid start in the order of their
-// numbers, with time outermost: the one that is waited for has always started. Which operations are done, in which order, depends
-// on where the segment begins and ends alone.
+// A chunk takes half a microsecond to hand something to the next, through the L2 cache. Where shared memory has room, all inputs of
+// a chunk are on their way at once (ChunkStage.h), and that is longer than memory takes. There the chain of states goes to every
+// second chunk: a chunk leaves its product and sum for the next, as soon as it has them, and the state behind it for the one after
+// that, which puts both together. The states are those of one chain, bit by bit. Words have 64 bits, one a channel from each chunk
+// to the next:
+//
+//   from chunk c to c + 1          f32 sum, and the inverted bits of the product; of the first two chunks f32 state, and a tag
+//   in its place, c + 1 to c + 3   f32 state, and a tag; zero in the end, so words are zero between launches
+//
+// Else few rows are on their way to registers, and every chunk leaves the next one its state, as the first two do.
+//
+// A product's inverted bits are never zero or a tag, which would be NaNs that no multiplication makes. Each word has one reader,
+// who takes it before something else is written there. Blocks of a grid start in the order of their numbers, with time outermost:
+// those waited for have always started. Which operations are done, in which order, depends on where the segment begins and ends
+// alone.
 
+#include "ChunkStage.h"
 #include "ScanSlices.h"
 
 #include "../../Transforms/BlockForms.h"
@@ -57,6 +69,8 @@ private:
   void place();
   /// Lets blocks that start with the kernel begin one after the other, as fast as memory can serve them.
   void beginInTurn();
+  /// Asks for what is the same in all rows before anybody waits for rows: LLVM would load it where it is used first.
+  void readParameters();
   /// The chunk, all of whose rows are there, or only those before `end`.
   void buildChunk(Value rowEnd);
   /// h of row `m`, given that of the row before; a row past the end leaves the state as it is.
@@ -72,15 +86,30 @@ private:
   /// Groups' products and sums in shared memory become those of all groups before each; those of the chunk. Groups behind
   /// `lastGroup`, if there is one, do not count.
   std::pair<Value, Value> walkGroups(Value lastGroup);
-  /// Where the word of the thread's channel lies.
-  Value wordAddress();
-  /// That word as it is now, most often with the state before the chunk already; of the first chunk a word that has it.
-  Value readWord();
-  /// The state before the chunk, after the chunk's own is on its way.
-  Value exchange(Value product, Value sum, Value word);
-  /// Asks for the word until its tag is the number of this chunk; the state behind it.
-  Value waitForState(Value word);
-  Value wordOf(Value state, Value tag);
+  /// What a word's low half says where it is no product: the state is that before the next chunk, or before the one behind that.
+  enum class Tag { AfterNext = 1, Next };
+  /// What a chunk gets: the products and sums of the chunk before, and the state before that one, which the third before left. The
+  /// first three get their state in `before`.
+  struct Words {
+    Value before, earlier;
+  };
+  /// Where the word of the thread's channel lies that the chunk `back` before this one hands to the next.
+  Value wordAddress(int64_t back);
+  /// The words as they are now, most often there already.
+  Words readWords();
+  /// Asks for the words until they are there; the state before the chunk.
+  Value waitForState(Words words);
+  /// The state before the chunk, after what others need is on its way.
+  Value exchange(Value product, Value sum, Words words);
+  Value chooseWord(Value condition, llvm::function_ref<Value()> yes, llvm::function_ref<Value()> no);
+  Value wordOf(Value number, Value low);
+  Value numberIn(Value word);
+  Value lowHalf(Value word);
+  Value inverted(Value bits);
+  Value tag(Tag tag);
+  Value hasNumber(int64_t least); ///< the chunk, or more
+  /// The same where there are two chains of states: where registers take the inputs one is as fast, and needs fewer.
+  Value isOfTwoChains(int64_t least);
   void storeLast(Value state);
 
   BlockKernel &block;
@@ -88,7 +117,8 @@ private:
   ScanOp scan;
   int64_t chunkRows, width, groups, threadRows;
   Value segment, chunk, start, end, firstRow, unit, group, column, products, sums, states;
-  Value numberInChunk; ///< of the block, among those of its part of time
+  Value numberInChunk;             ///< of the block, among those of its part of time
+  std::optional<ChunkStage> stage; ///< where inputs go through shared memory
   ScanSlices slices;
   SmallVector<Operation *> late; ///< those that follow the state and are neither independent of h nor linear in it
   llvm::DenseSet<Value> linears; ///< what is linear in h
@@ -200,49 +230,89 @@ std::pair<Value, Value> ScanChunksBuilder::walkGroups(Value lastGroup) {
   return {all[0], all[1]};
 }
 
-Value ScanChunksBuilder::wordOf(Value state, Value tag) {
+Value ScanChunksBuilder::wordOf(Value number, Value low) {
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
-  Value bits = arith::ExtUIOp::create(builder, block.loc, i64, arith::BitcastOp::create(builder, block.loc, i32, state));
+  auto wide = [&](Value half) { return arith::ExtUIOp::create(builder, block.loc, i64, half).getResult(); };
+  Value bits = wide(arith::BitcastOp::create(builder, block.loc, i32, number));
   Value high = arith::ShLIOp::create(builder, block.loc, bits, arith::ConstantIntOp::create(builder, block.loc, 32, 64));
-  return arith::OrIOp::create(builder, block.loc, high, tag);
+  return arith::OrIOp::create(builder, block.loc, high, wide(low));
 }
 
-Value ScanChunksBuilder::wordAddress() {
-  Value stride = block.constant(strideOf(widthOf(block.kernel)));
-  // Segments of more than one chunk begin in different ones of those that all rows have together.
-  Value place = block.add(builder.createOrFold<arith::MulIOp>(block.loc, block.div(start, chunkRows), stride), column);
-  return cuda::addressOf(builder, block.loc, block.words, block.mul(place, 8), cuda::globalMemory);
-}
-
-Value ScanChunksBuilder::readWord() {
-  Value isFirst = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::eq, chunk, block.constant(0));
-  auto initial = [&](OpBuilder &, Location) {
-    Value init =
-        scan.getInit() ? block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column}) : block.number(0);
-    scf::YieldOp::create(builder, block.loc, wordOf(init, arith::ConstantIntOp::create(builder, block.loc, 0, 64)));
-  };
-  auto current = [&](OpBuilder &, Location) {
-    scf::YieldOp::create(builder, block.loc, cuda::loadSharedWord(builder, block.loc, wordAddress()));
-  };
-  return scf::IfOp::create(builder, block.loc, isFirst, initial, current).getResult(0);
-}
-
-Value ScanChunksBuilder::waitForState(Value word) {
-  Type i64 = builder.getI64Type();
-  Value wanted = arith::IndexCastUIOp::create(builder, block.loc, builder.getI32Type(), chunk);
-  auto loop = scf::WhileOp::create(builder, block.loc, TypeRange(i64), ValueRange(word));
-  OpBuilder::InsertionGuard guard(builder);
-  Block *before = builder.createBlock(&loop.getBefore(), {}, TypeRange(i64), {block.loc});
-  Value tag = arith::TruncIOp::create(builder, block.loc, builder.getI32Type(), before->getArgument(0));
-  Value isOther = arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::ne, tag, wanted);
-  scf::ConditionOp::create(builder, block.loc, isOther, before->getArguments());
-  builder.createBlock(&loop.getAfter(), {}, TypeRange(i64), {block.loc});
-  scf::YieldOp::create(builder, block.loc, cuda::loadSharedWord(builder, block.loc, wordAddress()));
-  builder.setInsertionPointAfter(loop);
-  Value high =
-      arith::ShRUIOp::create(builder, block.loc, loop.getResult(0), arith::ConstantIntOp::create(builder, block.loc, 32, 64));
+Value ScanChunksBuilder::numberIn(Value word) {
+  Value high = arith::ShRUIOp::create(builder, block.loc, word, arith::ConstantIntOp::create(builder, block.loc, 32, 64));
   Value bits = arith::TruncIOp::create(builder, block.loc, builder.getI32Type(), high);
   return arith::BitcastOp::create(builder, block.loc, builder.getF32Type(), bits);
+}
+
+Value ScanChunksBuilder::lowHalf(Value word) { return arith::TruncIOp::create(builder, block.loc, builder.getI32Type(), word); }
+
+Value ScanChunksBuilder::inverted(Value bits) {
+  return arith::XOrIOp::create(builder, block.loc, bits, arith::ConstantIntOp::create(builder, block.loc, -1, 32));
+}
+
+Value ScanChunksBuilder::tag(Tag tag) { return arith::ConstantIntOp::create(builder, block.loc, int64_t(tag), 32); }
+
+Value ScanChunksBuilder::hasNumber(int64_t least) { return block.less(block.constant(least - 1), chunk); }
+
+Value ScanChunksBuilder::isOfTwoChains(int64_t least) {
+  return stage ? hasNumber(least) : arith::ConstantIntOp::create(builder, block.loc, 0, 1).getResult();
+}
+
+Value ScanChunksBuilder::wordAddress(int64_t back) {
+  int64_t stride = strideOf(widthOf(block.kernel));
+  // Segments of more than one chunk begin in different ones of those that all rows have together, and have one less than chunks.
+  Value row = block.add(block.div(start, chunkRows), chunk), place = block.add(block.mul(row, stride), column);
+  Value bytes = block.sub(block.mul(place, 8), block.constant(back * stride * 8));
+  return cuda::addressOf(builder, block.loc, block.words, bytes, cuda::globalMemory);
+}
+
+Value ScanChunksBuilder::chooseWord(Value condition, llvm::function_ref<Value()> yes, llvm::function_ref<Value()> no) {
+  auto give = [&](llvm::function_ref<Value()> word) {
+    return [&, word](OpBuilder &, Location) { scf::YieldOp::create(builder, block.loc, word()); };
+  };
+  return scf::IfOp::create(builder, block.loc, condition, give(yes), give(no)).getResult(0);
+}
+
+ScanChunksBuilder::Words ScanChunksBuilder::readWords() {
+  auto load = [&](int64_t back) { return cuda::loadSharedWord(builder, block.loc, wordAddress(back)); };
+  auto initial = [&] {
+    Value init =
+        scan.getInit() ? block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column}) : block.number(0);
+    return wordOf(init, tag(Tag::Next));
+  };
+  return {chooseWord(
+              hasNumber(1), [&] { return load(1); }, initial),
+          chooseWord(
+              isOfTwoChains(3), [&] { return load(3); }, [&] { return wordOf(block.number(0), tag(Tag::AfterNext)); })};
+}
+
+Value ScanChunksBuilder::waitForState(Words words) {
+  Type i64 = builder.getI64Type();
+  auto loop = scf::WhileOp::create(builder, block.loc, TypeRange{i64, i64}, ValueRange{words.before, words.earlier});
+  OpBuilder::InsertionGuard guard(builder);
+  auto isMissing = [&](ValueRange both) {
+    Value zero = arith::ConstantIntOp::create(builder, block.loc, 0, 64);
+    return std::pair<Value, Value>(
+        arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::eq, both[0], zero),
+        arith::CmpIOp::create(builder, block.loc, arith::CmpIPredicate::ne, lowHalf(both[1]), tag(Tag::AfterNext)));
+  };
+  Block *test = builder.createBlock(&loop.getBefore(), {}, TypeRange{i64, i64}, {block.loc, block.loc});
+  auto [noBefore, noEarlier] = isMissing(test->getArguments());
+  Value any = arith::OrIOp::create(builder, block.loc, noBefore, noEarlier);
+  scf::ConditionOp::create(builder, block.loc, any, test->getArguments());
+  Block *again = builder.createBlock(&loop.getAfter(), {}, TypeRange{i64, i64}, {block.loc, block.loc});
+  auto [needsBefore, needsEarlier] = isMissing(again->getArguments());
+  auto ask = [&](Value needed, int64_t back, Value known) {
+    return chooseWord(
+        needed, [&] { return cuda::loadSharedWord(builder, block.loc, wordAddress(back)); }, [&] { return known; });
+  };
+  Value before = ask(needsBefore, 1, again->getArgument(0)), earlier = ask(needsEarlier, 3, again->getArgument(1));
+  scf::YieldOp::create(builder, block.loc, ValueRange{before, earlier});
+  builder.setInsertionPointAfter(loop);
+  Value sum = numberIn(loop.getResult(0));
+  Value product = arith::BitcastOp::create(builder, block.loc, builder.getF32Type(), inverted(lowHalf(loop.getResult(0))));
+  Value state = block.fma(product, numberIn(loop.getResult(1)), sum);
+  return arith::SelectOp::create(builder, block.loc, isOfTwoChains(3), state, sum);
 }
 
 void ScanChunksBuilder::storeLast(Value state) {
@@ -251,23 +321,39 @@ void ScanChunksBuilder::storeLast(Value state) {
       block.storeScalar(state, block.buffers.results[index], {segment, column});
 }
 
-Value ScanChunksBuilder::exchange(Value product, Value sum, Value word) {
-  Value state = waitForState(word), next = block.fma(product, state, sum);
-  Value following = block.add(chunk, block.constant(1));
-  Value hasMore = block.less(block.add(start, block.mul(following, chunkRows)), end);
-  Value zero = arith::ConstantIntOp::create(builder, block.loc, 0, 64);
-  Value tag = arith::IndexCastUIOp::create(builder, block.loc, builder.getI64Type(), following);
-  Value left = arith::SelectOp::create(builder, block.loc, hasMore, wordOf(next, tag), zero);
-  Value isTouched = arith::OrIOp::create(builder, block.loc, hasMore, block.less(block.constant(0), chunk));
-  block.when(isTouched, [&] { cuda::storeSharedWord(builder, block.loc, left, wordAddress()); });
-  Value isLast = arith::XOrIOp::create(builder, block.loc, hasMore, arith::ConstantIntOp::create(builder, block.loc, 1, 1));
-  block.when(isLast, [&] { storeLast(next); });
+Value ScanChunksBuilder::exchange(Value product, Value sum, Words words) {
+  auto both = [&](Value a, Value b) { return arith::AndIOp::create(builder, block.loc, a, b).getResult(); };
+  auto opposite = [&](Value a) {
+    return arith::XOrIOp::create(builder, block.loc, a, arith::ConstantIntOp::create(builder, block.loc, 1, 1)).getResult();
+  };
+  auto leave = [&](Value condition, Value word, int64_t back) {
+    block.when(condition, [&] { cuda::storeSharedWord(builder, block.loc, word, wordAddress(back)); });
+  };
+  auto rowsBehind = [&](int64_t chunks) {
+    return block.less(block.add(start, block.mul(block.add(chunk, block.constant(chunks)), chunkRows)), end);
+  };
+  Value hasNext = rowsBehind(1), zero = arith::ConstantIntOp::create(builder, block.loc, 0, 64);
+  Value bits = arith::BitcastOp::create(builder, block.loc, builder.getI32Type(), product);
+  leave(both(isOfTwoChains(2), hasNext), wordOf(sum, inverted(bits)), 0);
+  Value state = waitForState(words), next = block.fma(product, state, sum);
+  Value left = stage ? arith::SelectOp::create(builder, block.loc, rowsBehind(2), wordOf(next, tag(Tag::AfterNext)), zero) : zero;
+  leave(hasNumber(1), left, 1);
+  leave(both(opposite(isOfTwoChains(2)), hasNext), wordOf(next, tag(Tag::Next)), 0);
+  leave(isOfTwoChains(3), zero, 3);
+  block.when(opposite(hasNext), [&] { storeLast(next); });
   return state;
 }
 
 //===----------------------------------------------------------------------===//
 // The block
 //===----------------------------------------------------------------------===//
+
+void ScanChunksBuilder::readParameters() {
+  TileEvaluator evaluator(builder, block.kernel, block.buffers, {firstRow, unit, 1, 1, threadLanes, {}});
+  for (BlockArgument argument : block.kernel.getBlock().getArguments())
+    if (isParam(argument.getType(), 1) && getElementTypeOrSelf(argument.getType()).isF32())
+      cuda::computeHere(builder, block.loc, evaluator.at(argument, 0, 0));
+}
 
 void ScanChunksBuilder::buildChunk(Value rowEnd) {
   // A group behind the last one does what that does, so that it stores the same bits; the chain leaves it out.
@@ -278,22 +364,34 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
     group = block.least(group, lastGroup);
     firstRow = block.add(chunkStart, block.mul(group, threadRows));
   }
+  if (stage) {
+    stage->fill(firstRow, block.sub(unit, block.rem(block.thread, width / threadLanes)), rowEnd);
+    readParameters();
+  }
   std::vector<Row> rows;
+  ChunkStage::Rows staged;
   auto readRow = [&] {
-    Value at = block.add(firstRow, block.constant(int64_t(rows.size())));
+    auto m = int64_t(rows.size());
+    Value at = block.add(firstRow, block.constant(m));
     // A row past the end is the last one again, with the state that it left: it stores what is there.
     if (rowEnd)
       at = block.least(at, block.sub(rowEnd, block.constant(1)));
     rows.push_back({TileEvaluator(builder, block.kernel, block.buffers, {at, unit, 1, 1, threadLanes, {}}), {}});
-    for (BlockArgument stream : slices.streams)
-      rows.back().evaluator.at(stream, 0, 0);
+    if (stage && !(m % ChunkStage::rowsTogether))
+      staged = stage->take(m / ChunkStage::rowsTogether);
+    for (auto [index, stream] : llvm::enumerate(slices.streams))
+      if (stage)
+        rows.back().evaluator.define(stream, {staged[index][size_t(m % ChunkStage::rowsTogether)]});
+      else
+        rows.back().evaluator.at(stream, 0, 0);
   };
   rows.reserve(threadRows);
-  while (int64_t(rows.size()) < std::min(rowsAhead, threadRows))
+  int64_t ahead = stage ? 0 : std::min(rowsAhead, threadRows);
+  while (int64_t(rows.size()) < ahead)
     readRow();
   std::optional<Linear> h;
   for (int64_t m = 0; m < threadRows; ++m) {
-    if (m + rowsAhead < threadRows)
+    if (m + ahead < threadRows)
       readRow();
     Row &row = rows[m];
     row.evaluator.evaluate(slices.before);
@@ -307,17 +405,21 @@ void ScanChunksBuilder::buildChunk(Value rowEnd) {
   Value lane = block.mul(block.rem(block.thread, width / threadLanes), threadLanes);
   block.store(h->slope, products, {place, lane});
   block.store(h->constant, sums, {place, lane});
-  // Asked for here, the word is there when the groups have been walked.
+  // Asked for here, the words are there when the groups have been walked.
   Value walks = block.less(block.thread, block.constant(width));
-  auto nothing = [&](OpBuilder &, Location) {
-    scf::YieldOp::create(builder, block.loc, ValueRange(arith::ConstantIntOp::create(builder, block.loc, 0, 64)));
+  auto ask = [&](OpBuilder &, Location) {
+    Words words = readWords();
+    scf::YieldOp::create(builder, block.loc, ValueRange{words.before, words.earlier});
   };
-  auto early = scf::IfOp::create(
-      builder, block.loc, walks, [&](OpBuilder &, Location) { scf::YieldOp::create(builder, block.loc, readWord()); }, nothing);
+  auto nothing = [&](OpBuilder &, Location) {
+    Value zero = arith::ConstantIntOp::create(builder, block.loc, 0, 64);
+    scf::YieldOp::create(builder, block.loc, ValueRange{zero, zero});
+  };
+  auto early = scf::IfOp::create(builder, block.loc, walks, ask, nothing);
   block.barrier();
   block.when(walks, [&] {
     auto [product, sum] = walkGroups(lastGroup);
-    block.storeScalar(exchange(product, sum, early.getResult(0)), states, {block.thread});
+    block.storeScalar(exchange(product, sum, {early.getResult(0), early.getResult(1)}), states, {block.thread});
   });
   block.barrier();
   Value state = block.fma(block.load(products, {group, lane}, threadLanes), block.load(states, {lane}, threadLanes),
@@ -391,6 +493,8 @@ void ScanChunksBuilder::beginInTurn() {
 void ScanChunksBuilder::build() {
   place();
   slices = slicesAround(block, scan, scan.getDecay(), scan.getInput());
+  if (staysInShared(block.schedule))
+    stage.emplace(block, slices.streams, width);
   findLate();
   block.waitForInputs();
   beginInTurn();
