@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, so do blocks that go
 on from tile to tile, and rows in bands are near rows with a warp each, whose sums of squares have another order. Norms that tiles divide
-have the same bits however many blocks there are, and are near whole ones.
+have the same bits however many blocks there are, and are near whole ones. Three warps to a row in bands read no sums that nobody wrote.
 
   bf16_schedules.py --bin DIR --work DIR [--device NAME]
 """
@@ -28,6 +28,20 @@ WALKS = {
     "mlp_w1": "threads=640 row_tile=64 row_split=128 panel_split=2 stages=3",
     "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5",
 }
+
+
+def check_three_warps(programs, report):
+    """Segments that begin and end inside bands, whose rows go one by one."""
+    checkpoint = programs.work / "three"
+    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={VOCAB}",
+                  "--d-model=192", "--d-ff=64")
+    package = programs.compile(checkpoint, "three", "--weights=bf16", "--compute=bf16", "--target=sm_90")
+    given = {"tokens": random_tokens(7, VOCAB, 2, 9), "lengths": np.array((9, 2), np.int32)}
+    bands, steps = (programs.logits(package, given, *mode) for mode in (("--variants=none",), ("--mode=step",)))
+    for name in steps:
+        apart = np.linalg.norm(bands[name] - steps[name]) / np.linalg.norm(steps[name])
+        print(f"three warps to a row, {name}: {apart:.1e} away from steps")
+        report.check(apart < DIVIDED, f"three warps to a row: {name} is {apart:.1e} away from steps, must be less than {DIVIDED}")
 
 
 def main():
@@ -78,6 +92,7 @@ def main():
         apart = max(np.linalg.norm(first[k] - own[k]) / np.linalg.norm(own[k]) for k in own)
         print(f"norms in halves, {name}: {apart:.1e} away from whole ones")
         report.check(apart < DIVIDED, f"norms in halves, {name}: {apart:.1e} away from whole ones, must be less than {DIVIDED}")
+    check_three_warps(programs, report)
     return report.finish()
 
 

@@ -38,7 +38,7 @@ private:
   OpBuilder &builder;
   Location loc;
   int64_t rows, warps;
-  Value sums, inverses; ///< in shared memory: [row][warp], [row]
+  Value sums, inverses; ///< in shared memory: [warp][row], [row]
 };
 } // namespace
 
@@ -68,13 +68,13 @@ SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x
   Value sumOfRow = block.sumsOfWarp(squares, lane);
   int64_t lanesOfRow = lanesOfWarp / count;
   block.when(block.less(block.rem(lane, lanesOfRow), block.constant(1)), [&] {
-    block.storeScalar(sumOfRow, sums, {block.div(lane, lanesOfRow), warp});
+    block.storeScalar(sumOfRow, sums, {warp, block.div(lane, lanesOfRow)});
   });
   block.barrier();
   block.when(block.less(block.thread, block.constant(count)), [&] {
     Value sum = block.number(0);
     for (int64_t other = 0; other < warps; ++other)
-      sum = arith::AddFOp::create(builder, loc, sum, block.loadScalar(sums, {block.thread, block.constant(other)}));
+      sum = arith::AddFOp::create(builder, loc, sum, block.loadScalar(sums, {block.constant(other), block.thread}));
     block.storeScalar(block.inverseRms(sum, channels(norm.getType()), norm.getEpsAttr()), inverses, block.thread);
   });
   block.barrier();
@@ -105,7 +105,8 @@ void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment, boo
 }
 
 void RowBandsBuilder::build() {
-  sums = block.shared({rows, warps}, builder.getF32Type());
+  // Those of a row do not lie together: LLVM would read three as four, the last of which nobody has written.
+  sums = block.shared({warps, rows}, builder.getF32Type());
   inverses = block.shared({rows}, builder.getF32Type());
   Value first = block.mul(cuda::blockId(builder, loc, cuda::Axis::X), rows);
   block.waitForInputs();
