@@ -4,10 +4,17 @@
 // in `room`. The chosen token goes to the model's input for the next step, too, and a sequence that stops is taken out of the table
 // of states, so that the step that may be on its way already leaves its state alone.
 //
+// Results are for a host that looks for them while later kernels run: sampling.h, Told.
+//
 // The runtime embeds sample.ptx, which `tests/structure/ptx.py --write` makes of this file.
 #include "sampling.cuh"
 
 using namespace sm1sampling;
+
+__device__ static Key bestOfWarp(Key key) {
+  const unsigned high = __reduce_max_sync(~0u, unsigned(key >> 32));
+  return Key(high) << 32 | __reduce_max_sync(~0u, unsigned(key >> 32) == high ? unsigned(key) : 0);
+}
 
 struct WholeBlock {
   static constexpr int size = 512;
@@ -15,26 +22,53 @@ struct WholeBlock {
   __device__ void meet() const { __syncthreads(); }
 };
 
-/// logits [rows][stride]; choices a row every `choiceBytes`; tokens, room may be null; room has 24 * padded bytes a row.
+/// The best logit, as it is: most choices. A thread asks for its first one before it knows that.
+__device__ static Chosen chooseBest(const float *logits, int count, float first) {
+  __shared__ Key bests[WholeBlock::size / 32];
+  bool someDamaged = false;
+  Key best = 0;
+  for (int token = threadIdx.x; token < count; token += WholeBlock::size) {
+    const float logit = token < WholeBlock::size ? first : logits[token];
+    someDamaged |= isDamaged(logit);
+    best = max(best, isBarred(logit) ? 0 : rankKey(logit, token));
+  }
+  best = bestOfWarp(best);
+  if (threadIdx.x % 32 == 0)
+    bests[threadIdx.x / 32] = best;
+  if (__syncthreads_or(someDamaged))
+    return {0, damaged, 0, 0};
+  best = bestOfWarp(threadIdx.x % 32 < WholeBlock::size / 32 ? bests[threadIdx.x % 32] : 0);
+  return best ? Chosen{tokenOf(best), chosen, 0, 0} : Chosen{0, nothingLeft, 0, 0};
+}
+
+/// logits [rows][stride]; choices a row every `choiceBytes`; tokens, sequences and room may be null; room has 24 * padded bytes
+/// a row.
 extern "C" __global__ void __launch_bounds__(WholeBlock::size)
     sm1_sample(const float *logits, long long stride, long long count64, const unsigned char *choices, long long choiceBytes,
-               int *tokens, Chosen *results, unsigned long long *sequences, unsigned char *room, long long padded64) {
+               int *tokens, Told *results, unsigned long long *sequences, unsigned char *room, long long padded64) {
   extern __shared__ Key sharedRoom[];
   __shared__ Decision decision;
   long long row = blockIdx.x;
   int count = int(count64), padded = int(padded64);
   const Choice &choice = *reinterpret_cast<const Choice *>(choices + row * choiceBytes);
-  if (choice.flags & skipped)
+  logits += row * stride;
+  const float first = threadIdx.x < count ? logits[threadIdx.x] : 0;
+  const int flags = choice.flags;
+  if (flags & skipped) {
+    if (threadIdx.x == 0)
+      results[row] = told({0, nothingLeft, 0, 0}, flags);
     return;
+  }
   Key *keys = room ? reinterpret_cast<Key *>(room + row * padded64 * 24) : sharedRoom;
   double *sums = reinterpret_cast<double *>(keys + padded);
-  Chosen result =
-      chooseToken(WholeBlock(), choice, logits + row * stride, SamplingRoom{keys, sums, sums + padded, &decision, count, padded});
+  Chosen result = flags & greedy ? chooseBest(logits, count, first) : Chosen{0, damaged, 0, 0};
+  if (result.status == damaged) // whose it is
+    result = chooseToken(WholeBlock(), choice, logits, SamplingRoom{keys, sums, sums + padded, &decision, count, padded});
   if (threadIdx.x > 0)
     return;
-  results[row] = result;
   if (tokens)
     tokens[row] = result.status == chosen ? result.token : 0;
-  if (ends(choice, result))
+  results[row] = told(result, flags);
+  if (sequences && ends(choice, result))
     sequences[row] = 0;
 }

@@ -86,6 +86,8 @@ struct Choice {
   int flags;
 };
 enum : int { greedy = 1, stops = 2, skipped = 4 }; // stops: whatever is chosen; skipped: nothing is chosen
+/* Above these, where a kernel tells what it has chosen while it goes on: a number other than that of the choice before. */
+enum : unsigned { numberShift = 8, mostNumber = 0xffffff };
 
 /* What came out. */
 struct Chosen {
@@ -95,6 +97,20 @@ struct Chosen {
   int unused;
 };
 enum : int { chosen = 0, damaged = 1, nothingLeft = 2 };
+
+/* The same as a kernel tells it to the host: words that are there as a whole or not at all, each with the choice's number. */
+struct Told {
+  unsigned long long tokenAndStatus, value; // 32 bits each, 8 bits, number
+};
+SM1_ANYWHERE unsigned numberOf(unsigned long long word) { return unsigned(word) & mostNumber; }
+SM1_ANYWHERE Told told(const Chosen &chosen, unsigned flags) {
+  Key number = flags >> numberShift, status = Key(unsigned(chosen.status)) << 24;
+  return {Key(unsigned(chosen.token)) << 32 | status | number, Key(bitsAs<unsigned>(chosen.value)) << 32 | number};
+}
+SM1_ANYWHERE Chosen heard(const Told &told) {
+  int status = int(unsigned(told.tokenAndStatus) >> 24);
+  return {int(told.tokenAndStatus >> 32), status, bitsAs<float>(unsigned(told.value >> 32)), 0};
+}
 
 SM1_ANYWHERE bool contains(const unsigned *set, long long token) { return set[token / 32] >> (token % 32) & 1; }
 

@@ -72,7 +72,7 @@ struct SampleLaunch {
   int64_t stride, count, rows;
   const uint8_t *choices; ///< [rows][choiceRowBytes(count)] of the host, not looked at any more when the choice has been started
   int32_t *tokens;        ///< [rows] takes the tokens as input of the next step; may be null
-  uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on
+  uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on; may be null
 };
 
 /// Whole tokens of a batch in one launch. All addresses are the device's.
@@ -153,6 +153,13 @@ public:
   virtual Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) {
     (void)key;
     return work();
+  }
+  /// Both, one behind the other; recorded together where that can be.
+  virtual Expected<void> sampleAndReplay(const SampleLaunch &launch, const ReplayKey &key,
+                                         const std::function<Expected<void>()> &work) {
+    if (auto started = sample(launch); !started)
+      return started;
+    return replay(key, work);
   }
   /// Memory that recorded work uses is about to move.
   virtual void forgetRecordings() {}

@@ -16,13 +16,12 @@ static constexpr size_t nobody = SIZE_MAX;
 struct ModelImpl::GenerationContext {
   const Generation &generation;
   const std::vector<Piece> &prompts;
-  size_t tokenBuffer, logitsBuffer; ///< of the program
-  int64_t count;                    ///< logits of a row
-  std::vector<int32_t> lastTokens;  ///< per prompt
-  std::vector<bool> alive;          ///< per prompt: it wants another token
-  std::vector<bool> stopped;        ///< per prompt: the device has stopped it, no step changes its state any more
-  std::unique_ptr<DeviceBuffer>
-      tables; ///< of sequences: one for choices that take none out, which nothing reads; two of endSteps()
+  size_t tokenBuffer, logitsBuffer;     ///< of the program
+  int64_t count;                        ///< logits of a row
+  std::vector<int32_t> lastTokens;      ///< per prompt
+  std::vector<bool> alive;              ///< per prompt: it wants another token
+  std::vector<bool> stopped;            ///< per prompt: the device has stopped it, no step changes its state any more
+  std::unique_ptr<DeviceBuffer> tables; ///< of sequences: two of endSteps()
   std::vector<uint8_t> choiceRows;
 
   std::vector<size_t> running() const {
@@ -65,7 +64,7 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
   context.lastTokens.resize(prompts.size());
   context.alive.resize(prompts.size(), true);
   context.stopped.resize(prompts.size());
-  auto tables = device->allocate(std::min<uint64_t>(prompts.size(), uint64_t(rowsPerPass())) * 3 * sizeof(uint64_t));
+  auto tables = device->allocate(std::min<uint64_t>(prompts.size(), uint64_t(rowsPerPass())) * 2 * sizeof(uint64_t));
   if (!tables)
     return tables.error().in("sampling");
   context.tables = std::move(*tables);
@@ -83,9 +82,8 @@ void ModelImpl::writeChoices(GenerationContext &context, const std::vector<size_
   }
 }
 
-/// Starts the choice of a token for each row of logits, which belongs to piece rows[i]. `feed`: tokens become the input of the next
-/// step.
-Expected<void> ModelImpl::startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed) {
+/// The choice of a token for each row of logits, which belongs to piece rows[i]. `feed`: tokens are the input of the next step.
+SampleLaunch ModelImpl::choicesOf(GenerationContext &context, const std::vector<size_t> &rows, bool feed) {
   writeChoices(context, rows);
   const DeviceBuffer &logits = *workspace.buffers[context.logitsBuffer];
   SampleLaunch launch;
@@ -96,14 +94,13 @@ Expected<void> ModelImpl::startChoices(GenerationContext &context, const std::ve
   launch.choices = context.choiceRows.data();
   launch.tokens = feed ? reinterpret_cast<int32_t *>(workspace.buffers[context.tokenBuffer]->address) : nullptr;
   bool takesOut = feed && lastContext->states == StatesOfPass::Moved;
-  launch.sequences =
-      takesOut ? const_cast<uint64_t *>(workspace.scatter.sequences) : reinterpret_cast<uint64_t *>(context.tables->address);
+  launch.sequences = takesOut ? const_cast<uint64_t *>(workspace.scatter.sequences) : nullptr;
   if (takesOut)
     workspace.tablesChanged();
-  return device->sample(launch);
+  return launch;
 }
 
-/// Waits for the tokens of startChoices and hands them over.
+/// Waits for the tokens that choicesOf has asked for and hands them over.
 Expected<void> ModelImpl::takeTokens(GenerationContext &context, const std::vector<size_t> &rows) {
   auto chosen = device->awaitSample();
   if (!chosen)
@@ -153,7 +150,7 @@ Expected<void> ModelImpl::generateByRuns(GenerationContext &context, std::string
         rows.push_back(indexes[part.piece]);
     if (rows.empty())
       return {};
-    if (auto started = startChoices(context, rows, /*feed=*/false); !started)
+    if (auto started = device->sample(choicesOf(context, rows, /*feed=*/false)); !started)
       return started;
     return takeTokens(context, rows);
   };
@@ -196,9 +193,9 @@ Expected<void> ModelImpl::beginSteps(RunContext &run) {
   return device->move(workspace.gather);
 }
 
-/// One step; where states stay, the next one reads what it writes.
-Expected<void> ModelImpl::step(RunContext &run) {
-  if (auto done = compute(run); !done)
+/// One step, behind the choice of its tokens, if there is one; where states stay, the next one reads what it writes.
+Expected<void> ModelImpl::step(RunContext &run, const SampleLaunch *choice) {
+  if (auto done = compute(run, choice); !done)
     return done;
   if (run.states != StatesOfPass::Moved)
     run.states = run.states == StatesOfPass::Gathered ? StatesOfPass::Others : StatesOfPass::Gathered;
@@ -220,7 +217,7 @@ Expected<void> ModelImpl::endSteps(GenerationContext &context, const RunContext 
     anyBefore |= before;
   }
   uint64_t bytes = tables.size() * sizeof(uint64_t);
-  uint8_t *there = context.tables->address + segments * sizeof(uint64_t);
+  uint8_t *there = context.tables->address;
   auto *from = reinterpret_cast<const uint8_t *>(tables.data());
   if (auto sent = device->upload({there, bytes, from, bytes, bytes, 1}); !sent)
     return sent;
@@ -244,11 +241,9 @@ Expected<void> ModelImpl::stepInPlace(GenerationContext &context, RunContext &ru
   countStep();
   for (bool leaving = false;;) {
     bool ahead = device->runsAhead() && !leaving;
-    if (auto started = startChoices(context, rows, /*feed=*/true); !started)
+    SampleLaunch choice = choicesOf(context, rows, /*feed=*/true);
+    if (auto started = ahead ? step(run, &choice) : device->sample(choice); !started)
       return started;
-    if (ahead)
-      if (auto started = step(run); !started)
-        return started;
     if (auto taken = takeTokens(context, rows); !taken)
       return taken;
     if (ahead)
@@ -309,7 +304,7 @@ Expected<void> ModelImpl::followOrders(GenerationContext &context, std::vector<s
     if (!chosen)
       return chosen.error();
     if (!*chosen) { // the host was held up
-      if (auto started = startChoices(context, rows, /*feed=*/false); !started)
+      if (auto started = device->sample(choicesOf(context, rows, /*feed=*/false)); !started)
         return started;
       goesOn = false;
     }

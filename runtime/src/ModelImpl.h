@@ -78,7 +78,7 @@ private:
   void chooseVariant(RunContext &context, int64_t rows) const;
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
-  Expected<void> compute(RunContext &context);
+  Expected<void> compute(RunContext &context, const SampleLaunch *choice = nullptr);
   Expected<void> prepareStep();
   bool isTokenRun(const RunContext &context) const;
   TokenRun tokenRun(const RunContext &context) const;
@@ -95,14 +95,14 @@ private:
   Expected<void> generateInPlace(GenerationContext &context);
   Expected<void> stepInPlace(GenerationContext &context, RunContext &run, std::vector<size_t> &rows);
   Expected<void> beginSteps(RunContext &run);
-  Expected<void> step(RunContext &run);
+  Expected<void> step(RunContext &run, const SampleLaunch *choice = nullptr);
   Expected<void> endSteps(GenerationContext &context, const RunContext &run, const std::vector<int64_t> &positions);
   Expected<bool> generateOrdered(GenerationContext &context);
   Expected<void> followOrders(GenerationContext &context, std::vector<size_t> &rows);
   void writeChoices(GenerationContext &context, const std::vector<size_t> &rows) const;
   Expected<void> takeChosen(GenerationContext &context, const std::vector<size_t> &rows, const uint8_t *chosen);
   Expected<void> takeToken(GenerationContext &context, size_t piece, const uint8_t *choice, const uint8_t *result);
-  Expected<void> startChoices(GenerationContext &context, const std::vector<size_t> &rows, bool feed);
+  SampleLaunch choicesOf(GenerationContext &context, const std::vector<size_t> &rows, bool feed);
   Expected<void> takeTokens(GenerationContext &context, const std::vector<size_t> &rows);
 
   Weights weights;

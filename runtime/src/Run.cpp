@@ -347,10 +347,14 @@ Expected<void> ModelImpl::computeToken(RunContext &context) {
   return device->runTokens(tokenRun(context));
 }
 
-/// Everything between the uploads and the downloads of a pass. Steps come again and again, with the same launches while the batch
-/// is as large as before; who watches launches wants to see each.
-Expected<void> ModelImpl::compute(RunContext &context) {
-  if (isTokenRun(context))
+/// Everything between the uploads and the downloads of a pass, behind the choice of its tokens, if there is one. Steps come
+/// again and again, with the same launches while the batch is as large as before; who watches launches wants to see each.
+Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choice) {
+  bool isToken = isTokenRun(context), isRecorded = !isToken && context.entry == "step" && !watchesLaunches();
+  if (choice && !isRecorded)
+    if (auto started = device->sample(*choice); !started)
+      return started;
+  if (isToken)
     return computeToken(context);
   auto work = [&]() -> Expected<void> {
     if (context.states != StatesOfPass::Moved)
@@ -361,10 +365,11 @@ Expected<void> ModelImpl::compute(RunContext &context) {
       return launched;
     return device->move(workspace.scatter);
   };
-  const PassSize &size = context.size;
-  if (context.entry != "step" || watchesLaunches())
+  if (!isRecorded)
     return work();
-  return device->replay({size.rows, size.segments, size.selected, int64_t(context.states)}, work);
+  const PassSize &size = context.size;
+  ReplayKey key{size.rows, size.segments, size.selected, int64_t(context.states)};
+  return choice ? device->sampleAndReplay(*choice, key, work) : device->replay(key, work);
 }
 
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """ptx.py ROOT NVCC [--write]: PTX in this repository is what nvcc makes of the CUDA C++ beside it; --write makes it so.
 
-Users need no toolkit. The kernels that the runtime embeds are compiled for sm_75, the oldest chip that current toolkits know, those of
-the bench for sm_80, which has tensor cores for bf16, or sm_89, for e4m3, a test of the emulator for sm_90; without fused multiply-adds that the source does
-not ask for. They claim PTX 8.0, so that every driver since CUDA 12.0 reads them, the one with e4m3 8.4 (CUDA 12.4): ptxas checks that they use nothing newer. Skips without
+Users need no toolkit. The kernels that the runtime embeds are compiled for sm_75, the oldest chip that current toolkits know, or sm_80,
+which reduces words of a warp, those of the bench for sm_80, which has tensor cores for bf16, or sm_89, for e4m3, a test of the emulator
+for sm_90; without fused multiply-adds that the source does not ask for. They claim PTX 8.0, so that every driver since CUDA 12.0 reads them, the one with e4m3 8.4 (CUDA 12.4): ptxas checks that they use nothing newer. Skips without
 nvcc. Releases of nvcc choose registers differently, so another release than the one named in the file's first line only has to compile
 the source and assemble the file.
 """
@@ -17,7 +17,7 @@ import tempfile
 
 SKIP = 77
 SOURCES = {"kernels/ceilings.cu": ("compute_80", "8.0"), "kernels/ceilings_fp8.cu": ("compute_89", "8.4"),
-           "kernels/sample.cu": ("compute_75", "8.0"), "kernels/states.cu": ("compute_75", "8.0"),
+           "kernels/sample.cu": ("compute_80", "8.0"), "kernels/states.cu": ("compute_75", "8.0"),
            "tests/emulator/persistent/ring.cu": ("compute_90", "8.0")}  # fmt: skip
 
 

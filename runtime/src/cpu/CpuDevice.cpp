@@ -225,7 +225,7 @@ Expected<void> CpuDevice::sample(const SampleLaunch &launch) {
     bool good = result.status == sm1sampling::chosen;
     if (launch.tokens)
       launch.tokens[row] = good ? result.token : 0;
-    if (!good || (choice.flags & sm1sampling::stops) || result.token == choice.end)
+    if (launch.sequences && (!good || (choice.flags & sm1sampling::stops) || result.token == choice.end))
       launch.sequences[row] = 0;
   });
   return {};

@@ -1,15 +1,19 @@
-// Pinned memory, a stream and an event for choices and results.
+// Pinned memory and a stream for choices and results.
 #include "ChoiceCopies.h"
 
 #include <cstring>
+#include <new>
+#include <thread>
 
 namespace sm1rt::cuda {
+
+using namespace sm1sampling;
+
+static constexpr size_t wordsOfRow = sizeof(Told) / sizeof(uint64_t);
 
 ChoiceCopies::~ChoiceCopies() {
   if (!context->enter())
     return;
-  if (done)
-    context->driver.cuEventDestroy_v2(done);
   if (stream)
     context->driver.cuStreamDestroy_v2(stream);
   for (Pinned *pinned : {&choices, &results})
@@ -18,8 +22,6 @@ ChoiceCopies::~ChoiceCopies() {
 }
 
 Expected<void> ChoiceCopies::grow(Pinned &pinned, uint64_t bytes) {
-  if (bytes <= pinned.capacity)
-    return {};
   if (pinned.memory)
     context->driver.cuMemFreeHost(pinned.memory);
   pinned = {};
@@ -30,62 +32,93 @@ Expected<void> ChoiceCopies::grow(Pinned &pinned, uint64_t bytes) {
   return {};
 }
 
-Expected<const uint8_t *> ChoiceCopies::send(const uint8_t *from, uint64_t bytes) {
+Expected<void> ChoiceCopies::makeRoom(uint64_t rows, uint64_t rowBytes, const std::function<void()> &moved) {
   const Driver &driver = context->driver;
-  if (auto ready = context->enter(); !ready)
-    return ready.error();
   if (!stream)
     if (auto created = context->check(driver.cuStreamCreate(&stream, nonBlocking), "creating a stream"); !created)
-      return created.error();
-  if (done) // after an error nobody may have waited for the last choice
-    if (auto waited = context->check(driver.cuEventSynchronize(done), "waiting for tokens"); !waited)
-      return waited.error();
-  if (auto grown = grow(choices, bytes); !grown)
-    return grown.error();
-  if (!there || there->bytes < bytes) {
-    auto allocated = allocate(context, bytes);
-    if (!allocated)
-      return allocated.error();
-    there = std::move(*allocated);
-    // The stream of kernels zeroes it.
-    if (auto zeroed = context->wait("clearing memory"); !zeroed)
-      return zeroed.error();
+      return created;
+  if (rows * rowBytes > choices.capacity)
+    if (auto grown = grow(choices, rows * rowBytes); !grown)
+      return grown;
+  if (rows * sizeof(Told) > results.capacity) {
+    moved();
+    if (auto grown = grow(results, rows * sizeof(Told)); !grown)
+      return grown;
+    for (uint64_t word = 0; word < rows * wordsOfRow; ++word)
+      new (results.memory + word * sizeof(Word)) Word(0);
+    CUdeviceptr address = 0;
+    if (auto asked = context->check(driver.cuMemHostGetDevicePointer_v2(&address, results.memory, 0),
+                                    "asking for the device's address of pinned memory");
+        !asked)
+      return asked;
+    resultsAddress = reinterpret_cast<uint8_t *>(address);
   }
-  std::memcpy(choices.memory, from, bytes);
-  CUresult result = driver.cuMemcpyHtoDAsync_v2(reinterpret_cast<CUdeviceptr>(there->address), choices.memory, bytes, stream);
+  if (there && there->bytes >= rows * rowBytes)
+    return {};
+  moved();
+  auto allocated = allocate(context, rows * rowBytes);
+  if (!allocated)
+    return allocated.error();
+  there = std::move(*allocated);
+  return context->wait("clearing memory"); // by the stream of kernels
+}
+
+Expected<void> ChoiceCopies::send(const uint8_t *from, uint64_t rows, uint64_t rowBytes, const std::function<void()> &moved) {
+  const Driver &driver = context->driver;
+  if (auto ready = context->enter(); !ready)
+    return ready;
+  if (isAwaited) // after an error
+    if (auto waited = context->wait("choosing tokens"); !waited)
+      return waited;
+  if (auto made = makeRoom(rows, rowBytes, moved); !made)
+    return made;
+  number = number % mostNumber + 1;
+  isAwaited = true;
+  chosen.assign(rows, {});
+  std::memcpy(choices.memory, from, rows * rowBytes);
+  for (uint64_t row = 0; row < rows; ++row) {
+    uint8_t *flags = choices.memory + row * rowBytes + offsetof(Choice, flags);
+    unsigned own;
+    std::memcpy(&own, flags, sizeof(own));
+    own |= number << numberShift;
+    std::memcpy(flags, &own, sizeof(own));
+  }
+  CUresult result =
+      driver.cuMemcpyHtoDAsync_v2(reinterpret_cast<CUdeviceptr>(there->address), choices.memory, rows * rowBytes, stream);
   if (result == success)
     result = driver.cuStreamSynchronize(stream);
-  if (result != success)
-    return context->error(result, "copying choices to the device");
-  return static_cast<const uint8_t *>(there->address);
+  return context->check(result, "copying choices to the device");
 }
 
-Expected<uint8_t *> ChoiceCopies::room(uint64_t bytes) {
-  if (auto ready = context->enter(); !ready)
-    return ready.error();
-  if (auto grown = grow(results, bytes); !grown)
-    return grown.error();
-  CUdeviceptr address = 0;
-  if (auto asked = context->check(context->driver.cuMemHostGetDevicePointer_v2(&address, results.memory, 0),
-                                  "asking for the device's address of pinned memory");
-      !asked)
-    return asked.error();
-  return reinterpret_cast<uint8_t *>(address);
-}
-
-Expected<void> ChoiceCopies::started() {
-  if (!done)
-    if (auto created = context->check(context->driver.cuEventCreate(&done, disableTiming), "creating an event"); !created)
-      return created;
-  return context->check(context->driver.cuEventRecord(done, context->stream), "recording an event");
+bool ChoiceCopies::areThere() const {
+  auto *words = std::launder(reinterpret_cast<const Word *>(results.memory));
+  for (size_t word = chosen.size() * wordsOfRow; word-- > 0;)
+    if (sm1sampling::numberOf(words[word].load(std::memory_order_acquire)) != number)
+      return false;
+  return true;
 }
 
 Expected<const uint8_t *> ChoiceCopies::await() {
+  static constexpr unsigned looksPerQuery = 64; // asking the driver takes longer than a look
   if (auto ready = context->enter(); !ready)
     return ready.error();
-  if (auto waited = context->check(context->driver.cuEventSynchronize(done), "waiting for tokens"); !waited)
-    return waited.error();
-  return static_cast<const uint8_t *>(results.memory);
+  for (unsigned look = 0; !areThere(); ++look) {
+    std::this_thread::yield();
+    if (look % looksPerQuery > 0)
+      continue;
+    CUresult state = context->driver.cuStreamQuery(context->stream);
+    if (state != notReady && state != success)
+      return context->error(state, "waiting for tokens");
+    if (state == success && !areThere())
+      return Error{context->name() + ": a choice of tokens has ended without any"};
+  }
+  isAwaited = false;
+  for (size_t row = 0; row < chosen.size(); ++row) {
+    Told told;
+    std::memcpy(&told, results.memory + row * sizeof(told), sizeof(told));
+    chosen[row] = heard(told);
+  }
+  return reinterpret_cast<const uint8_t *>(chosen.data());
 }
 
 } // namespace sm1rt::cuda

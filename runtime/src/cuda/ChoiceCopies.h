@@ -5,6 +5,10 @@
 
 #include "Memory.h"
 
+#include "sampling.h"
+
+#include <atomic>
+
 namespace sm1rt::cuda {
 
 class ChoiceCopies {
@@ -14,27 +18,35 @@ public:
   ChoiceCopies(const ChoiceCopies &) = delete;
   ChoiceCopies &operator=(const ChoiceCopies &) = delete;
 
-  /// Copies choices to the device, by a stream of their own, and waits for that alone, and for the last kernel that read any; where
-  /// they are.
-  Expected<const uint8_t *> send(const uint8_t *choices, uint64_t bytes);
-  /// Where a kernel may leave `bytes` of results: pinned memory, by the device's address.
-  Expected<uint8_t *> room(uint64_t bytes);
-  /// The kernel has been started / its results, when it is done.
-  Expected<void> started();
+  /// Copies choices to the device, `rowBytes` a row, by a stream of their own, and waits for that alone. `moved`: called before
+  /// memory goes that recorded work may use.
+  Expected<void> send(const uint8_t *choices, uint64_t rows, uint64_t rowBytes, const std::function<void()> &moved);
+  /// Where they are, and where a kernel tells what it has chosen: pinned memory, by the device's address.
+  const uint8_t *choicesThere() const { return there->address; }
+  uint8_t *resultsThere() const { return resultsAddress; }
+  /// What the kernel has chosen for each row, when all of it is there. It need not have ended.
   Expected<const uint8_t *> await();
 
 private:
+  static_assert(std::atomic<uint64_t>::is_always_lock_free, "words that the device writes");
+  using Word = std::atomic<uint64_t>;
+
   struct Pinned {
     uint8_t *memory = nullptr;
     uint64_t capacity = 0;
   };
   Expected<void> grow(Pinned &pinned, uint64_t bytes);
+  Expected<void> makeRoom(uint64_t rows, uint64_t rowBytes, const std::function<void()> &moved);
+  bool areThere() const;
 
   std::shared_ptr<Context> context;
   CUstream stream = nullptr;
-  CUevent done = nullptr;
   Pinned choices, results;
+  uint8_t *resultsAddress = nullptr; ///< the device's
   std::unique_ptr<DeviceBuffer> there;
+  uint32_t number = 0;    ///< of the last choices
+  bool isAwaited = false; ///< nobody has seen all of what they came to
+  std::vector<sm1sampling::Chosen> chosen;
 };
 
 } // namespace sm1rt::cuda

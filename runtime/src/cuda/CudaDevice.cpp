@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace sm1rt {
 
@@ -124,6 +125,8 @@ public:
   Expected<int64_t> launch(const DeviceLaunch &launch) override;
   Expected<void> sample(const SampleLaunch &launch) override;
   Expected<const uint8_t *> awaitSample() override { return choiceCopies.await(); }
+  Expected<void> sampleAndReplay(const SampleLaunch &launch, const ReplayKey &key,
+                                 const std::function<Expected<void>()> &work) override;
   bool runsAhead() const override { return true; }
   Expected<void> synchronize() override {
     if (auto ready = context->enter(); !ready)
@@ -131,6 +134,7 @@ public:
     return context->wait("waiting for the device");
   }
   Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) override {
+    followsMove = false; // a graph begins when all before it has ended
     return graphs.run(key, work);
   }
   void forgetRecordings() override { graphs.clear(); }
@@ -153,6 +157,8 @@ private:
   Expected<CUtensorMap> mapFor(const DeviceLaunch &launch);
   Expected<uint8_t *> wordsFor(const PlanLaunch &plan, int64_t parts);
   Expected<void> start(const Function &function, const Grid &grid, void **parameters);
+  Expected<void> sendChoices(const SampleLaunch &launch);
+  Expected<void> startSample(const SampleLaunch &launch);
 
   std::shared_ptr<Context> context;
   Staging staging;
@@ -162,6 +168,7 @@ private:
   std::vector<Function> kernels; ///< by index in the program; each may come from any module
   Function gatherStates{}, scatterStates{}, sampleTokens{};
   std::unique_ptr<TokenKernel> tokens;                 // null: a step is kernel by kernel
+  bool followsMove = false;                            // what has been started last moves states
   std::unique_ptr<DeviceBuffer> sortRoom;              // for vocabularies that do not fit in shared memory
   std::unique_ptr<DeviceBuffer> words;                 // for kernels that cut time
   std::vector<std::unique_ptr<DeviceBuffer>> outgrown; // words until the stream is let go: freeing waits for it
@@ -354,7 +361,9 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
                     context->name(), function.name, launch.longest, grid.z, timeSplit)};
   if (plan.walks && function.generated)
     grid.x = std::min<int64_t>(grid.x * grid.y, context->multiprocessorCount), grid.y = 1;
-  grid.overlaps = function.overlaps && !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
+  // Kernels of a step read its states before they wait, so none may begin while these are moved.
+  grid.overlaps = function.overlaps && !std::exchange(followsMove, false) &&
+                  !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
   RowTables tables = launch.tables;
   int64_t rows = launch.rows, segments = launch.segments;
   auto words = timeSplit && grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
@@ -382,6 +391,7 @@ Expected<void> CudaDevice::move(const StateMove &move) {
   int64_t pieces = move.partCount * move.segments;
   if (pieces == 0)
     return {};
+  followsMove = true;
   StateMove values = move;
   void *parameters[] = {&values.parts, &values.sequences, &values.partCount, &values.segments};
   // A block goes on with the next piece where there are more than blocks.
@@ -392,35 +402,61 @@ Expected<void> CudaDevice::move(const StateMove &move) {
 static constexpr int64_t sharedTokens = 1024;
 static constexpr int64_t sampleThreads = 512; // of kernels/sample.cu
 
-Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
+static int64_t paddedTokens(int64_t count) {
+  int64_t padded = 2;
+  while (padded < count)
+    padded *= 2;
+  return padded;
+}
+
+/// Everything that a choice needs but its launch.
+Expected<void> CudaDevice::sendChoices(const SampleLaunch &launch) {
   if (!sampleTokens.handle)
     if (auto loaded = loadOwn(samplePtx, {{&sampleTokens, "sm1_sample"}}, sampleThreads); !loaded)
       return loaded;
-  int64_t padded = 2;
-  while (padded < launch.count)
-    padded *= 2;
+  int64_t padded = paddedTokens(launch.count);
   uint64_t room = padded > sharedTokens ? uint64_t(launch.rows * padded) * 24 : 0;
   if (room > 0 && (!sortRoom || sortRoom->bytes < room)) {
+    graphs.clear();
     sortRoom.reset();
     auto allocated = allocate(room);
     if (!allocated)
       return allocated.error().in("sampling");
     sortRoom = std::move(*allocated);
   }
+  auto sent = choiceCopies.send(launch.choices, uint64_t(launch.rows), choiceRowBytes(launch.count), [&] { graphs.clear(); });
+  return sent ? sent : sent.error().in("sampling");
+}
+
+Expected<void> CudaDevice::startSample(const SampleLaunch &launch) {
   SampleLaunch values = launch;
-  int64_t choiceBytes = int64_t(choiceRowBytes(launch.count));
-  auto choices = choiceCopies.send(launch.choices, uint64_t(launch.rows * choiceBytes));
-  if (!choices)
-    return choices.error().in("sampling");
-  auto results = choiceCopies.room(uint64_t(launch.rows) * sizeof(sm1sampling::Chosen));
-  if (!results)
-    return results.error().in("sampling");
-  uint8_t *roomAddress = room > 0 ? sortRoom->address : nullptr;
-  void *parameters[] = {&values.logits, &values.stride, &values.count,     &*choices,    &choiceBytes,
-                        &values.tokens, &*results,      &values.sequences, &roomAddress, &padded};
-  if (auto started = start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room > 0 ? 0 : padded * 24}, parameters); !started)
-    return started;
-  return choiceCopies.started();
+  int64_t choiceBytes = int64_t(choiceRowBytes(launch.count)), padded = paddedTokens(launch.count);
+  const uint8_t *choices = choiceCopies.choicesThere();
+  uint8_t *results = choiceCopies.resultsThere(), *room = padded > sharedTokens ? sortRoom->address : nullptr;
+  void *parameters[] = {&values.logits, &values.stride, &values.count,     &choices, &choiceBytes,
+                        &values.tokens, &results,       &values.sequences, &room,    &padded};
+  return start(sampleTokens, {launch.rows, 1, 1, sampleThreads, room ? 0 : padded * 24}, parameters);
+}
+
+Expected<void> CudaDevice::sample(const SampleLaunch &launch) {
+  if (auto sent = sendChoices(launch); !sent)
+    return sent;
+  return startSample(launch);
+}
+
+/// In one graph: between two of them goes by more than between two kernels of one.
+Expected<void> CudaDevice::sampleAndReplay(const SampleLaunch &launch, const ReplayKey &key,
+                                           const std::function<Expected<void>()> &work) {
+  constexpr int64_t choosing = 1 << 8;
+  if (auto sent = sendChoices(launch); !sent)
+    return sent;
+  ReplayKey own = key;
+  own.back() |= choosing;
+  return replay(own, [&]() -> Expected<void> {
+    if (auto started = startSample(launch); !started)
+      return started;
+    return work();
+  });
 }
 
 //===-- Opening -------------------------------------------------------------------------------------------------------------===//
