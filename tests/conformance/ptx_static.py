@@ -5,9 +5,9 @@
 
 Text, for every description and arithmetic: the right .target and .version; shared memory declared so that nothing can lie on top of it
 and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64; where kernels overlap, each waits
-before its first write, and before its first read of what is no parameter or row table; no warpgroup takes registers that no other gives
-away. With ptxas: it assembles, without spills and stack, within the chip's shared memory and registers, as a table. Without ptxas that
-part is a visible skip.
+before its first write, and before its first read of what is no parameter, row table or state of a step; no warpgroup takes registers
+that no other gives away. With ptxas: it assembles, without spills and stack, within the chip's shared memory and registers, as a
+table. Without ptxas that part is a visible skip.
 """
 import re
 import sys
@@ -65,13 +65,15 @@ def register_problems(text):
 
 
 def constant_parameters(gpu, program):
-    """{kernel: numbers of its parameters behind which no kernel writes: weights and row tables}"""
+    """{kernel: numbers of its parameters behind which no kernel writes that may still run: weights, row tables, numbers of rows and
+    segments, and of a step the states that the step before has left}"""
     found = {}
     for entry in program["entries"]:
+        kinds = {"weight", "next_weight"} | ({"state_in"} if entry.startswith("step") else set())
         for launch, _ in gpu.launches(program, entry):
-            args = launch["args"]
-            weights = {str(number) for number, arg in enumerate(args) if "weight" in arg}
-            found[program["kernels"][launch["kernel"]]["name"]] = weights | {str(len(args) + table) for table in range(3)}
+            args, name = launch["args"], program["kernels"][launch["kernel"]]["name"]
+            here = {str(number) for number, arg in enumerate(args) if kinds & set(arg)} | {str(len(args) + table) for table in range(5)}
+            found[name] = found.get(name, here) & here
     return found
 
 

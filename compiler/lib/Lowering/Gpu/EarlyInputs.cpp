@@ -50,11 +50,14 @@ int64_t EarlyInputs::registers(int64_t rows, int64_t panels, int64_t lanes) cons
   return numbers;
 }
 
-void EarlyInputs::load(Tile tile) {
+void EarlyInputs::loadSome(size_t number, Tile tile, bool areRows) {
   tile.rowEnd = block.count;
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tile);
-  auto &vectors = loaded.emplace_back();
+  if (number >= loaded.size())
+    loaded.resize(number + 1);
   for (auto [argument, count] : inputs) {
+    if (isStream(argument.getType()) != areRows)
+      continue;
     Value buffer = block.buffers.inputs.lookup(argument);
     bool isParam = classify(argument.getType()) == TensorClass::Param;
     for (int64_t index = 0; index < count; ++index)
@@ -65,10 +68,14 @@ void EarlyInputs::load(Tile tile) {
         if (int64_t(place.size()) + 1 < cast<MemRefType>(buffer.getType()).getRank())
           place.push_back(block.constant(index));
         place.push_back(evaluator.column(n));
-        vectors[argument].push_back(evaluator.loadVector(buffer, place));
+        loaded[number][argument].push_back(evaluator.loadVector(buffer, place));
       }
   }
 }
+
+void EarlyInputs::loadBeforeWait(size_t number, Tile tile) { loadSome(number, tile, /*areRows=*/false); }
+
+void EarlyInputs::load(size_t number, Tile tile) { loadSome(number, tile, /*areRows=*/true); }
 
 void EarlyInputs::give(TileEvaluator &evaluator, size_t number) const {
   for (auto &[argument, vectors] : loaded[number])

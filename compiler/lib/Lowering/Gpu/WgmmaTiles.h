@@ -66,8 +66,9 @@ private:
   /// Zeros for the rows of all stages that no box has, which are multiplied for nobody.
   void clearOtherRows();
   void startFirstStages();
-  /// Asks for what follows the sums reads, where it has room in registers beside them.
-  void loadInputs();
+  /// Whether what follows the sums reads has room in registers beside them.
+  bool takesInputsEarly() const;
+  void loadInputs(void (EarlyInputs::*load)(size_t, Tile));
   /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
   void sumSteps(int64_t begin, mlir::Value end, bool copies, llvm::SmallVector<mlir::Value> &carried);
   void multiplyStage(mlir::Value stage, llvm::SmallVector<mlir::Value> &sums, int64_t there);

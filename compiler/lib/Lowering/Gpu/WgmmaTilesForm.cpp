@@ -137,11 +137,17 @@ void WgmmaTilesBuilder::startFirstStages() {
     start(&WgmmaTilesBuilder::copyWeights);
     cuda::fetchMap(builder, loc, block.map);
   });
-  fetchParameters(block, firstPanel, panelsOfBlock());
-  auto [ownRow, ownRows] = cluster.shareOf(firstRow, rows);
-  fetchStates(block, ownRow, firstPanel, ownRows, panelsOfBlock());
+  if (takesInputsEarly()) {
+    loadInputs(&EarlyInputs::loadBeforeWait);
+  } else {
+    fetchParameters(block, firstPanel, panelsOfBlock());
+    auto [ownRow, ownRows] = cluster.shareOf(firstRow, rows);
+    fetchStates(block, ownRow, firstPanel, ownRows, panelsOfBlock());
+  }
   block.waitForInputs();
   whenFirst([&] { start(&WgmmaTilesBuilder::copyRows); });
+  if (takesInputsEarly())
+    loadInputs(&EarlyInputs::load);
 }
 
 //===----------------------------------------------------------------------===//
@@ -208,7 +214,6 @@ SmallVector<Value> WgmmaTilesBuilder::sum() {
     clearOtherRows(); // here, so that nobody jumps over its code behind the wait for earlier kernels
   makeBarriers();
   startFirstStages();
-  loadInputs();
   RowFactors factors(block, firstRow, rows);
   block.barrier(); // before anybody asks the barriers
   SmallVector<Value> carried(parts() * columns() / 2, block.number(0));
@@ -370,16 +375,19 @@ Value WgmmaTilesBuilder::rowOf(int64_t part, int64_t half) {
   return block.add(row, block.constant(part * rowsOfProduct + half * 8));
 }
 
-void WgmmaTilesBuilder::loadInputs() {
+bool WgmmaTilesBuilder::takesInputsEarly() const {
   constexpr int64_t registersOfFactors = 24; // that are not there yet
   int64_t own = cluster.isThere() ? cluster.ownPanels() : panels;
   int64_t numbers = isPart() ? 0 : early.registers(parts() * halves(), own, group);
-  if (numbers == 0 || parts() * columns() / 2 + numbers > registers() - otherRegisters - registersOfFactors)
-    return;
+  return numbers > 0 && parts() * columns() / 2 + numbers <= registers() - otherRegisters - registersOfFactors;
+}
+
+void WgmmaTilesBuilder::loadInputs(void (EarlyInputs::*load)(size_t, Tile)) {
+  int64_t own = cluster.isThere() ? cluster.ownPanels() : panels;
   Value first = cluster.isThere() ? block.add(firstPanel, cluster.ownPanel()) : panelOfGroup();
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < halves(); ++half)
-      early.load(tileOf(rowOf(part, half), first, own));
+      (early.*load)(size_t(part * halves() + half), tileOf(rowOf(part, half), first, own));
 }
 
 void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
