@@ -187,7 +187,7 @@ void decodeStore(Builder &builder, const Statement &statement) {
 
 /// barrier.cluster: a wait is a poll, and a jump back to it.
 void decodeClusterBarrier(Builder &builder, const Statement &statement) {
-  builder.allow(statement, "cluster arrive wait release acquire aligned");
+  builder.allow(statement, "cluster arrive wait release relaxed acquire aligned");
   builder.expectOperands(statement, 0, 0);
   Instruction instruction;
   instruction.aligned = statement.has("aligned");

@@ -325,7 +325,7 @@ SmallVector<Value> sm1::cuda::waitForProducts(OpBuilder &builder, Location loc, 
 //===----------------------------------------------------------------------===//
 
 void sm1::cuda::arriveAtCluster(OpBuilder &builder, Location loc) {
-  instruction(builder, loc, "barrier.cluster.arrive.release.aligned;");
+  instruction(builder, loc, "barrier.cluster.arrive.relaxed.aligned;");
 }
 
 void sm1::cuda::waitForCluster(OpBuilder &builder, Location loc) {

@@ -128,7 +128,7 @@ llvm::SmallVector<Value> waitForProducts(OpBuilder &builder, Location loc, uint3
 
 //===-- Blocks of a cluster: sm_90 and later --------------------------------------------------------------------------------===//
 
-/// All threads of the cluster's blocks arrive, and wait until all have: those who wait see what was written before the arrivals.
+/// All threads arrive, and wait until all have: what they have read is over then. A release would wait for loads under way.
 void arriveAtCluster(OpBuilder &builder, Location loc);
 void waitForCluster(OpBuilder &builder, Location loc);
 /// The 32 bits of the address that block `rank` (index) of the cluster has for what lies at `address` in this one's shared memory.
