@@ -1,5 +1,6 @@
 //===- ScheduleForGpu.cpp - forms of blocks, splits, weight layouts and launches for one GPU ---------------------===//
 
+#include "../Lowering/Gpu/NormHalves.h"
 #include "BlockForms.h"
 #include "KernelMerge.h"
 #include "RoundStreams.h"
@@ -302,7 +303,36 @@ static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
     return scheduleScan(kernel, *target.gpu, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }
-  return scheduleRows(kernel, contents, keepsOrder || isStep(entry));
+  bool isFewRows = entry == Entry::Step || (isStep(entry) && contents.convs); // by which no warp would be busy
+  return scheduleRows(kernel, contents, keepsOrder || isFewRows);
+}
+
+/// Numbers of a row's squares that the blocks of `kernel` make: of wgmma_tiles one for each tile that divides the panels, or
+/// for the part of it that a block of a cluster or a warpgroup finishes.
+static int64_t numbersOfSquares(KernelOp kernel, int64_t panels) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  if (blocks.getForm() == BlockForm::Rows)
+    return 1;
+  int64_t sharers = std::max<int64_t>(blocksOfCluster(blocks) / 2, 1) * panelGroups(blocks);
+  int64_t own = blocks.getPanelSplit() / sharers;
+  return blocks.getForm() == BlockForm::WgmmaTiles && panels % own == 0 ? panels / own : panels;
+}
+
+/// In a step tiles of wgmma store a number each of a row's squares, where all that make rows of so many panels have such tiles:
+/// the blocks that multiply the row read fewer. Kernels of rows put their one number first.
+static void storeSquaresOfTiles(Operation *module) {
+  llvm::SmallDenseMap<int64_t, int64_t> numbers; // by panels
+  module->walk([&](PanelSquaresOp squares) {
+    int64_t panels = panelsOf(channels(squares.getX().getType()));
+    int64_t own = numbersOfSquares(squares->getParentOfType<KernelOp>(), panels), &most = numbers[panels];
+    most = std::max(most, int64_t(llvm::alignTo(own, 4)));
+  });
+  auto mark = [&](Operation *op, int64_t panels) {
+    if (int64_t count = numbers.lookup(panels); count && count < panels)
+      op->setAttr(tileSquaresAttr, Builder(op).getI64IntegerAttr(count));
+  };
+  module->walk([&](PanelSquaresOp squares) { mark(squares, panelsOf(channels(squares.getX().getType()))); });
+  module->walk([&](RmsScaleOp scale) { mark(scale, panelsOf(scale.getWidth())); });
 }
 
 namespace {
@@ -336,7 +366,9 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
-      signalPassFailure();
+      return signalPassFailure();
+    if (isStep(*entry))
+      storeSquaresOfTiles(getOperation());
   }
 };
 } // namespace

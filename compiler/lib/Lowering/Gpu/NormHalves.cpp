@@ -35,7 +35,8 @@ RowFactors::RowFactors(BlockKernel &block, Value firstRow, int64_t rows) : block
 RowFactors::Squares RowFactors::load(RmsScaleOp scale, int64_t round) {
   OpBuilder &builder = block.builder;
   Value array = block.buffers.inputs.lookup(scale.getSquares()), lane = block.rem(block.thread, lanes);
-  int64_t panels = channels(scale.getSquares().getType()), whole = panels / threadLanes;
+  auto ofTiles = scale->getAttrOfType<IntegerAttr>(tileSquaresAttr);
+  int64_t panels = ofTiles ? ofTiles.getInt() : channels(scale.getSquares().getType()), whole = panels / threadLanes;
   Squares squares;
   squares.row = block.add(block.div(block.thread, lanes), block.constant(round * block.schedule.getThreads() / lanes));
   Value row = block.least(block.add(firstRow, squares.row), block.sub(block.count, block.constant(1)));
@@ -124,6 +125,8 @@ PanelSquaresOp sm1::storedSquares(KernelOp kernel) {
 
 int64_t sm1::partsOfRow(KernelOp kernel) {
   PanelSquaresOp stored = storedSquares(kernel);
+  if (auto ofTiles = stored ? stored->getAttrOfType<IntegerAttr>(tileSquaresAttr) : IntegerAttr())
+    return ofTiles.getInt();
   return stored ? int64_t(stored.getParts().value_or(0)) : 0;
 }
 

@@ -9,6 +9,9 @@
 
 namespace sm1 {
 
+/// On sm1.panel_squares and sm1.rms_scale of a step: so many numbers of a row's squares, not one for each panel.
+inline constexpr llvm::StringLiteral tileSquaresAttr = "tile_squares";
+
 /// What sm1.rms_scale multiplies a block's rows with, `rows` from `firstRow` on. Threads ask for the squares when this is made, and
 /// have them in registers while the block multiplies.
 class RowFactors {
