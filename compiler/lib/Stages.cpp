@@ -94,11 +94,11 @@ RunSize sm1::sizeOf(Entry entry) {
   llvm_unreachable("no such entry");
 }
 
-/// The least sequences whose step is faster in tiles of wgmma than row by row and that no launch for whole tokens takes; the most
-/// whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip; sequences of a step from which
-/// on the tiles for some rows are faster than those for few; those whose tiles of 64 rows, by two blocks of a cluster each where
-/// there are fewest, find a multiprocessor each.
-static constexpr int64_t leastOfStepFew = 9, mostOfStepFew = 64, mostOfStepSome = 192, mostOfStepMany = 384;
+/// The most sequences whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip: even
+/// one is faster so than row by row, where no launch takes whole tokens; sequences of a step from which on the tiles for some
+/// rows are faster than those for few; those whose tiles of 64 rows, by two blocks of a cluster each where there are fewest,
+/// find a multiprocessor each.
+static constexpr int64_t mostOfStepFew = 64, mostOfStepSome = 192, mostOfStepMany = 384;
 
 bool sm1::hasEntry(const Target &target, Entry entry) {
   return target.isGpu() == (entry != Entry::Both) && ((entry != Entry::StepFew && entry != Entry::StepMost) || target.wgmma);
@@ -111,7 +111,7 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   case Entry::PrefillSome:
     return EntryRange{"prefill", 193, 1536};
   case Entry::StepFew:
-    return EntryRange{"step", leastOfStepFew, mostOfStepFew};
+    return EntryRange{"step", 1, mostOfStepFew};
   case Entry::StepSome:
     return EntryRange{"step", fewSteps ? mostOfStepFew + 1 : 17, mostOfStepSome};
   case Entry::StepMany:
