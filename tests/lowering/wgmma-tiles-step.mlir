@@ -3,7 +3,7 @@
 
 // Tiles of 64 rows have steps of 64 k, whose rows are one box of 128 bytes each. Where every step has a stage of its own none is
 // filled again, and nobody has to meet on the way. Both projections are columns of one product. The next kernel may start when the
-// weights have been asked for, and the state's lines are fetched before earlier kernels have ended. No two such blocks fit a
+// weights have been asked for, and the state is, too, before earlier kernels have ended. No two such blocks fit a
 // multiprocessor, so that they may start early, too. Of fewer rows than a tile's a box has no more than there are, in eights, which
 // the barriers count; the others are zeros before anything is copied.
 // CHECK-LABEL: func.func @narrow
@@ -14,7 +14,7 @@
 // CHECK: vector.store %{{.*}} : memref<98304xi8, 3>, vector<16xi8>
 // CHECK: "fence.proxy.async.shared::cta;"
 // CHECK-COUNT-48: cp.async.bulk.shared::cluster.global
-// CHECK: prefetch.global.L2
+// CHECK-COUNT-4: vector.load {{.*}}, vector<4xf32>
 // CHECK: "griddepcontrol.launch_dependents;"
 // CHECK-NEXT: "griddepcontrol.wait;"
 // CHECK-COUNT-12: cp.async.bulk.tensor.2d
