@@ -73,7 +73,7 @@ public:
   template <int P> __device__ float product(int matrix) const {
     static_assert(P < M::phaseCount, "a phase");
     constexpr int partition = M::phase(P).partition;
-    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition) * (1 / wordScale);
+    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition) * scaleOfSums(M::bits);
   }
   /// 1 / rms of the vector that phase P read.
   template <int P> __device__ float inverseRms(float eps) const {

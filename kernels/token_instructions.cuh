@@ -212,6 +212,9 @@ constexpr float wordScale = 18446744073709551616.0f; ///< 2^64
 constexpr float squareScale = 4294967296.0f; ///< 2^32: of squares before a norm, so that whatever makes them are normal numbers
 constexpr unsigned tagBits = 0x40004000u;    ///< of two words
 
+/// What a sum of words times weights is multiplied with: integers of 8 bits are multiplied as that many times 2^-133.
+__host__ __device__ constexpr float scaleOfSums(int bits) { return bits == 8 ? 590295810358705651712.0f : 1 / wordScale; } // 2^69
+
 /// What two words have there whose tag is the lowest bit of `tag`.
 __device__ inline unsigned tagsOf(unsigned tag) { return tag & 1u ? tagBits : 0u; }
 __device__ inline unsigned wordOf(float v, unsigned tag) {

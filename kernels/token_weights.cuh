@@ -3,8 +3,9 @@
 // Eight weights of a row belong to a lane: columns 8 quarter on of a unit, in the order of multiplyRows, 0 1, 4 5, 2 3, 6 7. Where
 // rows lie two by two (token.h) these are 16 bytes of both rows' first four columns, and 16 of the others behind those of all pairs
 // of the tile: whatever mma.sync takes is one load, in its order.
-// Integers are stored plus 128 or 8. Written into the mantissa of 128.0 they are bf16 numbers, without any conversion, of which
-// instructions are few.
+// Nothing is converted, for instructions are few. Integers of 8 bits are a sign and the mantissa of a bf16 number whose exponent is
+// zero: so many times 2^-133, which mma.sync multiplies exactly (scaleOfSums). Those of 4 bits are stored plus 8: written into the
+// mantissa of 128.0 they are bf16 numbers.
 #pragma once
 
 #include "token_sizes.cuh"
@@ -18,10 +19,12 @@ __device__ inline unsigned addPairs(unsigned a, unsigned b) {
   return sum;
 }
 
-/// Bytes 0 and 2 of a word, each an integer plus 128. Their high bits say whether 128 or 256 have to go.
-__device__ inline unsigned integersOfBytes(unsigned bytes) {
-  return addPairs((bytes & 0x007f007fu) | 0x43004300u, (bytes & 0x00800080u) ^ 0xc380c380u);
-}
+/// Four integers of 8 bits in a word: two as bf16 with their signs, and two with both bytes of each in turn where the first two
+/// have no bits.
+constexpr unsigned tinyBits = 0x807f807f;
+__device__ inline unsigned swappedBytes(unsigned v) { return __byte_perm(v, 0, 0x2301); }
+/// An integer times 2^-133, the smallest bf16.
+__device__ inline unsigned tinyOf(int integer) { return integer < 0 ? 0x8000u | unsigned(-integer) : unsigned(integer); }
 /// Bits 0 to 3 and 16 to 19, each an integer plus 8, times the scale.
 __device__ inline unsigned weightsOfNibbles(unsigned nibbles, float scale) {
   const unsigned integers = addPairs((nibbles & 0x000f000fu) | 0x43004300u, 0xc308c308u);
@@ -49,8 +52,7 @@ template <class M> struct Ring {
       return loadShared4(place(base + row * 64 + quarter * 16));
     } else if constexpr (M::bits == 8) {
       const uint2 bytes = loadShared2(place(base + row * 32 + quarter * 8));
-      return make_uint4(integersOfBytes(bytes.x), integersOfBytes(bytes.x >> 8), integersOfBytes(bytes.y),
-                        integersOfBytes(bytes.y >> 8));
+      return make_uint4(bytes.x & tinyBits, swappedBytes(bytes.x) & tinyBits, bytes.y & tinyBits, swappedBytes(bytes.y) & tinyBits);
     } else {
       const unsigned nibbles = loadShared(place(base + row * 16 + quarter * 4));
       const float scale = widenHalf(loadShared(place(base + rows * 16 + row / 2 * 4)) >> row % 2 * 16);
@@ -82,9 +84,17 @@ __device__ inline unsigned scaleOfUnit(const Source &source, int row, int unit) 
 }
 
 /// The integers that two weights were made of: they lie within a third of one of them.
-__device__ inline unsigned integersOf(unsigned pair, float scale, int offset) {
+__device__ inline int2 integersOf(unsigned pair, float scale) {
   const float inverse = scale == 0 ? 0 : 1 / scale;
-  return unsigned(__float2int_rn(lowOf(pair) * inverse) + offset) | unsigned(__float2int_rn(highOf(pair) * inverse) + offset) << 16;
+  return make_int2(__float2int_rn(lowOf(pair) * inverse), __float2int_rn(highOf(pair) * inverse));
+}
+__device__ inline unsigned tinyPairOf(unsigned pair, float scale) {
+  const int2 integers = integersOf(pair, scale);
+  return tinyOf(integers.x) | tinyOf(integers.y) << 16;
+}
+__device__ inline unsigned nibblesOf(unsigned pair, float scale) {
+  const int2 integers = integersOf(pair, scale);
+  return unsigned(integers.x + 8) | unsigned(integers.y + 8) << 16;
 }
 
 /// A pair of weights, zero where the norm of its column has none: what is published of such a channel is there for its square
@@ -125,14 +135,13 @@ __device__ void putWeights(unsigned char *to, const Source &source, int rows, in
   } else if constexpr (bits == 8) {
     const float scale = reinterpret_cast<const float *>(source.scales)[channel];
     *reinterpret_cast<uint2 *>(to + row * 32 + quarter * 8) =
-        make_uint2(integersOf(pairs.x, scale, 128) | integersOf(pairs.y, scale, 128) << 8,
-                   integersOf(pairs.z, scale, 128) | integersOf(pairs.w, scale, 128) << 8);
+        make_uint2(tinyPairOf(pairs.x, scale) | swappedBytes(tinyPairOf(pairs.y, scale)),
+                   tinyPairOf(pairs.z, scale) | swappedBytes(tinyPairOf(pairs.w, scale)));
   } else {
     const unsigned stored = scaleOfUnit(source, channel, unit);
     const float scale = widenHalf(stored);
-    *reinterpret_cast<unsigned *>(to + row * 16 + quarter * 4) =
-        integersOf(pairs.x, scale, 8) | integersOf(pairs.y, scale, 8) << 4 | integersOf(pairs.z, scale, 8) << 8 |
-        integersOf(pairs.w, scale, 8) << 12;
+    *reinterpret_cast<unsigned *>(to + row * 16 + quarter * 4) = nibblesOf(pairs.x, scale) | nibblesOf(pairs.y, scale) << 4 |
+                                                                 nibblesOf(pairs.z, scale) << 8 | nibblesOf(pairs.w, scale) << 12;
     if (quarter == 0)
       *reinterpret_cast<unsigned short *>(to + rows * 16 + row * 2) = static_cast<unsigned short>(stored);
   }
