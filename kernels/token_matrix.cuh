@@ -176,6 +176,11 @@ private:
   template <int P> __host__ __device__ static constexpr int chunk() { return 8 * halves<P>(); }
   template <int P> struct Fragment { uint4 weights[S::unitsOfWarp(P)][halves<P>()]; };
 
+  /// Whether there are rows at all in the eight from `row` on, as far as that is known where loops are unrolled.
+  template <int P> __host__ __device__ static constexpr bool hasRows(int row) {
+    return unrolling<P>() == 1 || !(Columns<M, P>::isWide || hasPairs<P>()) || row < S::paddedRows(P);
+  }
+
   /// Weights of rows [first, first + 8 halves) of this warp's columns, which begin at `position` of the ring; rows that are not
   /// there repeat the last one.
   template <int P> __device__ void load(Fragment<P> &fragment, unsigned position, int first, int rows, int units) const {
@@ -185,7 +190,9 @@ private:
       const unsigned base = position + least(unit, units - 1) * S::unit(P, rows) * 16;
 #pragma unroll
       for (int half = 0; half < halves<P>(); ++half)
-        if (isPaired<P>(first + half * 8)) {
+        if (!hasRows<P>(first + half * 8)) {
+          fragment.weights[unit][half] = {};
+        } else if (isPaired<P>(first + half * 8)) {
           const int tile = least(first + half / 2 * 16, (rows - 1) / 16 * 16), pairs = pairsOf(rows, tile);
           fragment.weights[unit][half] =
               ring.pair(base + tile * 64 + (half % 2 * pairs + least(group, pairs - 1)) * 64 + quarter * 16);
@@ -197,13 +204,13 @@ private:
 
   //===-- Products ----------------------------------------------------------------------------------------------------------===//
 
-  /// The vector, once it is there.
-  template <int P> __device__ Vector<M, P> take(const VectorReader<M, P> &reader, int layer) const {
+  /// The vector, once it is there: a token's first one, which waits for nobody, was looked up before.
+  template <int P> __device__ void take(Vector<M, P> &vector, const VectorReader<M, P> &reader, int layer) const {
     if (P == 0 && layer == 0)
-      return reader.lookUp();
+      return;
     for (unsigned begin = clock(); int(clock() - begin) < launch.delay[P];)
       ;
-    return reader.poll(token, layer);
+    vector = reader.poll(token, layer);
   }
 
   /// Of eights of rows, times sets: numbers of a lane that are still to be added to those of its neighbours.
@@ -219,7 +226,9 @@ private:
 #pragma unroll
       for (int set = 0; set < C::sets; ++set) {
         float *sums = products.sums + half * C::sets + set;
-        if (!isPaired<P>(first + half * 8))
+        if (!hasRows<P>(first + half * 8))
+          sums[0] = 0;
+        else if (!isPaired<P>(first + half * 8))
           sums[0] = productOfEight<P>(fragment, half, vector, set, columns);
         else if (half % 2 == 0)
           productsOfPairs<P>(fragment, half, vector, set, columns, sums[0],
@@ -286,6 +295,9 @@ private:
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
     const Columns<M, P> columns = columnsOf<P>();
     const VectorReader<M, P> reader(block, columns, channel, least(units * 32, M::phase(P).width - channel));
+    Vector<M, P> vector = {};
+    if (P == 0 && layer == 0)
+      vector = reader.lookUp(); // it takes its time, as do weights
     const Norm<M, P> norm = M::phase(P).norm >= 0 ? reader.norm(layer) : Norm<M, P>();
     const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(P, rows));
     const Range range = await(at, unsigned(units * S::unit(P, rows)));
@@ -295,9 +307,9 @@ private:
     if constexpr (S::rows(P) <= chunk<P>())
       release(range);
     if constexpr (Columns<M, P>::isWide)
-      multiplyWide<P>(fragment, reader, norm, layer, position, rows, units);
+      multiplyWide<P>(fragment, vector, reader, norm, layer, position, rows, units);
     else
-      multiplyNarrow<P>(fragment, reader, norm, layer, position, rows, units);
+      multiplyNarrow<P>(fragment, vector, reader, norm, layer, position, rows, units);
     if constexpr (S::rows(P) > chunk<P>())
       release(range);
     __syncwarp();
@@ -308,11 +320,11 @@ private:
   //===-- Up to four sequences ----------------------------------------------------------------------------------------------===//
 
   template <int P>
-  __device__ void multiplyNarrow(Fragment<P> &fragment, const VectorReader<M, P> &reader, const Norm<M, P> &norm, int layer,
-                                 unsigned position, int rows, int units) const {
+  __device__ void multiplyNarrow(Fragment<P> &fragment, Vector<M, P> &vector, const VectorReader<M, P> &reader,
+                                 const Norm<M, P> &norm, int layer, unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const Columns<M, P> columns = columnsOf<P>();
-    const Vector<M, P> vector = take<P>(reader, layer);
+    take<P>(vector, reader, layer);
     Products<P> products = multiplyRows<P>(fragment, vector, columns, 0);
     if constexpr (isNormed)
       storeSquares<P>(vector, norm, products);
@@ -354,13 +366,13 @@ private:
   //===-- Eight sequences -----------------------------------------------------------------------------------------------------===//
 
   template <int P>
-  __device__ void multiplyWide(Fragment<P> &fragment, const VectorReader<M, P> &reader, const Norm<M, P> &norm, int layer,
-                               unsigned position, int rows, int units) const {
+  __device__ void multiplyWide(Fragment<P> &fragment, Vector<M, P> &vector, const VectorReader<M, P> &reader,
+                               const Norm<M, P> &norm, int layer, unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const unsigned inverses = block.shared + S::inversesAt + warp * S::inversesBytes;
     if constexpr (isNormed)
       keepInverses<P>(norm, inverses);
-    const Vector<M, P> vector = take<P>(reader, layer);
+    take<P>(vector, reader, layer);
 #pragma unroll(unrolling <P>())
     for (int first = 0; first < S::rows(P); first += chunk<P>()) {
 #pragma unroll
