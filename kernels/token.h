@@ -34,6 +34,31 @@ SM1_TOKEN_BOTH constexpr int unitPieces(int bits, int rows, int most) {
   return bits == 4 ? rows + (rows + 7) / 8 : (rows < pairedRows(bits, most) ? (rows + 1) / 2 * 2 : rows) * bits / 4;
 }
 
+/* What blocks exchange lies in lines of 128 bytes that are so far apart: each part of the L2 cache, of which an H200 has 96, has
+   half of the lines of 1 KB side by side, and all blocks ask for the same ones at the same time. Of eight sequences words fill so
+   many lines that they had better be neighbours. */
+enum : int { lineBytes = 128, lineDistance = 1024 };
+SM1_TOKEN_BOTH constexpr int wordDistance(int sequences) { return sequences > 4 ? lineBytes : lineDistance; }
+
+/* Channels of each sequence that one line has, 32 at most. */
+SM1_TOKEN_BOTH constexpr int lineChannels(int sequences) { return sequences > 2 ? 64 / sequences : 32; }
+/* Lines of one copy of the words, so many of each sequence; every phase has lines of its own. */
+SM1_TOKEN_BOTH constexpr int wordLines(int words, int phases, int sequences) { return words / lineChannels(sequences) + phases; }
+
+/* Lines of a sequence's logits, 16 words each, and behind them one with its choice. */
+SM1_TOKEN_BOTH constexpr int keyLines(int vocabulary) { return (vocabulary + 15) / 16 + 1; }
+/* Words of a sequence that say which logits are best, one for each warp of a block that has any; their lines, likewise. */
+SM1_TOKEN_BOTH constexpr int bestWords(int blocks, int vocabulary, int sequences) {
+  return blocks * (((vocabulary + blocks - 1) / blocks * sequences + 31) / 32);
+}
+SM1_TOKEN_BOTH constexpr int bestLines(int blocks, int vocabulary, int sequences) {
+  return (bestWords(blocks, vocabulary, sequences) + 15) / 16;
+}
+/* Lines of Launch::keys: of all sequences the logits and choices, then so many copies of the best. */
+SM1_TOKEN_BOTH constexpr int linesOfKeys(int blocks, int vocabulary, int sequences, int copies) {
+  return sequences * (keyLines(vocabulary) + copies * bestLines(blocks, vocabulary, sequences));
+}
+
 /* What belongs to one block: of each partition the channels [first, first + count), and the weights that make them. */
 struct Share {
   unsigned first[partitionsLimit], count[partitionsLimit];
@@ -70,7 +95,7 @@ struct Launch {
   const float *vectors;        /* parameters of channels: [layers][rows][width up to a multiple of 16] each, one after the other */
   const unsigned *inverses;    /* for each four of these, as bf16 and what that lacks, what makes squares of words before a norm */
   unsigned short *exchange;    /* inputs of phases, as words that carry a tag */
-  unsigned long long *keys;    /* logits, with their epoch; behind them choices, two for each sequence */
+  unsigned long long *keys;    /* logits, with their epoch; choices, two for each sequence; copies of the best logits */
   const unsigned long long *sequences;         /* [sequences] address of the states of each; 0: they are neither read nor written */
   const int *tokens;                           /* [sequences] to begin with */
   float *logits;                               /* [sequences][logitsStride] of the last token computed */

@@ -86,6 +86,13 @@ template <class M> struct ChoiceGroup {
   __device__ void meet() const { sm1token::meet<size>(4); }
 };
 
+template <class M> __device__ unsigned long long *placeOfLine(const Block<M> &block, int line) {
+  return block.launch.keys + line * (lineDistance / 8);
+}
+template <class M> __device__ unsigned long long *placeOfLogit(const Block<M> &block, int sequence, int token) {
+  return placeOfLine(block, sequence * keyLines(M::vocabulary) + token / 16) + token % 16;
+}
+
 /// Logits of a sequence, as all blocks have published them. A thread asks for all of its words at once.
 template <class M> __device__ void collectLogits(const Block<M> &block, int sequence, unsigned epoch, float *logits) {
   constexpr int size = ChoiceGroup<M>::size, words = ceilDivide(M::vocabulary, size);
@@ -95,7 +102,7 @@ template <class M> __device__ void collectLogits(const Block<M> &block, int sequ
     there = true;
 #pragma unroll
     for (int word = 0; word < words; ++word) {
-      found[word] = loadKey(block.launch.keys + sequence * M::vocabulary + least(threadIdx.x + word * size, M::vocabulary - 1));
+      found[word] = loadKey(placeOfLogit(block, sequence, least(int(threadIdx.x) + word * size, M::vocabulary - 1)));
       there &= unsigned(found[word]) == epoch;
     }
   } while (!there);
@@ -116,9 +123,9 @@ __device__ void takeChoice(const Block<M> &block, int sequence, const sm1samplin
     reinterpret_cast<sm1sampling::Chosen *>(block.launch.reply + sizeof(Reply))[sequence] = result;
 }
 
-/// Two words behind the logits, each with the number of the order: what a block has chosen for a sequence.
+/// Two words, each with the number of the order: what a block has chosen for a sequence.
 template <class M> __device__ unsigned long long *wordsOfChoice(const Block<M> &block, int sequence) {
-  return block.launch.keys + M::sequences * M::vocabulary + sequence * 2;
+  return placeOfLine(block, (sequence + 1) * keyLines(M::vocabulary) - 1);
 }
 template <class M>
 __device__ void tellChoice(const Block<M> &block, int sequence, unsigned epoch, const sm1sampling::Chosen &result) {
@@ -140,6 +147,10 @@ template <class M> __device__ sm1sampling::Chosen hearChoice(const Block<M> &blo
 template <class M> __device__ const sm1sampling::Choice &choiceOf(const Block<M> &block, int token, int sequence) {
   auto *choices = reinterpret_cast<const unsigned char *>(block.order(token) + 1);
   return *reinterpret_cast<const sm1sampling::Choice *>(choices + sequence * Sizes<M>::choiceBytes);
+}
+
+__device__ inline bool isGreedy(const sm1sampling::Choice &choice) {
+  return (choice.flags & (sm1sampling::greedy | sm1sampling::skipped)) == sm1sampling::greedy;
 }
 
 /// The matrix warps of a block that chooses for the sequence.
@@ -171,28 +182,112 @@ template <class M> __device__ void chooseOne(const Block<M> &block, int token, i
 /// A thread for each sequence.
 template <class M> __device__ void hearChoices(const Block<M> &block, int token) {
   if (const int sequence = threadIdx.x; sequence < block.launch.sequenceCount)
-    if (const sm1sampling::Choice &choice = choiceOf(block, token, sequence); !(choice.flags & sm1sampling::skipped))
+    if (const sm1sampling::Choice &choice = choiceOf(block, token, sequence);
+        !(choice.flags & (sm1sampling::greedy | sm1sampling::skipped)))
       takeChoice(block, sequence, choice, hearChoice(block, sequence, block.epochOf(token, M::layers)));
   __syncwarp();
 }
 
-/// Chooses as the token's order says. A single sequence's token is drawn by every block from the same logits: that is quicker than
-/// to hear of it from another. Of several sequences each has a block that draws and tells the others, all at the same time.
+//===-- The best logit ------------------------------------------------------------------------------------------------------===//
+
+// A greedy choice needs no logits: who has made some says which is best of them, and every block takes the best of those. A word is
+// larger where the logit is, then where the token is less: 32 bits of rankKey, 1023 - token, and the last bits of the epoch, which
+// come again after four million tokens.
+
+constexpr int epochBits = 22;
+constexpr unsigned damagedRank = ~0u; // of what is no logit, which comes before all; 0: none
+
+template <class M> __device__ unsigned long long *placeOfBest(const Block<M> &block, int replica, int sequence, int word) {
+  constexpr int lines = bestLines(M::blocks, M::vocabulary, M::sequences);
+  return placeOfLine(block, M::sequences * keyLines(M::vocabulary) + (replica * M::sequences + sequence) * lines + word / 16) +
+         word % 16;
+}
+__device__ inline unsigned long long bestWordOf(float logit, int token, unsigned epoch) {
+  using namespace sm1sampling;
+  const unsigned rank = isDamaged(logit) ? damagedRank : isBarred(logit) ? 0 : unsigned(rankKey(logit, token) >> 32);
+  return (static_cast<unsigned long long>(rank) << 10 | unsigned(1023 - token)) << epochBits | (epoch & ((1u << epochBits) - 1));
+}
+
+/// An epilogue warp, number `part` of those that have logits. Lanes have logits of sequences in turn, `token` < 0 where there is
+/// none.
+template <class M> __device__ void publishBest(const Block<M> &block, int part, float logit, int token, unsigned epoch) {
+  static_assert(32 % M::sequences == 0 && (!M::chooses || M::vocabulary <= 1024), "what a word has room for");
+  constexpr int words = bestWords(M::blocks, M::vocabulary, M::sequences), each = words / M::blocks;
+  if (part >= each)
+    return;
+  unsigned long long best = bestWordOf(token < 0 ? -sm1sampling::bitsAs<float>(0x7f800000u) : logit, most(token, 0), epoch);
+#pragma unroll
+  for (int distance = M::sequences; distance < least(32, powerOfTwo(Sizes<M>::logitsOfBlock * M::sequences)); distance *= 2) {
+    const unsigned long long other = __shfl_xor_sync(~0u, best, distance);
+    best = other > best ? other : best;
+  }
+  if (const int sequence = threadIdx.x % 32; sequence < block.launch.sequenceCount)
+#pragma unroll
+    for (int replica = 0; replica < M::replicas; ++replica)
+      storeKey(placeOfBest(block, replica, sequence, int(blockIdx.x) * each + part), best);
+}
+
+/// One warp.
+template <class M>
+__device__ void takeBest(const Block<M> &block, int sequence, unsigned epoch, const sm1sampling::Choice &choice) {
+  constexpr int words = bestWords(M::blocks, M::vocabulary, M::sequences), pieces = ceilDivide(words, 32);
+  unsigned long long best;
+  bool there;
+  do {
+    there = true;
+    best = 0;
+#pragma unroll
+    for (int piece = 0; piece < pieces; ++piece) {
+      const unsigned long long word =
+          loadKey(placeOfBest(block, blockIdx.x % M::replicas, sequence, least(piece * 32 + int(threadIdx.x % 32), words - 1)));
+      there &= ((unsigned(word) ^ epoch) & ((1u << epochBits) - 1)) == 0;
+      best = word > best ? word : best;
+    }
+  } while (!there);
+  __syncwarp();
+  const unsigned rank = __reduce_max_sync(~0u, unsigned(best >> 32)),
+                 rest = __reduce_max_sync(~0u, unsigned(best >> 32) == rank ? unsigned(best) : 0);
+  if (threadIdx.x % 32 > 0)
+    return;
+  sm1sampling::Chosen result = {int(1023 - (rest >> epochBits)), sm1sampling::chosen, 0, 0};
+  if (rank == 0) {
+    result = {0, sm1sampling::nothingLeft, 0, 0};
+  } else if (rank == damagedRank) {
+    unsigned long long logit;
+    do
+      logit = loadKey(placeOfLogit(block, sequence, result.token));
+    while (unsigned(logit) != epoch);
+    result.status = sm1sampling::damaged;
+    result.value = __uint_as_float(unsigned(logit >> 32));
+  }
+  takeChoice(block, sequence, choice, result);
+}
+
+/// Chooses as the token's order says. What is greedy every block chooses, a warp for each sequence. A single sequence's token is
+/// drawn by every block from the same logits: that is quicker than to hear of it from another. Of several sequences each has a
+/// block that draws and tells the others, all at the same time.
 template <class M> __device__ void chooseTokens(const Block<M> &block, int token) {
   waitFor(block.ordered(), token & 1);
   if (M::sequences > 1)
     meet<Sizes<M>::workers>(5);
   const bool choosing = block.order(token)->then != gaveUp;
+#pragma unroll 1
+  for (int sequence = threadIdx.x / 32; choosing && sequence < block.launch.sequenceCount; sequence += M::warps)
+    if (const sm1sampling::Choice &choice = choiceOf(block, token, sequence); isGreedy(choice))
+      takeBest(block, sequence, block.epochOf(token, M::layers), choice);
+#pragma unroll 1
   for (int sequence = 0; choosing && sequence < block.launch.sequenceCount; ++sequence)
-    if (M::sequences == 1 || sequence * M::blocks / M::sequences == int(blockIdx.x))
+    if ((M::sequences == 1 || sequence * M::blocks / M::sequences == int(blockIdx.x)) &&
+        !isGreedy(choiceOf(block, token, sequence)))
       chooseOne(block, token, sequence);
   if (choosing && M::sequences > 1)
     hearChoices(block, token);
-  if (choosing && blockIdx.x == 0 && threadIdx.x == 0)
-    storeReleasedToSystem(reinterpret_cast<unsigned *>(block.launch.reply), block.epochOf(token, M::layers));
   meetChosen<M>();
-  if (threadIdx.x == 0)
+  if (threadIdx.x == 0) {
+    if (choosing && blockIdx.x == 0)
+      storeReleasedToSystem(reinterpret_cast<unsigned *>(block.launch.reply), block.epochOf(token, M::layers));
     arrive(block.chosen());
+  }
 }
 
 } // namespace sm1token

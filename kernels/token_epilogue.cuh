@@ -121,8 +121,10 @@ public:
     const int of = sequence[ownPartition];
     if (block.isOrdered()) {
       if (owns[ownPartition])
-        storeKey(launch.keys + of * M::vocabulary + channel<ownPartition>(),
+        storeKey(placeOfLogit(block, of, channel<ownPartition>()),
                  static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
+      publishBest(block, int(threadIdx.x) / 32 - M::warps, value, owns[ownPartition] ? channel<ownPartition>() : -1,
+                  block.epochOf(token, M::layers));
       if (M::sequences > 1)
         pass<S::workers>(5); // keys take the place of the sums of all sequences
       meetChosen<M>();

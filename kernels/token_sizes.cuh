@@ -67,6 +67,7 @@ template <class M> struct Sizes {
   }
   static constexpr int sumsBytes = upTo(sumRows * M::sequences * sumStride * 4, 16);
   // When a token is chosen, its keys take their place.
+  static constexpr int logitsOfBlock = ceilDivide(M::vocabulary, M::blocks);
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
 
   static constexpr int startsAt = upTo(most(2 * sumsBytes, keys * 24), 16);
@@ -99,6 +100,14 @@ template <class M> struct Sizes {
   __host__ __device__ static constexpr int bytesOfTwo(int phase) {
     const int next = (phase + 1) % M::phaseCount;
     return (pieces(phase) + pieces(next)) * 16;
+  }
+  static constexpr int wordLines = sm1token::wordLines(M::exchangeWords, M::phaseCount, M::sequences);
+  /// Of a phase's vector, in each copy of the words.
+  template <int P> __host__ __device__ static constexpr int firstLine() {
+    int vector = 0; // two phases may read the same one
+    while (M::phase(vector).words != M::phase(P).words)
+      ++vector;
+    return M::phase(P).words / lineChannels(M::sequences) + vector;
   }
   /// Slots on their way at most.
   static constexpr int mostAhead = most(slots / 4, 1);
@@ -160,12 +169,16 @@ template <class M> struct Block {
     constexpr bool isCarried = P == 0 || P >= M::layerPhases;
     return (launch.tags >> sequence) + unsigned(token * M::layers + layer - isCarried);
   }
-  /// Words of a phase's input: of eight channels those of all sequences, then the next eight.
+  /// Words of a phase's input: of eight channels those of all sequences, then the next eight; line by line.
   template <int P> __device__ unsigned short *words(int replica, int sequence) const {
-    return launch.exchange + (replica * M::exchangeWords + M::phase(P).words) * M::sequences + sequence * 8;
+    return launch.exchange + (replica * S::wordLines + S::template firstLine<P>()) * (wordDistance(M::sequences) / 2) +
+           sequence * 8;
   }
-  /// Offset of a channel's word from that of channel 0.
-  static __device__ int wordAt(int channel) { return channel / 8 * (8 * M::sequences) + channel % 8; }
+  /// Offset of a channel's word from that of channel 0. Those of multiples of 32 channels can be added to others.
+  __host__ __device__ static constexpr int wordAt(unsigned channel) {
+    constexpr unsigned channels = lineChannels(M::sequences);
+    return int(channel / channels * (wordDistance(M::sequences) / 2) + channel % channels / 8 * (8 * M::sequences) + channel % 8);
+  }
 };
 
 } // namespace sm1token

@@ -98,7 +98,7 @@ public:
 #pragma unroll
     for (int set = 0; set < C::sets; ++set) {
       const int sequence = there(columns.sequence(set));
-      from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + block.wordAt(first);
+      from[set] = block.template words<P>(blockIdx.x % M::replicas, sequence) + block.wordAt(first + columns.channel(set, 0));
       tags[set] = tagsOf(block.template tagOf<P>(token, layer, sequence));
     }
     Vector<M, P> vector;
@@ -142,6 +142,14 @@ public:
   }
 
 private:
+  /// From the words of a piece to those of the next one.
+  static constexpr int wordsOfPiece = Block<M>::wordAt(C::isWide ? 32 : C::units * 32);
+  /// Whether there are any; known beforehand where all warps have as many.
+  __device__ bool hasPiece(int set, int piece) const {
+    constexpr bool all = M::phase(P).width % 32 == 0 && Sizes<M>::units(P) % M::warps == 0 && C::unitsOfWarp % C::units == 0;
+    return all || columns.channel(set, piece) < channels;
+  }
+
   /// All words again until all are there.
   __device__ Vector<M, P> pollFours(const unsigned short *const (&from)[C::sets], const unsigned (&tags)[C::sets]) const {
     Vector<M, P> vector = {};
@@ -152,9 +160,9 @@ private:
       for (int piece = 0; piece < C::pieces; ++piece)
 #pragma unroll
         for (int set = 0; set < C::sets; ++set)
-          if (const int channel = columns.channel(set, piece); channel < channels) {
+          if (const int channel = columns.channel(set, piece); hasPiece(set, piece)) {
             const uint2 found =
-                withPadding(loadWords(from[set] + block.wordAt(channel)), M::phase(P).width - first - channel, tags[set]);
+                withPadding(loadWords(from[set] + piece * wordsOfPiece), M::phase(P).width - first - channel, tags[set]);
             wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
             vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
           }
@@ -167,13 +175,13 @@ private:
     unsigned missing = 0; // a bit for each piece
 #pragma unroll
     for (int piece = 0; piece < C::pieces; ++piece)
-      missing |= unsigned(columns.channel(0, piece) < channels) << piece;
+      missing |= unsigned(hasPiece(0, piece)) << piece;
     while (missing) {
       uint4 found[C::pieces] = {};
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
         if (missing >> piece & 1)
-          found[piece] = loadEight(from + block.wordAt(columns.channel(0, piece)));
+          found[piece] = loadEight(from + piece * wordsOfPiece);
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
         if (missing >> piece & 1) {

@@ -19,7 +19,7 @@
 namespace sm1rt::cuda {
 
 /// Copies of the words, so that not all blocks ask for the same ones; measured on an H200.
-static constexpr int64_t copiesOfWords(int64_t sequences) { return sequences == 1 ? 4 : 2; }
+static constexpr int copiesOfWords = 2;
 /// What a block leaves to the system and to variables of its own.
 static constexpr int64_t sharedMargin = 1024;
 /// A block asks for a slot of weights each so often, and warps let the words of a phase be on their way for so long before they
@@ -81,7 +81,7 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   std::vector<std::string> options = {
       "--fmad=false", // choices are plain additions and multiplications on every device
       fmt::format("-DSM1_TOKEN_BLOCKS={}", shares.shares.size()), fmt::format("-DSM1_TOKEN_SEQUENCES={}", sequences),
-      fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords(sequences))};
+      fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords)};
   std::string path = cachePath(*context, text, options);
   auto module = loadText(context, text, options, path);
   if (!module)
@@ -91,8 +91,11 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
     return function.error();
   if (auto prepared = prepareLaunch(*context, *function, "sm1_token", threadsFor(sequences), shared); !prepared)
     return prepared.error();
-  auto exchange = allocate(context, uint64_t(copiesOfWords(sequences) * sequences * plan.words) * 2);
-  auto keys = allocate(context, uint64_t(sequences * (vocabulary + 2)) * 8);
+  using namespace sm1token;
+  const int blocks = int(shares.shares.size()), phases = int(plan.phases.size()), size = int(sequences);
+  auto exchange =
+      allocate(context, uint64_t(copiesOfWords * wordDistance(size)) * uint64_t(wordLines(int(plan.words), phases, size)));
+  auto keys = allocate(context, uint64_t(lineDistance) * uint64_t(linesOfKeys(blocks, int(vocabulary), size, copiesOfWords)));
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
   TokenDelays delays{fixedClocks(plan, sequences), "fixed"};
