@@ -362,7 +362,7 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows and of 8, each with sums that go to scratch and from there through
 // the rest of the body. A sum is cut in pieces, and between them four rows of the block before go through the rest: one turn more than there
 // are blocks, the first without a block before it, the last without one to sum. Beside four sums each row and panel of a step has a register,
-// and rows pass the first cache by, which is left to the panels; eight rows have registers of another shape. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
+// and rows, 16 of which lie as a register takes them, pass the first cache by, which is left to the panels; eight rows have registers of another shape. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
 // left comes after: the remaining panels of those rows, then the remaining rows.
 // CHECK-LABEL: func.func @matrix
 // CHECK-SAME: (%{{[a-z0-9]+}}: memref<?x64xf32>, %[[A:[a-z0-9]+]]: memref<3x32x16xi32>, %[[Y:[a-z0-9]+]]: memref<?x48xf32>,
@@ -390,7 +390,7 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-NEXT: %[[MORE:.*]] = arith.addi %[[STEPS]], %c2
 // CHECK-NEXT: %[[TO:.*]] = arith.divui %[[MORE]], %c8
 // CHECK-NEXT: scf.for %{{.*}} = %[[FROM]] to %[[TO]] step %c1
-// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c128_i64)
+// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c64_i64)
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
@@ -399,7 +399,7 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c5_i8, %c6_i8)
-// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c128_i64)
+// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c64_i64)
 // CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c4_i8, %c6_i8)
 // CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c4_i8, %c7_i8)
 // CHECK: %[[BEFORE:.*]] = arith.cmpi ugt, %[[TURN]], %c0

@@ -53,6 +53,7 @@ private:
   /// What follows the sums, for a few rows of a block from `inside` on; the same rows of `next` are fetched. `around`: of a tile.
   void buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next, mlir::Value inside,
                        bool around);
+  std::optional<HeldHalves> heldHalvesOf(const MatrixTiles::Block &block, mlir::Value inside);
   void buildPart(const Part &part);
   void buildPanels(const Part &part, int64_t panelsTogether, bool widens);
   void widen(mlir::Value panel, int64_t panels);
@@ -89,6 +90,8 @@ private:
   /// What is computed from parameters alone, by panel of the task; loops over rows read it.
   llvm::SmallVector<std::pair<mlir::Value, ScratchRegion>> invariants;
   ScratchRegion normRow, quantisedRow, matrixSums;
+  /// Half lines of results that wait for those of the next panel, row by row of a band; an array of `stride` for each result.
+  ScratchRegion heldHalves;
   /// Sums of projections that are made apart, row by row of a tile.
   llvm::DenseMap<mlir::Value, ScratchRegion> apartSums;
   int64_t scratchFloats = 0;

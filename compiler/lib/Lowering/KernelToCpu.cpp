@@ -96,6 +96,8 @@ void KernelFunction::planScratch() {
   normRow = reserve(strideOf(widestNorm), 1);
   if (kernel.getScheduleAttr().getMatrixRows())
     matrixSums = reserve(MatrixTiles::wordsOf(kernel), 1);
+  if (MatrixTiles::holdsHalves(kernel))
+    heldHalves = reserve(MatrixTiles::bandRowsOf(kernel) * halfLineWords, int64_t(kernel.getNumResults()));
   planProjections();
 }
 
@@ -114,7 +116,9 @@ void KernelFunction::planProjections() {
 
 void KernelFunction::planPrologue(Value x) {
   PrologueRegion region = prologueRegion(x, buffers);
-  static_cast<ScratchRegion &>(region) = reserve(region.stride, kernel.getScheduleAttr().getRowSplit());
+  region.tiled = region.words == PrologueRegion::Words::Bf16 && kernel.getScheduleAttr().getMatrixRows();
+  static_cast<ScratchRegion &>(region) =
+      reserve(region.stride, llvm::alignTo(kernel.getScheduleAttr().getRowSplit(), region.tiled ? tiledRows : 1));
   if (region.words == PrologueRegion::Words::Int8 && quantisedRow.stride < region.tail * 4)
     quantisedRow = reserve(region.tail * 4, 1);
   buffers.prologues[x] = region;

@@ -91,8 +91,8 @@ void MatrixTiles::unpackGroup(LinearOp linear, const Block &block, Value group, 
 
 /// The products of a group, from `unpacked`, to the integers of `slot`.
 void MatrixTiles::multiplyGroup(Group &of, const Block &block, Value group, Value unpacked, Value slot) {
-  auto [input, pitch] = inputOf(of, block.row);
-  load(groupRows, add(input, times(group, groupWidth)), pitch);
+  Rows input = inputOf(of, block.row);
+  load(groupRows, add(input.address, times(group, groupWidth)), input.pitch);
   for (int64_t n = 0; n < panels; ++n) {
     call("llvm.x86.tilezero", {tile(n)});
     load(groupWeights + n, addressOf(buffers.scratch, times(add(unpacked, constant(n * unpackedWords)), 4)), tileRowBytes);

@@ -70,10 +70,10 @@ void MatrixTiles::packBand(Value row, Value turns) {
                        });
   };
   loop(turns, [&](Value turn) {
-    auto [input, pitch] = inputOf(group, add(row, times(turn, rows)));
-    loop(constant(stepsOf(group)), [&, input = input, pitch = pitch](Value step) {
+    Rows input = inputOf(group, add(row, times(turn, rows)));
+    loop(constant(stepsOf(group)), [&](Value step) {
       for (int64_t r = 0; r < rowTiles; ++r) {
-        load(rowTile, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch);
+        load(rowTile, addressIn(input, r, step), input.pitch);
         Value place = addressOf(buffers.scratch, times(placeOfPacked(turn, step, r), 4));
         call("llvm.x86.tilestored64", {tile(rowTile), toPointer(place), stride(tileRowBytes)});
       }

@@ -2,7 +2,9 @@
 
 #include "MatrixTiles.h"
 
+#include "../Transforms/KernelMerge.h"
 #include "ProjectionInput.h"
+#include "Prologue.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -43,6 +45,13 @@ const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
       return "six tile registers hold the sums of projections of one x; take fewer rows or panels";
   }
   return tilesOf.empty() && !grouped ? "has no projection for tile registers" : nullptr;
+}
+
+bool MatrixTiles::holdsHalves(KernelOp kernel) {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  bool anyBf16 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isBF16(); });
+  bool pairs = schedule.getPanelSplit() % 2 == 0 && strideOf(widthOf(kernel)) / panelWidth % 2 == 0;
+  return anyBf16 && pairs && schedule.getMatrixRows() > tileRows && schedule.getMatrixPanels() == 1 && bandRowsOf(kernel) > 0;
 }
 
 int64_t MatrixTiles::wordsOf(KernelOp kernel) {
@@ -135,16 +144,20 @@ void MatrixTiles::release() {
   call("llvm.x86.tilerelease", {});
 }
 
-std::pair<Value, int64_t> MatrixTiles::inputOf(Group &group, Value row) {
+MatrixTiles::Rows MatrixTiles::inputOf(Group &group, Value row) {
   Value x = group.linears.front().getX();
   if (auto found = buffers.prologues.find(x); found != buffers.prologues.end()) {
     const PrologueRegion &region = found->second;
     Value taskRow = arith::SubIOp::create(builder, loc, row, buffers.rowBegin);
-    return {addressOf(buffers.scratch, add(times(taskRow, 4 * region.stride), constant(4 * region.offset))), 4 * region.stride};
+    Value address = addressOf(buffers.scratch, times(startOfRow(builder, loc, region, taskRow), 4));
+    int64_t pitch = 4 * region.stride;
+    if (region.tiled)
+      return {address, tileRowBytes, tileRows * pitch, tileRows * tileRowBytes};
+    return {address, pitch, tileRows * pitch, tileRowBytes};
   }
   Value buffer = buffers.inputs.lookup(x);
   int64_t pitch = 2 * cast<MemRefType>(buffer.getType()).getDimSize(1);
-  return {addressOf(buffer, times(row, pitch)), pitch};
+  return {addressOf(buffer, times(row, pitch)), pitch, tileRows * pitch, tileRowBytes};
 }
 
 bool MatrixTiles::holdsOperands(const Group &group) const {
@@ -159,12 +172,12 @@ bool MatrixTiles::keepsWeights(const Group &group) const {
 
 /// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded, if not all are.
 void MatrixTiles::multiply(Group &group, const Block &block, Value step) {
-  auto [input, pitch] = inputOf(group, block.row);
+  Rows input = inputOf(group, block.row);
   int64_t count = columnsOf(group), loaded = -1;
   bool holds = holdsOperands(group), passes = keepsWeights(group);
   for (int64_t r = 0; r < rowTiles; ++r) {
     int64_t rowPlace = holds ? weightTile - count - r : rowTile;
-    load(rowPlace, add(add(input, constant(r * tileRows * pitch)), times(step, tileRowBytes)), pitch, passes);
+    load(rowPlace, addressIn(input, r, step), input.pitch, passes);
     for (int64_t i = 0; i < count; ++i) {
       int64_t column = r % 2 ? count - 1 - i : i;
       int64_t weightPlace = holds ? weightTile - column : weightTile;
@@ -215,11 +228,22 @@ void MatrixTiles::begin() {
     clear(groups.front());
 }
 
-void MatrixTiles::addPiece(const Block &block, Value piece, int64_t pieces) {
+/// Two rows for each step of k, where there are steps enough: products then go on while two rows are finished, and as many
+/// instructions as a core looks ahead hold some of both. Four rows hide their own latency.
+int64_t MatrixTiles::rowsOfPiece() const {
+  return !groups.front().form.int8 && rows > tileRows && stepsOf(groups.front()) >= rows / 2 ? 2 : 4;
+}
+
+void MatrixTiles::addPiece(const Block &block, Value piece) {
   if (takesGroups(kernel))
     return;
   Group &group = groups.front();
-  Value scaled = times(piece, stepsOf(group)), count = constant(pieces);
+  if (int64_t steps = stepsOf(group) / pieces()) { // what is left follows at the end
+    for (int64_t step = 0; step < steps; ++step)
+      multiply(group, block, add(times(piece, steps), constant(step)));
+    return;
+  }
+  Value scaled = times(piece, stepsOf(group)), count = constant(pieces());
   Value first = arith::DivUIOp::create(builder, loc, scaled, count);
   Value last = arith::DivUIOp::create(builder, loc, add(scaled, constant(stepsOf(group))), count);
   multiply(group, block, first, last);
@@ -232,6 +256,9 @@ void MatrixTiles::end(const Block &block) {
         sumGroups(group, linear, block);
     return;
   }
+  int64_t steps = stepsOf(groups.front());
+  if (steps > pieces() && steps % pieces())
+    multiply(groups.front(), block, constant(steps - steps % pieces()), constant(steps));
   store(groups.front());
   for (Group &group : llvm::drop_begin(groups)) {
     clear(group);

@@ -45,9 +45,12 @@ public:
     mlir::Value row, panel;
     mlir::Value turn; ///< number among the blocks that multiply these panels, which fetch the next ones together
   };
-  /// The sums of a block: begin, every piece from 0 to `pieces`, end. Until then those of the block before can be read.
+  /// Rows of the block before that follow each piece of a sum.
+  int64_t rowsOfPiece() const;
+  int64_t pieces() const { return rows / rowsOfPiece(); }
+  /// The sums of a block: begin, every piece, end. Until then those of the block before can be read.
   void begin();
-  void addPiece(const Block &block, mlir::Value piece, int64_t pieces);
+  void addPiece(const Block &block, mlir::Value piece);
   void end(const Block &block);
   /// Gives `evaluator`, whose tile begins `inside` rows into the block, the results of all projections.
   void define(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside);
@@ -57,6 +60,8 @@ public:
   static bool takesGroups(KernelOp kernel);
   /// How many passes the schedule's blocks take; 0: they are summed as above.
   static int64_t passesOf(KernelOp kernel);
+  /// Whether blocks have half lines of bf16, which wait for those of the next panel.
+  static bool holdsHalves(KernelOp kernel);
   /// Rows of a band, of which a pass takes all.
   static int64_t bandRowsOf(KernelOp kernel);
   /// A block in a pass.
@@ -124,8 +129,15 @@ private:
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value times(mlir::Value a, int64_t b);
   mlir::Value addressOf(mlir::Value buffer, mlir::Value byte);
-  /// Address of row `row` of what the group multiplies, and bytes from one row to the next.
-  std::pair<mlir::Value, int64_t> inputOf(Group &group, mlir::Value row);
+  /// Rows of what the group multiplies, from some row on: the address, and bytes from one row, register of rows, step to the next.
+  struct Rows {
+    mlir::Value address;
+    int64_t pitch, tile, step;
+  };
+  Rows inputOf(Group &group, mlir::Value row);
+  mlir::Value addressIn(const Rows &input, int64_t rowTile, mlir::Value step) {
+    return add(add(input.address, constant(rowTile * input.tile)), times(step, input.step));
+  }
   mlir::Value toPointer(mlir::Value address);
   mlir::Value stride(int64_t bytes);
   void call(llvm::StringRef intrinsic, mlir::ValueRange arguments);

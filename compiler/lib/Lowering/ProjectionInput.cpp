@@ -2,6 +2,8 @@
 
 #include "ProjectionInput.h"
 
+#include "Prologue.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -110,8 +112,7 @@ ProjectionInput::ProjectionInput(OpBuilder &builder, Location loc, TileEvaluator
 
 Value ProjectionInput::place(int64_t m, Value word) {
   Value taskRow = arith::SubIOp::create(builder, loc, at.row(m), buffers.rowBegin);
-  Value start = arith::MulIOp::create(builder, loc, taskRow, at.constant(region->stride));
-  return at.add(at.add(start, at.constant(region->offset)), word);
+  return at.add(startOfRow(builder, loc, *region, taskRow), distanceOfWord(builder, loc, *region, word));
 }
 
 Value ProjectionInput::floatAt(int64_t m, Value k) {

@@ -35,8 +35,37 @@ PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers) {
   return region;
 }
 
+/// Rows that are not tiled stand one behind the other, of those that are 16.
+static std::pair<Value, Value> dealt(OpBuilder &builder, Location loc, Value number) {
+  Value count = arith::ConstantIndexOp::create(builder, loc, tiledRows);
+  return {arith::DivUIOp::create(builder, loc, number, count), arith::RemUIOp::create(builder, loc, number, count)};
+}
+
+static Value placeOf(OpBuilder &builder, Location loc, Value first, int64_t stride, Value second, int64_t secondStride) {
+  auto times = [&](Value a, int64_t b) -> Value {
+    return arith::MulIOp::create(builder, loc, a, arith::ConstantIndexOp::create(builder, loc, b));
+  };
+  return arith::AddIOp::create(builder, loc, times(first, stride), times(second, secondStride));
+}
+
+Value sm1::startOfRow(OpBuilder &builder, Location loc, const PrologueRegion &region, Value taskRow) {
+  Value offset = arith::ConstantIndexOp::create(builder, loc, region.offset);
+  if (!region.tiled)
+    return placeOf(builder, loc, taskRow, region.stride, offset, 1);
+  auto [group, inside] = dealt(builder, loc, taskRow);
+  return arith::AddIOp::create(builder, loc, placeOf(builder, loc, group, tiledRows * region.stride, inside, tiledRows), offset);
+}
+
+Value sm1::distanceOfWord(OpBuilder &builder, Location loc, const PrologueRegion &region, Value word) {
+  if (!region.tiled)
+    return word;
+  auto [tile, inside] = dealt(builder, loc, word);
+  return placeOf(builder, loc, tile, tiledRows * tiledRows, inside, 1);
+}
+
 void sm1::storePrologue(OpBuilder &builder, Location loc, Value vector, Value scratch, Value start, Value column,
-                        PrologueRegion::Words words) {
+                        const PrologueRegion &region) {
+  PrologueRegion::Words words = region.words;
   Type f32 = builder.getF32Type();
   Value place = column;
   if (words == PrologueRegion::Words::Bf16) {
@@ -45,7 +74,8 @@ void sm1::storePrologue(OpBuilder &builder, Location loc, Value vector, Value sc
   } else if (!getElementTypeOrSelf(vector).isF32()) {
     vector = arith::ExtFOp::create(builder, loc, VectorType::get({panelWidth}, f32), vector);
   }
-  vector::StoreOp::create(builder, loc, vector, scratch, ValueRange{arith::AddIOp::create(builder, loc, start, place)});
+  vector::StoreOp::create(builder, loc, vector, scratch,
+                          ValueRange{arith::AddIOp::create(builder, loc, start, distanceOfWord(builder, loc, region, place))});
 }
 
 namespace {

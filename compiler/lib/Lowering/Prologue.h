@@ -14,9 +14,13 @@ inline bool hasPrologue(LinearOp linear) { return linear.getInt8() || linear.get
 /// is left to the caller.
 PrologueRegion prologueRegion(mlir::Value x, const KernelBuffers &buffers);
 
+/// Where in scratch row `taskRow` of the task begins, and how far from there its word `word` is.
+mlir::Value startOfRow(mlir::OpBuilder &builder, mlir::Location loc, const PrologueRegion &region, mlir::Value taskRow);
+mlir::Value distanceOfWord(mlir::OpBuilder &builder, mlir::Location loc, const PrologueRegion &region, mlir::Value word);
+
 /// Stores a vector of a row, from channel `column` on, to the row that begins at word `start`; rows to be quantised as f32 first.
 void storePrologue(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value vector, mlir::Value scratch, mlir::Value start,
-                   mlir::Value column, PrologueRegion::Words words);
+                   mlir::Value column, const PrologueRegion &region);
 
 /// Loads 16 f32 of a row from a column on.
 using RowLoader = llvm::function_ref<mlir::Value(mlir::Value column)>;

@@ -108,8 +108,7 @@ void KernelFunction::buildPrologue(Value x) {
   bool isThere = quantises && isa<BlockArgument>(x) && getElementTypeOrSelf(x).isF32() && width == region.tail * 4;
   loop(buffers.rowBegin, buffers.rowEnd, 1, [&](Value row) {
     Value taskRow = arith::SubIOp::create(builder, loc, row, buffers.rowBegin);
-    Value start = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, taskRow, constant(region.stride)),
-                                        constant(region.offset));
+    Value start = startOfRow(builder, loc, region, taskRow);
     Value floats = quantises ? constant(quantisedRow.offset) : start;
     if (!isThere)
       buildRow(
@@ -117,7 +116,7 @@ void KernelFunction::buildPrologue(Value x) {
           [&](TileEvaluator &evaluator) {
             for (int64_t n = 0; n < evaluator.panels(); ++n) {
               Value column = arith::AddIOp::create(builder, loc, evaluator.firstColumn(), constant(n * panelWidth));
-              storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region.words);
+              storePrologue(builder, loc, evaluator.at(x, 0, n), buffers.scratch, floats, column, region);
             }
           });
     auto loadFloats = [&](Value column) -> Value {

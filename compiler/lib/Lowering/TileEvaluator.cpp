@@ -12,8 +12,6 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/FormatVariadic.h"
 
-#include <numeric>
-
 using namespace mlir;
 using namespace sm1;
 
@@ -168,46 +166,6 @@ Value TileEvaluator::at(Value value, int64_t m, int64_t n) {
   if (vectors.size() == 1)
     return vectors[0];
   return int64_t(vectors.size()) == tile.panels ? vectors[n] : vectors[m * tile.panels + n];
-}
-
-/// Lines that are written whole need not be read before; false: the tile's do not fill any.
-bool TileEvaluator::storeAround(Value value, Value buffer) {
-  Type element = getElementTypeOrSelf(at(value, 0, 0));
-  auto type = cast<MemRefType>(buffer.getType());
-  int64_t bytes = element.getIntOrFloatBitWidth() / 8, line = 64, together = line / (bytes * panelWidth);
-  if (!tile.around || tile.rowEnd || tile.panels % together || type.getDimSize(1) * bytes % line)
-    return false;
-  for (int64_t m = 0; m < tile.rows; ++m)
-    for (int64_t n = 0; n < tile.panels; n += together) {
-      Value vector = at(value, m, n);
-      if (together == 2) {
-        SmallVector<int64_t> lanes(2 * panelWidth);
-        std::iota(lanes.begin(), lanes.end(), 0);
-        vector = vector::ShuffleOp::create(builder, loc, vector, at(value, m, n + 1), lanes);
-      }
-      vector::StoreOp::create(builder, loc, vector, buffer, ValueRange{row(m), column(n)}, /*nontemporal=*/true, llvm::Align(line));
-    }
-  return true;
-}
-
-void TileEvaluator::store(Value value, Value buffer) {
-  if (storeAround(value, buffer))
-    return;
-  for (int64_t m = 0; m < tile.rows; ++m)
-    for (int64_t n = 0; n < tile.panels; ++n) {
-      Value vector = at(value, m, n);
-      fetchAhead(buffer, m, n, /*isWrite=*/true);
-      auto storeOne = [&] {
-        vector::StoreOp::create(builder, loc, vector, buffer, ValueRange{row(m), column(n)}, /*nontemporal=*/false,
-                                alignmentOf(getElementTypeOrSelf(vector)));
-      };
-      if (!tile.rowEnd) {
-        storeOne();
-        continue;
-      }
-      Value place = add(tile.row, constant(m));
-      when(arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, place, tile.rowEnd), storeOne);
-    }
 }
 
 //===----------------------------------------------------------------------===//

@@ -12,6 +12,8 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
 
+#include <optional>
+
 namespace sm1 {
 
 inline constexpr int64_t panelWidth = 16;
@@ -44,7 +46,10 @@ struct PrologueRegion : ScratchRegion {
   enum class Words { F32, Bf16, Int8 } words = Words::F32;
   int64_t tail = 0;
   bool sumsGroups = false;
+  /// Whether 16 rows lie together, 16 words of each after the other: in the order in which tile registers take them.
+  bool tiled = false;
 };
+inline constexpr int64_t tiledRows = 16;
 
 /// What the function of a kernel can reach.
 struct KernelBuffers {
@@ -72,6 +77,15 @@ struct KernelBuffers {
   }
 };
 
+/// Half lines that wait: the word for the tile's first row, words from one result to the next, and whether this panel completes
+/// them.
+struct HeldHalves {
+  mlir::Value place, completes;
+  int64_t stride;
+};
+/// Words of half a line, 16 channels of bf16.
+inline constexpr int64_t halfLineWords = 8;
+
 struct Tile {
   mlir::Value row, panel; ///< index of the first row and the first panel
   int64_t rows = 1, panels = 1;
@@ -89,6 +103,8 @@ struct Tile {
   bool beginsSegment = false;
   /// Whether what it stores goes around the caches, where it fills whole lines.
   bool around = false;
+  /// Where given, of tiles of one panel: scratch for half lines of panels with even numbers, until those of the next complete them.
+  std::optional<HeldHalves> held = {};
 };
 
 class TileEvaluator {
@@ -156,6 +172,8 @@ private:
   void loadArgument(mlir::Value argument);
 
   bool storeAround(mlir::Value value, mlir::Value buffer);
+  /// Of a tile whose half lines wait for each other.
+  void storeHalves(mlir::Value value, mlir::Value buffer);
   llvm::MaybeAlign alignmentOf(mlir::Type element);
   /// The vector of a [rows, stride] buffer at `column` in row `m` of the tile.
   mlir::Value loadOfRow(mlir::Value buffer, int64_t m, int64_t n);

@@ -10,8 +10,8 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Rows together hide the latency of what follows the sums.
-static constexpr int64_t rowsOfPiece = 4;
+/// Rows of what follows sums in passes; together they hide its latency.
+static constexpr int64_t rowsOfPassPiece = 4;
 
 void KernelFunction::buildTiles() {
   if (!apartSums.empty())
@@ -101,10 +101,10 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
     Value before = subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1));
     MatrixTiles::Block current = blockOf(number), last = blockOf(before);
     when(Predicate::ult, number, blocks, [&] { tiles.begin(); });
-    loop(constant(0), constant(rows / rowsOfPiece), 1, [&](Value piece) {
-      when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece, rows / rowsOfPiece); });
+    loop(constant(0), constant(tiles.pieces()), 1, [&](Value piece) {
+      when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece); });
       when(Predicate::ugt, number, constant(0),
-           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(rowsOfPiece)), rows > tileRows); });
+           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(tiles.rowsOfPiece())), rows > tileRows); });
     });
     when(Predicate::ult, number, blocks, [&] { tiles.end(current); });
   });
@@ -113,13 +113,26 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
 void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next,
                                      Value inside, bool around) {
   auto rowIn = [&](const MatrixTiles::Block &of) -> Value { return arith::AddIOp::create(builder, loc, of.row, inside); };
-  Tile tile{rowIn(block), block.panel,   rowsOfPiece, kernel.getScheduleAttr().getMatrixPanels(),
-            panelWidth,   /*rowEnd=*/{}, rowIn(next), next.panel};
+  Tile tile{rowIn(block), block.panel,   tiles.rowsOfPiece(), kernel.getScheduleAttr().getMatrixPanels(),
+            panelWidth,   /*rowEnd=*/{}, rowIn(next),         next.panel};
   tile.around = around;
+  if (around && heldHalves.stride)
+    tile.held = heldHalvesOf(block, inside);
   TileEvaluator evaluator(builder, kernel, buffers, tile);
   tiles.define(evaluator, tile, inside);
   evaluator.evaluate(mainOps);
   storeResults(evaluator);
+}
+
+/// Tasks begin at panels with even numbers, and blocks at multiples of their rows from the first of the task or band.
+std::optional<HeldHalves> KernelFunction::heldHalvesOf(const MatrixTiles::Block &block, Value inside) {
+  int64_t rows = kernel.getScheduleAttr().getMatrixRows();
+  Value inBand = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, block.turn, constant(rows)), inside);
+  Value place = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, inBand, constant(halfLineWords)),
+                                      constant(heldHalves.offset));
+  Value odd = arith::RemUIOp::create(builder, loc, block.panel, constant(2));
+  Value completes = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, odd, constant(1));
+  return HeldHalves{place, completes, heldHalves.stride};
 }
 
 /// Whole blocks of the schedule's rows, whose rest follows a band and a group of panels later.
@@ -151,7 +164,7 @@ Value KernelFunction::buildMatrixPasses(const Part &all) {
 void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
   int64_t rows = kernel.getScheduleAttr().getMatrixRows(), panels = kernel.getScheduleAttr().getMatrixPanels();
   int64_t passes = MatrixTiles::passesOf(kernel), bandRows = MatrixTiles::bandRowsOf(kernel);
-  int64_t pieces = rows / rowsOfPiece;
+  int64_t pieces = rows / rowsOfPassPiece;
   int64_t slots = llvm::divideCeil(pieces, passes);
   auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
   auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
@@ -201,8 +214,8 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
         Value time = add(multiply(index, constant(slots)), slot);
         auto pieceAt = [&](Value time) { return divide(multiply(time, donePieces), allSlots); };
         loop(pieceAt(time), pieceAt(add(time, constant(1))), 1, [&](Value piece) {
-          Value inside = multiply(piece, constant(rowsOfPiece));
-          Tile tile{add(before.row, inside),  before.panel, rowsOfPiece, panels, panelWidth, /*rowEnd=*/{},
+          Value inside = multiply(piece, constant(rowsOfPassPiece));
+          Tile tile{add(before.row, inside),  before.panel, rowsOfPassPiece, panels, panelWidth, /*rowEnd=*/{},
                     add(current.row, inside), current.panel};
           tile.around = true;
           TileEvaluator evaluator(builder, kernel, buffers, tile);
