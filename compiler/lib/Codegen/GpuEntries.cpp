@@ -118,6 +118,9 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))
         if (alone)
           kernel.setArgAttr(index, "llvm.noalias", builder.getUnitAttr());
+      for (auto [index, input] : llvm::enumerate(dispatch.getInputs()))
+        if (input.getDefiningOp<ParamOp>()) // which nobody writes
+          kernel.setArgAttr(index, "llvm.readonly", builder.getUnitAttr());
       if (dispatch.getMapped())
         passMap(kernel);
       function.erase();

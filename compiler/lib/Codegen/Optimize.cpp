@@ -7,6 +7,8 @@
 #include "sm1c/Codegen.h"
 
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Target/TargetMachine.h"
@@ -61,7 +63,7 @@ static void addFirstPasses(ModulePassManager &passes) {
   second.addPass(InstCombinePass());
   second.addPass(SimplifyCFGPass(SimplifyCFGOptions().convertSwitchRangeToICmp(true)));
   passes.addPass(createModuleToFunctionPassAdaptor(std::move(second)));
-  // What is only read can be read past the first cache.
+  // What is only read can be read as constants are: see below.
   passes.addPass(createModuleToPostOrderCGSCCPassAdaptor(PostOrderFunctionAttrsPass(/*SkipNonRecursive=*/true)));
 }
 
@@ -127,6 +129,22 @@ static ModulePassManager gpuPasses(PassBuilder &builder) {
   return passes;
 }
 
+/// Arguments of kernels that start while earlier ones run, without those that are said to be constant.
+static SmallVector<Argument *> writtenByOthers(Module &module) {
+  auto waits = [](const Instruction &instruction) {
+    auto *call = dyn_cast<CallBase>(&instruction);
+    auto *text = call ? dyn_cast<InlineAsm>(call->getCalledOperand()) : nullptr;
+    return text && StringRef(text->getAsmString()).contains("griddepcontrol.wait");
+  };
+  SmallVector<Argument *> found;
+  for (Function &function : module)
+    if (any_of(instructions(function), waits))
+      for (Argument &argument : function.args())
+        if (!argument.hasAttribute(Attribute::ReadOnly))
+          found.push_back(&argument);
+  return found;
+}
+
 void sm1::optimize(Module &module, TargetMachine &machine) {
   bool isCpu = machine.getTargetTriple().isX86();
   // With an empty library no loop becomes a call of memset or memcpy, which flat code could not reach.
@@ -147,5 +165,11 @@ void sm1::optimize(Module &module, TargetMachine &machine) {
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, graphs, modules);
   ModulePassManager passes = isCpu ? builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3) : gpuPasses(builder);
+  SmallVector<Argument *> written = writtenByOthers(module);
   passes.run(module, modules);
+  // What is only read LLVM reads by ld.global.nc. That may find a line in the first cache which it brought there before an earlier
+  // kernel wrote it, and is for what nobody writes while the kernel is there.
+  for (Argument *argument : written)
+    for (Attribute::AttrKind kind : {Attribute::ReadOnly, Attribute::ReadNone})
+      argument->removeAttr(kind);
 }
