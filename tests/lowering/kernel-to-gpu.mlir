@@ -128,10 +128,10 @@ sm1.model @model_of_band(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // -----
 
 // A scan that is cut in time: a block to 64 rows of a segment, eight of them and four channels to a thread, which scans them from zero. Two
-// panels' threads a channel put their products and sums together, wait for the word that the chunk before leaves, make it zero, and leave
-// one for the next chunk. From there one multiply-add makes each product of h. Where launches overlap the block waits for earlier
-// kernels before it reads, and for its turn if it starts with them. The word is asked for before the threads meet, and after that
-// again and again. Twice: chunks with an end ask each row whether it is there.
+// panels' threads a channel put their products and sums together, and wait for the word that says the chunk's number; the state goes on in
+// the same word, or zero behind the last chunk. From there one multiply-add makes each product of h. Where launches overlap the block waits
+// for earlier kernels before it reads, and for its turn if it starts with them. The word is asked for before the threads meet, and
+// after that again and again. Twice: chunks with an end ask each row whether it is there.
 // CHECK-LABEL: func.func @chunks
 // CHECK-SAME: %[[WORDS:[a-z0-9]+]]: memref<?xi64, 1>) {
 // CHECK: %[[CHUNK32:.*]] = nvvm.read.ptx.sreg.ctaid.z
@@ -157,12 +157,12 @@ sm1.model @model_of_band(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
 // CHECK: nvvm.barrier
 // CHECK: scf.if
 // CHECK-COUNT-16: memref.load
-// CHECK: scf.while (%[[WORD:[a-z0-9]+]] = %{{.*}}
-// CHECK: arith.cmpi eq, %[[WORD]], %c0_i64
-// CHECK: scf.condition(%{{.*}}) %[[WORD]]
+// CHECK: scf.while (%[[WORD:.*]] = %{{.*}})
+// CHECK: %[[TAG:.*]] = arith.trunci %[[WORD]] : i64 to i32
+// CHECK: %[[OTHER:.*]] = arith.cmpi ne, %[[TAG]], %[[CHUNK32]]
+// CHECK: scf.condition(%[[OTHER]]) %[[WORD]] : i64
 // CHECK: llvm.load %{{.*}} atomic syncscope("device") monotonic
-// CHECK: math.fma
-// CHECK: llvm.store %c0_i64, %{{.*}} atomic syncscope("device") monotonic
+// CHECK: arith.shrui %{{.*}}, %c32_i64
 // CHECK: llvm.store %{{.*}} atomic syncscope("device") monotonic
 // CHECK: nvvm.barrier
 // CHECK: math.fma
