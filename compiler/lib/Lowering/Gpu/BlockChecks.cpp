@@ -13,7 +13,25 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Why a row's squares cannot be numbers of tiles; empty if they can, or are not.
+//===----------------------------------------------------------------------===//
+// Why a form does not fit what the kernel computes; empty if it does
+//===----------------------------------------------------------------------===//
+
+static std::string whyNotScan(KernelOp kernel, bool isStep) {
+  KernelContents contents = contentsOf(kernel);
+  bool isScan = kernel.getBlocksAttr().getForm() == BlockForm::Scan;
+  if (contents.scans && !isStep && (contents.linears || contents.scans > 1 || !isScan))
+    return "has a scan over time: the form must be scan, with one scan and no projection";
+  if (!contents.scans && isScan)
+    return "has no scan, the form must not be scan";
+  bool hasClosedForm =
+      llvm::any_of(kernel.getBlock().getOps<ScanOp>(), [](ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm; });
+  if (cutsTime(kernel.getBlocksAttr()) && hasClosedForm)
+    return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
+  return "";
+}
+
+/// A row's squares may be numbers of tiles.
 static std::string whyNotParts(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   auto squares = kernel.getBlock().getOps<PanelSquaresOp>();
@@ -29,55 +47,40 @@ static std::string whyNotParts(KernelOp kernel) {
       .str();
 }
 
-/// Why the form does not fit what the kernel computes; empty if it does.
-static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target) {
-  KernelContents contents = contentsOf(kernel);
+/// Halves of a norm: the squares of a row behind a projection, and what is scaled by them.
+static std::string whyNotHalves(KernelOp kernel) {
   BlockForm form = kernel.getBlocksAttr().getForm();
-  bool hasStepForm = form == BlockForm::Step || form == BlockForm::TensorStep;
-  if (contents.hasRowNorm && form != BlockForm::Rows)
-    return "has a norm of its own values, which needs whole rows: the form must be rows";
-  if (contents.scans && !isStep && (contents.linears || contents.scans > 1 || form != BlockForm::Scan))
-    return "has a scan over time: the form must be scan, with one scan and no projection";
-  if (!contents.scans && form == BlockForm::Scan)
-    return "has no scan, the form must not be scan";
-  bool hasClosedForm =
-      llvm::any_of(kernel.getBlock().getOps<ScanOp>(), [](ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm; });
-  if (cutsTime(kernel.getBlocksAttr()) && hasClosedForm)
-    return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
-  if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
-    return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
-                            : "has no projections: the form must be rows or scan";
-  if (contents.hasPrologue && !hasStepForm)
-    return "computes what its projections multiply, for which the form must be step or tensor_step";
-  auto hasHalf = [&](bool first) {
-    return llvm::any_of(kernel.getBlock(), [&](Operation &op) { return first ? isa<PanelSquaresOp>(op) : isa<RmsScaleOp>(op); });
-  };
-  bool makesSquares = isTensorTiles(form) || (form == BlockForm::Rows && !contents.norms); // of rows that no projection makes
-  if ((hasHalf(true) && !makesSquares) || (hasHalf(false) && !isTensorTiles(form)))
+  auto squares = kernel.getBlock().getOps<PanelSquaresOp>();
+  auto scales = kernel.getBlock().getOps<RmsScaleOp>();
+  // Rows may take the squares of what no projection makes.
+  bool makesSquares = isTensorTiles(form) || (form == BlockForm::Rows && !contentsOf(kernel).norms);
+  if ((!squares.empty() && !makesSquares) || (!scales.empty() && !isTensorTiles(form)))
     return "has half of a norm, which tiles on tensor cores know alone: the form must be tensor_tiles or wgmma_tiles, or "
            "--no-fuse=sm1-fuse-norm-halves leave norms whole";
-  if (llvm::range_size(kernel.getBlock().getOps<PanelSquaresOp>()) > 1)
+  if (llvm::range_size(squares) > 1)
     return "stores the squares of more than one norm";
   if (walksTiles(kernel.getBlocksAttr()))
-    for (auto scale : kernel.getBlock().getOps<RmsScaleOp>())
+    for (auto scale : scales)
       if (channels(scale.getSquares().getType()) % 4)
         return "has half of a norm, with squares of panels, not of tiles: threads must be 128 row_split / row_tile";
-  if (std::string why = whyNotParts(kernel); !why.empty())
-    return why;
-  if (!isStep && llvm::any_of(kernel.getBlock().getOps<Conv1dOp>(),
-                              [](Conv1dOp conv) { return !isa<BlockArgument>(storedValue(conv.getX())); }))
-    return "has a convolution over time of what it computes itself";
-  if (hasStepForm && !isStep)
-    return "has a form for one row per segment outside the entry step";
+  return whyNotParts(kernel);
+}
+
+static std::string whyNotInstructions(KernelOp kernel, const Target &target) {
+  BlockForm form = kernel.getBlocksAttr().getForm();
   if (form == BlockForm::WgmmaTiles && !target.wgmma)
     return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
         .str();
-  bool fp8 = contents.linears && isFp8(multipliedType(kernel));
+  bool fp8 = contentsOf(kernel).linears && isFp8(multipliedType(kernel));
   if (fp8 && !isTensorTiles(form))
     return "multiplies e4m3, for which the form must be tensor_tiles, or wgmma_tiles for sm_90a, of more rows than a step has";
   if (fp8 && !multipliesFp8(target))
     return ("multiplies e4m3, which " + target.name + " has no instructions for; sm_89 and newer chips have").str();
-  if (!isTensorForm(form))
+  return "";
+}
+
+static std::string whyNotTensorOperands(KernelOp kernel) {
+  if (!isTensorForm(kernel.getBlocksAttr().getForm()))
     return "";
   auto linears = kernel.getBlock().getOps<LinearOp>();
   Value x = (*linears.begin()).getX();
@@ -88,16 +91,41 @@ static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target
   return "";
 }
 
+static std::string whyNotForm(KernelOp kernel, bool isStep, const Target &target) {
+  KernelContents contents = contentsOf(kernel);
+  BlockForm form = kernel.getBlocksAttr().getForm();
+  bool hasStepForm = form == BlockForm::Step || form == BlockForm::TensorStep;
+  if (contents.hasRowNorm && form != BlockForm::Rows)
+    return "has a norm of its own values, which needs whole rows: the form must be rows";
+  if (std::string why = whyNotScan(kernel, isStep); !why.empty())
+    return why;
+  if (bool(contents.linears) != (form != BlockForm::Rows && form != BlockForm::Scan))
+    return contents.linears ? "has projections: the form must be tiles or step, plain or on tensor cores"
+                            : "has no projections: the form must be rows or scan";
+  if (contents.hasPrologue && !hasStepForm)
+    return "computes what its projections multiply, for which the form must be step or tensor_step";
+  if (std::string why = whyNotHalves(kernel); !why.empty())
+    return why;
+  auto isOfOwnValues = [](Conv1dOp conv) { return !isa<BlockArgument>(storedValue(conv.getX())); };
+  if (!isStep && llvm::any_of(kernel.getBlock().getOps<Conv1dOp>(), isOfOwnValues))
+    return "has a convolution over time of what it computes itself";
+  if (hasStepForm && !isStep)
+    return "has a form for one row per segment outside the entry step";
+  std::string why = whyNotInstructions(kernel, target);
+  return why.empty() ? whyNotTensorOperands(kernel) : why;
+}
+
+//===----------------------------------------------------------------------===//
+// Why the numbers of a schedule do not fit a form; empty if they do
+//===----------------------------------------------------------------------===//
+
 /// Threads cover a tile, with 1, 2 or 4 channels of a row each.
 static bool coversSelectiveTile(int64_t threads, int64_t rowTile) {
   return llvm::is_contained({threads, threads * 2, threads * 4}, rowTile * panelWidth);
 }
 
-static constexpr const char *scanThreads =
-    "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
-
-/// Why the blocks of a cluster cannot divide a sum of wgmma_tiles among each other; empty if they can. What they exchange lies
-/// where rows of steps before the last one lay.
+/// The blocks of a cluster divide a sum of wgmma_tiles among each other. What they exchange lies where rows of steps before the
+/// last one lay.
 static std::string whyNotCluster(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   Type x = multipliedType(kernel);
@@ -120,7 +148,6 @@ static std::string whyNotCluster(KernelOp kernel) {
 /// Registers of a thread beside its sums.
 static constexpr int64_t leastBesideSums = 40;
 
-/// The same of wgmma_tiles.
 static std::string whyNotWgmmaNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   int64_t rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit(), panels = strideOf(widthOf(kernel)) / panelWidth,
@@ -151,68 +178,96 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
   return blocks.getDepthSplit() == 1 ? "" : whyNotCluster(kernel);
 }
 
-/// Why the numbers of a schedule do not fit its form; empty if they do.
+/// One number of a schedule and what it has to be.
+static std::string must(const char *what, int64_t value, const char *rule, int64_t wanted) {
+  return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
+}
+
+static std::string whyNotRowsNumbers(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t threads = blocks.getThreads(), rowSplit = blocks.getRowSplit();
+  bool bands = hasRowBands(blocks), warps = hasWarpRows(blocks), oneNorm = contentsOf(kernel).norms == 1;
+  if (bands && (threads * 4 != widthOf(kernel) || threads % lanesOfWarp || !oneNorm))
+    return "schedule: row_tile may be 1 and row_split more where there is one norm, and 32, 64 or more threads have four "
+           "channels each";
+  if (bands && !llvm::is_contained({2, 4, 8, 16, 32}, rowSplit))
+    return "schedule: row_split of rows in bands must be 2, 4, 8, 16 or 32";
+  if (warps && (!channelsOfLane(widthOf(kernel)) || !oneNorm))
+    return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
+  if (blocks.getPanelSplit() != 0)
+    return must("panel_split", blocks.getPanelSplit(), "exactly", 0);
+  int64_t rows = warps ? blocks.getRowTile() : 1;
+  return !bands && rowSplit != rows ? must("row_split", rowSplit, "exactly", rows) : "";
+}
+
+static std::string whyNotScanNumbers(KernelOp kernel) {
+  constexpr const char *threadsRule =
+      "schedule: threads of a scan must be 4 row_tile, or row_tile panel_split / 2 with row_tile a multiple of 64";
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit();
+  if (blocks.getRowSplit() != 1)
+    return must("row_split", blocks.getRowSplit(), "exactly", 1);
+  if ((isSelective(kernel) || !cutsTime(blocks)) && panelSplit != 1)
+    return must("panel_split", panelSplit, "exactly", 1);
+  if (isSelective(kernel))
+    return coversSelectiveTile(threads, rowTile) ? "" : "schedule: threads must be 4, 8 or 16 row_tile";
+  if (!cutsTime(blocks))
+    return threads != 4 * rowTile ? threadsRule : "";
+  // Eight rows of four channels to a thread; the threads of a channel are walked eight at a time.
+  if (panelSplit < 1 || strideOf(widthOf(kernel)) / panelWidth % panelSplit)
+    return "schedule: panel_split of a scan must divide the panels";
+  if (blocks.getStages() > 2 || (staysInShared(blocks) && !hasStreamsOf16Bits(kernel)))
+    return "schedule: stages of a scan must be 1, or 2 where all streams have 16 bits";
+  return threads * 2 != rowTile * panelSplit || rowTile % 64 ? threadsRule : "";
+}
+
+static std::string whyNotTilesNumbers(BlockScheduleAttr blocks) {
+  int64_t rowTile = blocks.getRowTile(), panelSplit = blocks.getPanelSplit(), rowSplit = blocks.getRowSplit();
+  if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
+    return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
+  int64_t threads = rowSplit / rowTile * panelSplit * 4;
+  return blocks.getThreads() != threads ? must("threads", blocks.getThreads(), "4 panel_split row_split / row_tile =", threads)
+                                        : "";
+}
+
+/// Warps stand in depth_split groups of row_split / row_tile rows, each with its share of the panels.
+static std::string whyNotTensorTilesNumbers(BlockScheduleAttr blocks) {
+  int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), rowSplit = blocks.getRowSplit(),
+          panelSplit = blocks.getPanelSplit(), depthSplit = blocks.getDepthSplit();
+  if (rowTile % 16 || panelSplit < 1 || blocks.getStages() < 2)
+    return "schedule: row_tile must be a multiple of 16, panel_split at least 1 and stages at least 2";
+  if (rowSplit % rowTile || threads % (rowSplit / rowTile * depthSplit * 32) ||
+      panelSplit % (threads / 32 / depthSplit / (rowSplit / rowTile)))
+    return "schedule: row_tile must divide row_split, and warps for each of its parts and of depth_split must divide panel_split";
+  return "";
+}
+
+static std::string whyNotStepNumbers(BlockScheduleAttr blocks) {
+  bool onTensorCores = blocks.getForm() == BlockForm::TensorStep;
+  int64_t rowTile = blocks.getRowTile(), leastThreads = onTensorCores ? 128 : int64_t(llvm::alignTo(16 * rowTile, 32));
+  if (blocks.getPanelSplit() != 1)
+    return must("panel_split", blocks.getPanelSplit(), "exactly", 1);
+  if (blocks.getThreads() < leastThreads)
+    return must("threads", blocks.getThreads(), "at least", leastThreads);
+  return onTensorCores && rowTile > 8 ? must("row_tile", rowTile, "at most", 8) : "";
+}
+
 static std::string whyNotNumbers(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
-  int64_t threads = blocks.getThreads(), rowTile = blocks.getRowTile(), rowSplit = blocks.getRowSplit(),
-          panelSplit = blocks.getPanelSplit(), depthSplit = blocks.getDepthSplit(),
-          leastOfStep = int64_t(llvm::alignTo(16 * rowTile, 32));
-  auto must = [](const char *what, int64_t value, const char *rule, int64_t wanted) {
-    return llvm::formatv("schedule: {0} = {1}, must be {2} {3}", what, value, rule, wanted).str();
-  };
-  if (depthSplit != 1 && !isTensorTiles(blocks.getForm()))
-    return must("depth_split", depthSplit, "exactly", 1);
+  if (blocks.getDepthSplit() != 1 && !isTensorTiles(blocks.getForm()))
+    return must("depth_split", blocks.getDepthSplit(), "exactly", 1);
   switch (blocks.getForm()) {
   case BlockForm::Rows:
-    if (hasRowBands(blocks) && (threads * 4 != widthOf(kernel) || threads % lanesOfWarp || contentsOf(kernel).norms != 1))
-      return "schedule: row_tile may be 1 and row_split more where there is one norm, and 32, 64 or more threads have four "
-             "channels each";
-    if (hasRowBands(blocks) && !llvm::is_contained({2, 4, 8, 16, 32}, rowSplit))
-      return "schedule: row_split of rows in bands must be 2, 4, 8, 16 or 32";
-    if (hasWarpRows(blocks) && (!channelsOfLane(widthOf(kernel)) || contentsOf(kernel).norms != 1))
-      return "schedule: threads may be 32 row_tile where there is one norm, over channels that 32 lanes share evenly";
-    return panelSplit != 0 ? must("panel_split", panelSplit, "exactly", 0)
-           : !hasRowBands(blocks) && rowSplit != (hasWarpRows(blocks) ? rowTile : 1)
-               ? must("row_split", rowSplit, "exactly", hasWarpRows(blocks) ? rowTile : 1)
-               : "";
+    return whyNotRowsNumbers(kernel);
   case BlockForm::Scan:
-    if (rowSplit != 1)
-      return must("row_split", rowSplit, "exactly", 1);
-    if (isSelective(kernel))
-      return panelSplit != 1                          ? must("panel_split", panelSplit, "exactly", 1)
-             : !coversSelectiveTile(threads, rowTile) ? "schedule: threads must be 4, 8 or 16 row_tile"
-                                                      : "";
-    if (!cutsTime(blocks))
-      return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1) : threads != 4 * rowTile ? scanThreads : "";
-    // Eight rows of four channels to a thread; the threads of a channel are walked eight at a time.
-    if (panelSplit < 1 || strideOf(widthOf(kernel)) / panelWidth % panelSplit)
-      return "schedule: panel_split of a scan must divide the panels";
-    if (blocks.getStages() > 2 || (staysInShared(blocks) && !hasStreamsOf16Bits(kernel)))
-      return "schedule: stages of a scan must be 1, or 2 where all streams have 16 bits";
-    return threads * 2 != rowTile * panelSplit || rowTile % 64 ? scanThreads : "";
+    return whyNotScanNumbers(kernel);
   case BlockForm::Tiles:
-    if (panelSplit < 1 || rowSplit % rowTile || (rowTile & (rowTile - 1)) || rowTile > 4)
-      return "schedule: row_tile must be 1, 2 or 4 and divide row_split, and panel_split at least 1";
-    return threads != rowSplit / rowTile * panelSplit * 4
-               ? must("threads", threads, "4 panel_split row_split / row_tile =", rowSplit / rowTile * panelSplit * 4)
-               : "";
+    return whyNotTilesNumbers(blocks);
   case BlockForm::Step:
-    return panelSplit != 1         ? must("panel_split", panelSplit, "exactly", 1)
-           : threads < leastOfStep ? must("threads", threads, "at least", leastOfStep)
-                                   : "";
-  case BlockForm::TensorTiles:
-    if (rowTile % 16 || panelSplit < 1 || blocks.getStages() < 2)
-      return "schedule: row_tile must be a multiple of 16, panel_split at least 1 and stages at least 2";
-    // Warps stand in depth_split groups of row_split / row_tile rows, each with its share of the panels.
-    if (rowSplit % rowTile || threads % (rowSplit / rowTile * depthSplit * 32) ||
-        panelSplit % (threads / 32 / depthSplit / (rowSplit / rowTile)))
-      return "schedule: row_tile must divide row_split, and warps for each of its parts and of depth_split must divide panel_split";
-    return "";
   case BlockForm::TensorStep:
-    return panelSplit != 1 ? must("panel_split", panelSplit, "exactly", 1)
-           : threads < 128 ? must("threads", threads, "at least", 128)
-           : rowTile > 8   ? must("row_tile", rowTile, "at most", 8)
-                           : "";
+    return whyNotStepNumbers(blocks);
+  case BlockForm::TensorTiles:
+    return whyNotTensorTilesNumbers(blocks);
   case BlockForm::WgmmaTiles:
     return whyNotWgmmaNumbers(kernel);
   }
