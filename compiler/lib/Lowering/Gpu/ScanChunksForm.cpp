@@ -6,7 +6,7 @@
 // multiply-add. Which operations are done, in which order, depends on where the segment begins and ends alone.
 //
 // Where shared memory has room, all inputs of a chunk are on their way at once (ChunkInputs.h), and one chain of states would take
-// longer than memory does: there are two. Else few rows are on their way to registers, and one chain is as fast.
+// longer than memory does: there are two. Else few rows are on their way to registers, and one chain is faster.
 
 #include "ChunkInputs.h"
 #include "LinearScan.h"
