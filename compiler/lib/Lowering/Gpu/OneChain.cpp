@@ -32,7 +32,7 @@ Value OneChain::tag(int64_t behind) {
 
 SmallVector<Value> OneChain::read() {
   return {choose(
-      isBehindOther(), [&] { return load(0); }, [&] { return wordOf(initialState(), tag(0)); })};
+      isBehindOther(), [&] { return load(0); }, [&] { return wordOf(initial(), tag(0)); })};
 }
 
 Value OneChain::isMissing(size_t, Value word) {

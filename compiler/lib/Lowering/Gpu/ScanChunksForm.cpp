@@ -88,11 +88,7 @@ void ScanChunksBuilder::place() {
   Value segment = index(arith::DivUIOp::create(builder, block.loc, number, blocksOfRow));
   Value first = block.mul(index(arith::RemUIOp::create(builder, block.loc, number, blocksOfRow)), width);
   Value numberOfChunk = cuda::blockId(builder, block.loc, cuda::Axis::Z);
-  auto table = [&](Value index) {
-    Value row = block.loadScalar(block.buffers.segmentStart, index);
-    return arith::IndexCastOp::create(builder, block.loc, builder.getIndexType(), row).getResult();
-  };
-  Value start = table(segment), end = table(block.add(segment, block.constant(1)));
+  auto [start, end] = rowsOfSegment(block, segment);
   chunk = {scan, segment, start, end, chunkRows, numberOfChunk, /*channel=*/block.add(first, block.thread)};
   int64_t units = width / threadLanes;
   unit = block.add(block.div(first, threadLanes), block.rem(block.thread, units));
@@ -177,6 +173,7 @@ LinearInState ScanChunksBuilder::scanFromZero(ThreadRows own, std::vector<Linear
 
 Value ScanChunksBuilder::exchange(ThreadRows own, LinearInState h) {
   Value lane = block.mul(block.rem(block.thread, width / threadLanes), threadLanes);
+  // A group behind the last one has a place, too, where nobody looks.
   block.store(h.slope, products, {allRows.group, lane});
   block.store(h.constant, sums, {allRows.group, lane});
   Value walks = block.less(block.thread, block.constant(width));

@@ -32,7 +32,6 @@ private:
   SmallVector<Value> walk(Value rows, ValueRange carried);
   /// One row; h is the first of what it returns.
   SmallVector<Value> advance(Value decay, Value input, ValueRange carried);
-  void storeLast(Value h);
   void defineStreams(TileEvaluator &evaluator, ArrayRef<Value> streamValues);
   void walkTiles();
 
@@ -48,9 +47,7 @@ private:
 static constexpr int64_t walkTogether = 8;
 
 SmallVector<Value> ScanBuilder::initial() {
-  Value state = block.number(0);
-  if (scan.getInit()) // every thread reads one, so that no branch is needed
-    state = block.loadScalar(block.buffers.inputs.lookup(scan.getInit()), {segment, column});
+  Value state = initialState(block, scan, segment, column); // every thread's, so that no branch is needed
   if (scan.getForm() != ScanForm::ClosedForm)
     return {state};
   h0 = state;
@@ -96,12 +93,6 @@ SmallVector<Value> ScanBuilder::walk(Value rows, ValueRange carried) {
   return block.loopWith(whole, rows, 1, state, step(1));
 }
 
-void ScanBuilder::storeLast(Value h) {
-  for (auto [index, yielded] : llvm::enumerate(block.kernel.yielded()))
-    if (yielded == scan.getLast())
-      block.storeScalar(h, block.buffers.results[index], {segment, column});
-}
-
 Tile ScanBuilder::tileAt(Value start) {
   return {block.add(start, row), block.add(block.mul(panel, panelWidth / threadLanes), unit), 1, 1, threadLanes, end};
 }
@@ -122,7 +113,7 @@ void ScanBuilder::defineStreams(TileEvaluator &evaluator, ArrayRef<Value> stream
 void ScanBuilder::walkTiles() {
   int64_t tileRows = block.schedule.getRowTile();
   Location loc = block.loc;
-  Value isWalker = block.less(block.thread, block.constant(panelWidth)), column = block.mul(unit, threadLanes);
+  Value isWalker = block.less(block.thread, block.constant(panelWidth)), lanes = block.mul(unit, threadLanes);
   SmallVector<Value> carriedIn = initial();
   size_t stateSize = carriedIn.size();
   Value begin = firstRow;
@@ -132,15 +123,15 @@ void ScanBuilder::walkTiles() {
     TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tileAt(start));
     defineStreams(evaluator, llvm::to_vector(carried.drop_front(stateSize)));
     evaluator.evaluate(slices.before);
-    block.store(evaluator.at(scan.getDecay(), 0, 0), decays, {row, column});
-    block.store(evaluator.at(scan.getInput(), 0, 0), inputs, {row, column});
+    block.store(evaluator.at(scan.getDecay(), 0, 0), decays, {row, lanes});
+    block.store(evaluator.at(scan.getInput(), 0, 0), inputs, {row, lanes});
     block.barrier();
     Value rows = block.least(block.sub(end, start), block.constant(tileRows));
     // The other threads walk no rows.
     Value walked = arith::SelectOp::create(block.builder, loc, isWalker, rows, block.constant(0));
     SmallVector<Value> next = walk(walked, carried.take_front(stateSize));
     block.barrier();
-    evaluator.define(scan.getH(), {block.load(inputs, {row, column}, threadLanes)});
+    evaluator.define(scan.getH(), {block.load(inputs, {row, lanes}, threadLanes)});
     evaluator.evaluate(slices.after);
     block.storeResults(evaluator);
     // A thread reads h where it writes the next tile's input, so no barrier is needed in between.
@@ -151,7 +142,7 @@ void ScanBuilder::walkTiles() {
     Value h = last[0];
     if (scan.getForm() == ScanForm::ClosedForm)
       h = arith::MulFOp::create(block.builder, loc, last[0], arith::AddFOp::create(block.builder, loc, h0, last[1]));
-    storeLast(h);
+    storeLastState(block, scan, h, segment, column);
   });
 }
 
@@ -164,12 +155,7 @@ void ScanBuilder::build() {
   Type f32 = block.builder.getF32Type();
   decays = block.shared({tileRows, panelWidth}, f32);
   inputs = block.shared({tileRows, panelWidth}, f32);
-  auto table = [&](Value index) {
-    Value row = block.loadScalar(block.buffers.segmentStart, index);
-    return arith::IndexCastOp::create(block.builder, block.loc, block.builder.getIndexType(), row).getResult();
-  };
-  firstRow = table(segment);
-  end = table(block.add(segment, block.constant(1)));
+  std::tie(firstRow, end) = rowsOfSegment(block, segment);
   row = block.div(block.thread, units);
   unit = block.rem(block.thread, units);
   slices = slicesAround(block, scan, scan.getDecay(), scan.getInput());

@@ -1,7 +1,7 @@
-//===- ScanSlices.h - what a block does before and after it walks a scan -------------------------------*- C++ -*-===//
+//===- ScanSlices.h - what a block does before and after it walks a scan ------------------------------------------===//
 
-#ifndef SM1_LOWERING_GPU_SCANSLICES_H
-#define SM1_LOWERING_GPU_SCANSLICES_H
+#ifndef SM1C_LOWERING_GPU_SCANSLICES_H
+#define SM1C_LOWERING_GPU_SCANSLICES_H
 
 #include "BlockKernel.h"
 
@@ -20,6 +20,13 @@ struct ScanSlices {
 ScanSlices slicesAround(BlockKernel &block, mlir::Operation *scan, mlir::Value kept, mlir::Value added,
                         mlir::ValueRange apart = {});
 
+/// First row of a segment, and the one behind its last.
+std::pair<mlir::Value, mlir::Value> rowsOfSegment(BlockKernel &block, mlir::Value segment);
+/// The state of a channel that a segment comes with.
+mlir::Value initialState(BlockKernel &block, ScanOp scan, mlir::Value segment, mlir::Value channel);
+/// Stores the state behind a segment's last row where the kernel yields it.
+void storeLastState(BlockKernel &block, ScanOp scan, mlir::Value state, mlir::Value segment, mlir::Value channel);
+
 } // namespace sm1
 
-#endif // SM1_LOWERING_GPU_SCANSLICES_H
+#endif // SM1C_LOWERING_GPU_SCANSLICES_H

@@ -72,12 +72,7 @@ void SelectiveScanBuilder::place() {
   lanes = tileRows * panelWidth / block.schedule.getThreads();
   segment = cuda::blockId(builder, block.loc, cuda::Axis::X);
   panel = cuda::blockId(builder, block.loc, cuda::Axis::Y);
-  auto table = [&](Value index) {
-    Value row = block.loadScalar(block.buffers.segmentStart, index);
-    return arith::IndexCastOp::create(builder, block.loc, builder.getIndexType(), row).getResult();
-  };
-  firstRow = table(segment);
-  end = table(block.add(segment, block.constant(1)));
+  std::tie(firstRow, end) = rowsOfSegment(block, segment);
   row = block.div(block.thread, panelWidth / lanes);
   unit = block.rem(block.thread, panelWidth / lanes);
   channel = block.rem(block.thread, panelWidth);

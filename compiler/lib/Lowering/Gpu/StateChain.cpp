@@ -88,20 +88,9 @@ SmallVector<Value> StateChain::wait() {
   return llvm::to_vector_of<Value>(loop.getResults());
 }
 
-//===----------------------------------------------------------------------===//
-// A segment's ends
-//===----------------------------------------------------------------------===//
+Value StateChain::initial() { return initialState(block, chunk.scan, chunk.segment, chunk.channel); }
 
-Value StateChain::initialState() {
-  Value init = chunk.scan.getInit();
-  return init ? block.loadScalar(block.buffers.inputs.lookup(init), {chunk.segment, chunk.channel}) : block.number(0);
-}
-
-void StateChain::storeLast(Value state) {
-  for (auto [index, yielded] : llvm::enumerate(block.kernel.yielded()))
-    if (yielded == chunk.scan.getLast())
-      block.storeScalar(state, block.buffers.results[index], {chunk.segment, chunk.channel});
-}
+void StateChain::storeLast(Value state) { storeLastState(block, chunk.scan, state, chunk.segment, chunk.channel); }
 
 Value StateChain::hasChunkBehind(int64_t chunks) {
   Value number = block.add(chunk.number, block.constant(chunks));

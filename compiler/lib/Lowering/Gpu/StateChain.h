@@ -9,7 +9,7 @@
 #ifndef SM1C_LOWERING_GPU_STATECHAIN_H
 #define SM1C_LOWERING_GPU_STATECHAIN_H
 
-#include "BlockKernel.h"
+#include "ScanSlices.h"
 
 #include <memory>
 
@@ -40,9 +40,10 @@ protected:
   StateChain(BlockKernel &block, const ChunkOfChannel &chunk, llvm::ArrayRef<int64_t> awaited)
       : block(block), builder(block.builder), loc(block.loc), chunk(chunk), awaited(awaited) {}
 
-  /// The row of the chunk's own word: those of a segment of more than one chunk begin at firstRow(), and it has one less than
-  /// chunks.
+  /// The row of words that has the chunk's own.
   virtual mlir::Value ownRow() = 0;
+  /// The first one of the segment, which may take one less than it has chunks: segments of more than one begin in different ones of
+  /// the chunks that all rows make together.
   mlir::Value firstRow() { return block.div(chunk.start, chunk.chunkRows); }
   /// The words awaited, as they are now; those that no chunk leaves, as they would be.
   virtual llvm::SmallVector<mlir::Value> read() = 0;
@@ -51,17 +52,19 @@ protected:
   /// The words awaited, when they are there.
   llvm::SmallVector<mlir::Value> wait();
 
+  /// The word `back` rows before the chunk's own, as it is now; stores one there.
   mlir::Value load(int64_t back);
   void leave(mlir::Value condition, mlir::Value word, int64_t back);
   mlir::Value choose(mlir::Value condition, llvm::function_ref<mlir::Value()> yes, llvm::function_ref<mlir::Value()> no);
 
   mlir::Value integer(int64_t value, unsigned bits) { return mlir::arith::ConstantIntOp::create(builder, loc, value, bits); }
+  /// f32 `number` above i32 `low`.
   mlir::Value wordOf(mlir::Value number, mlir::Value low);
   mlir::Value numberIn(mlir::Value word);
   mlir::Value lowHalf(mlir::Value word);
 
   /// What the segment begins with.
-  mlir::Value initialState();
+  mlir::Value initial();
   void storeLast(mlir::Value state);
   /// Whether the segment has a chunk so many behind this one.
   mlir::Value hasChunkBehind(int64_t chunks);

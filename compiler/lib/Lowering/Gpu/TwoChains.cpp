@@ -43,7 +43,7 @@ private:
 
 SmallVector<Value> TwoChains::read() {
   Value before = choose(
-      hasNumber(1), [&] { return load(1); }, [&] { return wordOf(initialState(), tag(Tag::Next)); });
+      hasNumber(1), [&] { return load(1); }, [&] { return wordOf(initial(), tag(Tag::Next)); });
   Value earlier = choose(
       hasNumber(3), [&] { return load(3); }, [&] { return wordOf(block.number(0), tag(Tag::AfterNext)); });
   return {before, earlier};
