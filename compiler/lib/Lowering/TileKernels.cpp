@@ -62,6 +62,11 @@ KernelFunction::Part KernelFunction::buildMatrixBlocks(const Part &all) {
 
 Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
   Value end = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rows));
+  if (MatrixTiles::takesGroups(kernel)) {
+    Value least = arith::AddIOp::create(builder, loc, part.rowBegin, constant(sm1rt::leastGroupRows));
+    Value areMany = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::uge, end, least);
+    end = arith::SelectOp::create(builder, loc, areMany, end, part.rowBegin);
+  }
   Value some = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, end, part.rowBegin);
   auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(builder);

@@ -144,6 +144,9 @@ struct TileWork {
 /// conversion.
 inline constexpr double pairRowOps = 1, byteOps = 3, tableOps = 2;
 
+/// Fewer rows of int4 are multiplied by dot products also where there are tile registers, for which a group is unpacked first.
+inline constexpr int64_t leastGroupRows = 48;
+
 /// Large tiles are followed by tiles of so many rows, then by rows alone.
 inline constexpr int64_t smallTileRows = 4;
 
