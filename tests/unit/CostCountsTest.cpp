@@ -68,6 +68,22 @@ TEST_F(CostCountsTest, Projection) {
   EXPECT_EQ(cost.singleRowPanels, 4);
 }
 
+// Integers have a count of their own, and those in groups another.
+TEST_F(CostCountsTest, IntegersInGroups) {
+  KernelCost cost =
+      count(R"(%w = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> {layout = "nibbles"} : tensor<40x40xi4>
+                             %f = sm1.param "w" quantised <bits = 4, group = 32, columns = 40> {layout = "scales"} : tensor<40x2xf16>)",
+            R"(
+    %y = sm1.kernel "k" (%a = %x : tensor<?x?x40xf32>, %b = %w : tensor<40x40xi4>, %c = %f : tensor<40x2xf16>) -> tensor<?x?x40xf32> {
+      %0 = sm1.linear %a, %b scales %c int8 : tensor<?x?x40xf32>, tensor<40x40xi4>, tensor<40x2xf16>
+      sm1.yield %0 : tensor<?x?x40xf32>
+    }
+    sm1.return %y, %s : tensor<?x?x40xf32>, tensor<?x40xf32>)");
+  EXPECT_EQ(cost.int8Products, 40 * 40);
+  EXPECT_EQ(cost.groupProducts, 40 * 40);
+  EXPECT_EQ(cost.f32Products + cost.unpackOps, 0);
+}
+
 // A norm on the way into two projections is a prologue; their gate is the body's. What is the same for every row is free.
 TEST_F(CostCountsTest, PrologueAndBody) {
   KernelCost cost = count(R"(%w = sm1.param "w" : tensor<40x40xf32>

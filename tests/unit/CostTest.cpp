@@ -137,6 +137,32 @@ TEST(CostTest, NarrowProductsHaveTheirOwnRate) {
   EXPECT_NEAR(predict(cost, cuts, rates, {256, 1, noWeights}).products, 256.0 * (1 << 20) / 256 * 1e-9, 1e-9);
 }
 
+// 64 panels by 32 groups of 32 k. Of eight rows two ports start 90 instructions a panel and group; a row alone takes 15 cycles. Tile
+// registers take 75 for 16 rows, and 45 to unpack, from 48 rows on.
+TEST(CostTest, GroupsOfInt4AreCountedByInstructions) {
+  KernelCost cost = projection();
+  cost.f32Products = 0, cost.int8Products = cost.groupProducts = 1 << 20, cost.rowTile = 8;
+  CpuRates rates = slowMachine();
+  rates.core = coreOf("x86-64-v4-amx");
+  auto cycles = [&](double rows) { return predict(cost, cuts, rates, {rows, 1, noWeights}).products * rates.hertz / (64 * 32); };
+  EXPECT_NEAR(cycles(8), 45, 1e-6);
+  EXPECT_NEAR(cycles(2), 2 * 15, 1e-6);
+  EXPECT_NEAR(cycles(64), 45 + 4 * 75, 1e-6);
+}
+
+// Few rows have been made by other threads, and every task of a projection reads all of them.
+TEST(CostTest, FewRowsComeFromOtherCores) {
+  KernelCost cost;
+  cost.readBytes = 1000, cost.projections = 1;
+  CpuRates rates = slowMachine();
+  double own = 8e3 / (rates.core.l2BytesPerCycle * rates.hertz);
+  EXPECT_NEAR(predict(cost, cuts, rates, {8, 1, noWeights}).memory, own, 1e-12);
+  rates.threads = 2;
+  EXPECT_NEAR(predict(cost, cuts, rates, {8, 1, noWeights}).memory, own / 2 + 4e3 / 5e9, 1e-12);
+  cost.projections = 0; // a thread has half of the rows
+  EXPECT_NEAR(predict(cost, cuts, rates, {8, 1, noWeights}).memory, own / 2 + 2e3 / 5e9, 1e-12);
+}
+
 // Three projections: two rows by one panel of each, for which registers suffice, or six rows of one after the other.
 TEST(CostTest, ApartIsForFewRegisters) {
   CpuRates rates = slowMachine();

@@ -131,8 +131,10 @@ static void countProducts(LinearOp linear, KernelCost &cost) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   Type element = weight.getElementType();
   double products = double(weight.getDimSize(0)) * double(weight.getDimSize(1));
-  if (linear.getInt8())
+  if (linear.getInt8()) {
     cost.int8Products += products;
+    cost.groupProducts += element.isInteger(4) ? products : 0;
+  }
   else if (isa<Float8E4M3FNType>(element))
     cost.fp8Products += products;
   else if (element.isBF16() && getElementTypeOrSelf(linear.getX().getType()).isBF16())

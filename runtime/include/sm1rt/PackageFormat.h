@@ -109,6 +109,7 @@
  *   row_tile, panel_tile, single_row_panels        of the schedule, at least 1
  *   apart, widen_rows                              of the schedule, 0 when absent
  *   fp8_products                                   as the others, by e4m3; 0 when absent
+ *   group_products                                 those of int8_products whose matrix is int4; 0 when absent
  *   stages, depth_split, wgmma, registers          of a GPU's kernel: of the schedule, and of a thread; 0 when absent
  *
  * A program of a GPU target has the same keys, with these differences:

@@ -8,19 +8,30 @@
 namespace sm1rt {
 
 const std::vector<KernelCostField> &kernelCostFields() {
-  static const std::vector<KernelCostField> fields = {
-      {"weight_bytes", &KernelCost::weightBytes, 0},   {"read_bytes", &KernelCost::readBytes, 0},
-      {"write_bytes", &KernelCost::writeBytes, 0},     {"state_bytes", &KernelCost::stateBytes, 0},
-      {"f32_products", &KernelCost::f32Products, 0},   {"bf16_products", &KernelCost::bf16Products, 0},
-      {"int8_products", &KernelCost::int8Products, 0}, {"unpack_ops", &KernelCost::unpackOps, 0},
-      {"vector_ops", &KernelCost::vectorOps, 0},       {"chain_steps", &KernelCost::chainSteps, 0},
-      {"prologue_ops", &KernelCost::prologueOps, 0},   {"prologue_steps", &KernelCost::prologueSteps, 0},
-      {"projections", &KernelCost::projections, 0},    {"row_tile", &KernelCost::rowTile, 1},
-      {"panel_tile", &KernelCost::panelTile, 1},       {"single_row_panels", &KernelCost::singleRowPanels, 1},
-      {"apart", &KernelCost::apart, 0, true},          {"widen_rows", &KernelCost::widenRows, 0, true},
-      {"stages", &KernelCost::stages, 0, true},        {"depth_split", &KernelCost::depthSplit, 0, true},
-      {"wgmma", &KernelCost::wgmma, 0, true},          {"registers", &KernelCost::registers, 0, true},
-      {"fp8_products", &KernelCost::fp8Products, 0, true}};
+  static const std::vector<KernelCostField> fields = {{"weight_bytes", &KernelCost::weightBytes, 0},
+                                                      {"read_bytes", &KernelCost::readBytes, 0},
+                                                      {"write_bytes", &KernelCost::writeBytes, 0},
+                                                      {"state_bytes", &KernelCost::stateBytes, 0},
+                                                      {"f32_products", &KernelCost::f32Products, 0},
+                                                      {"bf16_products", &KernelCost::bf16Products, 0},
+                                                      {"int8_products", &KernelCost::int8Products, 0},
+                                                      {"unpack_ops", &KernelCost::unpackOps, 0},
+                                                      {"vector_ops", &KernelCost::vectorOps, 0},
+                                                      {"chain_steps", &KernelCost::chainSteps, 0},
+                                                      {"prologue_ops", &KernelCost::prologueOps, 0},
+                                                      {"prologue_steps", &KernelCost::prologueSteps, 0},
+                                                      {"projections", &KernelCost::projections, 0},
+                                                      {"row_tile", &KernelCost::rowTile, 1},
+                                                      {"panel_tile", &KernelCost::panelTile, 1},
+                                                      {"single_row_panels", &KernelCost::singleRowPanels, 1},
+                                                      {"apart", &KernelCost::apart, 0, true},
+                                                      {"widen_rows", &KernelCost::widenRows, 0, true},
+                                                      {"stages", &KernelCost::stages, 0, true},
+                                                      {"depth_split", &KernelCost::depthSplit, 0, true},
+                                                      {"wgmma", &KernelCost::wgmma, 0, true},
+                                                      {"registers", &KernelCost::registers, 0, true},
+                                                      {"group_products", &KernelCost::groupProducts, 0, true},
+                                                      {"fp8_products", &KernelCost::fp8Products, 0, true}};
   return fields;
 }
 
@@ -37,12 +48,14 @@ CoreFacts coreOf(std::string_view target) {
     core.l2BytesPerCycle = 18; // of a Zen 4, from tiles of 2 to 6 rows; a cycle of 512 bits counts as two of its cycles
   }
   if (target == "x86-64-v4-amx") // of a Sapphire Rapids, measured
-    core.bf16PerCycle = 580, core.int8PerCycle = 1160;
+    core.bf16PerCycle = 580, core.int8PerCycle = 1160, core.groupsInTiles = true;
   return core;
 }
 
 /// What one core draws from memory by itself, however many more there are: its misses under way are so many lines.
 static constexpr double coreBytes = 12e9;
+/// The same from caches of other cores, of rows too short for a prefetcher.
+static constexpr double otherCoreBytes = 5e9;
 
 CpuRates measuredRates(const CoreFacts &core, int threads, const MeasuredPeaks &peaks) {
   CpuRates rates;
@@ -171,27 +184,50 @@ static Bandwidths bandwidthsOf(const CpuRates &rates, double share) {
 /// A line that is written is read first, wherever it comes from.
 static double trafficOf(double read, double written) { return read + 2 * written; }
 
-/// Streams come from where the kernel before left them.
-static double streamSeconds(double read, double written, const CpuRates &rates, const Bandwidths &bandwidths) {
-  if (read + written <= rates.core.l2Bytes / 2 * rates.threads)
-    return (read + written) / bandwidths.own;
+/// Streams come from where the kernel before left them. Where that is a core's own cache, few rows are mostly in another core's, as
+/// every kernel is cut its own way. The busiest thread reads `readPart` of them.
+static double streamSeconds(double read, double written, double readPart, const CpuRates &rates, const LaunchSize &size,
+                            const Bandwidths &bandwidths) {
+  if (read + written <= rates.core.l2Bytes / 2 * rates.threads) {
+    double others = size.rows <= fewRows ? readPart * read * (1 - 1.0 / rates.threads) : 0;
+    return (read + written) / bandwidths.own + others / otherCoreBytes;
+  }
   bool stays = read + written <= rates.sharedBytes / 2;
   return trafficOf(read, written) / (stays ? bandwidths.shared : bandwidths.memory);
 }
 
 /// Weights and states come from where the pass before left them, which is memory if the weights of a pass push each other out.
-static double memorySeconds(const KernelCost &cost, const CpuRates &rates, const LaunchSize &size, double share) {
+static double memorySeconds(const KernelCost &cost, const CpuRates &rates, const LaunchSize &size, const TaskGrid &grid,
+                            double share) {
   Bandwidths bandwidths = bandwidthsOf(rates, share);
   bool stays = std::max(size.passBytes, cost.weightBytes) <= rates.sharedBytes;
   double bandwidth = stays ? bandwidths.shared : bandwidths.memory;
   double streams = cost.singleRowPanels * std::max(cost.projections, 1.0);
   double states = size.segments * trafficOf(cost.stateBytes / 2, cost.stateBytes / 2);
+  // A task of a projection reads whole rows, whatever its panels are.
+  double readPart = cost.projections > 0 ? std::max(share, 1.0 / double(grid.rowBlocks)) : share;
   return cost.weightBytes / (bandwidth * (stays ? 1 : streamFraction(streams))) + states / bandwidth +
-         streamSeconds(size.rows * cost.readBytes, size.rows * cost.writeBytes, rates, bandwidths);
+         streamSeconds(size.rows * cost.readBytes, size.rows * cost.writeBytes, readPart, rates, size, bandwidths);
 }
 
 /// The part of a matrix unit's peak that kernels reach whose operands come from the core's own cache: 0.45 to 0.55 in the study.
 static constexpr double matrixFraction = 0.5;
+
+/// Cycles of `rows` rows by a panel and group of 32 k of int4. In dot products two ports start 8 products and 2 instructions that
+/// scale and add for each row, and 8 that unpack and 2 for scales (TileProjections.cpp); a row alone waits for its one sum. Tile
+/// registers take what they unpack, store and add from the first cache (MatrixGroups.cpp).
+static double groupCycles(const CoreFacts &core, double tileRows, double rows) {
+  constexpr double rowOps = 10, groupOps = 10, aloneCycles = 15, unpackCycles = 45, blockCycles = 75;
+  double cycles = 0;
+  if (core.groupsInTiles && rows >= leastGroupRows) {
+    double blocks = std::floor(rows / 16);
+    cycles = unpackCycles + blocks * blockCycles;
+    rows -= 16 * blocks;
+  }
+  RowCover cover = coverRows(rows, tileRows);
+  auto tile = [&](double size) { return (size * rowOps + groupOps) / core.fmaPorts; };
+  return cycles + cover.whole * tile(tileRows) + cover.small * tile(smallTileRows) + cover.alone * aloneCycles;
+}
 
 /// Cycles of all projections over all rows, as if one thread did them.
 static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, const CoreFacts &core, const TaskGrid &grid,
@@ -201,10 +237,14 @@ static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, cons
     cycles += rows * cost.bf16Products / (matrixFraction * core.bf16PerCycle);
   else
     f32 += cost.bf16Products;
-  if (core.int8PerCycle > 0)
-    cycles += rows * cost.int8Products / (matrixFraction * core.int8PerCycle);
-  else
+  if (core.int8PerCycle > 0) {
+    constexpr double groupOfPanel = 32 * SM1_PANEL;
+    cycles += rows * std::max(cost.int8Products - cost.groupProducts, 0.0) / (matrixFraction * core.int8PerCycle);
+    cycles +=
+        rows / double(grid.blockRows) * cost.groupProducts / groupOfPanel * groupCycles(core, cost.rowTile, double(grid.blockRows));
+  } else {
     f32 += cost.int8Products;
+  }
   if (f32 == 0)
     return cycles;
   TileWork tile;
@@ -230,11 +270,17 @@ static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, cons
 /// Instructions of epilogues and scans that start in a cycle, as a part of the multiply-adds that could: they wait for each other.
 static constexpr double elementwiseFraction = 0.75;
 
-static double elementwiseCycles(const KernelCost &cost, const CoreFacts &core, double rows, double panelBlocks) {
+/// To make a row's number an integer: 8 rows of 1,408 take 4,750 cycles.
+static constexpr double quantiseCycles = 0.42;
+
+static double elementwiseCycles(const KernelCost &cost, const LaunchCuts &cuts, const CoreFacts &core, double rows,
+                                double panelBlocks) {
+  double depth = cost.int8Products / (std::max(cost.projections, 1.0) * double(cuts.panels) * SM1_PANEL);
   auto phase = [&](double ops, double steps) {
     return std::max(ops / core.lanes / (elementwiseFraction * core.fmaPorts), steps * core.fmaLatency);
   };
-  return rows * (phase(cost.vectorOps, cost.chainSteps) + panelBlocks * phase(cost.prologueOps, cost.prologueSteps));
+  double prologue = phase(cost.prologueOps, cost.prologueSteps) + depth * quantiseCycles * core.registersPerPanel();
+  return rows * (phase(cost.vectorOps, cost.chainSteps) + panelBlocks * prologue);
 }
 
 Prediction predict(const KernelCost &cost, const LaunchCuts &cuts, const CpuRates &rates, const LaunchSize &size) {
@@ -244,9 +290,9 @@ Prediction predict(const KernelCost &cost, const LaunchCuts &cuts, const CpuRate
   TaskGrid grid = partition(cuts, int64_t(size.rows), rates.threads);
   double share = busiestShare(grid, rates.threads), busiest = share / rates.hertz;
   prediction.launch = grid.tasks() > 1 ? rates.launchSeconds : aloneSeconds;
-  prediction.memory = memorySeconds(cost, rates, size, share);
+  prediction.memory = memorySeconds(cost, rates, size, grid, share);
   prediction.products = busiest * productCycles(cost, cuts, rates.core, grid, size.rows);
-  prediction.elementwise = busiest * elementwiseCycles(cost, rates.core, size.rows, double(grid.panelBlocks));
+  prediction.elementwise = busiest * elementwiseCycles(cost, cuts, rates.core, size.rows, double(grid.panelBlocks));
   // The longer hides the shorter, less and less so the nearer they are to each other.
   prediction.seconds = prediction.launch + std::hypot(prediction.memory, prediction.products + prediction.elementwise);
   return prediction;

@@ -8,8 +8,6 @@ namespace sm1rt {
 /// Launches of many rows: enough tasks per thread that a thread that was held up leaves little behind, few enough that taking them
 /// costs nothing.
 static constexpr int64_t tasksPerThread = 4;
-/// Up to so many rows, a launch is a pass over its weights, as fast as memory: one piece of them per thread, read in one go.
-static constexpr int64_t fewRows = 16;
 
 static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 

@@ -28,6 +28,7 @@ struct KernelCost {
   double f32Products = 0;     ///< per row: multiply-adds of projections in f32, whatever their operands are stored in
   double bf16Products = 0;    ///< per row: those that multiply bf16 by bf16
   double int8Products = 0;    ///< per row: those that multiply integers
+  double groupProducts = 0;   ///< per row, of those: of int4, each group of 32 k with a scale
   double fp8Products = 0;     ///< per row: those that multiply e4m3 by e4m3
   double unpackOps = 0;       ///< lane operations that make a loaded weight an operand
   double vectorOps = 0;       ///< per row: lane operations of everything else
@@ -69,6 +70,7 @@ struct CoreFacts {
   double l2BytesPerCycle = 36; ///< into the core, sustained
   double bf16PerCycle = 0;     ///< bf16 multiply-adds of kernels that are made for them; 0: none, they are f32 multiply-adds
   double int8PerCycle = 0;     ///< the same for integers
+  bool groupsInTiles = false;  ///< tile registers multiply groups of int4, of leastGroupRows rows or more
 
   double registersPerPanel() const { return SM1_PANEL / lanes; }
 };

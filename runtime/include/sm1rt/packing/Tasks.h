@@ -6,6 +6,9 @@
 
 namespace sm1rt {
 
+/// Up to so many rows, a launch is a pass over its weights, as fast as memory: one piece of them per thread, read in one go.
+inline constexpr int64_t fewRows = 16;
+
 /// How a launch may be cut; PackageFormat.h has the rules.
 struct LaunchCuts {
   int64_t rowSplit = 0, panels = 1, panelSplit = 0;
