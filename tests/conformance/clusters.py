@@ -39,9 +39,9 @@ def main():
                                 for variant, shared in VARIANTS.items() for kernel, stages, split in shared))
     package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options)
     tokens = random_tokens(5, VOCAB, max(BATCHES), STEPS)
+    run = lambda batch, *more: programs.logits(package, {"tokens": tokens[:batch]}, "--mode=step", *more)
+    common = run(BATCHES[0], "--variants=step_some", "--isa=sm_90")
     for variant in VARIANTS:
-        run = lambda batch, *more: programs.logits(package, {"tokens": tokens[:batch]}, "--mode=step", *more)
-        common = run(BATCHES[0], "--variants=step_some", "--isa=sm_90")
         own = [run(batch, f"--variants={variant}") for batch in BATCHES]
         report.check(np.abs(own[0]["state_out.h"]).min() > 0, "states are zero")
         for name in common:

@@ -1,7 +1,6 @@
 // Every memory access of a kernel passes here: which space, is it inside, aligned, written before, and free of races.
 #include "Cuda.h"
 #include "Machine.h"
-#include "Windows.h"
 
 namespace emulator {
 
@@ -75,8 +74,6 @@ uint8_t *Warp::judgeShared(unsigned lane, unsigned offset, unsigned bytes, Acces
 }
 
 uint8_t *Warp::rareAccess(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind) {
-  if (space == Space::Generic)
-    space = spaceOf(address, address);
   switch (space) {
   case Space::Shared: {
     // Generic shared addresses work in .shared accesses of 64-bit registers only after cvta; anything else is out of bounds.

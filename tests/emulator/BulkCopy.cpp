@@ -252,14 +252,12 @@ void Block::landBulkCopy(size_t number) {
 void Block::landOneFor(Mbarrier &barrier) {
   if (!barrier.copies)
     return;
-  std::vector<size_t> candidates;
-  for (size_t i = 0; i < mbarriers.copies.size(); ++i)
-    if (mbarriers.copies[i].barrier == &barrier)
-      candidates.push_back(i);
-  size_t choice = schedule.order == Order::WarpsReversed ? candidates.size() - 1
-                  : schedule.order == Order::Shuffled    ? random() % candidates.size()
+  size_t wanted = schedule.order == Order::WarpsReversed ? barrier.copies - 1
+                  : schedule.order == Order::Shuffled    ? random() % barrier.copies
                                                          : 0;
-  landBulkCopy(candidates[choice]);
+  for (size_t i = 0; i < mbarriers.copies.size(); ++i)
+    if (mbarriers.copies[i].barrier == &barrier && !wanted--)
+      return landBulkCopy(i);
 }
 
 void Block::landSome() {

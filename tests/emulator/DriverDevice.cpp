@@ -3,15 +3,24 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <malloc.h>
 
 using emulator::Chip;
 using emulator::Driver;
+
+/// Shadows and registers are megabytes, made for every launch: what one has freed the next shall not get from the system again,
+/// page by page.
+static void keepMemory() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
 
 EMULATED cuInit(unsigned flags) {
   Driver &driver = Driver::get();
   std::lock_guard<std::recursive_mutex> lock(driver.mutex);
   if (!driver.contextUsers)
     driver.readSettings();
+  keepMemory();
   driver.initialized = true;
   if (int error = driver.enter("cuInit", false)) {
     driver.initialized = false;

@@ -8,6 +8,7 @@
 #include "GlobalStores.h"
 #include "Mbarrier.h"
 #include "Program.h"
+#include "Windows.h"
 
 #include <atomic>
 #include <deque>
@@ -222,14 +223,20 @@ private:
   std::mt19937 random;
 };
 
-/// What nearly all accesses are: to the allocation used last, or to an aligned place inside shared memory.
+/// What nearly all accesses are: to the allocation used last, or to an aligned place inside shared or local memory or parameters.
 inline uint8_t *Warp::access(unsigned lane, Space space, uint64_t address, unsigned bytes, AccessKind kind) {
+  if (space == Space::Generic)
+    space = spaceOf(address, address);
+  const auto isInside = [&](uint64_t size) { return address < size && bytes <= size - address && !(address & (bytes - 1)); };
   if (space == Space::Global) {
     if (uint8_t *host = block.global.quick(address, bytes, kind))
       return host;
-  } else if (space == Space::Shared && address < block.shared.size() && bytes <= block.shared.size() - address &&
-             !(address & (bytes - 1)))
+  } else if (space == Space::Shared && isInside(block.shared.size()))
     return judgeShared(lane, static_cast<unsigned>(address), bytes, kind);
+  else if (space == Space::Local && isInside(local.size() / 32))
+    return local.data() + local.size() / 32 * lane + address;
+  else if (space == Space::Param && kind <= AccessKind::ReadConstant && isInside(block.launch.params.size()))
+    return const_cast<uint8_t *>(block.launch.params.data()) + address;
   return rareAccess(lane, space, address, bytes, kind);
 }
 

@@ -14,24 +14,21 @@ enum class Element : uint8_t { F16, BF16, TF32, S8, U8, E4M3 };
 
 bool isInteger(Element element) { return element == Element::S8 || element == Element::U8; }
 
-unsigned elementsPerRegister(Element element) { return element == Element::TF32 ? 1 : element <= Element::BF16 ? 2 : 4; }
+constexpr unsigned elementsPerRegister(Element element) { return element == Element::TF32 ? 1 : element <= Element::BF16 ? 2 : 4; }
 
-float elementOf(uint32_t word, unsigned e, Element element) {
-  switch (element) {
-  case Element::F16:
+template <Element element> float elementOf(uint32_t word, unsigned e) {
+  if constexpr (element == Element::F16)
     return toFloat(Half{static_cast<uint16_t>(word >> (16 * e))});
-  case Element::BF16:
+  else if constexpr (element == Element::BF16)
     return toFloat(BFloat{static_cast<uint16_t>(word >> (16 * e))});
-  case Element::TF32:
+  else if constexpr (element == Element::TF32)
     return bitCast<float>(word & ~0x1fffu);
-  case Element::S8:
+  else if constexpr (element == Element::S8)
     return static_cast<float>(static_cast<int8_t>(word >> (8 * e)));
-  case Element::U8:
+  else if constexpr (element == Element::U8)
     return static_cast<float>(static_cast<uint8_t>(word >> (8 * e)));
-  case Element::E4M3:
+  else
     return toFloat(E4m3{static_cast<uint8_t>(word >> (8 * e))});
-  }
-  return 0;
 }
 
 enum class Accumulator : uint8_t { F32, F16, S32 };
@@ -45,18 +42,39 @@ struct Shape {
 };
 static_assert(sizeof(Shape) == sizeof(int64_t), "fits the immediate");
 
+/// One operand: `place` says where an element of a lane's register stands.
+template <Element element, class Place> void readFragment(Warp &warp, const uint32_t *slots, unsigned registers, Place place) {
+  constexpr unsigned per = elementsPerRegister(element);
+  for (unsigned r = 0; r < registers; ++r)
+    for (unsigned lane = 0; lane < 32; ++lane)
+      for (unsigned e = 0; e < per; ++e)
+        place(r, lane, lane % 4 * per + e + 4 * per * r) = double(elementOf<element>(warp.slot<uint32_t>(slots[r])[lane], e));
+}
+
+template <class Place> void readFragment(Element element, Warp &warp, const uint32_t *slots, unsigned registers, Place place) {
+  switch (element) {
+  case Element::F16:
+    return readFragment<Element::F16>(warp, slots, registers, place);
+  case Element::BF16:
+    return readFragment<Element::BF16>(warp, slots, registers, place);
+  case Element::TF32:
+    return readFragment<Element::TF32>(warp, slots, registers, place);
+  case Element::S8:
+    return readFragment<Element::S8>(warp, slots, registers, place);
+  case Element::U8:
+    return readFragment<Element::U8>(warp, slots, registers, place);
+  case Element::E4M3:
+    return readFragment<Element::E4M3>(warp, slots, registers, place);
+  }
+}
+
 void readFragments(Warp &warp, const uint32_t *slots, const Shape &shape, double a[16][32], double b[32][8]) {
-  unsigned perA = elementsPerRegister(shape.a);
-  for (unsigned r = 0; r < shape.aRegisters; ++r)
-    for (unsigned lane = 0; lane < 32; ++lane)
-      for (unsigned e = 0; e < perA; ++e)
-        a[lane / 4 + 8 * (r & 1)][lane % 4 * perA + e + 4 * perA * (r / 2)] =
-            double(elementOf(warp.slot<uint32_t>(slots[r])[lane], e, shape.a));
-  for (unsigned r = 0; r < shape.bRegisters; ++r)
-    for (unsigned lane = 0; lane < 32; ++lane)
-      for (unsigned e = 0; e < perA; ++e)
-        b[lane % 4 * perA + e + 4 * perA * r][lane / 4] =
-            double(elementOf(warp.slot<uint32_t>(slots[shape.aRegisters + r])[lane], e, shape.b));
+  unsigned step = 4 * elementsPerRegister(shape.a); // of k, from one register of a lane to the next
+  readFragment(shape.a, warp, slots, shape.aRegisters, [&](unsigned r, unsigned lane, unsigned k) -> double & {
+    return a[lane / 4 + 8 * (r & 1)][k - step * r + step * (r / 2)];
+  });
+  readFragment(shape.b, warp, slots + shape.aRegisters, shape.bRegisters,
+               [&](unsigned, unsigned lane, unsigned k) -> double & { return b[k][lane / 4]; });
 }
 
 /// list: A, B, C, D registers.

@@ -4,6 +4,7 @@
 
 #include "SharedMemory.h"
 
+#include <deque>
 #include <unordered_map>
 
 namespace emulator {
@@ -51,7 +52,7 @@ public:
       visit(entry.second);
   }
 
-  std::vector<BulkCopy> copies; // in order of issue
+  std::deque<BulkCopy> copies; // in order of issue
 
   std::unordered_map<uint32_t, unsigned> agents; // by offset: an mbarrier that is made again keeps its agent
 

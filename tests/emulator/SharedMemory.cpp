@@ -66,9 +66,8 @@ bool SharedMemory::ordered(const Touch &earlier, unsigned thread) const {
 inline bool SharedMemory::conflict(const Touch &earlier, bool wrote, const Access &now, Race &race) const {
   unsigned thread = earlier.thread();
   if (earlier.tick < base || thread == now.mine.thread() ||
-      (thread / 32 == now.mine.thread() / 32
-           ? earlier.tick <= now.time.fullMeeting
-           : !earlier.isCopy() && now.time.seen.coversAll(agentOfWarp(thread / 32), earlier.tick)) ||
+      (thread / 32 == now.mine.thread() / 32 ? earlier.tick <= now.time.fullMeeting
+                                             : now.time.seen.coversAll(agentOf(thread), earlier.tick)) ||
       ordered(earlier, now.mine.thread()))
     return false;
   race = {true, wrote, earlier};
@@ -117,6 +116,37 @@ void SharedMemory::unsplit(unsigned word, const Cell &cell) {
   splitIndex[word] = 0;
 }
 
+SharedMemory::Verdict SharedMemory::judgeBytes(unsigned word, unsigned first, unsigned count, const Access &now, Race &race) {
+  auto &cells = splitWords[splitIndex[word] - 1];
+  for (unsigned i = first; i < first + count; ++i)
+    if (Verdict verdict = judge(cells[i], now, race); verdict != Verdict::Fine)
+      return verdict;
+  if (count == 4 && now.kind == AccessKind::Write)
+    unsplit(word, Cell(cells[0]));
+  return Verdict::Fine;
+}
+
+/// Neighbours often have one history: then what the first came to is right for the others.
+inline SharedMemory::Verdict SharedMemory::touchWords(unsigned word, unsigned end, const Access &now, Race &race) {
+  const Cell *known = nullptr; // judged, and what it was before
+  Cell before;
+  for (; word < end; ++word) {
+    Cell &cell = words[word];
+    if (splitIndex[word]) {
+      if (Verdict verdict = judgeBytes(word, 0, 4, now, race); verdict != Verdict::Fine)
+        return verdict;
+    } else if (known && cell == before)
+      cell = *known;
+    else {
+      before = cell;
+      if (Verdict verdict = judge(cell, now, race); verdict != Verdict::Fine)
+        return verdict;
+      known = &cell;
+    }
+  }
+  return Verdict::Fine;
+}
+
 SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, AccessKind kind, unsigned thread, uint32_t pc,
                                           Race &race) {
   if (flights && inFlightPc(offset, size) != ~0u)
@@ -126,6 +156,10 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
       if (isMbarrier[i])
         return Verdict::IsMbarrier;
   const Access now{kind, touchBy(thread, pc), warps[thread / 32]};
+  if (size == 4 && offset % 4 == 0 && !splitIndex[offset / 4])
+    return judge(words[offset / 4], now, race);
+  if (offset % 4 == 0 && size % 4 == 0)
+    return touchWords(offset / 4, (offset + size) / 4, now, race);
   Verdict verdict = Verdict::Fine;
   for (unsigned at = offset, end = offset + size; at < end && verdict == Verdict::Fine;) {
     unsigned word = at / 4, step = std::min(end, word * 4 + 4) - at;
@@ -133,13 +167,8 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
       split(word);
     if (!splitIndex[word])
       verdict = judge(words[word], now, race);
-    else {
-      auto &cells = splitWords[splitIndex[word] - 1];
-      for (unsigned i = 0; i < step && verdict == Verdict::Fine; ++i)
-        verdict = judge(cells[at % 4 + i], now, race);
-      if (step == 4 && kind == AccessKind::Write && verdict == Verdict::Fine)
-        unsplit(word, Cell(cells[0]));
-    }
+    else
+      verdict = judgeBytes(word, at % 4, step, now, race);
     at += step;
   }
   return verdict;

@@ -113,6 +113,14 @@ private:
   struct Cell { // of a word, or of a byte of a split word
     Touch writer, reader, otherLane, otherWarp;
     bool atomicWriter = false;
+    bool operator==(const Cell &other) const {
+      uint64_t mine[4], others[4], differ = atomicWriter != other.atomicWriter;
+      std::memcpy(mine, this, sizeof mine);
+      std::memcpy(others, &other, sizeof others);
+      for (unsigned i = 0; i < 4; ++i)
+        differ |= mine[i] ^ others[i];
+      return !differ;
+    }
   };
   struct WarpTime {
     uint32_t tick = 1;
@@ -138,6 +146,8 @@ private:
   }
   bool conflict(const Touch &earlier, bool wrote, const Access &now, Race &race) const;
   Verdict judge(Cell &cell, const Access &now, Race &race);
+  Verdict judgeBytes(unsigned word, unsigned first, unsigned count, const Access &now, Race &race);
+  Verdict touchWords(unsigned word, unsigned end, const Access &now, Race &race);
   void split(unsigned word);
   void unsplit(unsigned word, const Cell &cell);
   void shareAlone(WarpTime &time, uint32_t mask, bool all);

@@ -30,9 +30,11 @@ uint64_t roundTo(double value, unsigned exponentBits, unsigned mantissaBits, Rou
     return sign | infinity;
   if (value == 0)
     return sign;
-  int exponent;
-  double fraction = std::frexp(std::fabs(value), &exponent); // [0.5, 1)
-  auto significand = static_cast<uint64_t>(std::ldexp(fraction, 53));
+  // |value| is significand * 2^(exponent - 53), with 53 bits of significand.
+  int exponent = static_cast<int>(bits >> 52 & 2047) - 1022;
+  uint64_t significand = (bits & ((1ull << 52) - 1)) | 1ull << 52;
+  if (exponent == -1022) // subnormal
+    significand = static_cast<uint64_t>(std::ldexp(std::frexp(std::fabs(value), &exponent), 53));
   int bias = (1 << (exponentBits - 1)) - 1, biased = exponent - 1 + bias;
   // How many of the 53 bits go: more for subnormal results.
   int drop = 52 - static_cast<int>(mantissaBits) + (biased < 1 ? 1 - biased : 0);

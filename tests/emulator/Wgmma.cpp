@@ -15,7 +15,7 @@ namespace emulator {
 
 namespace {
 
-constexpr unsigned kLine = 32, kRows = 16; // bytes of a row in one instruction, rows of a warp
+constexpr unsigned kLine = 32, kRows = 16, kMostColumns = 256; // bytes of a row in one instruction, rows of a warp
 enum : uint8_t { kAdds = 1, kFp8 = 2 };
 
 /// The lane's mark for register number `serial` of those that products have written.
@@ -27,8 +27,8 @@ uint32_t sumBehind(const Products &products, uint32_t word) {
   return (word & kMarkMask) == kMark && serial < products.sums.size() ? products.sums[serial][word & 31] : word;
 }
 
-/// Rows `first` to `first + rows` of the operand that `descriptor` names, appended to `lines`. False after a finding.
-bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows, std::vector<uint8_t> &lines) {
+/// Rows `first` to `first + rows` of the operand that `descriptor` names, to `lines`. False after a finding.
+bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows, uint8_t *lines) {
   unsigned mode = descriptor >> 62, swizzle = mode == 0 ? 0 : 4 - mode; // bits of the number of 16 bytes that are turned
   auto start = static_cast<uint32_t>(descriptor & 0x3fff) << 4, eight = static_cast<uint32_t>(descriptor >> 32 & 0x3fff) << 4;
   if (!mode || descriptor >> 49 & 7 || eight % (128u << swizzle)) {
@@ -45,22 +45,61 @@ bool readOperand(Warp &warp, uint64_t descriptor, unsigned first, unsigned rows,
       const uint8_t *bytes = warp.access(0, Space::Shared, address, 16, AccessKind::Read);
       if (!bytes)
         return false;
-      lines.insert(lines.end(), bytes, bytes + 16);
+      std::memcpy(lines, bytes, 16);
+      lines += 16;
     }
   return true;
 }
 
 bool readOperands(Warp &warp, const Product &product, std::vector<uint8_t> &lines) {
-  return readOperand(warp, product.rows, warp.index % 4 * kRows, kRows, lines) &&
-         readOperand(warp, product.columns, 0, product.width, lines);
+  lines.resize(size_t(kLine) * (kRows + product.width));
+  return readOperand(warp, product.rows, warp.index % 4 * kRows, kRows, lines.data()) &&
+         readOperand(warp, product.columns, 0, product.width, lines.data() + kLine * kRows);
 }
 
-std::vector<double> numbersOf(const std::vector<uint8_t> &lines, bool fp8) {
-  std::vector<double> numbers(lines.size() / (fp8 ? 1 : 2));
-  for (size_t i = 0; i < numbers.size(); ++i)
-    numbers[i] =
-        double(fp8 ? toFloat(E4m3{lines[i]}) : toFloat(BFloat{static_cast<uint16_t>(lines[2 * i] | lines[2 * i + 1] << 8)}));
-  return numbers;
+/// The numbers of an operand, all of one depth side by side, so that the host multiplies many at once.
+template <unsigned most> void numbersOf(const uint8_t *lines, unsigned count, bool fp8, double (*numbers)[most]) {
+  static const std::vector<double> ofByte = [] {
+    std::vector<double> values;
+    for (unsigned bits = 0; bits < 256; ++bits)
+      values.push_back(double(toFloat(E4m3{static_cast<uint8_t>(bits)})));
+    return values;
+  }();
+  for (unsigned line = 0; line < count; ++line, lines += kLine)
+    if (fp8)
+      for (unsigned k = 0; k < kLine; ++k)
+        numbers[k][line] = ofByte[lines[k]];
+    else
+      for (unsigned k = 0; k < kLine / 2; ++k)
+        numbers[k][line] = double(toFloat(BFloat{static_cast<uint16_t>(lines[2 * k] | lines[2 * k + 1] << 8)}));
+}
+
+/// Adds to `sums` the products of operands of `width` columns, each sum in the order of k; four rows by eight columns at a time,
+/// which the host has registers for.
+void multiplyLines(const std::vector<uint8_t> &lines, unsigned width, bool fp8, double (*sums)[kMostColumns]) {
+  double rows[kLine][kRows], columns[kLine][kMostColumns];
+  numbersOf(lines.data(), kRows, fp8, rows);
+  numbersOf(lines.data() + kLine * kRows, width, fp8, columns);
+  unsigned depth = kLine / (fp8 ? 1 : 2);
+  for (unsigned column = 0; column < width; column += 8)
+    for (unsigned row = 0; row < kRows; row += 4) {
+      double part[4][8];
+      for (unsigned r = 0; r < 4; ++r)
+        std::memcpy(part[r], &sums[row + r][column], sizeof part[r]);
+      for (unsigned k = 0; k < depth; ++k)
+        for (unsigned r = 0; r < 4; ++r)
+          for (unsigned c = 0; c < 8; ++c)
+            part[r][c] += rows[k][row + r] * columns[k][column + c];
+      for (unsigned r = 0; r < 4; ++r)
+        std::memcpy(&sums[row + r][column], part[r], sizeof part[r]);
+    }
+}
+
+/// Visits every sum of a product: its register among those of the instruction, lane, row, column.
+template <class Visit> void forSums(unsigned width, Visit visit) {
+  for (unsigned i = 0; i < width / 2; ++i)
+    for (unsigned lane = 0; lane < 32; ++lane)
+      visit(i, lane, lane / 4 + i / 2 % 2 * 8, i / 4 * 8 + lane % 4 * 2 + i % 2);
 }
 
 /// list: descriptors of rows and columns, then a slot for each register; imm: columns; variant: whether sums are added to, whether
@@ -79,22 +118,19 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
   if (!readOperands(warp, product, product.lines))
     return;
   bool adds = self.variant & kAdds, fp8 = self.variant & kFp8;
-  std::vector<double> elements = numbersOf(product.lines, fp8);
-  unsigned depth = kLine / (fp8 ? 1 : 2);
+  double sums[kRows][kMostColumns];
+  forSums(product.width, [&](unsigned i, unsigned lane, unsigned row, unsigned column) {
+    sums[row][column] = adds ? double(bitCast<float>(sumBehind(products, warp.slot<uint32_t>(slots[2 + i])[lane]))) : 0;
+  });
+  multiplyLines(product.lines, product.width, fp8, sums);
   if (size_t used = products.serial + product.width / 2; used > products.sums.size())
     products.sums.resize(std::min<size_t>(2 * used, kMarkedRegisters));
-  for (unsigned i = 0; i < product.width / 2; ++i) {
-    auto *d = warp.slot<uint32_t>(slots[2 + i]);
-    for (unsigned lane = 0; lane < 32; ++lane) {
-      unsigned row = lane / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      double sum = adds ? double(bitCast<float>(sumBehind(products, d[lane]))) : 0;
-      for (unsigned k = 0; k < depth; ++k)
-        sum += elements[row * depth + k] * elements[(kRows + column) * depth + k];
-      products.sums[products.serial % kMarkedRegisters][lane] = bitCast<uint32_t>(static_cast<float>(sum));
-      d[lane] = markOf(products.serial, lane);
-    }
-    ++products.serial;
-  }
+  forSums(product.width, [&](unsigned i, unsigned lane, unsigned row, unsigned column) {
+    uint32_t serial = products.serial + i;
+    products.sums[serial % kMarkedRegisters][lane] = bitCast<uint32_t>(static_cast<float>(sums[row][column]));
+    warp.slot<uint32_t>(slots[2 + i])[lane] = markOf(serial, lane);
+  });
+  products.serial += product.width / 2;
   products.open.push_back(std::move(product));
 }
 
@@ -109,9 +145,14 @@ void checkOperands(Warp &warp, const Product &product) {
 /// Registers get the sums that `count` marks from number `first` on stand for.
 void land(Warp &warp, uint32_t first, uint32_t count) {
   uint32_t *word = &warp.predicate(0), *end = word + warp.block.launch.program->registerBytes / sizeof(uint32_t);
-  for (; word != end; ++word)
-    if ((*word & kMarkMask) == kMark && ((*word >> 5) - first) % kMarkedRegisters < count)
-      *word = sumBehind(warp.products, *word);
+  for (; word < end; word += 32) { // memory of registers is a multiple of that
+    uint32_t marks = 0;
+    for (unsigned lane = 0; lane < 32; ++lane)
+      marks |= uint32_t((word[lane] & kMarkMask) == kMark);
+    for (unsigned lane = 0; lane < 32 && marks; ++lane)
+      if ((word[lane] & kMarkMask) == kMark && ((word[lane] >> 5) - first) % kMarkedRegisters < count)
+        word[lane] = sumBehind(warp.products, word[lane]);
+  }
 }
 
 void fence(Warp &warp, const Instruction &, uint32_t) { warp.products.fenced = true; }
