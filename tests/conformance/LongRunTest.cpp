@@ -1,4 +1,4 @@
-// A piece that does not end: the token after a million takes as long as the one after a thousand, in the memory of the thousandth,
+// A piece that does not end: the token after hundreds of thousands takes as long as the one after a thousand, in the memory of the thousandth,
 // and the state is that of a prefill. Prints its figures. Usage: sm1-long-test PACKAGE TOKENS [THREADS], with the package of a
 // model from tokens to logits that carries its weights.
 

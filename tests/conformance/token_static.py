@@ -33,7 +33,8 @@ def compiled(programs, nvcc, text, chip, blocks, shared, copies, sequences):
         return json.dumps([done.returncode, done.stderr])
 
     version = programs.must(nvcc, "--version")
-    return json.loads(programs.kept.text(compile, version, *words, digest_of(KERNELS), text.read_text()))
+    headers = [f"{file.name} {digest_of(file)}" for file in sorted(KERNELS.glob("*.*h"))]
+    return json.loads(programs.kept.text(compile, version, *words, *headers, text.read_text()))
 
 
 def main():
