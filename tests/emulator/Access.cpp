@@ -12,7 +12,7 @@ std::string verb(AccessKind kind) {
 
 std::string place(const Program &program, uint32_t pc) {
   const auto &statement = program.statements[program.code[pc].statement];
-  return "PTX line " + std::to_string(statement.first) + " (" + statement.second + ")";
+  return "PTX line " + std::to_string(statement.first) + " (" + squeezed(statement.second) + ")";
 }
 
 /// The offset of an access to a space of `size` bytes; -1 after a finding.
@@ -116,7 +116,7 @@ void Warp::report(int error, const std::string &what, unsigned lane) {
   block.finding.message = what + " in kernel " + launch.program->name + ", block " +
                           triple(block.index.x, block.index.y, block.index.z) + ", thread " +
                           triple(thread % size.x, thread / size.x % size.y, thread / size.x / size.y) + ", PTX line " +
-                          std::to_string(statement.first) + ": " + statement.second;
+                          std::to_string(statement.first) + ": " + squeezed(statement.second);
 }
 
 } // namespace emulator

@@ -74,7 +74,7 @@ uint64_t constantBits(const Operand &operand, Type type) {
 } // namespace
 
 void Builder::fail(const std::string &what) const {
-  throw PtxError(what + (current ? " in line " + std::to_string(current->line) + ": " + current->text : ""));
+  throw PtxError(what + (current ? " in line " + std::to_string(current->line) + ": " + squeezed(current->text) : ""));
 }
 
 // ---- operands ----
@@ -290,14 +290,14 @@ void Builder::repeatUnless(uint32_t predicate) {
 // ---- modifiers ----
 
 Type Builder::type(const Statement &statement, unsigned n) const {
-  for (const std::string &modifier : statement.modifiers)
+  for (std::string_view modifier : statement.modifiers)
     if (Type found = typeNamed(modifier); found != Type::None && n-- == 0)
       return found;
   fail("no type in '" + statement.name + "'");
 }
 
 void Builder::allow(const Statement &statement, const char *known) const {
-  for (const std::string &modifier : statement.modifiers) {
+  for (std::string_view modifier : statement.modifiers) {
     bool fine = typeNamed(modifier) != Type::None;
     for (std::string_view words = known; !fine && !words.empty();) {
       size_t end = std::min(words.find(' '), words.size());
@@ -305,7 +305,7 @@ void Builder::allow(const Statement &statement, const char *known) const {
       words.remove_prefix(std::min(end + 1, words.size()));
     }
     if (!fine)
-      fail("unknown modifier '." + modifier + "'");
+      fail("unknown modifier '." + std::string(modifier) + "'");
   }
 }
 

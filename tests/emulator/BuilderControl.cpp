@@ -146,7 +146,7 @@ void Builder::functionBody(const Function &function) {
     statement(next);
   Statement end;
   end.name = "ret";
-  end.text = "(the end of " + function.name + ")";
+  end.text = "(the end of the function)";
   end.line = function.body.empty() ? function.line : function.body.back().line;
   statement(end);
   current = nullptr;
@@ -314,6 +314,7 @@ void addControlDecoders(Decoders &decoders) {
 
 std::unique_ptr<Program> buildProgram(const Syntax &syntax, const std::string &name, const Symbols &symbols) {
   auto program = std::make_unique<Program>();
+  program->source = syntax.source;
   program->statements.push_back({0, "(start)"});
   Builder(syntax, symbols, *program).build(name);
   return program;

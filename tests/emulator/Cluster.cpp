@@ -125,7 +125,7 @@ Block *blockAt(Warp &warp, unsigned lane, uint64_t &address, unsigned bytes) {
 
 std::string placeOf(Warp &warp, uint32_t pc) {
   const auto &statement = warp.block.launch.program->statements[warp.block.launch.program->code[pc].statement];
-  return "PTX line " + std::to_string(statement.first) + " (" + statement.second + ")";
+  return "PTX line " + std::to_string(statement.first) + " (" + squeezed(statement.second) + ")";
 }
 
 /// a: target; list: four numbers, mbarrier, its offset.

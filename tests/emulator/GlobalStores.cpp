@@ -29,7 +29,8 @@ void reportRace(Warp &warp, unsigned lane, uint64_t address, const uint8_t *old,
   warp.report(CUDA_ERROR_LAUNCH_FAILED,
               "race: write of " + grainText(value) + " at global address " + std::to_string(address) + ", where thread " +
                   std::to_string(earlier.thread()) + (sameBlock ? "" : " of another block") + " wrote " + grainText(old) +
-                  " at PTX line " + std::to_string(statement.first) + " (" + statement.second + "), and nothing orders the two",
+                  " at PTX line " + std::to_string(statement.first) + " (" + squeezed(statement.second) +
+                  "), and nothing orders the two",
               lane);
 }
 

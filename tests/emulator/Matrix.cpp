@@ -107,13 +107,13 @@ void multiply(Warp &warp, const Instruction &self, uint32_t) {
     std::memcpy(warp.slot<uint32_t>(d[r]), result[r], sizeof result[r]);
 }
 
-Element elementNamed(Builder &builder, const std::string &name) {
+Element elementNamed(Builder &builder, std::string_view name) {
   const std::pair<const char *, Element> names[] = {{"f16", Element::F16}, {"bf16", Element::BF16}, {"tf32", Element::TF32},
                                                     {"s8", Element::S8},   {"u8", Element::U8},     {"e4m3", Element::E4M3}};
   for (const auto &entry : names)
     if (name == entry.first)
       return entry.second;
-  builder.fail("mma of '." + name + "' is not known");
+  builder.fail("mma of '." + std::string(name) + "' is not known");
 }
 
 /// mma.sync.aligned.m16n8kK.row.col.D.A.B.C
@@ -123,7 +123,7 @@ void decodeMma(Builder &builder, const Statement &statement) {
       modifiers[3] != "row" || modifiers[4] != "col" || modifiers[5] != modifiers[8])
     builder.fail("mma of this shape is not known");
   Shape shape = {};
-  shape.k = static_cast<uint8_t>(std::stoi(modifiers[2].substr(6)));
+  shape.k = static_cast<uint8_t>(std::stoi(std::string(modifiers[2].substr(6))));
   shape.a = elementNamed(builder, modifiers[6]);
   shape.b = elementNamed(builder, modifiers[7]);
   unsigned per = elementsPerRegister(shape.a), step = 4 * per;

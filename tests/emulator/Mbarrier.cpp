@@ -275,7 +275,7 @@ Mbarrier *Warp::mbarrierAt(const Instruction &instruction, unsigned lane, uint64
   const auto &statement = program.statements[program.code[earlier.pc()].statement];
   report(CUDA_ERROR_LAUNCH_FAILED,
          "race: use of " + named(*barrier) + " and its use by thread " + std::to_string(earlier.thread()) + " at PTX line " +
-             std::to_string(statement.first) + " (" + statement.second + ") without a barrier between",
+             std::to_string(statement.first) + " (" + squeezed(statement.second) + ") without a barrier between",
          lane);
   return nullptr;
 }

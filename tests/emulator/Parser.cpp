@@ -11,7 +11,7 @@ namespace {
 
 class Parser {
 public:
-  explicit Parser(const std::string &source) : source(source), lexer(source) {}
+  explicit Parser(std::shared_ptr<const std::string> text) : source(*text), lexer(source) { syntax.source = std::move(text); }
 
   Syntax run() {
     while (peek().kind != Token::End)
@@ -33,7 +33,10 @@ private:
     ++position;
     return token;
   }
-  bool is(std::string_view text) { return peek().text == text && peek().kind != Token::String; }
+  bool is(std::string_view text) {
+    const Token &token = peek();
+    return token.text.size() == text.size() && token.text[0] == text[0] && token.text == text && token.kind != Token::String;
+  }
   bool accept(std::string_view text) {
     if (!is(text))
       return false;
@@ -59,10 +62,11 @@ private:
       fail("expected an integer before '" + std::string(peek().text) + "'");
     return take().bits;
   }
-  std::string word() {
+  std::string word() { return std::string(wordInSource()); }
+  std::string_view wordInSource() {
     if (peek().kind != Token::Word)
       fail("expected a name before '" + std::string(peek().text) + "'");
-    return std::string(take().text);
+    return take().text;
   }
 
   void topLevel() {
@@ -344,14 +348,14 @@ private:
       result.guardNegated = accept("!");
       result.guard = word();
     }
-    splitOpcode(word(), result);
+    splitOpcode(wordInSource(), result);
     result.operands.reserve(4);
     while (!is(";")) {
       result.operands.push_back(operand());
       if (!is(";"))
         expect(",");
     }
-    result.text = squeeze(std::string_view(source).substr(begin, take().end - begin));
+    result.text = std::string_view(source).substr(begin, take().end - begin);
     function.body.push_back(std::move(result));
   }
 
@@ -372,25 +376,15 @@ private:
     function.body.push_back(std::move(result));
   }
 
-  static void splitOpcode(const std::string &opcode, Statement &statement) {
+  static void splitOpcode(std::string_view opcode, Statement &statement) {
     size_t dot = opcode.find('.');
     statement.name = opcode.substr(0, dot);
-    while (dot != std::string::npos) {
+    statement.modifiers.reserve(static_cast<size_t>(std::count(opcode.begin(), opcode.end(), '.')));
+    while (dot != std::string_view::npos) {
       size_t end = opcode.find('.', dot + 1);
-      statement.modifiers.push_back(opcode.substr(dot + 1, end == std::string::npos ? end : end - dot - 1));
+      statement.modifiers.push_back(opcode.substr(dot + 1, end == std::string_view::npos ? end : end - dot - 1));
       dot = end;
     }
-  }
-
-  static std::string squeeze(std::string_view text) {
-    std::string result;
-    result.reserve(text.size());
-    for (char c : text) {
-      bool blank = c == ' ' || (c >= '\t' && c <= '\r');
-      if (!blank || (!result.empty() && result.back() != ' '))
-        result += blank ? ' ' : c;
-    }
-    return result;
   }
 
   Operand operand() {
@@ -465,6 +459,17 @@ private:
 
 } // namespace
 
-Syntax parsePtx(const std::string &source) { return Parser(source).run(); }
+Syntax parsePtx(std::string source) { return Parser(std::make_shared<const std::string>(std::move(source))).run(); }
+
+std::string squeezed(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (char c : text) {
+    bool blank = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!blank || (!result.empty() && result.back() != ' '))
+      result += blank ? ' ' : c;
+  }
+  return result;
+}
 
 } // namespace emulator

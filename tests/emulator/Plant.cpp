@@ -55,7 +55,7 @@ std::string plantableBugs(const Syntax &syntax) {
   Syntax copy = syntax;
   forPlantable(copy, [&](Function &function, Statement &statement, const char *kind, unsigned n) {
     result += std::string(kind) + " " + std::to_string(n) + " " + function.name + " " + std::to_string(statement.line) + " " +
-              statement.text + "\n";
+              squeezed(statement.text) + "\n";
   });
   return result;
 }

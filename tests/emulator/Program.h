@@ -87,7 +87,8 @@ struct Program {
   std::string name;
   std::vector<Instruction> code;
   std::vector<uint32_t> lists;
-  std::vector<std::pair<unsigned, std::string>> statements; // line, text
+  std::vector<std::pair<unsigned, std::string_view>> statements; // line, text
+  std::shared_ptr<const std::string> source;                     // where they stand
 
   struct Constant {
     uint32_t slot;

@@ -50,17 +50,17 @@ struct Variable {
 struct Statement {
   enum Kind { Instruction, Label, Declaration, Targets, ScopeBegin, ScopeEnd } kind = Instruction;
   std::string name; // opcode up to the first dot, or the label
-  std::vector<std::string> modifiers;
+  std::vector<std::string_view> modifiers;
   std::string guard;
   bool guardNegated = false;
   std::vector<Operand> operands;            // of Targets: the labels
   std::shared_ptr<const Variable> variable; // of Declaration
-  std::string text;
+  std::string_view text;                    // as it stands in the source
   unsigned line = 0;
   bool planted = false; // carries a planted bug (Plant.h)
 
   bool has(std::string_view modifier) const {
-    for (const std::string &one : modifiers)
+    for (std::string_view one : modifiers)
       if (one == modifier)
         return true;
     return false;
@@ -80,15 +80,18 @@ struct Function {
 };
 
 struct Syntax {
-  unsigned version = 0;      // 10 * major + minor
-  unsigned target = 0;       // 90 for sm_90
-  bool archSpecific = false; // sm_90a
+  std::shared_ptr<const std::string> source; // which statements point into
+  unsigned version = 0;                      // 10 * major + minor
+  unsigned target = 0;                       // 90 for sm_90
+  bool archSpecific = false;                 // sm_90a
   std::vector<Variable> variables;
   std::vector<Function> functions;
 };
 
 /// Throws PtxError.
-Syntax parsePtx(const std::string &source);
+Syntax parsePtx(std::string source);
+/// The text of a statement with one blank for several, as messages have it.
+std::string squeezed(std::string_view text);
 
 } // namespace emulator
 

@@ -191,7 +191,7 @@ void decodeProduct(Builder &builder, const Statement &statement, Instruction ins
   builder.expectOperands(statement, fp8 ? 6 : 8, fp8 ? 6 : 8);
   if (operands[3].kind != Operand::Integer || !isNumber(4, 1) || !isNumber(5, 1) || (!fp8 && (!isNumber(6, 0) || !isNumber(7, 0))))
     builder.fail("of wgmma.mma_async only constants for scale-d, and '1, 1' with '0, 0' for bf16 behind it, are known");
-  auto columns = static_cast<unsigned>(std::stoul(modifiers[3].substr(4)));
+  auto columns = static_cast<unsigned>(std::stoul(std::string(modifiers[3].substr(4))));
   const auto &sums = operands[0].parts;
   if (columns % 8 || columns < 8 || columns > 256 || operands[0].kind != Operand::Vector || sums.size() != columns / 2)
     builder.fail(std::to_string(sums.size()) + " registers for " + std::to_string(columns) + " columns of wgmma.mma_async");
@@ -210,7 +210,7 @@ void decodeWgmma(Builder &builder, const Statement &statement) {
   instruction.flow = Flow::WarpAll;
   if (statement.modifiers.size() < 3 || statement.modifiers[1] != "sync" || statement.modifiers[2] != "aligned")
     builder.fail("wgmma is known with .sync.aligned");
-  const std::string &what = statement.modifiers[0];
+  std::string_view what = statement.modifiers[0];
   if (what == "mma_async")
     return decodeProduct(builder, statement, instruction);
   bool waits = what == "wait_group";
