@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Packages that an earlier run of the tests compiled from the same contents: they are taken again, as ccache does with object files.
+"""Packages that an earlier run of the tests compiled from the same contents: they are taken again, as ccache does with object files; and
+numbers of the float64 references, which no compiler changes.
 
   kept.py SM1C SOURCE -o PACKAGE OPTIONS...
 
@@ -12,6 +13,7 @@ run on a real GPU only: without one nothing is compiled, which ctest shows as a 
 """
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -25,6 +27,7 @@ from devices import machine_isas, missing_gpu
 BEST, FOR_GPU = "--target=best", "--for-gpu="
 SKIPPED = 77
 KEEPING_PTXAS = "tests/ptxas"  # end of the folder of one that only keeps what another makes: tools/ptxas.py
+REFERENCES = pathlib.Path(__file__).resolve().parent.parent / "reference"
 COMPILERS = 4                  # whose packages are kept at once
 LARGEST = 64 << 20  # bytes of a package that is worth keeping
 
@@ -112,6 +115,26 @@ class Kept:
             made = make()
             put(kept, lambda file: pathlib.Path(file).write_text(made))
         return kept.read_text()
+
+
+    def reference(self, make, *what):
+        """What make() gives, as JSON: numbers of float64 that follow from `what` and the code of the references, whichever compiler."""
+        if self.always:
+            return make()
+        code = [file for folder in (REFERENCES, pathlib.Path(__file__).parent) for file in sorted(folder.glob("*.py"))]
+        words = "\0".join([*(f"{file.name} {digest_of(file)}" for file in code), numpy_version(), *map(str, what)])
+        place = pathlib.Path(self.sm1c).parent.parent / "tests" / "packages" / "references"
+        kept = place / f"{hashlib.blake2b(words.encode(), digest_size=20).hexdigest()}.json"
+        if not kept.is_file():
+            made = json.dumps(make())
+            put(kept, lambda file: pathlib.Path(file).write_text(made))
+        return json.loads(kept.read_text())
+
+
+def numpy_version():
+    import numpy  # takes longer than all else here
+
+    return numpy.__version__
 
 
 def put(target, write):

@@ -8,12 +8,14 @@ package's bf16 as such, so that --greedy names one of f32 weights for it.
 """
 import json
 import os
+import pathlib
 import re
 import sys
 
 import numpy as np
 
 from harness import DATA, Report, device_parser, programs_of
+from kept import digest_of
 import reference
 import tensors
 
@@ -57,13 +59,32 @@ def reference_score(model, lists):
     return total / sum(len(tokens) - 1 for tokens in lists)
 
 
+def greedy(checkpoint, prompt, new):
+    """The tokens that follow a prompt, up to where two are so close that f32 may choose the other."""
+    model = reference.Sm1(checkpoint)
+    h, taps = model.zero_state(1)
+    chosen = []
+    for t in range(len(prompt) + new - 1):
+        token = prompt[t] if t < len(prompt) else chosen[-1]
+        logits = model.step(np.array([token]), h, taps)[0]
+        if t < len(prompt) - 1:
+            continue
+        second, first = np.sort(logits)[-2:]
+        if first - second < 1e-3:
+            break
+        chosen.append(int(logits.argmax()))
+        if chosen[-1] == EOS:
+            break
+    return chosen
+
+
 def check_scores(programs, report, packages, checkpoint):
     lists = [cadence(48, 4), cadence(43, 1), cadence(50, 2)]
     predicted = sum(len(tokens) - 1 for tokens in lists)
     found = {}
     exact = BF16 if programs.device.is_gpu else EXACT
     for form, made, tolerance in (("exact", reference.Sm1, exact), ("closed_form", reference.ClosedForm, CLOSED)):
-        wanted = reference_score(made(str(checkpoint)), lists)
+        wanted = programs.kept.reference(lambda: reference_score(made(checkpoint), lists), form, digest_of(pathlib.Path(checkpoint)), lists)
         found[form], count = score(programs, packages[form], lists, f"--form={form}")
         print(f"{form}: {found[form]:.4f} nats/token, float64 says {wanted:.4f}")
         report.check(abs(found[form] - wanted) <= tolerance, f"{form}: {found[form]} nats/token, float64 says {wanted}")
@@ -72,7 +93,7 @@ def check_scores(programs, report, packages, checkpoint):
 
 
 def check_greedy(programs, report, package, checkpoint, new=150):
-    """Token for token, up to where two tokens are so close that f32 may choose the other."""
+    """Token for token."""
     prompt = cadence(48, 2)[:-1]
     source, kept = programs.work / "prompt.json", programs.work / "greedy.json"
     source.write_text(json.dumps([prompt]))
@@ -81,20 +102,7 @@ def check_greedy(programs, report, package, checkpoint, new=150):
     got = json.loads(kept.read_text())[0]
     report.check(got[: len(prompt)] == prompt, "greedy: the written tokens do not begin with the prompt")
 
-    model = reference.Sm1(str(checkpoint))
-    h, taps = model.zero_state(1)
-    wanted = []
-    for t in range(len(prompt) + new - 1):
-        token = prompt[t] if t < len(prompt) else wanted[-1]
-        logits = model.step(np.array([token]), h, taps)[0]
-        if t < len(prompt) - 1:
-            continue
-        second, first = np.sort(logits)[-2:]
-        if first - second < 1e-3:
-            break
-        wanted.append(int(logits.argmax()))
-        if wanted[-1] == EOS:
-            break
+    wanted = programs.kept.reference(lambda: greedy(checkpoint, prompt, new), "greedy", digest_of(pathlib.Path(checkpoint)), prompt, new)
     report.check(len(wanted) >= 20, f"greedy: only {len(wanted)} tokens could be compared")
     report.check(got[len(prompt) :][: len(wanted)] == wanted, f"greedy: {got[len(prompt):]} differs from float64's {wanted}")
     print(f"greedy: {len(wanted)} tokens equal")
