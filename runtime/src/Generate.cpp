@@ -23,6 +23,7 @@ struct ModelImpl::GenerationContext {
   std::vector<bool> stopped;            ///< per prompt: the device has stopped it, no step changes its state any more
   std::unique_ptr<DeviceBuffer> tables; ///< of sequences: two of endSteps()
   std::vector<uint8_t> choiceRows;
+  bool mayGoOn = true; ///< a piece behind these choices, as far as is known before them
 
   std::vector<size_t> running() const {
     std::vector<size_t> indexes;
@@ -60,7 +61,8 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
                             {},
                             {},
                             nullptr,
-                            {}};
+                            {},
+                            true};
   context.lastTokens.resize(prompts.size());
   context.alive.resize(prompts.size(), true);
   context.stopped.resize(prompts.size());
@@ -76,8 +78,10 @@ Expected<ModelImpl::GenerationContext> ModelImpl::startGeneration(const std::vec
 /// How the next token of piece rows[i] is chosen, for all i.
 void ModelImpl::writeChoices(GenerationContext &context, const std::vector<size_t> &rows) const {
   context.choiceRows.clear();
+  context.mayGoOn = false;
   for (size_t piece : rows) {
     TokenChoice choice = piece == nobody ? TokenChoice() : context.generation.choose(piece);
+    context.mayGoOn |= piece != nobody && !choice.last;
     appendChoiceRow(context.choiceRows, piece == nobody ? nullptr : &choice, context.count);
   }
 }
@@ -229,8 +233,8 @@ Expected<void> ModelImpl::endSteps(GenerationContext &context, const RunContext 
 }
 
 /// Steps of all pieces that are alive, in one pass, until one of them ends. Where the device runs ahead of the host, the next
-/// step's layers are started before the token before it is known here; a sequence that the choice has stopped does not count that
-/// step.
+/// step's layers are started before the token before it is known here, unless all choices are known to be the last ones; a sequence
+/// that the choice has stopped does not count that step.
 Expected<void> ModelImpl::stepInPlace(GenerationContext &context, RunContext &run, std::vector<size_t> &rows) {
   auto countStep = [&] {
     for (size_t row = 0; row < rows.size(); ++row)
@@ -240,8 +244,8 @@ Expected<void> ModelImpl::stepInPlace(GenerationContext &context, RunContext &ru
     return started;
   countStep();
   for (bool leaving = false;;) {
-    bool ahead = device->runsAhead() && !leaving;
     SampleLaunch choice = choicesOf(context, rows, /*feed=*/true);
+    bool ahead = device->runsAhead() && !leaving && context.mayGoOn;
     if (auto started = ahead ? step(run, &choice) : device->sample(choice); !started)
       return started;
     if (auto taken = takeTokens(context, rows); !taken)
@@ -297,8 +301,8 @@ Expected<void> ModelImpl::followOrders(GenerationContext &context, std::vector<s
   countStep();
   bool ended = false;
   for (int64_t token = 1;; ++token) {
-    bool goesOn = !ended && token < mostOrdered;
     writeChoices(context, rows);
+    bool goesOn = !ended && token < mostOrdered && context.mayGoOn;
     device->orderTokens(context.choiceRows.data(), goesOn);
     auto chosen = device->awaitTokens();
     if (!chosen)
@@ -354,9 +358,7 @@ Expected<void> ModelImpl::generate(const std::vector<Piece> &prompts, const Gene
   for (Piece &piece : pieces)
     piece.selected = {piece.count - 1};
   bool single = std::all_of(pieces.begin(), pieces.end(), [](const Piece &piece) { return piece.count == 1; });
-  // A sequence that goes on with one token goes on as if it had never paused.
-  const char *entry = single ? "step" : "prefill";
-  if (auto valid = checkPieces(entry, pieces); !valid)
+  if (auto valid = checkPieces(single ? "step" : "prefill", pieces); !valid)
     return valid;
   if (program.entries.find("step") == program.entries.end())
     return Error{fmt::format("model '{}' has no entry 'step', generation needs it", package.plan.model)};
@@ -365,10 +367,15 @@ Expected<void> ModelImpl::generate(const std::vector<Piece> &prompts, const Gene
     return context.error();
   // Whole tokens or kernel by kernel from beginning to end: a sequence does not notice when others leave.
   lastContext->wholeTokens = int64_t(prompts.size()) <= device->tokenSequences();
-  if (auto done = generateByRuns(*context, entry, pieces); !done)
-    return done;
-  if (generation.stepped)
-    generation.stepped();
+  if (single) { // they go on as if they had never paused
+    for (size_t i = 0; i < pieces.size(); ++i)
+      context->lastTokens[i] = pieces[i].tokens[0];
+  } else {
+    if (auto done = generateByRuns(*context, "prefill", pieces); !done)
+      return done;
+    if (generation.stepped)
+      generation.stepped();
+  }
   for (std::vector<size_t> running = context->running(); !running.empty(); running = context->running()) {
     auto done = generateOrdered(*context);
     if (!done)
