@@ -26,7 +26,7 @@ namespace sm1token {
 template <class M> __device__ void prepare(const Block<M> &block) {
   using S = Sizes<M>;
   const Launch &launch = block.launch;
-  for (int i = threadIdx.x; i < 2 * S::sumsBytes / 4; i += S::threads) // sums are read in fours, also where there are fewer warps
+  for (int i = threadIdx.x; i < S::sumsBytes / 4; i += S::threads) // sums are read in fours, also where there are fewer warps
     block.template at<unsigned>(0)[i] = 0;
   const unsigned short *uses = launch.uses + launch.shares[blockIdx.x].uses;
   for (unsigned slot = threadIdx.x; slot < block.slotsOfToken(); slot += S::threads)

@@ -268,8 +268,6 @@ __device__ void takeBest(const Block<M> &block, int sequence, unsigned epoch, co
 /// block that draws and tells the others, all at the same time.
 template <class M> __device__ void chooseTokens(const Block<M> &block, int token) {
   waitFor(block.ordered(), token & 1);
-  if (M::sequences > 1)
-    meet<Sizes<M>::workers>(5);
   const bool choosing = block.order(token)->then != gaveUp;
 #pragma unroll 1
   for (int sequence = threadIdx.x / 32; choosing && sequence < block.launch.sequenceCount; sequence += M::warps)

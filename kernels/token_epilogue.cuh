@@ -61,24 +61,22 @@ public:
       asm volatile("mov.u32 %0, 2;" : "=r"(runs)); // the compiler is not to make two copies of it
   }
   __device__ bool isRehearsing() const { return rehearses && runs > 0; }
-  /// Waits for the products of the next phase.
-  __device__ void wait() {
-    if (rehearses && --runs > 0)
-      return;
-    meet<S::workers>(1 + turn);
-    sums = block.sums(turn);
-    turn ^= 1;
+  /// Waits for the products of phase P, the next one, and reads them. Only then do matrix warps load the weights of the phase
+  /// behind it: these reads would wait for all that loads from shared memory before them.
+  template <int P> __device__ void wait() {
+    static_assert(P < M::phaseCount, "a phase");
+    if (!rehearses || --runs <= 0)
+      meet<S::workers>(1);
+    readSums<P>();
+    __syncwarp();
+    if (!isRehearsing())
+      pass<S::workers>(2);
   }
   /// The product with matrix `matrix` of phase P, without the norm.
-  template <int P> __device__ float product(int matrix) const {
-    static_assert(P < M::phaseCount, "a phase");
-    constexpr int partition = M::phase(P).partition;
-    return sumOf(matrix * block.count[partition] + place[partition], sequence[partition], partition) * scaleOfSums(M::bits);
-  }
+  template <int P> __device__ float product(int matrix) const { return sums[matrix] * scaleOfSums(M::bits); }
   /// 1 / rms of the vector that phase P read.
   template <int P> __device__ float inverseRms(float eps) const {
-    float squares = sumOf(S::sumRows - 1, sequence[M::phase(P).partition], M::phase(P).partition);
-    return rsqrtf(squares * (1.0f / squareScale / M::phase(P).width) + eps);
+    return rsqrtf(sums[M::phase(P).matrices] * (1.0f / squareScale / M::phase(P).width) + eps);
   }
 
   /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.
@@ -102,7 +100,6 @@ public:
   /// Gives the channel's value to phase P, which runs in `layer`.
   template <int P, int partition> __device__ void publish(float value, int layer) {
     static_assert(P < M::layerPhases && partition == partitionOfVector<P>(), "a phase of a layer");
-    __syncwarp(); // threads that publish nothing have read their sums, too, before others go on and overwrite them
     if (!owns[partition])
       return;
     if constexpr (isNormed<P>())
@@ -125,8 +122,6 @@ public:
                  static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
       publishBest(block, int(threadIdx.x) / 32 - M::warps, value, owns[ownPartition] ? channel<ownPartition>() : -1,
                   block.epochOf(token, M::layers));
-      if (M::sequences > 1)
-        pass<S::workers>(5); // keys take the place of the sums of all sequences
       meetChosen<M>();
 #pragma unroll
       for (int partition = 0; partition < M::partitionCount; ++partition)
@@ -169,27 +164,43 @@ private:
   }
 
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
-  /// Warps that own nothing of the partition stay away: nothing that they publish would tell when they have read.
-  __device__ float sumOf(int row, int of, int partition) const {
+  /// Sums of what the warps have, of each matrix and of squares: all loads, then all additions.
+  template <int P> __device__ void readSums() {
+    constexpr int partition = M::phase(P).partition, matrices = M::phase(P).matrices, count = matrices + (M::phase(P).norm >= 0);
+    constexpr int fours = ceilDivide(M::warps, 4);
     if (S::epilogueWarps > 1 && !busy[partition])
-      return 0;
-    float total = 0;
+      return;
+    float4 parts[count][fours];
 #pragma unroll
-    for (int four = 0; four < M::warps; four += 4) {
-      float v[4] = {};
-      if constexpr (S::sumsOfWarpsMeet) {
-        const float4 found = floatsOf(loadShared4If(sums + S::sumAt(row, of, four), !isRehearsing()));
-        v[0] = found.x, v[1] = found.y, v[2] = found.z, v[3] = found.w;
-      }
+    for (int i = 0; i < count; ++i) {
+      const int which = (i + matrices) % count; // squares first: most is computed of them
+      const int row = which == matrices ? S::sumRows - 1 : which * block.count[partition] + place[partition];
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        if (four + i >= M::warps)
-          v[i] = 0;
-        else if constexpr (!S::sumsOfWarpsMeet)
-          v[i] = __uint_as_float(loadSharedIf(sums + S::sumAt(row, of, four + i), !isRehearsing()));
-      total += (v[0] + v[1]) + (v[2] + v[3]);
+      for (int four = 0; four < fours; ++four)
+        parts[which][four] = partsOf(row, sequence[partition], four * 4);
     }
-    return total;
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      sums[i] = 0;
+#pragma unroll
+      for (int four = 0; four < fours; ++four)
+        sums[i] += (parts[i][four].x + parts[i][four].y) + (parts[i][four].z + parts[i][four].w);
+    }
+  }
+  /// What four warps have, zeros of warps that are not there.
+  __device__ float4 partsOf(int row, int of, int warp) const {
+    float v[4] = {};
+    if constexpr (S::sumsOfWarpsMeet) {
+      const float4 found = floatsOf(loadShared4If(block.shared + S::sumAt(row, of, warp), !isRehearsing()));
+      v[0] = found.x, v[1] = found.y, v[2] = found.z, v[3] = found.w;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (warp + i >= M::warps)
+        v[i] = 0;
+      else if constexpr (!S::sumsOfWarpsMeet)
+        v[i] = __uint_as_float(loadSharedIf(block.shared + S::sumAt(row, of, warp + i), !isRehearsing()));
+    return make_float4(v[0], v[1], v[2], v[3]);
   }
   template <int partition> __device__ float *statePlace(int index, int layer, int row, int rows) const {
     constexpr int stride = upTo(M::partitionWidth(partition), 16);
@@ -203,8 +214,8 @@ private:
   unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
   float factors[M::layerPhases];
-  unsigned sums = 0;
-  int turn = 0, token = 0, runs = 0; ///< runs: of a phase's code, that are still to come or under way, but for the last one
+  float sums[S::largest(S::matrices, M::phaseCount) + 1] = {}; ///< of the phase: of each matrix, and of squares
+  int token = 0, runs = 0; ///< runs: of a phase's code, that are still to come or under way, but for the last one
 };
 
 } // namespace sm1token

@@ -290,7 +290,7 @@ private:
   template <int P> __device__ int rowOf(int first, int half) const {
     return isPaired<P>(first + half * 8) ? first + half / 2 * 16 + group * 2 + half % 2 : first + half * 8 + group;
   }
-  __device__ unsigned sumAddress(int row, int sequence) const { return block.sums(turn) + S::sumAt(row, sequence, warp); }
+  __device__ unsigned sumAddress(int row, int sequence) const { return block.shared + S::sumAt(row, sequence, warp); }
   template <int P> __device__ void runPhase(int layer) {
     const int rows = rowCount<P>(), units = unitCount<P>(), channel = firstUnit<P>() * 32;
     const Columns<M, P> columns = columnsOf<P>();
@@ -313,8 +313,8 @@ private:
     if constexpr (S::rows(P) > chunk<P>())
       release(range);
     __syncwarp();
-    pass<S::workers>(1 + turn);
-    turn ^= 1;
+    pass<S::workers>(1);
+    meet<S::workers>(2); // sums have been read
   }
 
   //===-- Up to four sequences ----------------------------------------------------------------------------------------------===//
@@ -449,7 +449,7 @@ private:
   const Block<M> &block;
   const Launch &launch;
   const int warp, lane, group, quarter;
-  int turn = 0, token = 0;
+  int token = 0;
   unsigned tokenStart = 0, layerStart = 0; ///< of the weights, in 16 bytes from the start of the launch
 };
 

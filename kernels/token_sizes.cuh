@@ -34,6 +34,7 @@ template <class M> struct Sizes {
   __host__ __device__ static constexpr int rows(int phase) {
     return M::phase(phase).matrices * channels(M::phase(phase).partition);
   }
+  __host__ __device__ static constexpr int matrices(int phase) { return M::phase(phase).matrices; }
   /// With those that a lane multiplies though they are not there.
   __host__ __device__ static constexpr int paddedRows(int phase) {
     return most(upTo(rows(phase), 8), pairedRows(M::bits, rows(phase)));
@@ -56,7 +57,7 @@ template <class M> struct Sizes {
   static constexpr bool ordersApart = workers != 15 * 32;
   static constexpr int threads = workers + (ordersApart ? 64 : 32);
 
-  // Sums of warps, rows and one for squares, twice in turns. Those of a single sequence are [rows][warps], with a stride of 4
+  // Sums of warps, rows and one for squares. Those of a single sequence are [rows][warps], with a stride of 4
   // modulo 8 that keeps readers off each other's banks; of several [warps][rows][sequences], as lanes have them, writers and
   // readers alike.
   static constexpr bool sumsOfWarpsMeet = M::sequences == 1;
@@ -70,7 +71,7 @@ template <class M> struct Sizes {
   static constexpr int logitsOfBlock = ceilDivide(M::vocabulary, M::blocks);
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
 
-  static constexpr int startsAt = upTo(most(2 * sumsBytes, keys * 24), 16);
+  static constexpr int startsAt = upTo(most(sumsBytes, keys * 24), 16);
   static constexpr int tokensAt = startsAt + upTo((M::phaseCount + 1) * 4, 8);
   static constexpr int usesAt = tokensAt + M::sequences * 8;
   /// Slots that a block's weights of one token fill at most.
@@ -143,7 +144,6 @@ template <class M> struct Block {
 
   __device__ unsigned full(unsigned slot) const { return shared + S::barriersAt + slot * 16; }
   __device__ unsigned empty(unsigned slot) const { return full(slot) + 8; }
-  __device__ unsigned sums(int turn) const { return shared + turn * S::sumsBytes; }
   template <class T> __device__ T *at(int offset) const { return reinterpret_cast<T *>(memory + offset); }
   /// Whether the host orders tokens.
   __device__ bool isOrdered() const { return M::chooses && launch.orders; }

@@ -251,12 +251,7 @@ void PointwiseText::printPhase(unsigned index) {
   const std::string label = "phase" + std::to_string(index);
   line("k.rehearse();");
   line(label + ":");
-  line("k.wait();");
-  // Products are overwritten two phases later, when all that was published after them has been read. What is read only after
-  // publishing has to be published from in the next phase.
-  if (program.phases[index + 1].partition != phase.partition)
-    for (LinearOp linear : phase.linears)
-      use(linear.getResult());
+  line(llvm::formatv("k.wait<{0}>();", index));
   for (unsigned reader = 1; reader < program.layerPhases(); ++reader)
     if (program.rankOf(program.phases[reader].vector) == int(index)) {
       std::string value = use(program.phases[reader].vector);
@@ -280,7 +275,7 @@ void PointwiseText::printLogits() {
   unsigned phase = program.layerPhases();
   LinearOp linear = program.phases[phase].linears.front();
   loadScales(program.phases[phase]);
-  line("k.wait();");
+  line(llvm::formatv("k.wait<{0}>();", phase));
   std::string value = computeOf(linear);
   line(llvm::formatv("k.logit<{0}>({1});", program.phases[phase].partition, value));
 }

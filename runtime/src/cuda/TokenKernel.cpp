@@ -22,14 +22,12 @@ namespace sm1rt::cuda {
 static constexpr int copiesOfWords = 2;
 /// What a block leaves to the system and to variables of its own.
 static constexpr int64_t sharedMargin = 1024;
-/// A block asks for a slot of weights each so often, and warps let the words of a phase be on their way for so long before they
-/// look for them: else the ones get in the way of the others. The first phase of a layer has the shortest wait; making bf16 of
-/// integers takes most of it. Not far from the best for the 130M configuration on an H200.
+/// A block asks for a slot of weights each so often, and warps may let the words of a phase be on their way for some time before
+/// they look for them: else the ones get in the way of the others. Loading weights from shared memory takes most of that time. Not
+/// far from the best for the 130M configuration on an H200.
 static TokenClocks fixedClocks(const PlanToken &plan, int64_t sequences) {
-  TokenClocks clocks(1 + plan.phases.size(), plan.bits < 16 ? 300 : 1200);
-  clocks[0] = sequences > 4 || plan.bits < 16 ? 700 : 500;
-  if (plan.bits == 16)
-    clocks[1] = 800;
+  TokenClocks clocks(1 + plan.phases.size(), 0);
+  clocks[0] = plan.bits < 16 ? 600 : sequences > 4 ? 550 : 400;
   return clocks;
 }
 
