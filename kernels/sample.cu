@@ -62,8 +62,12 @@ extern "C" __global__ void __launch_bounds__(WholeBlock::size)
   Key *keys = room ? reinterpret_cast<Key *>(room + row * padded64 * 24) : sharedRoom;
   double *sums = reinterpret_cast<double *>(keys + padded);
   Chosen result = flags & greedy ? chooseBest(logits, count, first) : Chosen{0, damaged, 0, 0};
-  if (result.status == damaged) // whose it is
+  if (result.status == damaged) { // whose it is
+    if (threadIdx.x == 0)
+      decision.begin(count);
+    __syncthreads();
     result = chooseToken(WholeBlock(), choice, logits, SamplingRoom{keys, sums, sums + padded, &decision, count, padded});
+  }
   if (threadIdx.x > 0)
     return;
   if (tokens)

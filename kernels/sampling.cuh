@@ -12,8 +12,12 @@ namespace sm1sampling {
 
 /// The shared variables that threads decide together.
 struct Decision {
-  Key best;
+  Key best;          ///< of a greedy choice
+  unsigned bestRank; ///< the first half of the best key, of any other
   int firstDamaged, candidates, kept, place;
+
+  /// One thread, before all meet.
+  __device__ void begin(int count) { *this = {0, 0, count, 0, 0x7fffffff, 0x7fffffff}; }
 };
 
 /// What a group needs besides the logits: `keys`, `sums` and `others` have `padded` elements each, a power of two and at least
@@ -30,18 +34,29 @@ struct SamplingRoom {
 /// Up to so many candidates, more than a grammar leaves, threads that need not meet are quicker than more threads that do.
 constexpr int fewCandidates = 256;
 
-/// Each key goes where as many are greater.
-template <class Group> __device__ inline void sortByCounting(const Group &group, const Key *keys, Key *sorted, int count) {
+/// Each key goes where as many are greater, and its weight with it. `parts` threads beside each other count for one key.
+template <int parts, class Group>
+__device__ inline void sortByCounting(const Group &group, const Choice &choice, const SamplingRoom &room, Key *sorted) {
+  const int count = room.decision->candidates, lane = threadIdx.x % 32, part = lane % parts;
+  const double best = logitOf(Key(room.decision->bestRank) << 32);
 #pragma unroll 1
-  for (int i = group.rank(); i < count; i += Group::size) {
-    const Key own = keys[i];
-    int greater = 0;
-#pragma unroll 8
-    for (int other = 0; other < count; ++other)
-      greater += keys[other] > own;
-    sorted[greater] = own;
+  for (int first = (group.rank() - lane) / parts; first < count; first += Group::size / parts) {
+    const int i = first + lane / parts;
+    const Key own = i < count ? room.keys[i] : ~Key(0);
+    int greater = count % 2 == 1 && part == 0 && room.keys[count - 1] > own;
+#pragma unroll 4
+    for (int other = part * 2; other + 1 < count; other += parts * 2) {
+      const ulonglong2 pair = *reinterpret_cast<const ulonglong2 *>(room.keys + other);
+      greater += (pair.x > own) + (pair.y > own);
+    }
+#pragma unroll
+    for (int distance = 1; distance < parts; distance *= 2)
+      greater += __shfl_xor_sync(~0u, greater, distance);
+    if (i < count && part == 0) {
+      sorted[greater] = own;
+      room.sums[greater] = expOfNegative((logitOf(own) - best) / choice.temperature);
+    }
   }
-  group.meet();
 }
 
 /// A bitonic sort of a power of two of keys. Pairs that are at most 32 apart lie in 64 keys of one warp, which goes through such
@@ -70,22 +85,6 @@ template <class Group> __device__ inline void sortByRounds(const Group &group, K
   group.meet();
 }
 
-/// Puts candidates in descending order: the arrays change places where they end in the other one.
-template <class Group> __device__ inline void sortKeys(const Group &group, SamplingRoom &room) {
-  const int count = room.decision->candidates;
-  if (count <= fewCandidates) {
-    Key *sorted = reinterpret_cast<Key *>(room.others);
-    sortByCounting(group, room.keys, sorted, count);
-    room.others = reinterpret_cast<double *>(room.keys);
-    room.keys = sorted;
-    return;
-  }
-  for (int i = count + group.rank(); i < room.padded; i += Group::size)
-    room.keys[i] = 0;
-  group.meet();
-  sortByRounds(group, room.keys, room.padded);
-}
-
 //===-- Drawing -------------------------------------------------------------------------------------------------------------===//
 
 /// Prefix sums of `count` values in the order that sampling.h states; the array that holds them is returned.
@@ -103,12 +102,13 @@ template <class Group> __device__ inline double *prefixSums(const Group &group, 
   return values;
 }
 
-/// The same of few candidates in one warp: value 32 p + lane is part p of a lane.
+/// The same of few candidates in one warp: value 32 p + lane is part p of a lane. Sums take the place of values.
 struct WarpSums {
   static constexpr int parts = fewCandidates / 32;
   double sums[parts];
+  double *const all;
 
-  __device__ WarpSums(const double *values, int count) {
+  __device__ WarpSums(double *values, int count) : all(values) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int part = 0; part < parts; ++part)
@@ -128,13 +128,11 @@ struct WarpSums {
 #pragma unroll
       for (int part = parts - 1; part >= distance; --part)
         sums[part] += sums[part - distance];
-  }
-  __device__ double at(int place) const {
-    double found = 0;
 #pragma unroll
     for (int part = 0; part < parts; ++part)
-      found = place / 32 == part ? sums[part] : found;
-    return __shfl_sync(~0u, found, place % 32);
+      if (part * 32 + lane < count)
+        all[part * 32 + lane] = sums[part];
+    __syncwarp();
   }
   /// The first place below `count` whose sum is above `limit`; count if there is none.
   __device__ int firstAbove(double limit, int count) const {
@@ -148,24 +146,38 @@ struct WarpSums {
   }
   /// The place that is drawn.
   __device__ int draw(const Choice &choice, int count) const {
-    const int kept = min(firstAbove(choice.topP * at(count - 1), count) + 1, count);
-    return min(firstAbove(choice.draw * at(kept - 1), kept), kept - 1);
+    const int kept = min(firstAbove(choice.topP * all[count - 1], count) + 1, count);
+    return min(firstAbove(choice.draw * all[kept - 1], kept), kept - 1);
   }
 };
 
-/// Leaves the place that is drawn among sorted candidates in the decision.
-template <class Group> __device__ inline void drawPlace(const Group &group, const Choice &choice, const SamplingRoom &room) {
+/// The token drawn from few candidates, for threads of the first warp.
+template <class Group> __device__ inline int drawOfFew(const Group &group, const Choice &choice, const SamplingRoom &room) {
+  const int count = room.decision->candidates;
+  Key *sorted = reinterpret_cast<Key *>(room.others);
+  if (count * 4 <= Group::size)
+    sortByCounting<4>(group, choice, room, sorted);
+  else if (count * 2 <= Group::size)
+    sortByCounting<2>(group, choice, room, sorted);
+  else
+    sortByCounting<1>(group, choice, room, sorted);
+  group.meet();
+  return group.rank() < 32 ? tokenOf(sorted[WarpSums(room.sums, count).draw(choice, count)]) : 0;
+}
+
+/// Likewise from many.
+template <class Group> __device__ inline int drawOfMany(const Group &group, const Choice &choice, const SamplingRoom &room) {
   Decision &decision = *room.decision;
   const int count = decision.candidates;
-  if (count <= fewCandidates) {
-    if (group.rank() < 32) {
-      const int place = WarpSums(room.sums, count).draw(choice, count);
-      if (group.rank() == 0)
-        decision.place = place;
-    }
-    group.meet();
-    return;
-  }
+  for (int i = count + group.rank(); i < room.padded; i += Group::size)
+    room.keys[i] = 0;
+  group.meet();
+  sortByRounds(group, room.keys, room.padded);
+  const double best = logitOf(room.keys[0]);
+#pragma unroll 1
+  for (int i = group.rank(); i < count; i += Group::size)
+    room.sums[i] = expOfNegative((logitOf(room.keys[i]) - best) / choice.temperature);
+  group.meet();
   double *sums = prefixSums(group, room.sums, room.others, count);
   const double most = choice.topP * sums[count - 1];
 #pragma unroll 1
@@ -180,18 +192,7 @@ template <class Group> __device__ inline void drawPlace(const Group &group, cons
     if (sums[i] > target || i == kept - 1)
       atomicMin(&decision.place, i);
   group.meet();
-}
-
-/// The drawn token; every thread returns it.
-template <class Group> __device__ inline int draw(const Group &group, const Choice &choice, SamplingRoom room) {
-  sortKeys(group, room);
-  const double best = logitOf(room.keys[0]);
-#pragma unroll 1
-  for (int i = group.rank(); i < room.decision->candidates; i += Group::size)
-    room.sums[i] = expOfNegative((logitOf(room.keys[i]) - best) / choice.temperature);
-  group.meet();
-  drawPlace(group, choice, room);
-  return tokenOf(room.keys[room.decision->place]);
+  return tokenOf(room.keys[decision.place]);
 }
 
 //===-- Choosing ------------------------------------------------------------------------------------------------------------===//
@@ -223,26 +224,26 @@ __device__ inline void makeKeys(const Group &group, const Choice &choice, const 
     if (isCandidate)
       room.keys[place] = key;
   }
-  // Atomics on one word wait for each other, those of 64 bits for long: one of each warp is enough.
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    firstDamaged = min(firstDamaged, __shfl_xor_sync(~0u, firstDamaged, distance));
-    best = max(best, __shfl_xor_sync(~0u, best, distance));
-  }
+  // Atomics on one word wait for each other, those of 64 bits for long: one of each warp is enough, and half a key where it does.
+  const unsigned rank = __reduce_max_sync(~0u, unsigned(best >> 32)),
+                 rest = __reduce_max_sync(~0u, unsigned(best >> 32) == rank ? unsigned(best) : 0);
+  firstDamaged = __reduce_min_sync(~0u, firstDamaged);
   if (lane == 0) {
-    atomicMin(&room.decision->firstDamaged, firstDamaged);
-    atomicMax(&room.decision->best, best);
+    if (firstDamaged < room.count)
+      atomicMin(&room.decision->firstDamaged, firstDamaged);
+    if (choice.flags & greedy)
+      atomicMax(&room.decision->best, Key(rank) << 32 | rest);
+    else
+      atomicMax(&room.decision->bestRank, rank);
   }
   group.meet();
 }
 
-/// What is chosen; every thread returns it. Threads have met since the room was used last.
+/// What is chosen; threads of the first warp return it. Threads have met since the room was used last, and since the decision was
+/// begun.
 template <class Group>
 __device__ inline Chosen chooseToken(const Group &group, const Choice &choice, const float *logits, const SamplingRoom &room) {
-  Decision &decision = *room.decision;
-  if (group.rank() == 0)
-    decision = {0, room.count, 0, 0x7fffffff, 0x7fffffff};
-  group.meet();
+  const Decision &decision = *room.decision;
   makeKeys(group, choice, logits, room);
   Chosen result = {0, chosen, 0, 0};
   if (decision.firstDamaged < room.count) {
@@ -250,12 +251,12 @@ __device__ inline Chosen chooseToken(const Group &group, const Choice &choice, c
                    *barredSet = penalisedSet + (room.count + 31) / 32;
     int token = decision.firstDamaged;
     result = {token, damaged, weighed(choice, logits, penalisedSet, barredSet, token), 0};
-  } else if (decision.best == 0) {
+  } else if (decision.best == 0 && decision.bestRank == 0) {
     result.status = nothingLeft;
   } else if (choice.flags & greedy) {
     result.token = tokenOf(decision.best);
   } else {
-    result.token = draw(group, choice, room);
+    result.token = decision.candidates <= fewCandidates ? drawOfFew(group, choice, room) : drawOfMany(group, choice, room);
   }
   return result;
 }

@@ -165,7 +165,8 @@ template <class M> __device__ void chooseOne(const Block<M> &block, int token, i
   const ChoiceGroup<M> group;
   const unsigned epoch = block.epochOf(token, M::layers);
   const Choice &choice = choiceOf(block, token, sequence);
-  group.meet();
+  if (group.rank() == 0)
+    decision.begin(M::vocabulary);
   collectLogits(block, sequence, epoch, logits);
   group.meet();
   if (choice.flags & skipped)
