@@ -224,6 +224,8 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
       createCanonicalizerPass(GreedyRewriteConfig().setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled)));
   functions.addPass(createCSEPass());
   functions.addPass(createLoopInvariantCodeMotionPass());
+  if (!options.target->isGpu())
+    functions.addPass(createSpreadSteps());
   OpPassManager &model = passes.nest<ModelOp>();
   model.addPass(createCanonicalizerPass());
   model.addPass(createCSEPass());

@@ -13,9 +13,10 @@
 // CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>,
 // CHECK: llvm.call_intrinsic "llvm.x86.ldtilecfg"
 // CHECK: scf.for %{{.*}} = %c0 to %c16 step %c1
+// CHECK: arith.andi
 // CHECK-NEXT: scf.if
 // CHECK-NOT: scf.for
-// CHECK-COUNT-4: "llvm.x86.tdpbf16ps"
+// CHECK-COUNT-4: "llvm.x86.tdpbf16ps"({{.*}}) {step_of_sum = 0 : i64}
 // CHECK: %[[ODD:.*]] = arith.remui %{{.*}}, %c2
 // CHECK-NEXT: %[[COMPLETES:.*]] = arith.cmpi eq, %[[ODD]], %c1
 // CHECK: arith.truncf

@@ -504,7 +504,7 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: tileloadd64
 // CHECK: tdpbf16ps
 // CHECK: tileloaddt164
-// CHECK-COUNT-2: tdpbf16ps
+// CHECK-COUNT-2: tdpbf16ps{{.*}} {step_of_sum = 0 : i64}
 // CHECK-NOT: tdpbf16ps
 // CHECK: vector.store {{.*}} {alignment = 64 : i64, nontemporal = true}
 // CHECK: tilestored64

@@ -130,32 +130,39 @@ void MatrixTiles::beginUnit(const Unit &unit) {
 
 void MatrixTiles::endUnit(const Unit &unit) { moveSums(unit, /*isStore=*/true); }
 
-void MatrixTiles::addSlot(const Unit &unit, Value slot, int64_t slots) {
-  Group &group = groups.front();
-  int64_t count = passesOf(kernel), stepBytes = tileRows * tileRowBytes, panelBytes = stepBytes * stepsOf(group);
+int64_t MatrixTiles::stepsOfPass(KernelOp kernel) {
+  auto linears = llvm::to_vector(kernel.getBlock().getOps<LinearOp>());
+  int64_t parts = passesOf(kernel) / int64_t(linears.size());
+  return channels(linears.front().getX().getType()) / stepWidth(formOf(linears.front(), kernel)) / parts;
+}
+
+MatrixTiles::PassPlace MatrixTiles::placeOf(const Unit &unit) {
+  int64_t count = passesOf(kernel), stepBytes = tileRows * tileRowBytes, panelBytes = stepBytes * stepsOf(groups.front());
   Pass pass = passOf(unit.pass);
   Value later = add(unit.pass, constant(1));
   Value isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, later, constant(count));
   Pass next = passOf(arith::SelectOp::create(builder, loc, isLast, constant(0), later));
   Value nextPanel = arith::SelectOp::create(builder, loc, isLast, unit.nextPanel, unit.panel);
-  Value weights = add(pass.matrix, times(unit.panel, panelBytes));
   Value skipped = arith::SubIOp::create(builder, loc, next.first, pass.first);
   Value fetched = add(add(next.matrix, times(nextPanel, panelBytes)),
                       add(times(skipped, stepBytes), times(unit.turn, fetchedLines * tileRowBytes)));
-  Value steps = arith::SubIOp::create(builder, loc, pass.end, pass.first);
-  auto stepAt = [&](Value number) {
-    Value scaled = arith::MulIOp::create(builder, loc, number, steps);
-    return add(pass.first, arith::DivUIOp::create(builder, loc, scaled, constant(slots)));
-  };
-  scf::ForOp::create(builder, loc, stepAt(slot), stepAt(add(slot, constant(1))), constant(1), ValueRange(),
-                     [&](OpBuilder &, Location, Value step, ValueRange) {
-                       addPassStep(unit, weights, fetched, step);
-                       scf::YieldOp::create(builder, loc);
-                     });
+  return {add(pass.matrix, times(unit.panel, panelBytes)), fetched, pass.first, pass.end};
+}
+
+void MatrixTiles::addSteps(const Unit &unit, const PassPlace &place, Value first, Value end) {
+  scf::ForOp::create(builder, loc, first, end, constant(1), ValueRange(), [&](OpBuilder &, Location, Value step, ValueRange) {
+    addPassStep(unit, place, step);
+    scf::YieldOp::create(builder, loc);
+  });
+}
+
+void MatrixTiles::addMarkedSteps(const Unit &unit, const PassPlace &place, Value first, int64_t count) {
+  for (int64_t number = 0; number < count; ++number)
+    mark(number, [&] { addPassStep(unit, place, add(first, constant(number))); });
 }
 
 /// A register for each operand: four loads for four products.
-void MatrixTiles::addPassStep(const Unit &unit, Value weights, Value fetched, Value step) {
+void MatrixTiles::addPassStep(const Unit &unit, const PassPlace &at, Value step) {
   Group &group = groups.front();
   int64_t panelBytes = tileRows * tileRowBytes * stepsOf(group);
   for (int64_t r = 0; r < rowTiles; ++r) {
@@ -164,8 +171,8 @@ void MatrixTiles::addPassStep(const Unit &unit, Value weights, Value fetched, Va
     for (int64_t column = 0; column < panels; ++column) {
       if (r == 0) {
         Value distance = add(constant(column * panelBytes), times(step, tileRows * tileRowBytes));
-        load(weightTile - column, add(weights, distance), tileRowBytes);
-        fetchLines(add(fetched, distance));
+        load(weightTile - column, add(at.weights, distance), tileRowBytes);
+        fetchLines(add(at.fetched, distance));
       }
       call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
            {tile(column * rowTiles + r), tile(place), tile(weightTile - column)});

@@ -16,14 +16,11 @@ using namespace sm1;
 
 static constexpr int64_t configWords = 16;
 
-static ProductForm formOf(LinearOp linear, KernelOp kernel) {
+ProductForm sm1::formOf(LinearOp linear, KernelOp kernel) {
   auto argument = dyn_cast<BlockArgument>(linear.getWeight());
   auto param = argument ? kernel.getInputs()[argument.getArgNumber()].getDefiningOp<ParamOp>() : ParamOp();
   return ProductForm::of(linear, param ? param.getLayout().value_or("") : "", kernel.getScheduleAttr().getProducts());
 }
-
-/// k of one step: 64 bytes of a row.
-static int64_t stepWidth(const ProductForm &form) { return form.int8 ? tileRowBytes : tileRowBytes / 2; }
 
 const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
@@ -91,6 +88,15 @@ Value MatrixTiles::addressOf(Value buffer, Value byte) {
 
 void MatrixTiles::call(StringRef intrinsic, ValueRange arguments) {
   LLVM::CallIntrinsicOp::create(builder, loc, builder.getStringAttr(intrinsic), arguments);
+}
+
+void MatrixTiles::mark(int64_t number, llvm::function_ref<void()> build) {
+  Operation *before = builder.getInsertionBlock()->empty() ? nullptr : &*std::prev(builder.getInsertionPoint());
+  build();
+  mlir::Block *block = builder.getInsertionBlock();
+  for (auto it = before ? std::next(mlir::Block::iterator(before)) : block->begin(); it != builder.getInsertionPoint(); ++it)
+    if (!it->hasTrait<OpTrait::ConstantLike>())
+      it->setAttr(stepAttr, builder.getI64IntegerAttr(number));
 }
 
 Value MatrixTiles::tile(int64_t number) { return arith::ConstantIntOp::create(builder, loc, number, 8); }
@@ -240,7 +246,7 @@ void MatrixTiles::addPiece(const Block &block, Value piece) {
   Group &group = groups.front();
   if (int64_t steps = stepsOf(group) / pieces()) { // what is left follows at the end
     for (int64_t step = 0; step < steps; ++step)
-      multiply(group, block, add(times(piece, steps), constant(step)));
+      mark(step, [&] { multiply(group, block, add(times(piece, steps), constant(step))); });
     return;
   }
   Value scaled = times(piece, stepsOf(group)), count = constant(pieces());

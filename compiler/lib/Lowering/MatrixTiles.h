@@ -25,6 +25,13 @@ inline constexpr int64_t sumTiles = 6, rowTile = 6, weightTile = 7, allTiles = 8
 /// Weights that stay in a first cache of 48 KiB, and leave room for sums there.
 inline constexpr int64_t mostWeightBytes = 44 << 10;
 
+/// On operations of a step of k: its number among those that are spread over what else their block does.
+inline constexpr llvm::StringLiteral stepAttr = "step_of_sum";
+
+/// The form of a projection of `kernel`, by its matrix's layout, and k of one step: 64 bytes of a row.
+ProductForm formOf(LinearOp linear, KernelOp kernel);
+inline int64_t stepWidth(const ProductForm &form) { return form.int8 ? tileRowBytes : tileRowBytes / 2; }
+
 /// Why the projections of `kernel` cannot be summed in tiles with its schedule and layouts; nullptr if they can.
 const char *whyNotMatrixTiles(KernelOp kernel);
 
@@ -48,6 +55,8 @@ public:
   /// Rows of the block before that follow each piece of a sum.
   int64_t rowsOfPiece() const;
   int64_t pieces() const { return rows / rowsOfPiece(); }
+  /// Whether pieces have whole steps, which are then marked for SpreadSteps.cpp.
+  bool marksSteps() const { return rows > tileRows && stepsOf(groups.front()) >= pieces(); }
   /// The sums of a block: begin, every piece, end. Until then those of the block before can be read.
   void begin();
   void addPiece(const Block &block, mlir::Value piece);
@@ -73,9 +82,19 @@ public:
   };
   /// Copies `turns` blocks of rows from `row` on into the order in which tile registers take them.
   void packBand(mlir::Value row, mlir::Value turns);
-  /// The sums of a unit: begin, every slot from 0 to `slots`, end.
+  /// Where the operands of a unit's pass are.
+  struct PassPlace {
+    mlir::Value weights, fetched; ///< addresses of the first step of the matrix
+    mlir::Value first, end;       ///< steps
+  };
+  PassPlace placeOf(const Unit &unit);
+  /// Steps that each pass has at least.
+  static int64_t stepsOfPass(KernelOp kernel);
+  /// The sums of a unit: begin, every step, end.
   void beginUnit(const Unit &unit);
-  void addSlot(const Unit &unit, mlir::Value slot, int64_t slots);
+  void addSteps(const Unit &unit, const PassPlace &place, mlir::Value first, mlir::Value end);
+  /// So many steps from `first` on, marked for SpreadSteps.cpp.
+  void addMarkedSteps(const Unit &unit, const PassPlace &place, mlir::Value first, int64_t count);
   void endUnit(const Unit &unit);
   /// As `define`, of all passes; `inside` counts from the beginning of the band.
   void defineOfBand(TileEvaluator &evaluator, const Tile &tile, mlir::Value inside, mlir::Value half);
@@ -103,7 +122,9 @@ private:
     mlir::Value matrix, first, end;
   };
   Pass passOf(mlir::Value number);
-  void addPassStep(const Unit &unit, mlir::Value weights, mlir::Value fetched, mlir::Value step);
+  void addPassStep(const Unit &unit, const PassPlace &place, mlir::Value step);
+  /// Marks what `build` makes as step `number` of those that are spread over their block.
+  void mark(int64_t number, llvm::function_ref<void()> build);
   /// Where sums of a row of the band lie, for the column-th panel of all projections; words.
   mlir::Value placeOfSums(mlir::Value half, mlir::Value column, mlir::Value row);
   mlir::Value placeOfPacked(mlir::Value turn, mlir::Value step, int64_t rowTile);

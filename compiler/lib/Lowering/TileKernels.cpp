@@ -10,8 +10,8 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Rows of what follows sums in passes; together they hide its latency.
-static constexpr int64_t rowsOfPassPiece = 4;
+/// Rows of what follows sums in passes: with a few steps it then fits what a core looks ahead.
+static constexpr int64_t rowsOfPassPiece = 1;
 
 void KernelFunction::buildTiles() {
   if (!apartSums.empty())
@@ -107,9 +107,22 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
     MatrixTiles::Block current = blockOf(number), last = blockOf(before);
     when(Predicate::ult, number, blocks, [&] { tiles.begin(); });
     loop(constant(0), constant(tiles.pieces()), 1, [&](Value piece) {
-      when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece); });
-      when(Predicate::ugt, number, constant(0),
-           [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(tiles.rowsOfPiece())), rows > tileRows); });
+      auto finish = [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(tiles.rowsOfPiece())), rows > tileRows); };
+      auto apart = [&] {
+        when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece); });
+        when(Predicate::ugt, number, constant(0), finish);
+      };
+      if (!tiles.marksSteps())
+        return apart();
+      Value isInside = arith::AndIOp::create(builder, loc, arith::CmpIOp::create(builder, loc, Predicate::ult, number, blocks),
+                                             arith::CmpIOp::create(builder, loc, Predicate::ugt, number, constant(0)));
+      auto branch = scf::IfOp::create(builder, loc, isInside, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(builder);
+      builder.setInsertionPointToStart(branch.thenBlock());
+      tiles.addPiece(current, piece);
+      finish();
+      builder.setInsertionPointToStart(branch.elseBlock());
+      apart();
     });
     when(Predicate::ult, number, blocks, [&] { tiles.end(current); });
   });
@@ -170,7 +183,8 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
   int64_t rows = kernel.getScheduleAttr().getMatrixRows(), panels = kernel.getScheduleAttr().getMatrixPanels();
   int64_t passes = MatrixTiles::passesOf(kernel), bandRows = MatrixTiles::bandRowsOf(kernel);
   int64_t pieces = rows / rowsOfPassPiece;
-  int64_t slots = llvm::divideCeil(pieces, passes);
+  int64_t stepsOfPass = MatrixTiles::stepsOfPass(kernel);
+  int64_t slots = std::min<int64_t>(llvm::divideCeil(pieces, passes), stepsOfPass), steps = stepsOfPass / slots;
   auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
   auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
   auto multiply = [&](Value a, Value b) -> Value { return arith::MulIOp::create(builder, loc, a, b); };
@@ -214,11 +228,12 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
       Value pass = divide(index, current.turns), turn = rest(index, current.turns);
       MatrixTiles::Unit unit{current.panel, pass, turn, nextPanel, current.half};
       when(multiplies, [&] { tiles.beginUnit(unit); });
+      MatrixTiles::PassPlace operands = tiles.placeOf(unit);
       loop(constant(0), constant(slots), 1, [&](Value slot) {
-        when(multiplies, [&] { tiles.addSlot(unit, slot, slots); });
-        Value time = add(multiply(index, constant(slots)), slot);
+        Value time = add(multiply(index, constant(slots)), slot), first = add(operands.first, multiply(slot, constant(steps)));
         auto pieceAt = [&](Value time) { return divide(multiply(time, donePieces), allSlots); };
-        loop(pieceAt(time), pieceAt(add(time, constant(1))), 1, [&](Value piece) {
+        Value piece = pieceAt(time), end = pieceAt(add(time, constant(1)));
+        auto finish = [&](Value piece) {
           Value inside = multiply(piece, constant(rowsOfPassPiece));
           Tile tile{add(before.row, inside),  before.panel, rowsOfPassPiece, panels, panelWidth, /*rowEnd=*/{},
                     add(current.row, inside), current.panel};
@@ -227,9 +242,25 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
           tiles.defineOfBand(evaluator, tile, inside, before.half);
           evaluator.evaluate(mainOps);
           storeResults(evaluator);
-        });
+        };
+        Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, piece, end);
+        Value both = arith::AndIOp::create(builder, loc, multiplies, any);
+        auto branch = scf::IfOp::create(builder, loc, both, /*withElseRegion=*/true);
+        {
+          OpBuilder::InsertionGuard guard(builder);
+          builder.setInsertionPointToStart(branch.thenBlock());
+          tiles.addMarkedSteps(unit, operands, first, steps);
+          finish(piece);
+          builder.setInsertionPointToStart(branch.elseBlock());
+          when(multiplies, [&] { tiles.addSteps(unit, operands, first, add(first, constant(steps))); });
+        }
+        Value left = arith::SelectOp::create(builder, loc, both, add(piece, constant(1)), piece);
+        loop(left, end, 1, finish);
       });
-      when(multiplies, [&] { tiles.endUnit(unit); });
+      when(multiplies, [&] {
+        tiles.addSteps(unit, operands, add(operands.first, constant(slots * steps)), operands.end);
+        tiles.endUnit(unit);
+      });
     });
   });
 }

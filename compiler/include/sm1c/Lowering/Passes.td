@@ -70,4 +70,14 @@ def ExpandMath : Pass<"sm1-expand-math"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
+def SpreadSteps : Pass<"sm1-spread-steps"> {
+  let summary = "steps of tile registers evenly among the vector operations of their block";
+  let description = [{
+    Expects:  operations of steps marked by step_of_sum, a number from 0 on, in front of what else their block does; no math.
+    Leaves:   no step_of_sum.
+    Numerics: none.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 #endif // SM1C_LOWERING_PASSES_TD
