@@ -249,12 +249,15 @@ sm1.model @m(%x: !s {sm1.name = "x"}, %t: !t {sm1.state = "c"}) -> (!s {sm1.name
 !s = tensor<?x?x20xf32>
 
 // A norm walks its row twice: the first time it adds squares, 16 chains, without the padding of the last panel; the chains are added in
-// halves. The values wait in scratch.
+// halves. The values wait in scratch. Rows are fetched four ahead.
 // CHECK-LABEL: func.func @norm
 // CHECK-SAME: (%[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[N:[a-z0-9]+]]: memref<32xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>,
 // CHECK: scf.for %[[ROW:.*]] =
+// CHECK: %[[LATER:.*]] = arith.addi %[[ROW]], %c4
+// CHECK-NEXT: %[[FETCHED:.*]] = arith.minui %[[LATER]],
 // CHECK-NEXT: %[[SQUARES:.*]] = scf.for %{{.*}} = %c0 to %c2 step %c1 iter_args(%[[SUM:.*]] = %[[ZERO:[a-z0-9_]+]])
-// CHECK: %[[V:.*]] = vector.load %[[X]][%[[ROW]],
+// CHECK: memref.prefetch %[[X]][%[[FETCHED]],
+// CHECK-NEXT: %[[V:.*]] = vector.load %[[X]][%[[ROW]],
 // CHECK-NEXT: %[[E:.*]] = math.absf %[[V]]
 // CHECK-NEXT: vector.store %[[E]], %[[SCRATCH:.*]][
 // CHECK-NEXT: %[[LEFT:.*]] = arith.subi %c20,

@@ -50,12 +50,18 @@ Value KernelFunction::walkRow(int64_t width, Value carried, llvm::function_ref<V
   return carried;
 }
 
+/// A row's sum of squares is one chain, behind which the next row is not asked for in time if memory has it.
+static constexpr int64_t rowsAhead = 4;
+
 /// Puts what `norm` is taken of into scratch; returns the sums of squares of channels j, j + 16, ... for each j, in order.
 Value KernelFunction::buildSquares(ArrayRef<Operation *> earlier, RmsNormOp norm, Value row, int64_t width, RowBody beforeNorm) {
   auto vectorType = VectorType::get({panelWidth}, builder.getF32Type());
   Value zero = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorType, 0.0f));
+  Value last = arith::SubIOp::create(builder, loc, buffers.rowEnd, constant(1));
+  Value fetched = arith::MinUIOp::create(builder, loc, arith::AddIOp::create(builder, loc, row, constant(rowsAhead)), last);
   return walkRow(width, zero, [&](Value panel, int64_t panels, Value sum) {
-    TileEvaluator evaluator(builder, kernel, buffers, {row, panel, 1, panels});
+    Tile tile{row, panel, 1, panels, panelWidth, /*rowEnd=*/{}, /*fetchedRow=*/fetched, /*fetchedPanel=*/panel};
+    TileEvaluator evaluator(builder, kernel, buffers, tile);
     evaluator.evaluate(earlier);
     beforeNorm(evaluator);
     for (int64_t n = 0; n < panels; ++n) {
