@@ -230,7 +230,11 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
       when(multiplies, [&] { tiles.beginUnit(unit); });
       MatrixTiles::PassPlace operands = tiles.placeOf(unit);
       loop(constant(0), constant(slots), 1, [&](Value slot) {
-        Value time = add(multiply(index, constant(slots)), slot), first = add(operands.first, multiply(slot, constant(steps)));
+        auto stepAt = [&](Value slot) {
+          Value part = multiply(slot, subtract(operands.end, operands.first));
+          return add(operands.first, divide(part, constant(slots)));
+        };
+        Value first = stepAt(slot), time = add(multiply(index, constant(slots)), slot);
         auto pieceAt = [&](Value time) { return divide(multiply(time, donePieces), allSlots); };
         Value piece = pieceAt(time), end = pieceAt(add(time, constant(1)));
         auto finish = [&](Value piece) {
@@ -245,22 +249,17 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
         };
         Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, piece, end);
         Value both = arith::AndIOp::create(builder, loc, multiplies, any);
-        auto branch = scf::IfOp::create(builder, loc, both, /*withElseRegion=*/true);
-        {
-          OpBuilder::InsertionGuard guard(builder);
-          builder.setInsertionPointToStart(branch.thenBlock());
+        when(both, [&] {
           tiles.addMarkedSteps(unit, operands, first, steps);
           finish(piece);
-          builder.setInsertionPointToStart(branch.elseBlock());
-          when(multiplies, [&] { tiles.addSteps(unit, operands, first, add(first, constant(steps))); });
-        }
-        Value left = arith::SelectOp::create(builder, loc, both, add(piece, constant(1)), piece);
-        loop(left, end, 1, finish);
+        });
+        auto left = [&](Value from, int64_t done) -> Value {
+          return arith::SelectOp::create(builder, loc, both, add(from, constant(done)), from);
+        };
+        when(multiplies, [&] { tiles.addSteps(unit, operands, left(first, steps), stepAt(add(slot, constant(1)))); });
+        loop(left(piece, 1), end, 1, finish);
       });
-      when(multiplies, [&] {
-        tiles.addSteps(unit, operands, add(operands.first, constant(slots * steps)), operands.end);
-        tiles.endUnit(unit);
-      });
+      when(multiplies, [&] { tiles.endUnit(unit); });
     });
   });
 }
