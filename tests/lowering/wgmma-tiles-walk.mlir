@@ -88,6 +88,36 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
 // CHECK-COUNT-32: cp.async.bulk.prefetch.L2.global [$0], $1;
 // CHECK: cp.async.bulk.tensor.2d
 // CHECK-COUNT-32: cp.async.bulk.prefetch.L2.global [$0], $1;
+// Where blocks have more tiles two other warps of that warpgroup ask for rows of the stream, 32 lanes for eight rows of each warp's 32 at a
+// time, one warp for the first panel and one for the other, when the warp has read what lay there.
+// CHECK: scf.for
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK-NOT: cp.async.bulk.shared
+// CHECK: scf.for
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared.b64
+// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
+// CHECK-NOT: cp.async.bulk.shared
 // CHECK: "setmaxnreg.inc.sync.aligned.u32 232;"
 // CHECK: scf.if %[[ALONE]]
 // CHECK: mbarrier.try_wait.parity
@@ -100,28 +130,53 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
 // CHECK: } else {
 // CHECK-COUNT-2: mbarrier.try_wait.parity
 // CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
-// Before the last products the first eight of a warp's rows of the stream are asked for, each by a lane, when the other warpgroup's warp
-// has read the last of its rows; then the next eight when these are read, of four times eight.
-// CHECK: mbarrier.try_wait.parity
-// CHECK: mbarrier.arrive.expect_tx.shared.b64
-// CHECK: cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
-// CHECK: wgmma.mma_async
 // CHECK: wgmma.wait_group.sync.aligned 0;
+// When the other warpgroup's warp has read the last of its rows this one's are those of its tile: it waits for a part of eight of them, and
+// says when it has read them, eight times, and at the end that the other may go on.
 // CHECK: mbarrier.try_wait.parity
-// CHECK: vector.load %{{.*}} : memref<4x8x48xf32, 3>, vector<4xf32>
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
 // CHECK: vector.store
 // CHECK: nvvm.bar.warp.sync
-// CHECK: cp.async.bulk.shared
-// CHECK: mbarrier.try_wait.parity
-// CHECK: nvvm.bar.warp.sync
-// CHECK: cp.async.bulk.shared
-// CHECK: mbarrier.try_wait.parity
-// CHECK: nvvm.bar.warp.sync
-// CHECK: cp.async.bulk.shared
-// CHECK: mbarrier.try_wait.parity
-// CHECK: nvvm.bar.warp.sync
-// CHECK-NOT: cp.async.bulk.shared
 // CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK: mbarrier.try_wait.parity
+// CHECK: vector.load %{{.*}} : memref<4x8x16xf32, 3>, vector<4xf32>
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK-NOT: mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.shared.b64
+// CHECK-NOT: cp.async.bulk.shared
 sm1.model @added_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}, %s0: !s {sm1.name = "s"}) -> (!s {sm1.name = "y"}) {
   %a = sm1.param "a" {layout = "images"} : !w
   %r = sm1.launch sync(none) -> !h {

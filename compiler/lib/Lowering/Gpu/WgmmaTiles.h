@@ -99,6 +99,8 @@ private:
   /// `count` panels from `first` on of a row.
   Tile tileOf(mlir::Value row, mlir::Value first, int64_t count);
   void finish(llvm::ArrayRef<mlir::Value> sums);
+  llvm::SmallVector<mlir::Value> finishRow(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first, int64_t end,
+                                           mlir::Value row, llvm::SmallVector<mlir::Value> all, int64_t &left);
   void storeSums(TileEvaluator &evaluator);
   /// What the thread has of the squares that are stored, by panel.
   llvm::SmallVector<mlir::Value> finishPanels(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first,
@@ -108,8 +110,8 @@ private:
   void askForSquares();
   void takeFactors();
   void scale(TileEvaluator &evaluator, size_t number, int64_t count, llvm::SmallVector<mlir::Operation *> &ops);
-  /// Numbers of a thread's row of the squares that are stored: for each panel, or for the tile.
-  int64_t numbersOfRow() const;
+  /// Numbers of a thread's row of the squares that are stored: for each of the first `panels`, or one.
+  int64_t numbersOfRow(int64_t panels) const;
   /// Channels of all projections, which lie side by side in a stage, are columns of as few instructions as take them: each reads
   /// its rows from shared memory again.
   int64_t columns() const { return int64_t(linears.size()) * panels * panelWidth; }
@@ -135,7 +137,8 @@ private:
   int64_t groupsOfTile() const { return rows / warpgroupRows; }
   /// Whether what is added to the sums comes in slices; not where warpgroups finish one tile at the same time.
   bool takesSlices() const { return turns() == 2 && groupsOfTile() == 1 && slicesOfStream.areThere(); }
-  mlir::Value firstRowOfSlice(int64_t part, int64_t half);
+  /// By warps of the warpgroup that copies.
+  void copySlices(mlir::Value tiles);
   /// Whether the warpgroups can share a tile where there is no second one.
   bool mayShareTile() const {
     return atOnce > 1 && warpgroupRows % (atOnce * rowsOfProduct) == 0 && panelsOfBlocks(block.kernel) / panels <= mostAcross;

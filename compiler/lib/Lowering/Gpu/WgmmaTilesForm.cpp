@@ -350,7 +350,9 @@ void WgmmaTilesBuilder::storeSums(TileEvaluator &evaluator) {
   evaluator.store(stored, ofBlock(linears.front(), [&](LinearOp one) { return block.buffers.results[resultOf(one)]; }));
 }
 
-int64_t WgmmaTilesBuilder::numbersOfRow() const { return !storedSquares(block.kernel) ? 0 : partsOfRow(block.kernel) ? 1 : panels; }
+int64_t WgmmaTilesBuilder::numbersOfRow(int64_t panels) const {
+  return !storedSquares(block.kernel) ? 0 : partsOfRow(block.kernel) ? 1 : panels;
+}
 
 /// Four lanes have a row's channels of a panel.
 void WgmmaTilesBuilder::storeSquares(ArrayRef<Value> squares, Value row) {
@@ -390,45 +392,46 @@ void WgmmaTilesBuilder::loadInputs(void (EarlyInputs::*load)(size_t, Tile)) {
       (early.*load)(size_t(part * halves() + half), tileOf(rowOf(part, half), first, own));
 }
 
-void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
+/// The thread's row of `half` of a part, panels `first` to `end`; what it has of the squares that are stored. `left`: sums that are
+/// in registers.
+SmallVector<Value> WgmmaTilesBuilder::finishRow(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t end,
+                                                Value row, SmallVector<Value> all, int64_t &left) {
   constexpr int64_t mostOfSlice = 2;
   // What is read for several panels is on its way together, as far as registers go: the more, the fewer sums are left.
-  int64_t registersOfSums = registers() - (walks ? otherOfWalk : otherRegisters);
-  int64_t left = int64_t(sums.size()), sumsOfPanel = group * int64_t(linears.size());
+  int64_t registersOfSums = registers() - (walks ? otherOfWalk : otherRegisters), sumsOfPanel = group * int64_t(linears.size());
+  for (int64_t together; first < end; first += together) {
+    together = early.empty() ? std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, end - first) : end - first;
+    if (takesSlices()) // which are near
+      together = std::min<int64_t>(together, mostOfSlice);
+    for (Value number : finishPanels(sums, part, half, first, together, row))
+      if (all.empty() || !partsOfRow(block.kernel))
+        all.push_back(number);
+      else // of the tile
+        all.back() = arith::AddFOp::create(builder, loc, all.back(), number);
+    left -= together * sumsOfPanel;
+  }
+  return all;
+}
+
+void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
+  int64_t left = int64_t(sums.size()), slicesAcross = takesSlices() ? slicesOfStream.parts() : 1;
   for (int64_t part = 0; part < parts(); ++part)
     for (int64_t half = 0; half < halves(); ++half) {
       Value row = rowOf(part, half);
-      if (takesSlices())
-        slicesOfStream.wait(turn, part * halves() + half);
-      auto squares = numbersWhen(block, block.less(row, block.count), numbersOfRow(), [&] {
-        SmallVector<Value> all;
-        for (int64_t first = 0, together; first < panels; first += together) {
-          together = early.empty() ? std::clamp<int64_t>((registersOfSums - left) / sumsOfPanel, 1, panels - first) : panels;
-          if (takesSlices()) // which are near
-            together = std::min<int64_t>(together, mostOfSlice);
-          for (Value number : finishPanels(sums, part, half, first, together, row))
-            if (int64_t(all.size()) < numbersOfRow())
-              all.push_back(number);
-            else // of the tile
-              all.back() = arith::AddFOp::create(builder, loc, all.back(), number);
-          left -= together * sumsOfPanel;
-        }
-        return all;
-      });
-      if (takesSlices()) {
-        bool isLast = part == parts() - 1 && half == halves() - 1;
-        slicesOfStream.leave(turn, isLast);
-        if (!isLast)
-          slicesOfStream.start(turn, firstRowOfSlice(part + half, 1 - half), firstPanel, /*isFirst=*/false);
+      bool isLast = part == parts() - 1 && half == halves() - 1;
+      SmallVector<Value> squares;
+      for (int64_t across = 0; across < slicesAcross; ++across) {
+        int64_t first = takesSlices() ? slicesOfStream.firstPanelOf(across) : 0,
+                end = takesSlices() ? slicesOfStream.firstPanelOf(across + 1) : panels;
+        if (takesSlices())
+          slicesOfStream.wait(part * halves() + half, across);
+        auto finishSome = [&] { return finishRow(sums, part, half, first, end, row, squares, left); };
+        squares = numbersWhen(block, block.less(row, block.count), numbersOfRow(end), finishSome);
+        if (takesSlices())
+          slicesOfStream.leave(turn, across, isLast && across == slicesAcross - 1);
       }
       storeSquares(squares, row);
     }
-}
-
-/// Rows of a warp's slice, of which each four lanes have one.
-Value WgmmaTilesBuilder::firstRowOfSlice(int64_t part, int64_t half) {
-  Value inTile = block.add(block.mul(warpgroup, warpgroupRows), block.mul(warp, rowsOfProduct / warpsOfGroup));
-  return block.add(block.add(firstRow, inTile), block.constant(part * rowsOfProduct + half * StreamSlices::rowsOfSlice));
 }
 
 void WgmmaTilesBuilder::build() {

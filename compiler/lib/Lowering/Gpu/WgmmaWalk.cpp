@@ -45,6 +45,10 @@ void WgmmaTilesBuilder::walk() {
         if (shareRegisters)
           cuda::setRegisters(builder, loc, registersOfCopies, /*more=*/false);
         whenFirst([&] { copyTiles(tiles); });
+        if (takesSlices() && mayShareTile()) // of tiles that warpgroups do not share
+          block.when(block.less(grid.blocks, all), [&] { copySlices(tiles); });
+        else if (takesSlices())
+          copySlices(tiles);
       },
       [&] {
         if (shareRegisters)
@@ -97,6 +101,24 @@ void WgmmaTilesBuilder::copyTiles(Value tiles) {
   });
 }
 
+/// Each by the warp behind that of the thread which copies what is multiplied.
+void WgmmaTilesBuilder::copySlices(Value tiles) {
+  constexpr int64_t rowsOfWarp = rowsOfProduct / 4;
+  for (int64_t part = 0; part < slicesOfStream.parts(); ++part)
+    block.when(isEqual(warp, part + 1), [&] {
+      block.loop(block.constant(0), tiles, 1, [&](Value index) {
+        takeTile(tileAt(index));
+        for (int64_t number = 0; number < parts() * 2; ++number)
+          slicesOfStream.copy(
+              [&](Value reader) {
+                Value inTile = block.constant(number / 2 * rowsOfProduct + number % 2 * StreamSlices::rowsOfSlice);
+                return block.add(block.add(firstRow, block.mul(reader, rowsOfWarp)), inTile);
+              },
+              firstPanel, number, part);
+      });
+    });
+}
+
 void WgmmaTilesBuilder::arriveWarp(Value barrier) {
   block.when(isEqual(lane, 0), [&] { cuda::arrive(builder, loc, barrier); });
 }
@@ -146,10 +168,6 @@ SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
       return next;
     });
   takeTile(tileAt(index));
-  if (takesSlices()) {
-    slicesOfStream.take(turn, index);
-    slicesOfStream.start(turn, firstRowOfSlice(0, 0), firstPanel, /*isFirst=*/true);
-  }
   askForSquares();
   if (steps > 1)
     multiplyStep(carried, lastSlices(), /*isFirst=*/false, /*isLast=*/true);
@@ -172,6 +190,8 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
     block.choose(
         block.less(block.add(index, block.constant(atOnce)), tiles), [] {},
         [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
+    if (takesSlices())
+      slicesOfStream.take(turn, index);
     finish(sums);
   });
 }
