@@ -380,8 +380,8 @@ void Compilation::listVariants() {
   if (hasCpu)
     variants.push_back({Entry::Both, computeOf(false), {}});
   if (hasGpu)
-    for (Entry entry : {Entry::Prefill, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepFew, Entry::StepSome,
-                        Entry::StepMany, Entry::StepMost})
+    for (Entry entry : {Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepFew,
+                        Entry::StepSome, Entry::StepMany, Entry::StepMost})
       if ((computeOf(true) == "bf16" || !rangeOf(entry)) &&
           llvm::any_of(targets, [&](const Target *target) { return hasEntry(*target, entry); }))
         variants.push_back({entry, computeOf(true), {}});

@@ -34,10 +34,15 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
   return std::nullopt;
 }
 
-static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {
-    {Entry::Prefill, "prefill"},    {Entry::PrefillSome, "prefill_some"}, {Entry::PrefillFew, "prefill_few"},
-    {Entry::Step, "step"},          {Entry::StepFew, "step_few"},         {Entry::StepSome, "step_some"},
-    {Entry::StepMany, "step_many"}, {Entry::StepMost, "step_most"}};
+static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {{Entry::Prefill, "prefill"},
+                                                                       {Entry::PrefillLong, "prefill_long"},
+                                                                       {Entry::PrefillSome, "prefill_some"},
+                                                                       {Entry::PrefillFew, "prefill_few"},
+                                                                       {Entry::Step, "step"},
+                                                                       {Entry::StepFew, "step_few"},
+                                                                       {Entry::StepSome, "step_some"},
+                                                                       {Entry::StepMany, "step_many"},
+                                                                       {Entry::StepMost, "step_most"}};
 
 StringRef sm1::entryName(Entry entry) {
   for (auto &[known, name] : entryNames)
@@ -55,6 +60,8 @@ std::optional<Entry> sm1::parseEntry(StringRef name) {
 
 StringRef sm1::nameSuffix(Entry entry) {
   switch (entry) {
+  case Entry::PrefillLong:
+    return "_long";
   case Entry::PrefillSome:
     return "_some";
   case Entry::PrefillFew:
@@ -89,6 +96,7 @@ RunSize sm1::sizeOf(Entry entry) {
     return RunSize::Few;
   case Entry::Both:
   case Entry::Prefill:
+  case Entry::PrefillLong:
     return RunSize::Many;
   }
   llvm_unreachable("no such entry");
@@ -99,9 +107,11 @@ RunSize sm1::sizeOf(Entry entry) {
 /// rows are faster than those for few; those whose tiles of 64 rows, by two blocks of a cluster each where there are fewest,
 /// find a multiprocessor each.
 static constexpr int64_t mostOfStepFew = 64, mostOfStepSome = 192, mostOfStepMany = 384;
+static constexpr int64_t mostOfPrefillSome = 1536;
 
 bool sm1::hasEntry(const Target &target, Entry entry) {
-  return target.isGpu() == (entry != Entry::Both) && ((entry != Entry::StepFew && entry != Entry::StepMost) || target.wgmma);
+  bool needsWgmma = entry == Entry::PrefillLong || entry == Entry::StepFew || entry == Entry::StepMost;
+  return target.isGpu() == (entry != Entry::Both) && (!needsWgmma || target.wgmma);
 }
 
 std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
@@ -109,7 +119,9 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   case Entry::PrefillFew:
     return EntryRange{"prefill", 1, 192};
   case Entry::PrefillSome:
-    return EntryRange{"prefill", 193, 1536};
+    return EntryRange{"prefill", 193, mostOfPrefillSome};
+  case Entry::PrefillLong:
+    return EntryRange{"prefill", mostOfPrefillSome + 1, INT32_MAX};
   case Entry::StepFew:
     return EntryRange{"step", 1, mostOfStepFew};
   case Entry::StepSome:
@@ -157,7 +169,7 @@ std::vector<StringRef> sm1::fusionPasses() {
 
 /// Programs whose tiles multiply e4m3: of many rows. The others wait for weights or for each other, and keep bf16.
 static bool multipliesFp8(const StageOptions &options) {
-  return options.fp8 && (options.entry == Entry::Prefill || options.entry == Entry::PrefillSome);
+  return options.fp8 && llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome}, options.entry);
 }
 
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
@@ -200,7 +212,8 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
   // What is fused is all GPUs'; tiles of many rows that pay for the halves of a norm are one target's.
-  if (options.target->wgmma && options.entry == Entry::Prefill && !llvm::is_contained(options.disabled, normHalves))
+  bool hasManyRows = options.entry == Entry::Prefill || options.entry == Entry::PrefillLong;
+  if (options.target->wgmma && hasManyRows && !llvm::is_contained(options.disabled, normHalves))
     passes.addPass(createFuseNormHalves({/*step=*/false, /*tiles=*/true}));
   if (options.target->isGpu())
     passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule, options.tuned}));
@@ -252,7 +265,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
   Option<std::string> entry{
       *this, "entry",
-      llvm::cl::desc("for a GPU: prefill, prefill_some, prefill_few, step, step_few, step_some, step_many or step_most"),
+      llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_some, prefill_few, step, step_few, step_some, step_many or "
+                     "step_most"),
       llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

@@ -37,6 +37,8 @@ struct StridedCopy {
 /// Row tables of a run, in device memory; see Sm1CpuTask.
 struct RowTables {
   const int32_t *rowSegment = nullptr, *segmentStart = nullptr, *selected = nullptr;
+  const int32_t *chunks = nullptr; ///< [chunkCount][chunkWords], of launches that ask for them; see PackageFormat.h
+  int64_t chunkCount = 0;
 };
 
 /// One launch of the plan with its pointers resolved.
@@ -138,8 +140,8 @@ public:
   virtual Expected<std::vector<double>> endTiming() { return std::vector<double>(); }
   /// Starts a launch; the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
-  /// Starts the choice of tokens / waits for it and for nothing that was started after it: [rows] of sm1sampling::Chosen, good until
-  /// the next one. One at a time.
+  /// Starts the choice of tokens / waits for it and for nothing that was started after it: [rows] of sm1sampling::Chosen, good
+  /// until the next one. One at a time.
   virtual Expected<void> sample(const SampleLaunch &launch) = 0;
   virtual Expected<const uint8_t *> awaitSample() = 0;
   /// Whether work that was started goes on while the host does something else.

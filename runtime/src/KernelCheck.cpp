@@ -2,6 +2,7 @@
 #include "KernelCheck.h"
 
 #include "StateLayout.h"
+#include "Workspace.h"
 #include "sm1rt/PackageFormat.h"
 
 #include <fmt/format.h>
@@ -52,7 +53,7 @@ private:
   int64_t layer;
   StateLayout layout;
   std::mt19937 random;
-  std::vector<int32_t> rowSegment, segmentStart = {0}, selected;
+  std::vector<int32_t> rowSegment, segmentStart = {0}, selected, chunks;
   std::vector<TrialArray> arrays;
   std::map<std::pair<int, size_t>, size_t> places; ///< kind and index of an argument -> array
 };
@@ -70,6 +71,7 @@ void Trial::makeTables() {
   }
   for (int32_t row = 0; row < int32_t(rowSegment.size()); row += 3)
     selected.push_back(row);
+  listChunks(segmentStart, launch.chunks ? launch.chunks : leastChunkRows, chunks);
 }
 
 static int64_t padded(int64_t channels) { return (channels + SM1_PANEL - 1) / SM1_PANEL * SM1_PANEL; }
@@ -170,7 +172,7 @@ Expected<void> Trial::launchOnce(bool second) {
   auto launched = host.device.launch({&own,
                                       args.data(),
                                       rows,
-                                      {table(3), table(2), table(1)},
+                                      {table(4), table(3), table(2), table(1), int64_t(chunks.size() / chunkWords)},
                                       segments,
                                       *std::max_element(lengths.begin(), lengths.end()),
                                       int64_t(rowSegment.size())});
@@ -209,6 +211,7 @@ Expected<void> Trial::run() {
   addTable("rowSegment", rowSegment);
   addTable("segmentStart", segmentStart);
   addTable("selected", selected);
+  addTable("chunks", chunks);
   if (auto allocated = allocate(); !allocated)
     return allocated;
   for (bool second : {false, true})

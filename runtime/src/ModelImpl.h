@@ -75,7 +75,7 @@ private:
   Expected<void> runPieces(RunContext &context);
   Expected<void> preparePass(RunContext &context, const Pass &pass);
   Expected<void> startPass(RunContext &context, const Pass &pass);
-  void chooseVariant(RunContext &context, int64_t rows) const;
+  void chooseVariant(RunContext &context, const Pass &pass) const;
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
   Expected<void> compute(RunContext &context, const SampleLaunch *choice = nullptr);

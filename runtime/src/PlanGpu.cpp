@@ -23,11 +23,45 @@ static void readRanges(const JsonCursor &at, PlanProgram &program) {
   }
 }
 
+int64_t chunkRowsOf(const std::vector<PlanStep> &steps) {
+  for (const PlanStep &step : steps)
+    for (const PlanLaunch &launch : step.body)
+      if (launch.chunks)
+        return launch.chunks;
+  return 0;
+}
+
+std::string_view PlanProgram::variantFor(std::string_view entry, const std::set<std::string> &variants, int64_t rows,
+                                         const std::function<int64_t(int64_t)> &chunksOf) const {
+  constexpr int64_t part = 7, parts = 8; // of a chunk's rows, on average: what a tile multiplies beside them is for nobody
+  std::string_view chosen = entry;
+  for (const PlanRange &range : ranges) {
+    if (range.entry != entry)
+      continue;
+    int64_t chunkRows = chunkRowsOf(entries.find(range.variant)->second);
+    bool fits = range.leastRows <= rows && rows <= range.mostRows &&
+                (chunkRows == 0 || parts * rows >= part * chunkRows * chunksOf(chunkRows));
+    if (variants.empty() ? fits : variants.count(range.variant) > 0)
+      chosen = range.variant;
+  }
+  return chosen;
+}
+
+/// A pass has one table of chunks.
+static void checkChunks(const JsonCursor &at, const PlanProgram &program) {
+  for (auto &[name, steps] : program.entries)
+    for (const PlanStep &step : steps)
+      for (const PlanLaunch &launch : step.body)
+        if (int64_t rows = chunkRowsOf(steps); launch.chunks && launch.chunks != rows)
+          at.fail(fmt::format("entry '{}' has chunks of {} rows and of {}", name, rows, launch.chunks));
+}
+
 void readGpuParts(const JsonCursor &at, const Plan &plan, PlanProgram &program) {
   if (!at.failed() && at.has("token"))
     program.token = readPlanToken(at["token"], plan, program);
   if (at.has("ranges"))
     readRanges(at["ranges"], program);
+  checkChunks(at["entries"], program);
   program.overlaps = at.has("overlaps") && at["overlaps"].boolean();
   if (!at.failed() && program.overlaps && program.capability < 90)
     at["overlaps"].fail("kernels that overlap need compute capability 9.0");

@@ -11,6 +11,7 @@ namespace sm1rt {
 static constexpr int64_t splitLimit = int64_t(1) << 31;
 static constexpr int64_t scratchLimit = int64_t(64) << 20;
 static constexpr int64_t threadsLimit = 1024, gridLimit = 65535; // of CUDA, in y and z
+static constexpr int64_t leastChunk = 64, mostChunk = 256;       // rows of a box
 static constexpr int64_t clusterLimit = 8;                       // that every device has
 static constexpr int64_t sharedLimit = int64_t(1) << 20;         // above any device's; the device checks its own
 static constexpr int64_t rowBytesLimit = int64_t(1) << 28;       // workspace of one row
@@ -163,11 +164,14 @@ static void readGrid(const JsonCursor &at, PlanLaunch &launch) {
   launch.alone = at.has("alone") && at["alone"].boolean();
   launch.walks = at.has("walks") && at["walks"].boolean();
   launch.timeSplit = at.has("time_split") ? at["time_split"].integer(0, splitLimit) : 0;
+  launch.chunks = at.has("chunks") ? at["chunks"].integer(leastChunk, mostChunk) : 0;
   launch.cluster = at.has("cluster") ? at["cluster"].integer(1, clusterLimit) : 1;
   if (at.failed())
     return;
   if (launch.cluster > 1 && (launch.timeSplit || launch.walks))
     at["cluster"].fail("blocks that share a tile are no parts of time, nor do they go on from tile to tile");
+  if (launch.chunks && (!launch.walks || launch.rows != RowSpace::All))
+    at["chunks"].fail("blocks that take chunks of segments go on from tile to tile, over all rows");
   if (launch.threads % 32 != 0)
     at["threads"].fail(fmt::format("{} is not a multiple of 32", launch.threads));
   if (int64_t blocks = (launch.panels - 1) / launch.panelSplit + 1; blocks > gridLimit)

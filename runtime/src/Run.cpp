@@ -240,6 +240,9 @@ static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, Pass
 
 Expected<void> ModelImpl::uploadTables(RunContext &context, const Pass &pass) {
   buildTables(*context.pieces, pass, context.tables, context.size);
+  context.tables.chunks.clear();
+  if (int64_t chunkRows = chunkRowsOf(*context.steps))
+    listChunks(context.tables.segmentStart, chunkRows, context.tables.chunks);
   for (const PassPart &part : pass.parts)
     context.tables.sequences.push_back(reinterpret_cast<uint64_t>(context.stateOf(part.piece)));
   if (auto reserved = workspace.reserve(*device, program, layout, context.size, rowsPerPass()); !reserved)
@@ -390,18 +393,19 @@ Expected<void> ModelImpl::downloadOutputs(RunContext &context, Outputs &outputs)
   return {};
 }
 
-/// The entry whose launches suit so many rows.
-void ModelImpl::chooseVariant(RunContext &context, int64_t rows) const {
-  context.variant = context.entry;
-  for (const PlanRange &range : program.ranges)
-    if (range.entry == context.entry &&
-        (options.variants.empty() ? range.leastRows <= rows && rows <= range.mostRows : options.variants.count(range.variant) > 0))
-      context.variant = range.variant;
+/// The entry whose launches suit the pass.
+void ModelImpl::chooseVariant(RunContext &context, const Pass &pass) const {
+  context.variant = program.variantFor(context.entry, options.variants, pass.rows, [&](int64_t chunkRows) {
+    int64_t chunks = 0;
+    for (const PassPart &part : pass.parts)
+      chunks += (part.end - part.begin - 1) / chunkRows + 1;
+    return chunks;
+  });
   context.steps = &program.entries.find(context.variant)->second;
 }
 
 Expected<void> ModelImpl::preparePass(RunContext &context, const Pass &pass) {
-  chooseVariant(context, pass.rows);
+  chooseVariant(context, pass);
   if (auto done = uploadTables(context, pass); !done)
     return done;
   return uploadInputs(context, pass);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace sm1rt {
 
@@ -25,13 +26,28 @@ static Expected<void> allocateInto(Device &device, std::unique_ptr<DeviceBuffer>
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
+void listChunks(const std::vector<int32_t> &segmentStart, int64_t chunkRows, std::vector<int32_t> &chunks) {
+  chunks.clear();
+  std::vector<size_t> left(segmentStart.size() - 1); // segments with rows
+  std::iota(left.begin(), left.end(), size_t(0));
+  for (int64_t number = 0; !left.empty(); ++number) {
+    auto first = [&](size_t segment) { return segmentStart[segment] + number * chunkRows; };
+    for (size_t segment : left)
+      chunks.insert(chunks.end(), {int32_t(first(segment)), segmentStart[segment + 1], int32_t(segment), int32_t(number)});
+    left.erase(std::remove_if(left.begin(), left.end(),
+                              [&](size_t segment) { return first(segment) + chunkRows >= segmentStart[segment + 1]; }),
+               left.end());
+  }
+}
+
 /// Bytes of the tables of the largest pass. Each state has a part a layer, twice.
 static uint64_t tableBytes(const StateLayout &layout, int64_t rows, int64_t selected, int64_t segments) {
   uint64_t parts = 0;
   for (const StatePlace &place : layout.places)
     parts += uint64_t(place.layers);
   return aligned(uint64_t(rows) * 4) + aligned(uint64_t(segments + 1) * 4) + aligned(uint64_t(selected) * 4) +
-         aligned(uint64_t(segments) * 8) + 2 * aligned(parts * sizeof(StatePart));
+         aligned(uint64_t(rows / leastChunkRows + segments) * chunkWords * 4) + aligned(uint64_t(segments) * 8) +
+         2 * aligned(parts * sizeof(StatePart));
 }
 
 Expected<void> Workspace::reserve(Device &device, const PlanProgram &program, const StateLayout &layout, const PassSize &size,
@@ -114,6 +130,8 @@ Expected<void> Workspace::sendTables(Device &device, const StateLayout &layout, 
   rowTables.rowSegment = reinterpret_cast<const int32_t *>(place(pass.rowSegment));
   rowTables.segmentStart = reinterpret_cast<const int32_t *>(place(pass.segmentStart));
   rowTables.selected = reinterpret_cast<const int32_t *>(place(pass.selected));
+  rowTables.chunks = reinterpret_cast<const int32_t *>(place(pass.chunks));
+  rowTables.chunkCount = int64_t(pass.chunks.size() / chunkWords);
   auto *sequences = reinterpret_cast<const uint64_t *>(place(pass.sequences));
   gather = {reinterpret_cast<const StatePart *>(place(partsIn)), int64_t(partsIn.size()), sequences, segments, true};
   scatter = {reinterpret_cast<const StatePart *>(place(partsOut)), int64_t(partsOut.size()), sequences, segments, false};

@@ -16,11 +16,19 @@ struct PassSize {
   int64_t longest; ///< rows of the longest segment
 };
 
+/// Numbers of a chunk in its table: first row, end of the segment, segment, number in the segment.
+constexpr size_t chunkWords = 4;
+/// No chunk has fewer rows, but the last one of a segment.
+constexpr int64_t leastChunkRows = 64;
+
 /// What kernels have to know of a pass, on the host.
 struct PassTables {
-  std::vector<int32_t> rowSegment, segmentStart, selected;
+  std::vector<int32_t> rowSegment, segmentStart, selected, chunks;
   std::vector<uint64_t> sequences; ///< per segment, address of its sequence's memory
 };
+
+/// The first chunk of every segment, then the second of every segment that has one, and so on.
+void listChunks(const std::vector<int32_t> &segmentStart, int64_t chunkRows, std::vector<int32_t> &chunks);
 
 /// Kept from run to run and grown when a pass needs more.
 class Workspace {

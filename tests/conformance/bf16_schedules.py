@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, so do blocks that go
-on from tile to tile, and rows in bands are near rows with a warp each, whose sums of squares have another order. Norms that tiles divide
-have the same bits however many blocks there are, and are near whole ones. Three warps to a row in bands read no sums that nobody wrote.
+on from tile to tile, of rows as they lie or of chunks of segments, and rows in bands are near rows with a warp each, whose sums of squares
+have another order. Norms that tiles divide have the same bits however many blocks there are, and are near whole ones. Three warps to a row
+in bands read no sums that nobody wrote.
 
   bf16_schedules.py --bin DIR --work DIR [--device NAME]
 """
@@ -27,6 +28,12 @@ WALKS = {
     "ssm_out_proj": "threads=384 row_tile=128 row_split=128 panel_split=4 stages=3",
     "mlp_w1": "threads=640 row_tile=64 row_split=128 panel_split=2 stages=3",
     "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5",
+}
+# Tiles that are chunks of segments: of 64 rows, some of which have rows of the next segment behind their last one.
+CHUNKS = {
+    "ssm_in_proj": "threads=384 row_tile=64 row_split=64 panel_split=8 stages=3 chunks=true",
+    "ssm_x_proj": "threads=384 row_tile=64 row_split=64 panel_split=4 stages=3 chunks=true",
+    "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5 chunks=true",
 }
 
 
@@ -75,9 +82,11 @@ def main():
                 report.check(worst < CLOSE, f"{kernel} {other}: {name} is {worst:.1e} away, must be less than {CLOSE}")
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in WALKS.items()))
     walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options)
+    (programs.work / "chunks.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in CHUNKS.items()))
+    chunked = programs.compile(checkpoint, "chunked", f"--schedule={programs.work / 'chunks.txt'}", *options)
     for blocks in (1, 3, 100):
         programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
-        for name, package in ("those chosen", chosen_by_itself), ("others", walking):
+        for name, package in ("those chosen", chosen_by_itself), ("others", walking), ("chunks", chunked):
             report.same_bits(run(package), own, f"blocks that go on, {name}, {blocks} of them")
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *divided)
     report.check("parts 4" in scheduled, "no norm is divided between tiles of many rows")

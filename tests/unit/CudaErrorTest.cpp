@@ -241,6 +241,8 @@ TEST_F(CudaErrorTest, PlansThatLie) {
   EXPECT_REFUSED("entries/step/0/time_split", -1, "time_split");
   EXPECT_REFUSED("entries/step/0/cluster", 9, "cluster");
   EXPECT_REFUSED("entries/step/0/walks", 3, "walks");
+  EXPECT_REFUSED("entries/step/0/chunks", 32, "chunks");
+  EXPECT_REFUSED("entries/step/0/chunks", 128, "blocks that take chunks of segments go on from tile to tile");
   EXPECT_REFUSED("entries/step/0/panels", 70000, "70000 panels in blocks of 1 make 70000 blocks");
   EXPECT_REFUSED("entries/step/0/rows", "layers", "'layers' is none of 'all', 'selected', 'segments'");
   EXPECT_REFUSED("entries/step/3/rows", "segments", "a launch over segments cannot use a buffer of selected rows");

@@ -1,5 +1,6 @@
 // The plan's parser: what is right comes through, and every wrong number in it is refused with its place.
 #include "TestPackage.h"
+#include "Workspace.h"
 #include "sm1rt/Package.h"
 
 #include <functional>
@@ -104,6 +105,38 @@ TEST(PlanTest, RefusesWrongRanges) {
   EXPECT_NE(after("least_rows", 6).find("most_rows"), std::string::npos);
   EXPECT_REFUSED("there is no entry 'gone'",
                  (plan = withRanges(plan), program(plan)["ranges"]["gone"] = program(plan)["ranges"]["prefill_few"]));
+}
+
+// Long sequences have a program whose tiles are chunks of each: it takes those that leave few of a chunk's rows empty.
+TEST(PlanTest, ChoosesByRowsAndChunks) {
+  PlanProgram program;
+  PlanStep step;
+  step.body.resize(2);
+  program.entries["prefill"] = {step};
+  step.body[1].chunks = 128;
+  program.entries["prefill_long"] = {step};
+  program.ranges = {{"prefill", "prefill_long", 1000, INT32_MAX}};
+  EXPECT_EQ(chunkRowsOf(program.entries["prefill"]), 0);
+  EXPECT_EQ(chunkRowsOf(program.entries["prefill_long"]), 128);
+  auto chosen = [&](std::set<std::string> variants, int64_t rows, int64_t chunks) {
+    return program.variantFor("prefill", variants, rows, [&](int64_t chunkRows) {
+      EXPECT_EQ(chunkRows, 128);
+      return chunks;
+    });
+  };
+  EXPECT_EQ(chosen({}, 896, 7), "prefill");
+  EXPECT_EQ(chosen({}, 1008, 9), "prefill_long");
+  EXPECT_EQ(chosen({}, 1007, 9), "prefill");
+  EXPECT_EQ(chosen({"none"}, 1024, 8), "prefill");
+  EXPECT_EQ(chosen({"prefill_long"}, 3, 1), "prefill_long");
+}
+
+// All first chunks, then all second ones, as far as there are any.
+TEST(PlanTest, ListsChunks) {
+  std::vector<int32_t> chunks = {7};
+  listChunks({0, 200, 328, 329, 600}, 128, chunks);
+  EXPECT_EQ(chunks, (std::vector<int32_t>{0,   200, 0, 0, 200, 328, 1, 0, 328, 329, 2, 0, 329, 600, 3, 0, //
+                                          128, 200, 0, 1, 457, 600, 3, 1, 585, 600, 3, 2}));
 }
 
 json toyCost() {
@@ -319,7 +352,7 @@ TEST(PackageTest, RefusesOtherVersionsAndFiles) {
   ASSERT_NE(version, std::string::npos);
   bytes[version + 14] = '4';
   writeBytes(path, bytes);
-  EXPECT_ERROR(Package::open(path), "package format 4, this runtime reads 1 to 2");
+  EXPECT_ERROR(Package::open(path), "package format 4, this runtime reads 1 to 3");
 }
 
 TEST(PackageTest, RefusesDamage) {

@@ -55,7 +55,8 @@ static Expected<ProjectedRun> project(const Package &package, const GpuCard &car
   WorkCounter work(package.plan, program);
   bool step = shape.kind == RunKind::Decode;
   int64_t rows = step ? shape.batch : shape.batch * shape.time, longest = step ? 1 : shape.time;
-  ProjectedRun run{&card, target, work.variantOf(step ? "step" : "prefill", rows), program.compute, shape, {}, 0, std::nullopt};
+  ProjectedRun run{&card, target,      work.variantOf(step ? "step" : "prefill", rows, shape.batch), program.compute, shape, {},
+                   0,     std::nullopt};
   GpuRates rates = card.rates;
   rates.launchSeconds = step ? graphLaunchSeconds : hostLaunchSeconds;
   for (const PlanStep &part : program.entries.find(run.entry)->second)

@@ -74,14 +74,9 @@ void WorkCounter::findWrites(const std::string &entry, const std::vector<PlanSte
     }
 }
 
-/// ModelImpl::chooseVariant has the same rule.
-std::string WorkCounter::variantOf(const std::string &entry, int64_t rows) const {
-  std::string chosen = entry;
-  for (const PlanRange &range : program.ranges)
-    if (range.entry == entry &&
-        (variants.empty() ? range.leastRows <= rows && rows <= range.mostRows : variants.count(range.variant) > 0))
-      chosen = range.variant;
-  return chosen;
+std::string WorkCounter::variantOf(const std::string &entry, int64_t rows, int64_t segments) const {
+  auto chunksOf = [&](int64_t chunkRows) { return segments * ((rows - 1) / (segments * chunkRows) + 1); };
+  return std::string(program.variantFor(entry, variants, rows, chunksOf));
 }
 
 Work WorkCounter::ofLaunch(const PlanLaunch &launch, const LaunchRows &size) const {
@@ -119,7 +114,7 @@ Work WorkCounter::ofLaunch(const PlanLaunch &launch, const LaunchRows &size) con
 
 Work WorkCounter::ofPass(const std::string &entry, int64_t rows, int64_t selected, int64_t segments) const {
   Work total;
-  auto steps = program.entries.find(variantOf(entry, rows));
+  auto steps = program.entries.find(variantOf(entry, rows, segments));
   if (steps == program.entries.end())
     return total;
   for (const PlanStep &step : steps->second)

@@ -49,8 +49,8 @@ public:
   Work ofRun(const std::string &entry, int64_t batch, int64_t time, int64_t rowsPerPass) const;
 
   const std::string &entryOf(const sm1rt::PlanLaunch &launch) const { return facts.at(&launch).entry; }
-  /// The entry whose launches a pass of so many rows takes.
-  std::string variantOf(const std::string &entry, int64_t rows) const;
+  /// The entry whose launches a pass of so many rows takes, in segments of one length.
+  std::string variantOf(const std::string &entry, int64_t rows, int64_t segments) const;
 
 private:
   /// What the plan says of a launch once the launches around it are known.

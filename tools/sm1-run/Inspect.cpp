@@ -134,10 +134,13 @@ static std::string describeCode(const Package &package, const std::string &targe
 /// Which runs take the entry, where it stands in for another.
 static std::string describeRange(const PlanProgram &program, const std::string &entry) {
   for (const PlanRange &range : program.ranges)
-    if (range.variant == entry)
-      return range.mostRows < INT32_MAX
-                 ? fmt::format(", in place of {} for {} to {} rows", range.entry, range.leastRows, range.mostRows)
-                 : fmt::format(", in place of {} from {} rows on", range.entry, range.leastRows);
+    if (range.variant == entry) {
+      int64_t chunkRows = chunkRowsOf(program.entries.find(entry)->second);
+      return (range.mostRows < INT32_MAX
+                  ? fmt::format(", in place of {} for {} to {} rows", range.entry, range.leastRows, range.mostRows)
+                  : fmt::format(", in place of {} from {} rows on", range.entry, range.leastRows)) +
+             (chunkRows ? fmt::format(", in sequences that fill chunks of {}", chunkRows) : "");
+    }
   return "";
 }
 

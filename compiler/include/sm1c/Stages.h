@@ -31,9 +31,9 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself, and has others in
-/// their place for prefills of some or few rows and for steps of few, some, many or most sequences, of few and most with wgmma
-/// alone.
-enum class Entry { Both, Prefill, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany, StepMost };
+/// their place for prefills of some or few rows or of long sequences, and for steps of few, some, many or most sequences; those of
+/// long sequences, of few and of most with wgmma alone.
+enum class Entry { Both, Prefill, PrefillLong, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany, StepMost };
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);

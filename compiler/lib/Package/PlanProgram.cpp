@@ -135,6 +135,7 @@ private:
   const FlatCode &code;
   ModelOp model;
   bool isStep;
+  int64_t chunkRows = 0; ///< of the kernels whose tiles are chunks, which one table of a pass serves
   const KernelCosts &costs;
   const BufferAssignment &assignment;
   ArrayRef<int64_t> places;
@@ -247,6 +248,15 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     }
     if (walksTiles(blocks))
       launch["walks"] = true;
+    if (dispatch->hasAttr(chunksAttr)) {
+      int64_t rows = blocks.getRowSplit();
+      if (chunkRows && chunkRows != rows)
+        return dispatch.emitError("kernel @")
+                   << dispatch.getCallee() << " has chunks of " << rows << " rows, another one of the program of " << chunkRows
+                   << "; row_split must be the same where chunks is true",
+               failure();
+      launch["chunks"] = chunkRows = rows;
+    }
     if (cutsTime(blocks))
       launch["time_split"] = blocks.getRowTile();
     if (int64_t cluster = blocksOfCluster(blocks); cluster > 1)
@@ -361,9 +371,17 @@ LogicalResult PlanBuilder::ProgramBuilder::checkResultRows(ModelOp model, const 
   return success();
 }
 
+static bool takesChunks(ModelOp model) {
+  return model
+      .walk([](DispatchOp dispatch) { return dispatch->hasAttr(chunksAttr) ? WalkResult::interrupt() : WalkResult::advance(); })
+      .wasInterrupted();
+}
+
 FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> models) {
   json::Object entries, ranges;
   for (const EntryModel &entry : models) {
+    if (entry.entry == Entry::PrefillLong && !takesChunks(entry.model)) // it is that of many rows
+      continue;
     auto assignment = assignBuffers(entry.model, /*ownPorts=*/models.size() > 1);
     if (failed(assignment))
       return failure();

@@ -29,6 +29,7 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
   case Entry::Both:
     return {one, batch, prompt};
   case Entry::Prefill:
+  case Entry::PrefillLong:
     return {prompt};
   case Entry::PrefillSome:
     return {{"prefill, 512 tokens", 512, 1}};

@@ -89,6 +89,12 @@ inline int64_t tilesAtOnce(BlockScheduleAttr blocks) {
   return (blocks.getThreads() / threadsOfWarpgroup - 1) / (blocks.getRowSplit() / blocks.getRowTile());
 }
 
+/// Of a kernel that walks: whether its tiles are chunks, row_split rows of a segment counted from the segment's start, all panels
+/// of a chunk of every segment before the next ones: what follows the sums of a chunk may wait for the one before.
+inline constexpr llvm::StringLiteral chunksAttr = "chunks";
+/// Whether a kernel of the program for long sequences is another than that for many rows has.
+inline constexpr llvm::StringLiteral ofLongAttr = "of_long";
+
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);

@@ -5,6 +5,7 @@
 
 #include "sm1c/ScheduleFile.h"
 
+#include "BlockForms.h"
 #include "Scheduling.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -19,8 +20,8 @@ static constexpr llvm::StringLiteral fuseKey = "fuse";
 static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile",      "panel_tile", "single_row_panels", "row_split", "panel_split",
                                                   "row_band",      "apart",      "widen_rows",        "products",  "matrix_rows",
                                                   "matrix_panels", "alone"};
-static constexpr llvm::StringLiteral gpuKeys[] = {"form",        "threads", "row_tile",   "row_split",
-                                                  "panel_split", "stages",  "depth_split"};
+static constexpr llvm::StringLiteral gpuKeys[] = {"form",        "threads", "row_tile",    "row_split",
+                                                  "panel_split", "stages",  "depth_split", "chunks"};
 
 /// Rows by panels of one projection's tile are code, written out: more are no faster, and take minutes to compile.
 static constexpr int64_t mostTileSums = 64;
@@ -47,7 +48,7 @@ static std::string whyNotValue(StringRef key, StringRef value) {
   };
   if (key == fuseKey)
     return oneOf({"on", "off"});
-  if (key == "apart" || key == "alone")
+  if (key == "apart" || key == aloneAttr || key == chunksAttr)
     return oneOf({"true", "false"});
   if (key == "products")
     return oneOf({"fma", "table", "dot"});
@@ -201,6 +202,15 @@ static BlockScheduleAttr changed(BlockScheduleAttr old, const Values &values, ll
       values.number("stages", old.getStages()), values.number("depth_split", old.getDepthSplit()));
 }
 
+/// Gives the kernel the attribute `name` or takes it, where a line says so.
+static void setFlag(KernelOp kernel, StringRef name, const Values &values) {
+  StringRef wanted = values.text(name, "");
+  if (wanted == "true")
+    kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
+  else if (!wanted.empty())
+    kernel->removeAttr(name);
+}
+
 /// What a CPU target cannot do of a schedule; empty if it can.
 static std::string whyNotOn(const Target &target, ScheduleAttr schedule) {
   if (schedule.getProducts() == Products::Dot && !target.dotProducts)
@@ -235,16 +245,13 @@ LogicalResult ScheduleFile::apply(KernelOp kernel, StringRef name, const Target 
       if (std::string why = whyNotOn(target, schedule); !why.empty())
         return emitHere() << why;
       kernel.setScheduleAttr(schedule);
-      bool isAlone = values.text(aloneAttr, kernel->hasAttr(aloneAttr) ? "true" : "false") == "true";
-      if (isAlone)
-        kernel->setAttr(aloneAttr, UnitAttr::get(kernel.getContext()));
-      else
-        kernel->removeAttr(aloneAttr);
+      setFlag(kernel, aloneAttr, values);
     } else if (BlockScheduleAttr old = kernel.getBlocksAttr()) {
       BlockScheduleAttr blocks = changed(old, values, emitHere);
       if (!blocks)
         return failure();
       kernel.setBlocksAttr(blocks);
+      setFlag(kernel, chunksAttr, values);
     }
   }
   return success();

@@ -362,7 +362,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
     static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_step_most",
-                                                      "_few",  "_some",     "_many",      "_fp8"};
+                                                      "_few",  "_some",     "_many",      "_long",      "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))

@@ -65,6 +65,7 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
   case Entry::Both:
     return {{1, 1}, {8, 8}, {256, 1}};
   case Entry::Prefill:
+  case Entry::PrefillLong:
     if (isTensorTiles(kernel.getBlocksAttr().getForm()))
       return {{4096, 1}};
     return {{128, 1}, {512, 1}, {4096, 1}};

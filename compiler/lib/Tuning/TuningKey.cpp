@@ -13,6 +13,8 @@ using namespace sm1;
 Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
   bool isPrefill = entry != Entry::Both && !isStep(entry);
   bool isShared = !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty();
+  if (entry == Entry::PrefillLong && !kernel->hasAttr(ofLongAttr)) // most are those of many rows
+    return Entry::Prefill;
   return isPrefill && isShared ? Entry::Prefill : entry;
 }
 

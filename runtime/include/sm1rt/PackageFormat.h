@@ -117,18 +117,22 @@
  *   kernels   [{name}]                   no offset; name is the .entry of the PTX
  *   entries   "prefill" and "step" may be different lists of launches over the same buffers, and there may be others of any name
  *   ranges    {variant: {entry, least_rows, most_rows}}, optional: a pass of `entry` whose rows are in the range takes the launches of
- *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own
+ *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own. Where launches of a
+ *             variant have chunks its passes are those alone whose rows are at least 7/8 of what their chunks have room for
  *   overlaps  boolean, optional: every kernel waits (griddepcontrol.wait) before it touches what earlier ones write or read, so it may
  *             be started while they run; sm_90 and later
  *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split,
- *              cluster, alone, walks, map}
+ *              cluster, alone, walks, chunks, map}
  *
  * threads is the size of a block, a multiple of 32 up to 1024; shared is its dynamic shared memory in bytes (above 48 KB the runtime
  * raises the kernel's limit); row_split and panel_split are at least 1. time_split is optional, 0 when absent; cluster, too, 1 when
  * absent: so many blocks, at most 8, that differ in z alone are a cluster, as the kernel's text says itself (.reqnctapercluster 1, 1,
  * cluster). alone, optional, says that blocks want a multiprocessor each: a launch of no more blocks than those does not overlap the
  * one before, whose last blocks would crowd them. walks, optional, says that blocks go on from tile to tile: the grid is along x alone,
- * as many blocks as there are multiprocessors and no more than x y below. map, optional, is {arg, rows, channels, row_bytes, fits}:
+ * as many blocks as there are multiprocessors and no more than x y below. chunks, optional, of launches over all rows that walk, the
+ * same in all of an entry: tiles are so many rows of a segment, counted from its start, and x below is the number of such chunks. A
+ * pass has a table of them: I32 [chunks][4], first row, end of the segment, segment, number in the segment, the first chunks of all
+ * segments first, then the second ones, and so on. map, optional, is {arg, rows, channels, row_bytes, fits}:
  * of an arg that is a buffer of BF16 or F8_E4M3 with so many channels, and the kernel's last parameter a CUtensorMap (128 bytes) of its
  * [n][channels], in boxes of `rows` by row_bytes, 64 (when absent) or 128, swizzled by as many, zero outside. fits, optional: boxes have
  * no more rows than n, up to a multiple of 8. With n = rows of the run, selected rows, or segments, the grid is
@@ -138,7 +142,8 @@
  *
  * and a launch with n = 0 is left out. A kernel's parameters, 8 bytes each, in this order: one pointer per arg, rowSegment,
  * segmentStart, selected (the row tables of Sm1CpuTask), int64_t n, int64_t segments, and where z > 1 uint64_t *words: one for each of
- * the 16 panels channels of each time_split rows of the run, zero when the kernel starts and when it has ended; or the map. Launches run in order,
+ * the 16 panels channels of each time_split rows of the run, zero when the kernel starts and when it has ended; or the map. With
+ * chunks there come int32_t *chunks, int64_t their number, and uint64_t *words, 16 panels for each chunk, before the map. Launches run in order,
  * each sees what earlier ones wrote. A device runs a target of its own compute capability or a lower one: PTX of any, a cubin of the same major version.
  *
  *   token     optional: a step in one launch of the kernel in "token/<target>", which includes kernels/token.cuh. An object:
@@ -159,8 +164,9 @@
 
 #include <stdint.h>
 
-/* 2: boxes of a tensor map may have fewer rows (`fits`). A runtime of before would take larger ones, and its kernels wait for ever. */
-#define SM1_FORMAT_VERSION 2
+/* 2: boxes of a tensor map may have fewer rows (`fits`). A runtime of before would take larger ones, and its kernels wait for ever.
+ * 3: tiles may be chunks of segments (`chunks`). A runtime of before gives such kernels no table of them. */
+#define SM1_FORMAT_VERSION 3
 #define SM1_FORMAT_OLDEST 1
 #define SM1_DATA_ALIGNMENT 4096
 #define SM1_TENSOR_ALIGNMENT 64

@@ -9,8 +9,10 @@
 #include "sm1rt/packing/Cost.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -94,6 +96,7 @@ struct PlanLaunch : LaunchCuts {
   int64_t threads = 0;        ///< per block; GPU
   int64_t shared = 0;         ///< bytes of dynamic shared memory; GPU
   int64_t timeSplit = 0;      ///< GPU; 0: time is not cut
+  int64_t chunks = 0;         ///< rows of a segment that a tile is; GPU; 0: tiles are rows of the run
   int64_t cluster = 1;        ///< blocks behind one another in z that share a tile; GPU
   bool alone = false;         ///< each task wants a thread, each block of a GPU a multiprocessor
   bool walks = false;         ///< blocks of a GPU go on from tile to tile
@@ -130,6 +133,9 @@ struct PlanRange {
   int64_t leastRows = 0, mostRows = 0;
 };
 
+/// Rows of a chunk, where launches of `steps` have tiles that are chunks; else 0.
+int64_t chunkRowsOf(const std::vector<PlanStep> &steps);
+
 struct PlanProgram {
   int capability = 0;  ///< compute capability of a GPU target, 90 for "sm_90"; 0: a CPU target
   std::string compute; ///< the target's own, or the plan's
@@ -148,6 +154,10 @@ struct PlanProgram {
         return true;
     return false;
   }
+  /// The entry whose launches a pass of `entry` takes: of a range that its `rows` are in, unless `chunksOf` says of rows of a chunk
+  /// that the pass has so many of them that some are far from full. `variants` as in OpenOptions.
+  std::string_view variantFor(std::string_view entry, const std::set<std::string> &variants, int64_t rows,
+                              const std::function<int64_t(int64_t)> &chunksOf) const;
 };
 
 struct Plan {

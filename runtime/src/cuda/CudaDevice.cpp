@@ -349,7 +349,8 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
   const Function &function = kernels[plan.kernel];
   const LaunchShape &own = function.shape;
   int64_t timeSplit = own.timeSplit.value_or(plan.timeSplit);
-  Grid grid{divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
+  bool chunks = plan.chunks && function.generated;
+  Grid grid{chunks ? launch.tables.chunkCount : divideUp(launch.rows, own.rowSplit.value_or(plan.rowSplit)),
             divideUp(plan.panels, own.panelSplit.value_or(plan.panelSplit)),
             timeSplit            ? divideUp(launch.longest, timeSplit)
             : function.generated ? plan.cluster
@@ -366,19 +367,23 @@ Expected<int64_t> CudaDevice::launch(const DeviceLaunch &launch) {
                   !(plan.alone && grid.x * grid.y * grid.z <= context->multiprocessorCount);
   RowTables tables = launch.tables;
   int64_t rows = launch.rows, segments = launch.segments;
-  auto words = timeSplit && grid.z > 1 ? wordsFor(plan, divideUp(launch.passRows, timeSplit)) : Expected<uint8_t *>(nullptr);
+  int64_t parts = chunks ? tables.chunkCount : timeSplit && grid.z > 1 ? divideUp(launch.passRows, timeSplit) : 0;
+  auto words = parts ? wordsFor(plan, parts) : Expected<uint8_t *>(nullptr);
   if (!words)
     return words.error().in(function.name);
   auto map = mapFor(launch);
   if (!map)
     return map.error().in(function.name);
-  void *parameters[PlanLaunch::argsLimit + 6];
+  void *parameters[PlanLaunch::argsLimit + 9];
   size_t count = 0;
   for (; count < plan.args.size(); ++count)
     parameters[count] = const_cast<void **>(&launch.args[count]);
-  for (void *last : std::initializer_list<void *>{&tables.rowSegment, &tables.segmentStart, &tables.selected, &rows, &segments,
-                                                  plan.map ? static_cast<void *>(&*map) : &*words})
-    parameters[count++] = last;
+  for (void *next : std::initializer_list<void *>{&tables.rowSegment, &tables.segmentStart, &tables.selected, &rows, &segments})
+    parameters[count++] = next;
+  if (chunks)
+    for (void *next : std::initializer_list<void *>{&tables.chunks, &tables.chunkCount, &*words})
+      parameters[count++] = next;
+  parameters[count++] = plan.map ? static_cast<void *>(&*map) : &*words;
   if (auto started = start(function, grid, parameters); !started)
     return started.error();
   if (clock.running())

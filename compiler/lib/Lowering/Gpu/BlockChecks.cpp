@@ -31,6 +31,14 @@ static std::string whyNotScan(KernelOp kernel, bool isStep) {
   return "";
 }
 
+/// Tiles may be chunks of segments.
+static std::string whyNotChunks(KernelOp kernel, bool isStep) {
+  if (!kernel->hasAttr(chunksAttr) || (walksTiles(kernel.getBlocksAttr()) && !isStep && !kernel.getSelected()))
+    return "";
+  return "schedule: tiles may be chunks of segments (chunks = true) where blocks of wgmma_tiles go on from tile to tile, over all "
+         "rows of a prefill";
+}
+
 /// A row's squares may be numbers of tiles.
 static std::string whyNotParts(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
@@ -276,5 +284,7 @@ static std::string whyNotNumbers(KernelOp kernel) {
 
 std::string sm1::whyNotBlocks(KernelOp kernel, bool isStep, const Target &target) {
   std::string why = whyNotNumbers(kernel);
+  if (why.empty())
+    why = whyNotChunks(kernel, isStep);
   return why.empty() ? whyNotForm(kernel, isStep, target) : why;
 }

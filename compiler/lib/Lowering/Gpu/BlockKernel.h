@@ -12,7 +12,7 @@ namespace sm1 {
 
 /// Arguments of every GPU function after its buffers: rowSegment, segmentStart, selected, shared memory, the number of rows (of a
 /// scan: segments) of the launch, the number of segments. A form that cuts time has one more, the words that its blocks exchange;
-/// wgmma_tiles a tensor map of what it multiplies.
+/// wgmma_tiles a tensor map of what it multiplies, before it, where tiles are chunks, their table and number, and such words.
 inline constexpr unsigned numBlockArguments = 6;
 /// Position of shared memory among them.
 inline constexpr unsigned sharedArgument = 3;
@@ -109,9 +109,12 @@ public:
   KernelOp kernel;
   BlockScheduleAttr schedule;
   KernelBuffers buffers;
-  mlir::Value thread, count, segments, sharedMemory;
+  mlir::Value thread, segments, sharedMemory;
+  mlir::Value count; ///< rows of the launch's row space; while a chunk is the tile, the end of its segment
   mlir::Value map;   ///< of wgmma_tiles: the tensor map of what is multiplied
   mlir::Value words; ///< of forms that cut time: [part of time][channel] of i64, zero at the start and at the end
+  mlir::Value chunks,
+      chunkCount; ///< where tiles are chunks of segments: their table, as in PackageFormat.h; `words` has their parts
 
 private:
   LaterKernel whenLaterKernelStarts() const;

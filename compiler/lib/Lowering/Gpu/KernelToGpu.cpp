@@ -45,6 +45,9 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
   types.append({table, table, table, shared, builder.getIndexType(), builder.getIndexType()});
   if (cutsTime(kernel.getBlocksAttr()))
     types.push_back(inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), cuda::globalMemory));
+  if (kernel->hasAttr(chunksAttr))
+    types.append({table, builder.getIndexType(),
+                  inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), cuda::globalMemory)});
   if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
     types.push_back(MemRefType::get({tensorMapBytes}, builder.getI8Type()));
   return types;
@@ -91,6 +94,9 @@ static std::pair<func::FuncOp, int64_t> buildFunction(OpBuilder &builder, Kernel
     *field = entry->getArgument(next++);
   if (cutsTime(kernel.getBlocksAttr()))
     block.words = entry->getArgument(next++);
+  if (kernel->hasAttr(chunksAttr))
+    for (Value *field : {&block.chunks, &block.chunkCount, &block.words})
+      *field = entry->getArgument(next++);
   if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
     block.map = entry->getArgument(next++);
   block.buffers.oneRowPerSegment = isStep;
@@ -168,6 +174,8 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
                            ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes, mapped);
     if (isBestAlone(kernel, sharedBytes, gpu))
       dispatch->setAttr(aloneAttr, builder.getUnitAttr());
+    if (Attribute chunks = kernel->getAttr(chunksAttr))
+      dispatch->setAttr(chunksAttr, chunks);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

@@ -88,7 +88,7 @@ private:
   void arriveWarp(mlir::Value barrier);
   void waitForTurn(mlir::Value index);
   mlir::Value stageBefore(mlir::Value stage);
-  TilePlace tileAt(mlir::Value index);
+  void takeTileAt(mlir::Value index, bool inputsAreThere = true);
   bool isPart() const { return linears.size() < all.size(); }
   /// What `of` says of `linear`; of the block's own where it has one of several.
   mlir::Value ofBlock(LinearOp linear, llvm::function_ref<mlir::Value(LinearOp)> of);
@@ -166,6 +166,9 @@ private:
   EarlyInputs early;           ///< by rows of a thread
   StreamSlices slicesOfStream; ///< of blocks that walk
   mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
+  struct {
+    mlir::Value segment, number;                 ///< in the segment, which ends at block.count
+  } chunk;                                       ///< where tiles are chunks
   mlir::Value boxRows;                           ///< where they are not `rows`
   mlir::Value own;                               ///< number of the block's projection, where it has one of several
   mlir::Value rowStages, weightStages, barriers; ///< in bytes

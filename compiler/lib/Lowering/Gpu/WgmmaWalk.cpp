@@ -14,24 +14,37 @@
 using namespace mlir;
 using namespace sm1;
 
-/// The block's tile number `index`: those with its own number, and so many further on as there are blocks. Neighbours lie side by
-/// side, so that those that are multiplied at the same time are some blocks of rows by all panels.
-TilePlace WgmmaTilesBuilder::tileAt(Value index) {
+/// Takes the block's tile number `index`: those with its own number, and so many further on as there are blocks. Neighbours lie
+/// side by side, so that those that are multiplied at the same time are some blocks of rows by all panels. Where tiles are chunks
+/// their table, which is there when the inputs are, says which rows a tile has.
+void WgmmaTilesBuilder::takeTileAt(Value index, bool inputsAreThere) {
   int64_t across = panelsOfBlocks(block.kernel) / panels;
   cuda::PlaceInGrid grid = cuda::placeInGrid(builder, loc);
   Value number = block.add(grid.number, builder.createOrFold<arith::MulIOp>(loc, index, grid.blocks));
-  return {block.mul(block.div(number, across), rows), block.mul(block.rem(number, across), panels)};
+  if (!block.chunks)
+    return takeTile({block.mul(block.div(number, across), rows), block.mul(block.rem(number, across), panels)});
+  Value row;
+  if (inputsAreThere) {
+    constexpr int64_t words = 4; // first row, end of the segment, segment, number in the segment
+    Value first = block.mul(block.div(number, across), words);
+    auto word = [&](int64_t place) {
+      Value value = block.loadScalar(block.chunks, block.add(first, block.constant(place)));
+      return arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(), value).getResult();
+    };
+    row = word(0), block.count = word(1), chunk = {word(2), word(3)};
+  }
+  takeTile({row, block.mul(block.rem(number, across), panels)});
 }
 
 void WgmmaTilesBuilder::walk() {
   cuda::PlaceInGrid grid = cuda::placeInGrid(builder, loc);
-  Value rowBlocks = block.div(block.add(block.count, block.constant(rows - 1)), rows);
+  Value rowBlocks = block.chunks ? block.chunkCount : block.div(block.add(block.count, block.constant(rows - 1)), rows);
   Value all = block.mul(rowBlocks, panelsOfBlocks(block.kernel) / panels);
   Value reached = block.add(block.sub(all, grid.number), block.sub(grid.blocks, block.constant(1)));
   Value tiles = arith::DivUIOp::create(builder, loc, reached, grid.blocks);
   Value isAlone = block.less(all, block.add(grid.blocks, block.constant(1)));
   makeBarriers(isAlone);
-  takeTile(tileAt(block.constant(0)));
+  takeTileAt(block.constant(0), /*inputsAreThere=*/false);
   whenFirst([&] { // weights wait for no kernel
     for (int64_t step = 0; step < firstSteps(); ++step)
       copyWeights(block.constant(step), block.constant(step));
@@ -80,13 +93,15 @@ void WgmmaTilesBuilder::fetchRows(Value step, Value isLast) {
 
 void WgmmaTilesBuilder::copyTiles(Value tiles) {
   int64_t ahead = firstSteps();
+  if (block.chunks)
+    takeTileAt(block.constant(0));
   for (int64_t step = 0; step < ahead; ++step)
     copyRows(block.constant(step), block.constant(step));
   for (int64_t step = 0; step < ahead; ++step)
     fetchRows(block.constant(step), block.less(tiles, block.constant(2)));
   SmallVector<Value> place{block.constant(ahead % stages), number32(ahead / stages % 2)};
   block.loopWith(block.constant(0), tiles, 1, place, [&](Value index, ValueRange carried) {
-    takeTile(tileAt(index));
+    takeTileAt(index);
     Value isLast = block.less(tiles, block.add(index, block.constant(2)));
     Value begin = arith::SelectOp::create(builder, loc, isEqual(index, 0), block.constant(ahead), block.constant(0));
     SmallVector<Value> place = block.loopWith(begin, block.constant(steps - 1), 1, carried, [&](Value step, ValueRange carried) {
@@ -107,7 +122,7 @@ void WgmmaTilesBuilder::copySlices(Value tiles) {
   for (int64_t part = 0; part < slicesOfStream.parts(); ++part)
     block.when(isEqual(warp, part + 1), [&] {
       block.loop(block.constant(0), tiles, 1, [&](Value index) {
-        takeTile(tileAt(index));
+        takeTileAt(index);
         for (int64_t number = 0; number < parts() * 2; ++number)
           slicesOfStream.copy(
               [&](Value reader) {
@@ -167,7 +182,7 @@ SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
       multiplyStep(next, slices, /*isFirst=*/false);
       return next;
     });
-  takeTile(tileAt(index));
+  takeTileAt(index);
   askForSquares();
   if (steps > 1)
     multiplyStep(carried, lastSlices(), /*isFirst=*/false, /*isLast=*/true);
@@ -185,7 +200,7 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
   turn = block.div(own, groupsOfTile()), warpgroup = block.rem(own, groupsOfTile());
   block.loop(turn, tiles, atOnce, [&](Value index) {
     SmallVector<Value> sums = sumTile(index);
-    takeTile(tileAt(index)); // again: sums take the registers
+    takeTileAt(index); // again: sums take the registers
     takeFactors();
     block.choose(
         block.less(block.add(index, block.constant(atOnce)), tiles), [] {},
