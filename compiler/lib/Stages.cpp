@@ -143,6 +143,7 @@ struct FusionPass {
 } // namespace
 
 /// In this order: what ends in a scan first, then what ends in a projection; norms last, when their users are one kernel.
+static constexpr llvm::StringLiteral projectionScan = "sm1-fuse-projection-scan";
 static constexpr FusionPass fusions[] = {
     {"sm1-fuse-elementwise", createFuseElementwise},
     {"sm1-fuse-scan-producers", createFuseScanProducers},
@@ -150,7 +151,7 @@ static constexpr FusionPass fusions[] = {
     {"sm1-fuse-conv-norm", createFuseConvNorm},
     {"sm1-fuse-projection-siblings", createFuseProjectionSiblings},
     {"sm1-fuse-projection-epilogue", createFuseProjectionEpilogue},
-    {"sm1-fuse-projection-scan", createFuseProjectionScan},
+    {projectionScan, createFuseProjectionScan},
     {"sm1-fuse-norm-projection", createFuseNormProjection},
     {"sm1-fuse-rounding", createFuseRounding},
 };
@@ -184,10 +185,10 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
 }
 
 /// What a GPU leaves apart when there are many rows: projections run in any order of rows and panels, while a scan walks rows in
-/// order and a norm needs whole ones.
+/// order, unless tiles are chunks of a sequence, and a norm needs whole ones.
 static bool keepsApart(const StageOptions &options, StringRef flag) {
   bool prefills = options.entry != Entry::Both && !isStep(options.entry);
-  return (prefills && flag == "sm1-fuse-projection-scan") ||
+  return (prefills && options.entry != Entry::PrefillLong && flag == projectionScan) ||
          ((prefills || rangeOf(options.entry)) && flag == "sm1-fuse-norm-projection");
 }
 
@@ -202,7 +203,8 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
   }
   for (const FusionPass &fusion : fusions)
     if (!llvm::is_contained(options.disabled, fusion.flag) && !keepsApart(options, fusion.flag))
-      passes.addPass(fusion.create());
+      passes.addPass(fusion.flag == projectionScan ? createFuseProjectionScan({options.entry == Entry::PrefillLong})
+                                                   : fusion.create());
   bool dividesNorms = rangeOf(options.entry) && (isStep(options.entry) || sizeOf(options.entry) == RunSize::Few);
   if (dividesNorms && !llvm::is_contained(options.disabled, normHalves))
     passes.addPass(createFuseNormHalves({isStep(options.entry), /*tiles=*/false}));

@@ -76,12 +76,23 @@ inline bool walksTiles(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::WgmmaTiles && panelGroups(blocks) == 1 &&
          blocks.getThreads() > blocks.getRowSplit() / blocks.getRowTile() * threadsOfWarpgroup;
 }
+/// Of such blocks: whether two warpgroups share a tile and one more scans what they leave of it.
+inline bool hasScanGroup(BlockScheduleAttr blocks) {
+  return walksTiles(blocks) && blocks.getRowSplit() == 2 * blocks.getRowTile() && blocks.getThreads() == 4 * threadsOfWarpgroup;
+}
 /// Registers of such blocks' threads: of those that copy, and of those that multiply, which have what the others give them. All
 /// begin with as many, a multiple of 8, and no more than those come back: who asks for more than that waits for ever.
+/// Where a warpgroup scans those that multiply have few sums each, and it has the rest.
 inline constexpr int64_t registersOfCopies = 40;
 inline int64_t registersOfWalk(BlockScheduleAttr blocks) {
+  if (hasScanGroup(blocks))
+    return 160;
   int64_t groups = blocks.getThreads() / threadsOfWarpgroup - 1, atStart = (64 << 10) / blocks.getThreads() / 8 * 8;
   return groups == 1 ? 255 : std::min<int64_t>(240, (atStart * (groups + 1) - registersOfCopies) / groups / 8 * 8);
+}
+inline int64_t registersOfScan(BlockScheduleAttr blocks) {
+  int64_t groups = blocks.getThreads() / threadsOfWarpgroup, all = (64 << 10) / threadsOfWarpgroup / 8 * 8;
+  return std::min<int64_t>(240, all - registersOfCopies - (groups - 2) * registersOfWalk(blocks));
 }
 
 /// Of such blocks: tiles that they have at once, each with warpgroups of its own.
@@ -100,6 +111,15 @@ inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);
 }
 inline constexpr int64_t mostWgmmaSums = 192;
+/// Panels of a tile of so many projections that ends in a scan, a power of two, so that threads share rows evenly: of those that
+/// divide `panels`, the most; 0 where tiles would be too narrow.
+inline int64_t widestScanTile(int64_t panels, int64_t linears) {
+  constexpr int64_t mostPanels = 4, leastOfAll = 3;
+  int64_t widest = mostPanels;
+  while (widest >= 1 && (panels % widest || widest * linears * 16 > mostWgmmaSums))
+    widest /= 2;
+  return widest * linears >= leastOfAll ? widest : 0;
+}
 /// Of `panels`, the most that divide them and are a tile of 128 rows; 0 where they are too few to be one of one projection.
 inline int64_t widestWgmmaTile(int64_t panels) {
   int64_t widest = std::min<int64_t>(panels, mostWgmmaSums / 16);

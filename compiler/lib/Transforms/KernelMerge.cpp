@@ -98,6 +98,20 @@ int64_t sm1::projectionsOfBlock(KernelOp kernel) {
   return blocks.getForm() == BlockForm::WgmmaTiles && wgmmaSums(blocks, linears) > mostWgmmaSums ? 1 : linears;
 }
 
+bool sm1::endsInScan(KernelOp kernel) { return contentsOf(kernel).linears && !kernel.getBlock().getOps<ScanOp>().empty(); }
+
+bool sm1::goesIntoScanAlone(Value value) {
+  return llvm::all_of(value.getUsers(), [](Operation *user) {
+    return isa<ScanOp>(user) || (user->getNumResults() && llvm::all_of(user->getResults(), goesIntoScanAlone));
+  });
+}
+
+int64_t sm1::sharedBehindSums(KernelOp kernel, BlockScheduleAttr blocks) {
+  constexpr int64_t line = 128; // arrays lie on lines
+  int64_t width = blocks.getPanelSplit() * 16, groups = groupsOfScan(blocks.getPanelSplit());
+  return contentsOf(kernel).linears * blocks.getRowSplit() * width * 2 + (2 * groups + 1) * width * 4 + 4 * line;
+}
+
 int64_t sm1::widthOf(KernelOp kernel) { return channels(kernel.getResultTypes().front()); }
 
 KernelOp sm1::definingKernel(Value value) { return value.getDefiningOp<KernelOp>(); }

@@ -38,6 +38,17 @@ LinearOp projectionBehind(mlir::Value yielded);
 /// Projections that a block of `kernel` has: all, or one of wgmma_tiles whose threads have no room for the sums of all.
 int64_t projectionsOfBlock(KernelOp kernel);
 
+/// Whether sums of projections go on into a scan over time in the same kernel.
+bool endsInScan(KernelOp kernel);
+/// Whether all that is made of `value`, in a kernel, goes into its scan, and nothing past it.
+bool goesIntoScanAlone(mlir::Value value);
+/// Projections of such tiles of which that has to be so: what comes in, f32, lies where their sums lay, bf16.
+inline constexpr int64_t leastIntoScanAlone = 2;
+/// Groups of neighbouring rows into which a warpgroup that scans divides a tile: a thread has four channels of one.
+inline int64_t groupsOfScan(int64_t panels) { return 32 / panels; }
+/// Shared memory for the sums of all projections and for what groups of rows leave.
+int64_t sharedBehindSums(KernelOp kernel, BlockScheduleAttr blocks);
+
 /// True if `op` yields the same for every row: constants, and arithmetic on parameters.
 bool isRowInvariant(mlir::Operation *op);
 

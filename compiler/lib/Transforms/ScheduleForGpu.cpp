@@ -105,22 +105,22 @@ static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
 
 namespace {
 /// Blocks for wgmma: rows of a tile, tiles on a multiprocessor, the run that they are chosen for, the most stages, warpgroups that
-/// share the rows, blocks of a cluster that share the k of a tile, whether one block has these tiles and goes on to others, and
-/// warpgroups that share the panels.
+/// share the rows, blocks of a cluster that share the k of a tile, whether one block has these tiles and goes on to others,
+/// warpgroups that share the panels, and those that scan.
 struct WgmmaShape {
   int64_t rows, tiles, rowsOfRun, mostStages, groups = 1, depthSplit = 1;
   bool walks = false;
-  int64_t sharers = 1;
-  int64_t threads() const { return threadsOfWarpgroup * (walks ? groups * tiles + 1 : groups * sharers); }
+  int64_t sharers = 1, scanners = 0;
+  int64_t threads() const { return threadsOfWarpgroup * (walks ? groups * tiles + 1 + scanners : groups * sharers); }
 };
 } // namespace
 
 /// Of many rows a tile has as much as registers hold, and a second one is multiplied while it is finished. Of few there is no
 /// second one; it waits less often. Selected rows are most often one. Of few rows the weights of a whole tile may be there before
 /// the rows are.
-static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaSelected = {128, 2, 4096, 8},
-                            wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8}, wgmmaOfMost = {64, 1, 512, 8},
-                            wgmmaFew = {64, 1, 128, 16};
+static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaScans = {128, 1, 4096, 8, 2, 1, true, 1, 1},
+                            wgmmaSelected = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
+                            wgmmaOfMost = {64, 1, 512, 8}, wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
@@ -183,7 +183,9 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
   bool mayPart = shape.tiles > 1 && storesSums(kernel); // as measured with many rows alone
   BlockScheduleAttr best;
   double bestWorth = 0;
-  for (int64_t split = std::min<int64_t>(16, panels); split * 16 * linears >= leastColumns; --split) {
+  bool scans = kernel->hasAttr(chunksAttr) && endsInScan(kernel);
+  int64_t mostPanels = scans ? widestScanTile(panels, linears) : std::min<int64_t>(16, panels);
+  for (int64_t split = mostPanels; split * 16 * linears >= leastColumns; --split) {
     auto scheduleOf = [&](int64_t stages) {
       return BlockScheduleAttr::get(kernel.getContext(), BlockForm::WgmmaTiles, shape.threads(),
                                     /*rowTile=*/shape.rows / shape.groups, /*rowSplit=*/shape.rows, split, stages,
@@ -193,7 +195,8 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
     int64_t together = wgmmaSums(schedule, linears) > mostWgmmaSums && mayPart ? 1 : linears; // projections of a block
     int64_t columns = split * 16 * together, slices = wgmmaSlices(schedule, x);
     int64_t stageBytes = slices * (shape.rows + columns) * 64 + 2 * barrierBytes;
-    int64_t room = gpu.sharedPerMultiprocessor / (shape.walks ? 1 : shape.tiles) - 1024;
+    int64_t room =
+        gpu.sharedPerMultiprocessor / (shape.walks ? 1 : shape.tiles) - 1024 - (scans ? sharedBehindSums(kernel, schedule) : 0);
     int64_t stages = std::min(room / stageBytes, usualStages);
     int64_t steps = llvm::divideCeil(channels(x), slices * wgmmaSliceDepth(x)),
             mostSteps = llvm::divideCeil(steps, shape.depthSplit);
@@ -225,6 +228,8 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Tiles, /*threads=*/256, /*rowTile=*/4, /*rowSplit=*/64,
                                   /*panelSplit=*/4, /*stages=*/1, /*depthSplit=*/1);
   bool fp8 = isFp8(multipliedType(kernel));
+  if (kernel->hasAttr(chunksAttr) && contents.scans)
+    return scheduleWgmma(kernel, contents, gpu, wgmmaScans);
   if (target.wgmma)
     for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8, kernel.getSelected()))
       if (auto schedule = scheduleWgmma(kernel, contents, gpu, *shape))
@@ -352,6 +357,12 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     }
     if (compute == "bf16" && !isStep(*entry)) // a step's streams are short, and stay as they are
       roundStreams(getOperation());
+    if (*entry == Entry::PrefillLong)
+      getOperation()->walk([](KernelOp kernel) {
+        if (endsInScan(kernel))
+          for (StringRef name : {chunksAttr, ofLongAttr})
+            kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
+      });
     auto choose = [&](KernelOp kernel) {
       if (!kernel.getBlocks())
         kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));

@@ -225,6 +225,7 @@ def FuseProjectionEpilogue : FusionPass<"sm1-fuse-projection-epilogue"> {
 }
 
 def FuseProjectionScan : FusionPass<"sm1-fuse-projection-scan"> {
+  let options = [Option<"tiles", "tiles", "bool", "false", "for tiles of many rows, which are chunks of a sequence">];
   let summary = "Move projections into the scan that alone uses them";
   let description = [{
     B, C and dt of a channel are then sums of one tile, and never reach memory.

@@ -20,13 +20,17 @@ using namespace sm1;
 static std::string whyNotScan(KernelOp kernel, bool isStep) {
   KernelContents contents = contentsOf(kernel);
   bool isScan = kernel.getBlocksAttr().getForm() == BlockForm::Scan;
-  if (contents.scans && !isStep && (contents.linears || contents.scans > 1 || !isScan))
+  bool scansTiles = kernel->hasAttr(chunksAttr) && hasScanGroup(kernel.getBlocksAttr());
+  if (contents.scans && !isStep && (contents.scans > 1 || (!scansTiles && (contents.linears || !isScan))))
     return "has a scan over time: the form must be scan, with one scan and no projection";
+  auto isForScan = [](LinearOp linear) { return goesIntoScanAlone(linear.getResult()); };
+  if (scansTiles && llvm::count_if(kernel.getBlock().getOps<LinearOp>(), isForScan) < leastIntoScanAlone)
+    return "has a scan behind tiles, which fewer than two projections go into alone";
   if (!contents.scans && isScan)
     return "has no scan, the form must not be scan";
   bool hasClosedForm =
       llvm::any_of(kernel.getBlock().getOps<ScanOp>(), [](ScanOp scan) { return scan.getForm() == ScanForm::ClosedForm; });
-  if (cutsTime(kernel.getBlocksAttr()) && hasClosedForm)
+  if ((cutsTime(kernel.getBlocksAttr()) || scansTiles) && hasClosedForm)
     return "has a scan in closed form, which walks a sequence whole: threads must be 4 row_tile";
   return "";
 }
@@ -162,7 +166,8 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
           linears = contentsOf(kernel).linears;
   int64_t threadsOfTile = blocks.getRowSplit() / rowTile * threadsOfWarpgroup;
   if (rowTile % 64 || blocks.getRowSplit() % rowTile || blocks.getThreads() % threadsOfWarpgroup ||
-      (walksTiles(blocks) ? blocks.getThreads() - threadsOfWarpgroup : threadsOfTile) % threadsOfTile ||
+      (hasScanGroup(blocks) && !contentsOf(kernel).scans) ||
+      (walksTiles(blocks) && !hasScanGroup(blocks) ? blocks.getThreads() - threadsOfWarpgroup : threadsOfTile) % threadsOfTile ||
       blocks.getThreads() < threadsOfTile)
     return "schedule: row_tile must be a multiple of 64 and divide row_split, and threads be 128 row_split / row_tile, or so many "
            "times that and 128 that copy";

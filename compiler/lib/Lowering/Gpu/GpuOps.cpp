@@ -31,6 +31,11 @@ Value sm1::cuda::blockId(OpBuilder &builder, Location loc, Axis axis) {
 
 void sm1::cuda::barrier(OpBuilder &builder, Location loc) { NVVM::BarrierOp::create(builder, loc); }
 
+void sm1::cuda::barrierOf(OpBuilder &builder, Location loc, Value number, int64_t threads) {
+  NVVM::BarrierOp::create(builder, loc, TypeRange(), number, constant(builder, loc, int32_t(threads)), NVVM::BarrierReductionAttr(),
+                          Value());
+}
+
 void sm1::cuda::warpBarrier(OpBuilder &builder, Location loc) {
   NVVM::SyncWarpOp::create(builder, loc, constant(builder, loc, -1));
 }

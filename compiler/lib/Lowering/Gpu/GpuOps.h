@@ -38,6 +38,8 @@ Value multiprocessors(OpBuilder &builder, Location loc);
 
 /// All threads of the block meet, and see each other's writes.
 void barrier(OpBuilder &builder, Location loc);
+/// The same of `threads` threads, whole warps, that meet at barrier `number` (i32, 1 to 15).
+void barrierOf(OpBuilder &builder, Location loc, Value number, int64_t threads);
 /// All lanes of a warp meet, and see each other's writes.
 void warpBarrier(OpBuilder &builder, Location loc);
 

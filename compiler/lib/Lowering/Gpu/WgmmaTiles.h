@@ -12,6 +12,7 @@
 #include "NormHalves.h"
 #include "StreamSlices.h"
 #include "TensorTiles.h"
+#include "TileScan.h"
 
 namespace sm1 {
 
@@ -80,6 +81,7 @@ private:
   void walk();
   void copyTiles(mlir::Value tiles);
   void multiplyTiles(mlir::Value tiles);
+  void scanOrMultiply(mlir::Value tiles);
   void multiplyOneTile(mlir::Value tiles);
   void copyStep(mlir::Value step, int64_t there, llvm::SmallVector<mlir::Value> &place);
   void fetchRows(mlir::Value step, mlir::Value isLast);
@@ -102,10 +104,22 @@ private:
   llvm::SmallVector<mlir::Value> finishRow(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first, int64_t end,
                                            mlir::Value row, llvm::SmallVector<mlir::Value> all, int64_t &left);
   void storeSums(TileEvaluator &evaluator);
+  /// What a thread has of the sums of `linear` for a panel of one of two rows.
+  mlir::Value sumsOf(llvm::ArrayRef<mlir::Value> sums, size_t linear, int64_t part, int64_t half, int64_t panel);
   /// What the thread has of the squares that are stored, by panel.
   llvm::SmallVector<mlir::Value> finishPanels(llvm::ArrayRef<mlir::Value> sums, int64_t part, int64_t half, int64_t first,
                                               int64_t count, mlir::Value row);
   void storeSquares(llvm::ArrayRef<mlir::Value> squares, mlir::Value row);
+  /// Whether tiles are chunks of a sequence that end in a scan; WgmmaScan.cpp.
+  bool hasScan() const { return hasScanGroup(block.schedule); }
+  /// What the warpgroups that multiply leave in shared memory for the one that scans: where it is there, and where it may be
+  /// written.
+  mlir::Value leftAt() { return sharedAt(barriers, block.constant(0), barrierBytes, (2 * stages + turns()) * barrierBytes); }
+  mlir::Value takenAt() { return sharedAt(barriers, block.constant(1), barrierBytes, (2 * stages + turns()) * barrierBytes); }
+  /// The parity of the phase of tile `index` at such a barrier, or of the tile before.
+  mlir::Value parityOf(mlir::Value index, bool before = false);
+  /// By those that multiply.
+  void leaveSums(mlir::Value index, llvm::ArrayRef<mlir::Value> sums);
   /// Of blocks that walk: what sm1.rms_scale multiplies the thread's rows with, and what that is made of.
   void askForSquares();
   void takeFactors();
@@ -163,8 +177,9 @@ private:
   bool walks;
   int64_t atOnce; ///< tiles of a block at the same time
   ClusterSums cluster;
-  EarlyInputs early;           ///< by rows of a thread
-  StreamSlices slicesOfStream; ///< of blocks that walk
+  EarlyInputs early;            ///< by rows of a thread
+  StreamSlices slicesOfStream;  ///< of blocks that walk
+  std::optional<TileScan> scan; ///< of tiles that end in one
   mlir::Value firstRow, firstPanel, warpgroup, warp, lane;
   struct {
     mlir::Value segment, number;                 ///< in the segment, which ends at block.count

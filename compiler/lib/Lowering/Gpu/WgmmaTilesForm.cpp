@@ -51,12 +51,14 @@ void WgmmaTilesBuilder::place() {
   Type byte = builder.getI8Type();
   rowStages = block.shared({stages * stageRowBytes}, byte); // whole turns of the swizzle
   weightStages = block.shared({stages * stageWeightBytes}, byte);
-  barriers = block.shared({barrierBytes * (walks ? 2 * stages + turns() : stages)}, byte);
+  barriers = block.shared({barrierBytes * (walks ? 2 * stages + turns() + (hasScan() ? 2 : 0) : stages)}, byte);
   cluster.place();
   if (block.buffers.oneRowPerSegment && fitsBoxes(block.schedule)) // prompts of few rows gain nothing by it
     boxRows = block.least(block.mul(block.div(block.add(block.count, block.constant(rowsOfFit - 1)), rowsOfFit), rowsOfFit),
                           block.constant(rows));
   slicesOfStream.place();
+  if (hasScan())
+    scan.emplace(block, rows, panels);
 }
 
 Value WgmmaTilesBuilder::sharedAt(Value stages, Value stage, int64_t stageBytes, int64_t offset) {
@@ -78,6 +80,10 @@ void WgmmaTilesBuilder::makeBarriers(Value isAlone) {
       cuda::initBulkBarrier(builder, loc, turnAt(block.constant(turn)), warps);
     cluster.makeBarrier();
     slicesOfStream.makeBarriers();
+    if (hasScan()) {
+      cuda::initBulkBarrier(builder, loc, leftAt(), warps);
+      cuda::initBulkBarrier(builder, loc, takenAt(), warpsOfGroup);
+    }
     cuda::fenceBulkBarriers(builder, loc);
   });
 }
@@ -259,10 +265,16 @@ Tile WgmmaTilesBuilder::tileOf(Value row, Value first, int64_t count) {
   return tile;
 }
 
+/// Two products of 8 columns, of which the thread has two each.
+Value WgmmaTilesBuilder::sumsOf(ArrayRef<Value> sums, size_t linear, int64_t part, int64_t half, int64_t panel) {
+  int64_t at = sumIndex(part, linear) + panel * 2 * group + 2 * half;
+  SmallVector<Value> channels{sums[at], sums[at + 1], sums[at + group], sums[at + group + 1]};
+  return vector::FromElementsOp::create(builder, loc, VectorType::get({group}, builder.getF32Type()), channels);
+}
+
 /// Panels `first` to `first + count` of one of the two rows, `half`, that a thread has of 64.
 SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t part, int64_t half, int64_t first, int64_t count,
                                                    Value row) {
-  auto vectorType = VectorType::get({group}, builder.getF32Type());
   Tile tile = tileOf(row, block.add(firstPanel, block.constant(first)), count);
   TileEvaluator evaluator(builder, block.kernel, block.buffers, tile);
   if (!early.empty())
@@ -272,10 +284,7 @@ SmallVector<Value> WgmmaTilesBuilder::finishPanels(ArrayRef<Value> sums, int64_t
   for (auto [index, linear] : llvm::enumerate(linears)) {
     SmallVector<Value> vectors;
     for (int64_t panel = first; panel < first + count; ++panel) {
-      // Two products of 8 columns, of which the thread has two each.
-      int64_t at = sumIndex(part, index) + panel * 2 * group + 2 * half;
-      SmallVector<Value> channels{sums[at], sums[at + 1], sums[at + group], sums[at + group + 1]};
-      vectors.push_back(vector::FromElementsOp::create(builder, loc, vectorType, channels));
+      vectors.push_back(sumsOf(sums, index, part, half, panel));
       if (linear.getScales()) {
         Value array = ofBlock(linear, [&](LinearOp one) { return block.buffers.inputs.lookup(one.getScales()); });
         Value scales = evaluator.loadVector(array, evaluator.column(panel - first));

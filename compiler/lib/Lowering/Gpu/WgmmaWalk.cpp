@@ -64,6 +64,8 @@ void WgmmaTilesBuilder::walk() {
           copySlices(tiles);
       },
       [&] {
+        if (hasScan())
+          return scanOrMultiply(tiles);
         if (shareRegisters)
           cuda::setRegisters(builder, loc, registers(), /*more=*/true);
         if (!mayShareTile())
@@ -84,11 +86,14 @@ void WgmmaTilesBuilder::copyStep(Value step, int64_t there, SmallVector<Value> &
 }
 
 /// What follows the sums asks for streams some panels at a time, and waits for memory each time. Behind the products of a next tile
-/// nobody sees that; of the block's last tile its rows are asked for with its steps, so that they are in the second cache.
+/// nobody sees that; of the block's last tile its rows are asked for with its steps, so that they are in the second cache; where a
+/// warpgroup scans, of all tiles.
 void WgmmaTilesBuilder::fetchRows(Value step, Value isLast) {
   int64_t rowsOfStep = llvm::divideCeil(rows, steps);
-  if (!isPart())
-    block.when(isLast, [&] { fetchStreams(block, {firstRow, firstPanel}, rows, panels, block.mul(step, rowsOfStep), rowsOfStep); });
+  if (isPart())
+    return;
+  auto fetch = [&] { fetchStreams(block, {firstRow, firstPanel}, rows, panels, block.mul(step, rowsOfStep), rowsOfStep); };
+  hasScan() ? fetch() : block.when(isLast, fetch);
 }
 
 void WgmmaTilesBuilder::copyTiles(Value tiles) {
@@ -207,7 +212,7 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
         [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
     if (takesSlices())
       slicesOfStream.take(turn, index);
-    finish(sums);
+    hasScan() ? leaveSums(index, sums) : finish(sums);
   });
 }
 
