@@ -33,6 +33,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <set>
 
 using namespace mlir;
 using namespace sm1;
@@ -50,7 +51,7 @@ std::vector<std::string> sm1::emitNames() {
     names.push_back(stageName(stage).str());
   for (const char *text : {"cost", "cuda"}) // made of scheduled kernels
     names.insert(llvm::find(names, stageName(Stage::Target)), text);
-  names.insert(names.end(), {"llvm", "asm", "ptx"});
+  names.insert(names.end(), {"plan", "llvm", "asm", "ptx"});
   return names;
 }
 
@@ -105,6 +106,8 @@ private:
   bool reachTarget(TargetJob &job);
   bool reachLlvmDialect(TargetJob &job);
   bool generateAll();
+  bool addProgram(TargetJob &job);
+  bool keepPlan();
   bool writePackage();
   bool writeText();
 
@@ -490,18 +493,37 @@ bool Compilation::generateAll() {
   return true;
 }
 
+bool Compilation::addProgram(TargetJob &job) {
+  SmallVector<EntryModel> models;
+  for (auto &[entry, module] : job.modules)
+    models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
+  if (failed(plan->addProgram(models, *job.target, packageComputeOf(job.target->isGpu()), job.code.code)))
+    return false;
+  return !token || !job.target->isGpu() || succeeded(plan->addToken(*token, *job.target));
+}
+
+/// The plan without code, of kernels that have no places in it and, of a GPU, no registers: a package's is known once it is
+/// written.
+bool Compilation::keepPlan() {
+  for (TargetJob &job : jobs) {
+    std::set<std::string> names;
+    for (auto &[entry, module] : job.modules)
+      module->walk([&](DispatchOp dispatch) { names.insert(dispatch.getCallee().str()); });
+    for (const std::string &name : names)
+      job.code.code.kernels.push_back({name, 0});
+    if (!addProgram(job))
+      return false;
+  }
+  keepStage("plan", nullptr, Entry::Both, llvm::formatv("{0:2}\n", plan->plan()).str());
+  return true;
+}
+
 bool Compilation::writePackage() {
   std::vector<TargetCode> code;
   for (TargetJob &job : jobs) {
-    SmallVector<EntryModel> models;
-    for (auto &[entry, module] : job.modules)
-      models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
-    if (failed(plan->addProgram(models, *job.target, packageComputeOf(job.target->isGpu()), job.code.code)))
+    if (!addProgram(job))
       return false;
-    bool hasToken = token && job.target->isGpu();
-    if (hasToken && failed(plan->addToken(*token, *job.target)))
-      return false;
-    code.push_back({job.target, std::move(job.code.code), hasToken ? token->text : ""});
+    code.push_back({job.target, std::move(job.code.code), token && job.target->isGpu() ? token->text : ""});
   }
   if (isWatched())
     show({"package", nullptr, Entry::Both, describePackage(*plan, code)});
@@ -559,6 +581,8 @@ bool Compilation::run() {
       return false;
     finishPhase("optimisation, machine code");
   }
+  if (wants("plan") && !keepPlan())
+    return false;
   bool written = request.emit.empty() ? writePackage() : writeText();
   finishPhase(request.emit.empty() ? "plan, weights, file" : "text");
   return written;

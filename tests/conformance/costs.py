@@ -4,7 +4,8 @@ what a launch is given, products from the shapes of its matrices. Fusion moves w
 
   costs.py --bin DIR --work DIR --model DIR|FILE.mlir [--model ...]
 
-The first model with each storage of matrices, the others with f32.
+The first model with each storage of matrices, the others with f32. Plans are those of --emit=plan, before any code is made; that a
+package has the same one shows with the second model.
 """
 import json
 import math
@@ -64,9 +65,9 @@ def expected_counts(plan, program, launch):
     return counts
 
 
-def check_package(report, package, name):
+def check_plan(report, plan, name):
     """Every launch of every program; returns the totals of a prefill for each target."""
-    plan, totals = plan_of(package), {}
+    totals = {}
     for target, program in plan["programs"].items():
         total = {"products": 0, "ops": 0}
         for entry, times, launch in ((entry, *pair) for entry in program["entries"] for pair in launches_of(program, entry)):
@@ -81,13 +82,21 @@ def check_package(report, package, name):
             expected = expected_counts(plan, program, launch)
             report.check(got == expected, f"{kernel}: counts {got}, by its arguments {expected}")
             if target.startswith("sm_"):
-                report.check(cost["stages"] >= 1 and 1 <= cost.get("registers", 1) <= 255, f"{kernel}: {cost} of a GPU")
+                report.check(cost["stages"] >= 1, f"{kernel}: {cost} of a GPU")
             if entry == "prefill":
                 total["products"] += times * got["products"]
                 total["ops"] += times * (cost["vector_ops"] + cost["prologue_ops"])
         report.check(total["ops"] > 0, f"{name}, {target}: no operations were counted")
         totals[target] = total
     return totals
+
+
+def without_code(plan):
+    """What stands in a plan before there is code."""
+    if isinstance(plan, list):
+        return [without_code(part) for part in plan]
+    made = ("registers", "offset", "hashes")
+    return {name: without_code(part) for name, part in plan.items() if name not in made} if isinstance(plan, dict) else plan
 
 
 def main():
@@ -98,13 +107,16 @@ def main():
     for model in a.model:
         for storage in STORAGES if model is a.model[0] else STORAGES[:1]:
             options, name = ("--weights-in=external", f"--weights={storage}"), f"{model.stem}, {storage}"
-            # Every target once: they take long to compile.
-            every = model is a.model[0] and storage == "bf16"
-            cpus = "native" if every else "x86-64-v3"
-            fused = check_package(report, programs.compile(model, "fused", *options, f"--target={cpus}{',sm_90' * every}"), name)
-            apart = check_package(report, programs.compile(model, "apart", *options, f"--target={cpus}", "--no-fuse=all"), f"{name} without fusion")
+            cpus = "native" if model is a.model[0] and storage == "bf16" else "x86-64-v3"
+            emit = lambda *more: json.loads(programs.must(programs.sm1c, model, "--emit=plan", *options, *more))
+            plan = emit(f"--target={cpus},sm_90")
+            fused = check_plan(report, plan, name)
+            apart = check_plan(report, emit(f"--target={cpus}", "--no-fuse=all"), f"{name} without fusion")
             report.check({target: fused[target] for target in apart} == apart, f"{name}: {fused} fused, {apart} without fusion")
             print(f"{name}: {fused}")
+            if model is a.model[1]:
+                package = plan_of(programs.compile(model, "same", *options, f"--target={cpus},sm_90"))
+                report.check(without_code(plan) == without_code(package), f"{name}: the plan without code is not the package's")
     return report.finish()
 
 

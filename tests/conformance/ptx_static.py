@@ -6,8 +6,8 @@
 Text, for every description and arithmetic: the right .target and .version; shared memory declared so that nothing can lie on top of it
 and every wide access is aligned; no atomic without an order; no local memory, no arithmetic in f64; where kernels overlap, each waits
 before its first write, and before its first read of what is no parameter, row table or state of a step; no warpgroup takes registers
-that no other gives away. With ptxas: it assembles, without spills and stack, within the chip's shared memory and registers, as a
-table. Without ptxas that part is a visible skip.
+that no other gives away. With ptxas: it assembles, without spills and stack, within the chip's shared memory and registers,
+which the plan has, too; as a table. Without ptxas that part is a visible skip.
 """
 import re
 import sys
@@ -130,6 +130,9 @@ def check_kernels(report, gpu, ptxas, text, program, target, name):
     names = set(re.findall(r"\.visible \.entry (\w+)\(", text))
     report.check({kernel.name for kernel in kernels} == names, f"{name}, {target}: ptxas reports other kernels than {sorted(names)}")
     limit = gpu.CHIPS[gpu.capability(target)].block_shared * 1024
+    costs = {program["kernels"][launch["kernel"]]["name"]: launch["cost"] for entry in program["entries"] for launch, _ in gpu.launches(program, entry)}
+    told = {kernel.name: costs[kernel.name].get("registers") for kernel in kernels}
+    report.check(told == {kernel.name: kernel.registers for kernel in kernels}, f"{name}, {target}: the plan has other registers: {told}")
     for kernel in kernels:
         what = f"{name}, {target}, {kernel.name}"
         # Some words of addresses lie in the first cache where a scan's sums take nearly all registers.

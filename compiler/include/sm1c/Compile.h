@@ -32,7 +32,7 @@ struct CompileRequest {
   std::string params;
   /// "package", "external"; empty: in the package when there is a checkpoint.
   std::string weightsIn;
-  /// What to write instead of a package: the name of a stage, "llvm", "asm", or "ptx" or "cuda" for one GPU.
+  /// What to write instead of a package: the name of a stage, "plan", "llvm", "asm", or "ptx" or "cuda" for one GPU.
   std::string emit;
   /// Folder for every stage as a numbered file; created when it is not there.
   std::string dumpStages;

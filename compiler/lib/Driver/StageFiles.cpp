@@ -15,12 +15,19 @@ struct FileForm {
 };
 } // namespace
 
-static constexpr FileForm forms[] = {{"spec", "00-spec", ".mlir"},   {"precise", "10-precise", ".mlir"},
-                                     {"fused", "20-fused", ".mlir"}, {"scheduled", "30-scheduled", ".mlir"},
-                                     {"cost", "35-cost", ".txt"},    {"cuda", "35", ".cu"},
-                                     {"token", "35", "-token.cu"},   {"target", "40-target", ".mlir"},
-                                     {"llvm", "50", ".ll"},          {"asm", "60", ".s"},
-                                     {"ptx", "60", ".ptx"},          {"package", "70-package", ".txt"}};
+static constexpr FileForm forms[] = {{"spec", "00-spec", ".mlir"},
+                                     {"precise", "10-precise", ".mlir"},
+                                     {"fused", "20-fused", ".mlir"},
+                                     {"scheduled", "30-scheduled", ".mlir"},
+                                     {"cost", "35-cost", ".txt"},
+                                     {"cuda", "35", ".cu"},
+                                     {"token", "35", "-token.cu"},
+                                     {"target", "40-target", ".mlir"},
+                                     {"plan", "45-plan", ".json"},
+                                     {"llvm", "50", ".ll"},
+                                     {"asm", "60", ".s"},
+                                     {"ptx", "60", ".ptx"},
+                                     {"package", "70-package", ".txt"}};
 
 std::string sm1::labelOf(const Target *target, Entry entry) {
   std::string label = target ? ("target " + target->name).str() : "";

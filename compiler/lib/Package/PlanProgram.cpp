@@ -430,7 +430,8 @@ LogicalResult PlanBuilder::addProgram(ArrayRef<EntryModel> models, const Target 
     for (json::Value &kernel : *program->getArray("kernels"))
       kernel.getAsObject()->erase("offset");
   programs[target.name] = std::move(*program);
-  addHash(("kernel/" + target.name).str(), code.bytes);
+  if (!code.bytes.empty()) // --emit=plan has none
+    addHash(("kernel/" + target.name).str(), code.bytes);
   if (!code.cubin.empty())
     addHash(("cubin/" + target.name).str(), code.cubin);
   return success();
