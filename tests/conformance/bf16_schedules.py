@@ -81,9 +81,9 @@ def main():
                 worst = np.abs(got[name] - expected[name]).max() / np.sqrt(np.square(expected[name]).mean())
                 report.check(worst < CLOSE, f"{kernel} {other}: {name} is {worst:.1e} away, must be less than {CLOSE}")
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in WALKS.items()))
-    walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options)
+    walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options, assembled=True)
     (programs.work / "chunks.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in CHUNKS.items()))
-    chunked = programs.compile(checkpoint, "chunked", f"--schedule={programs.work / 'chunks.txt'}", *options)
+    chunked = programs.compile(checkpoint, "chunked", f"--schedule={programs.work / 'chunks.txt'}", *options, assembled=True)
     for blocks in (1, 3, 100):
         programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
         for name, package in ("those chosen", chosen_by_itself), ("others", walking), ("chunks", chunked):

@@ -37,7 +37,7 @@ def main():
     schedule = programs.work / "schedule.txt"
     schedule.write_text("".join(SCHEDULE.format(kernel, f"{variant}@sm_90a", stages, split) + "\n"
                                 for variant, shared in VARIANTS.items() for kernel, stages, split in shared))
-    package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options)
+    package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options, assembled=True)
     tokens = random_tokens(5, VOCAB, max(BATCHES), STEPS)
     run = lambda batch, *more: programs.logits(package, {"tokens": tokens[:batch]}, "--mode=step", *more)
     common = run(BATCHES[0], "--variants=step_some", "--isa=sm_90")

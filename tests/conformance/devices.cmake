@@ -14,11 +14,13 @@ endfunction()
 set(models tiny-a tiny-b tiny-c tiny-d)
 set(gpuTargets "--target=native,${SM1_GPU_TEST_TARGET}")
 # Of a CPU one level, to compare bits with: those of the others are compared among each other.
+set(cubin "--cubin-for=${SM1_GPU_TEST_TARGET}")
 set(oneCpu "--target=x86-64-v3,${SM1_GPU_TEST_TARGET}")
 foreach(model ${models})
-  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu})
+  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu} ${cubin})
 endforeach()
-sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16)
+sm1_package(tiny-a-gpu-bf16 "quick;emulated;cuda" "${golden}/tiny-a" "--target=${SM1_GPU_TEST_TARGET}" --weights=bf16 --compute=bf16
+  ${cubin})
 
 # As many positions as cross a block's rows in a batch, and no more: the emulator takes its time.
 set(enough 1 35 40 20)
@@ -28,7 +30,7 @@ foreach(model positions IN ZIP_LISTS models enough)
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=${positions})
 endforeach()
 foreach(model mamba-1 mamba-16)
-  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu})
+  sm1_package(${model}-gpu "quick;emulated;cuda" "${golden}/${model}" ${oneCpu} ${cubin})
   set(fixtures ${model}-gpu)
   sm1_on_devices(goldens.${model} 1200 goldens.py --package "${SM1_PACKAGES}/${model}-gpu.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors")
@@ -42,7 +44,7 @@ sm1_on_devices(batching.tiny-a-bf16 600 batching.py --package "${SM1_PACKAGES}/t
 if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
   sm1_package(tiny-a-wgmma "quick;emulated;cuda" "${golden}/tiny-a" --target=sm_90,sm_90a --weights=bf16 --compute=bf16)
   sm1_package(tiny-a-wgmma-whole "quick;emulated;cuda" "${golden}/tiny-a" --target=sm_90,sm_90a --weights=bf16 --compute=bf16
-    --no-fuse=sm1-fuse-norm-halves)
+    --no-fuse=sm1-fuse-norm-halves ${cubin})
   set(fixtures tiny-a-wgmma)
   sm1_on_devices(batching.tiny-a-wgmma 600 batching.py --package "${SM1_PACKAGES}/tiny-a-wgmma.sm1pkg" --vocab 37 --compute=bf16)
   list(APPEND fixtures tiny-a-wgmma-whole)
@@ -70,7 +72,7 @@ foreach(model ${models})
     string(APPEND targets ",sm_120")
     set(small --small-chip)
   endif()
-  sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${targets}" --weights=bf16 --compute=bf16)
+  sm1_package(${model}-token "quick;emulated;cuda" "${golden}/${model}" "--target=${targets}" --weights=bf16 --compute=bf16 ${cubin})
   set(fixtures ${model}-token)
   sm1_on_devices(tokens.${model} 600 tokens.py --package "${SM1_PACKAGES}/${model}-token.sm1pkg"
     --golden "${golden}/${model}/expected.safetensors" EMULATED --positions=4 ${small})
@@ -81,7 +83,7 @@ set(integerWeights int8 int4)
 set(integerBounds 1e-2 1e-2)
 # Vectors are rounded to bf16, and weights of 4 bits times their scale.
 foreach(weights bound IN ZIP_LISTS integerWeights integerBounds)
-  sm1_package(tiny-d-${weights}-token "quick;emulated;cuda" "${golden}/tiny-d" ${oneCpu} --weights=${weights})
+  sm1_package(tiny-d-${weights}-token "quick;emulated;cuda" "${golden}/tiny-d" ${oneCpu} --weights=${weights} ${cubin})
   set(fixtures tiny-d-${weights}-token)
   sm1_on_devices(tokens.tiny-d-${weights} 600 tokens.py --package "${SM1_PACKAGES}/tiny-d-${weights}-token.sm1pkg" --integers=${bound}
     --golden "${golden}/tiny-d/expected.safetensors" EMULATED --positions=4)
@@ -108,9 +110,10 @@ sm1_on_devices(storage 1200 storage.py --checkpoint "${chorales}")
 sm1_on_devices(shapes 1200 shapes.py)
 sm1_conformance(shapes quick 300 shapes.py)
 
-# What only the emulator can show: races and planted bugs.
+# What only the emulator can show: races and planted bugs. What the first one compiles, every description, is assembled, too.
 set(onEmulator --device=emulated --target=${SM1_GPU_TEST_TARGET} --emulator "$<TARGET_FILE:sm1-emulated-cuda>")
 sm1_conformance(kernels.emulated "quick;emulated" 1200 kernels.py ${onEmulator})
+set_tests_properties(kernels.emulated PROPERTIES ENVIRONMENT "SM1_TEST_PTXAS=run")
 sm1_conformance(planted.emulated "quick;emulated" 1200 planted.py ${onEmulator})
 
 # PTX as text, and registers, shared memory and spills by ptxas: the trained model's; of everything with `ctest -C long -R

@@ -25,6 +25,12 @@ def machine_isas(compute="f32"):
     return [isa for isa, needs in (WIDE if compute == "f32" else NARROW).items() if needs <= flags]
 
 
+def without_ptxas():
+    """Settings of a compilation for the emulator, which reads PTX: half of the time is ptxas's. What it refuses is seen by ptx-static, by
+    kernels.emulated (SM1_TEST_PTXAS=run), of schedules that are no model's own by `assembled` of Programs.compile, and on a real GPU."""
+    return {"SM1_TEST_PTXAS": os.environ.get("SM1_TEST_PTXAS", "none")}
+
+
 def missing_gpu(target):
     """Why code for `target` cannot run on the first GPU of this machine; empty if it can."""
     try:
@@ -52,7 +58,7 @@ class Device:
         # Kernel by kernel, with the contracts of prefill and step; tokens.py tests whole tokens in one launch.
         self.options = ["--device=cuda", "--step=kernels"] if self.is_gpu else ["--device=cpu"]
         # Reads of shared memory that nobody wrote count as findings everywhere.
-        self.environment = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1"} if self.is_emulated else {}
+        self.environment = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1", **without_ptxas()} if self.is_emulated else {}
 
     def missing(self):
         """Why nothing can run here; empty if it can."""

@@ -98,13 +98,14 @@ class Programs:
         self.said = done.stderr
         return done.stdout
 
-    def compile(self, source, name, *options, for_host=False, best=False):
+    def compile(self, source, name, *options, for_host=False, best=False, assembled=False):
         """A package for the device, or for the targets among the options; `for_host`: also for the CPU; `best`: for f32 that runs without
-        --isa, at that level of a CPU only."""
+        --isa, at that level of a CPU only; `assembled`: by ptxas also where the emulator runs it, for kernels that no other test has."""
         package = self.work / f"{name}.sm1pkg"
         named = any(str(option).startswith("--target") for option in options)
         options = [*options, *([] if named else self.device.compile_options(for_host, best))]
-        self._succeeded(self.kept.compile(source, package, *options, environment=self.environment), self.sm1c, source, *options)
+        environment = {**self.environment, **({"SM1_TEST_PTXAS": "run"} if assembled else {})}
+        self._succeeded(self.kept.compile(source, package, *options, environment=environment), self.sm1c, source, *options)
         return package
 
     def spec(self, checkpoint):

@@ -9,7 +9,8 @@ of sm1c, the libraries and the ptxas that it uses, the machine's processor, the 
 they name. What sm1c said is kept with the package. Of four compilers packages are kept; SM1_TEST_COMPILE=always keeps nothing.
 
 --target=best is the level of this machine that sm1-run takes by itself, for tests that run no other. --for-gpu=CHIP is for tests that
-run on a real GPU only: without one nothing is compiled, which ctest shows as a skip.
+run on a real GPU only: without one nothing is compiled, which ctest shows as a skip. --cubin-for=CHIP is for those that run on the
+emulator, too: without a GPU nothing is assembled.
 """
 import contextlib
 import hashlib
@@ -22,9 +23,9 @@ import subprocess
 import sys
 import tempfile
 
-from devices import machine_isas, missing_gpu
+from devices import machine_isas, missing_gpu, without_ptxas
 
-BEST, FOR_GPU = "--target=best", "--for-gpu="
+BEST, FOR_GPU, CUBIN_FOR = "--target=best", "--for-gpu=", "--cubin-for="
 SKIPPED = 77
 KEEPING_PTXAS = "tests/ptxas"  # end of the folder of one that only keeps what another makes: tools/ptxas.py
 REFERENCES = pathlib.Path(__file__).resolve().parent.parent / "reference"
@@ -154,11 +155,12 @@ def main():
     if chips and missing_gpu(chips[0]):
         print(f"SKIPPED {package}: {missing_gpu(chips[0])}")
         return SKIPPED
-    options = [option for option in options if not option.startswith(FOR_GPU)]
+    emulated = any(option.startswith(CUBIN_FOR) and missing_gpu(option.partition("=")[2]) for option in options)
+    options = [option for option in options if not option.startswith((FOR_GPU, CUBIN_FOR))]
     if BEST in options:
         compute = next((option.partition("=")[2] for option in options if option.startswith("--compute=")), "f32")
         options[options.index(BEST)] = f"--target={(machine_isas(compute) or ['native'])[-1]}"
-    done = Kept(sm1c).compile(source, package, *options)
+    done = Kept(sm1c).compile(source, package, *options, environment={**os.environ, **(without_ptxas() if emulated else {})})
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
     return done.returncode
