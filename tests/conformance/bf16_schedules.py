@@ -83,7 +83,11 @@ def main():
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in WALKS.items()))
     walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options, assembled=True)
     (programs.work / "chunks.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in CHUNKS.items()))
-    chunked = programs.compile(checkpoint, "chunked", f"--schedule={programs.work / 'chunks.txt'}", *options, assembled=True)
+    chunks = f"--schedule={programs.work / 'chunks.txt'}"
+    refused = programs.run(programs.sm1c, checkpoint, "-o", programs.work / "none.sm1pkg", chunks, *options)
+    report.check(refused.returncode == 1 and "row_split must be the same where chunks is true" in refused.stderr,
+                 f"chunks of 64 rows beside a scan's of 128: {refused.stderr}")
+    chunked = programs.compile(checkpoint, "chunked", chunks, "--no-fuse=sm1-fuse-projection-scan", *options, assembled=True)
     for blocks in (1, 3, 100):
         programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
         for name, package in ("those chosen", chosen_by_itself), ("others", walking), ("chunks", chunked):

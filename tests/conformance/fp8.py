@@ -8,6 +8,7 @@ unrounded one; scales of other channels, integers of int8 in place of e4m3, or z
 and panels, numbers beyond 448, rows of NaN and infinity, that few rows and steps keep the bits of --compute=bf16, that norms which suit no e4m3 are warned of wherever their numbers come from, and
 that a checkpoint directory is compiled for what the device has. On the emulator for wgmma and for mma.sync, on a GPU for what it has.
 """
+import re
 import sys
 
 import numpy as np
@@ -102,13 +103,12 @@ def targets_on(device):
 WARNING = "tensor 'n43' has 1 of 43 weights outside 0.02 to 60 (200 to 200), and some of 2 other norms': "
 
 
-def check_warnings(programs, report, target, words):
-    """In the package's compilation, or in the binding of what is outside; never for bf16."""
+def check_warnings(programs, report, target, words, held):
+    """In the compilation of the packages `held`, or in the binding of what is outside; never for bf16."""
     for compute in ("fp8", "bf16"):
         for place in ("package", "external"):
-            package = programs.compile(programs.work / "fp8.mlir", "warned", f"--target={target}", "--weights=bf16", f"--compute={compute}",
-                                       f"--params={programs.work}/weights.safetensors", f"--weights-in={place}")  # fmt: skip
-            said = [programs.said]
+            package, at_compilation = held[compute] if place == "package" else compile_projections(programs, target, compute, "--weights-in=external")
+            said = [at_compilation]
             programs.call(package, "step", {name: x[:, :1] for name, x in inputs(SPECIAL).items()}, *words,
                           *([f"--params={programs.work}/weights.safetensors"] if place == "external" else []))  # fmt: skip
             said.append(programs.said)
@@ -123,6 +123,17 @@ def check_directory(programs, report, model, given, words, wanted):
     report.check("warning" not in programs.said, f"{model}: {programs.said}")
 
 
+def check_asked(programs, report, model, target, words):
+    """What sm1-run asks a compiler for, which here only says so."""
+    compiler, tokens = programs.work / "asked", programs.work / "in.safetensors"
+    compiler.write_text('#!/bin/sh\necho "error: asked for $* and no more"\nexit 1\n')
+    compiler.chmod(0o755)
+    done = programs.run(programs.sm1_run, "logits", model, "--device=cuda", "--weights=bf16", "--compute=fp8", "--tokens", tokens,
+                        "--out", programs.work / "none.safetensors", f"SM1C={compiler}", *words)  # fmt: skip
+    asked = re.search(r"--target=(\S+,)?(\w+) --weights=bf16 --compute=fp8 and no more", done.stderr)
+    report.check(done.returncode == 1 and asked and asked[2] == target, f"{model} on {target}: {done.returncode}, {done.stderr}")
+
+
 def check_refusals(programs, report, model):
     tokens = programs.work / "in.safetensors"
     for options, says in ((["SM1_EMULATOR_CAPABILITY=8.6", "--device=cuda"], "GPUs from sm_89 on, and this one is sm_86"),
@@ -132,13 +143,20 @@ def check_refusals(programs, report, model):
         report.check(done.returncode == 1 and says in done.stderr, f"{options}: {done.returncode}, {done.stderr}")
 
 
+def compile_projections(programs, target, compute, *where):
+    """The package, and what the compiler said."""
+    package = programs.compile(programs.work / "fp8.mlir", f"projections-{compute}{len(where)}", f"--target={target}", "--weights=bf16",
+                               f"--compute={compute}", f"--params={programs.work}/weights.safetensors", *where)  # fmt: skip
+    return package, programs.said
+
+
 def check_projections(programs, report, target, words):
+    """Returns the packages, and what the compiler said."""
     source, stored = programs.work / "fp8.mlir", parameters()
     source.write_text(description())
     tensors.save(programs.work / "weights.safetensors", stored)
-    compile_as = lambda compute: programs.compile(source, f"projections-{compute}", f"--target={target}", "--weights=bf16",
-                                                  f"--compute={compute}", f"--params={programs.work}/weights.safetensors")
-    package, plain = compile_as("fp8"), compile_as("bf16")
+    made = {compute: compile_projections(programs, target, compute) for compute in ("fp8", "bf16")}
+    (package, _), (plain, _) = made.values()
     given = inputs(140)  # tiles of 64 or 128 rows and one of a part
     wanted, unrounded = project(given, stored, rounds=True), project(given, stored, rounds=False)
     for family in ("none", "prefill_some"):
@@ -159,6 +177,7 @@ def check_projections(programs, report, target, words):
         some = given if entry == "prefill" else {name: x[:, 5:6] for name, x in given.items()}
         report.same_bits(programs.call(package, entry, some, *options, *words), programs.call(plain, entry, some, *options, *words),
                          f"{target}, {entry} {options}")  # fmt: skip
+    return made
 
 
 class Matrix:
@@ -190,7 +209,7 @@ def check_walk(programs, report, model, given, words, own):
     """Blocks that go on from tile to tile, on the emulator as one."""
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} {numbers}\n" for kernel, numbers in WALKS.items()))
     package = programs.compile(model, "walking-fp8", f"--schedule={programs.work / 'schedule.txt'}", "--target=sm_90a", "--weights=bf16",
-                               "--compute=fp8")
+                               "--compute=fp8", assembled=True)
     walking = programs.logits(package, given, "--mode=prefill", "--variants=none", "SM1_EMULATOR_SMS=1", *words)
     report.same_bits(walking, own, "blocks that go on")
 
@@ -219,12 +238,13 @@ def main():
     a = arguments.parse_args()
     programs, report = programs_of(a), Report()
     for number, (target, words) in enumerate(targets_on(programs.device).items()):
-        check_projections(programs, report, target, words)
+        made = check_projections(programs, report, target, words)
         given, got = check_model(programs, report, a.model, a.vocab, target, words)
-        if number == 0 or programs.device.is_emulated:  # what a directory is compiled for is best of all
-            check_directory(programs, report, a.model, given, words, got)
+        if programs.device.is_emulated:  # what a directory is compiled for is best of all
+            check_asked(programs, report, a.model, target, words)
         if number == 0:
-            check_warnings(programs, report, target, words)
+            check_directory(programs, report, a.model, given, words, got)
+            check_warnings(programs, report, target, words, made)
     if programs.device.is_emulated:
         check_refusals(programs, report, a.model)
     return report.finish()
