@@ -5,6 +5,7 @@
 
 #include "sm1c/Compile.h"
 
+#include "Driver/Arithmetic.h"
 #include "Driver/Description.h"
 #include "Driver/Diagnostics.h"
 #include "Driver/Observer.h"
@@ -96,8 +97,6 @@ private:
   /// Reports an llvm::Error; true when there was one.
   bool failedWith(llvm::Error error);
   bool prepare();
-  bool checkCompute();
-  bool checkFp8();
   bool parse();
   bool openCheckpoint();
   void listVariants();
@@ -113,10 +112,6 @@ private:
 
   void keepCosts(TargetJob &job, StringRef compute, ModuleOp scheduled);
   bool runStage(ModuleOp module, Stage stage, Entry entry, const Target *target);
-  /// The compute of programs for CPUs or GPUs.
-  std::string computeOf(bool gpu) const;
-  /// What the package says of it: the least precise that any program multiplies.
-  std::string packageComputeOf(bool gpu) const { return gpu && options.fp8 ? "fp8" : computeOf(gpu); }
   /// A text on the way: kept if it was asked for, and shown to who looks on.
   void keepStage(StringRef name, const Target *target, Entry entry, const std::string &text);
   void show(const StageText &text) const;
@@ -137,6 +132,7 @@ private:
   std::optional<StageFiles> files;
   OwnWays own;
   Description description;
+  Arithmetic arithmetic;
   SmallVector<const Target *> targets;
   DialectRegistry registry;
   std::unique_ptr<MLIRContext> context;
@@ -254,57 +250,6 @@ bool Compilation::runStage(ModuleOp from, Stage stage, Entry entry, const Target
 // The way
 //===----------------------------------------------------------------------===//
 
-static bool isQuantised(StringRef storage) { return storage == "int8" || storage == "int4"; }
-
-/// GPUs multiply what is quantised as bf16, whatever the CPUs of the same package do with it.
-std::string Compilation::computeOf(bool gpu) const {
-  if (gpu && (isQuantised(description.storage) || (description.storage == "bf16" && request.compute.empty())))
-    return "bf16";
-  if (options.fp8) // for GPUs' prompts; CPUs beside them compute as if nothing had been asked for
-    return gpu ? "bf16" : "f32";
-  return request.compute.empty() ? "f32" : request.compute;
-}
-
-bool Compilation::checkFp8() {
-  auto refuse = [&](const Twine &why) { return report(("sm1c: error: " + request.model + ": --compute=fp8 " + why).str()), false; };
-  if (description.storage != "bf16")
-    return refuse("rounds what is stored as bf16, but matrices are stored as " + description.storage + "; add --weights=bf16");
-  if (!targets.front()->isGpu() && !targets.back()->isGpu())
-    return refuse("is for GPUs, got --target=" + targets.back()->name + "; add --target=sm_120, or leave it out");
-  for (const Target *target : targets)
-    if (target->isGpu() && !multipliesFp8(*target))
-      return refuse("multiplies e4m3, which sm_89 and newer GPUs do, got --target=" + target->name +
-                    "; leave that one out, or pass --compute=bf16");
-  for (const Target *target : targets)
-    if (multipliesFp8AsHalves(*target))
-      report(("sm1c: note: " + request.model + ": mma.sync of " + target->name +
-              " multiplies e4m3 as f16, which gains nothing over --compute=bf16" +
-              (target->gpu->capability == 90 ? "; --target=sm_90a has instructions for it" : ""))
-                 .str());
-  return true;
-}
-
-bool Compilation::checkCompute() {
-  if (options.fp8)
-    return checkFp8();
-  bool quantised = isQuantised(description.storage), onlyGpus = targets.front()->isGpu(), onlyCpus = !targets.back()->isGpu();
-  if (request.compute == "int8" && !quantised) {
-    report("sm1c: error: " + request.model + ": --compute=int8 multiplies integers, but matrices are stored as " +
-           description.storage + "; add --weights=int8 or --weights=int4");
-    return false;
-  }
-  if (quantised && !onlyCpus && request.compute == "f32") {
-    report("sm1c: error: " + request.model + ": --compute=f32 is not there for " + description.storage +
-           " on GPUs, got --target=" + targets.back()->name.str() + "; leave it out, or pass --compute=bf16 for GPUs alone");
-    return false;
-  }
-  if (request.compute != "bf16" || description.storage == "bf16" || (quantised && onlyGpus))
-    return true;
-  report("sm1c: error: " + request.model + ": --compute=bf16 multiplies bf16 by bf16, but matrices are stored as " +
-         description.storage + "; add --weights=bf16");
-  return false;
-}
-
 bool Compilation::prepare() {
   if (failedWith(checkChoices(request)))
     return false;
@@ -321,9 +266,12 @@ bool Compilation::prepare() {
     return !failedWith(loaded.takeError());
   description = std::move(*loaded);
   options.storage = description.storage;
-  options.fp8 = request.compute == "fp8";
-  if (!checkCompute())
+  if (failedWith(checkArithmetic(request, description.storage, targets)))
     return false;
+  for (const std::string &note : arithmeticNotes(request, targets))
+    report("sm1c: note: " + note);
+  arithmetic = arithmeticOf(request, description.storage);
+  options.fp8 = arithmetic.fp8;
   options.form = request.form == "closed_form" ? ScanForm::ClosedForm : ScanForm::Exact;
   options.disabled = llvm::is_contained(request.disabledPasses, "all") ? fusionPassNames() : request.disabledPasses;
   if (failedWith(own.read(request, options)))
@@ -354,7 +302,8 @@ bool Compilation::parse() {
            " sm1.model, a package is made from exactly one");
     return false;
   }
-  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage, packageComputeOf(targets.front()->isGpu()),
+  plan = std::make_unique<PlanBuilder>(PlanOptions{compilerVersion(), options.storage,
+                                                   arithmetic.leastPreciseOf(targets.front()->isGpu()),
                                                    options.form == ScanForm::ClosedForm, !description.checkpoint.empty()});
   if (failed(plan->addDescription(models.front())))
     return false;
@@ -381,13 +330,13 @@ void Compilation::listVariants() {
   bool hasCpu = llvm::any_of(targets, [](const Target *target) { return !target->isGpu(); });
   bool hasGpu = llvm::any_of(targets, [](const Target *target) { return target->isGpu(); });
   if (hasCpu)
-    variants.push_back({Entry::Both, computeOf(false), {}});
+    variants.push_back({Entry::Both, arithmetic.cpu, {}});
   if (hasGpu)
     for (Entry entry : {Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepFew,
                         Entry::StepSome, Entry::StepMany, Entry::StepMost})
-      if ((computeOf(true) == "bf16" || !rangeOf(entry)) &&
+      if ((arithmetic.gpu == "bf16" || !rangeOf(entry)) &&
           llvm::any_of(targets, [&](const Target *target) { return hasEntry(*target, entry); }))
-        variants.push_back({entry, computeOf(true), {}});
+        variants.push_back({entry, arithmetic.gpu, {}});
 }
 
 bool Compilation::reachFused(Variant &variant) {
@@ -497,7 +446,7 @@ bool Compilation::addProgram(TargetJob &job) {
   SmallVector<EntryModel> models;
   for (auto &[entry, module] : job.modules)
     models.push_back({entry, *module->getOps<ModelOp>().begin(), &job.costs});
-  if (failed(plan->addProgram(models, *job.target, packageComputeOf(job.target->isGpu()), job.code.code)))
+  if (failed(plan->addProgram(models, *job.target, arithmetic.leastPreciseOf(job.target->isGpu()), job.code.code)))
     return false;
   return !token || !job.target->isGpu() || succeeded(plan->addToken(*token, *job.target));
 }

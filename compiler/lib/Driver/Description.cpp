@@ -1,6 +1,7 @@
 //===- Description.cpp - reading a model, and the defaults that follow from it -----------------------------------===//
 
 #include "Description.h"
+#include "Arithmetic.h"
 
 #include "sm1c/Import.h"
 #include "sm1c/Stages.h"
@@ -49,8 +50,6 @@ Error sm1::checkChoices(const CompileRequest &request) {
       return error;
   return request.emit.empty() ? Error::success() : checkChoice("emit", request.emit, emitChoices);
 }
-
-static bool isQuantised(StringRef weights) { return weights == "int8" || weights == "int4"; }
 
 /// Whether "native" includes `target`: instructions for bf16 and bytes make no difference to arithmetic in f32.
 static bool isNative(const sm1::Target &target, const CompileRequest &request) {
