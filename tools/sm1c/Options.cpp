@@ -79,7 +79,7 @@ static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAf
   app.add_option("-o,--output", request.output, "the package; with --emit the text, which goes to standard output without -o");
   addCompileOptions(app, request);
   app.add_option("--emit", request.emit, "print a stage instead: " + joined(sm1::emitNames()));
-  app.add_option("--stop-after", stopAfter, "the same as --emit");
+  app.add_option("--stop-after", stopAfter, "the same as --emit")->check(CLI::IsMember(sm1::emitNames()))->type_name("TEXT");
   app.add_option("--dump-stages", request.dumpStages, "folder for every stage on the way, as numbered files");
   app.add_option("--report", request.reportPage, "a page of HTML with kernels, stages, resources and predictions");
   app.add_option("--diff-stage", request.diffStage,

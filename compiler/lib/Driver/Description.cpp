@@ -13,6 +13,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/TargetParser/Triple.h"
 
 #include <map>
@@ -137,6 +138,8 @@ static Expected<std::string> readText(const std::string &path) {
   if (!buffer)
     return createStringError(path + ": " + StringRef(buffer.getError().message()).lower() +
                              "; a model is a description FILE.mlir or a checkpoint directory");
+  if (sys::path::extension(path) == ".json")
+    return createStringError(path + ": JSON; a model is a description FILE.mlir or a checkpoint directory, so name the folder");
   StringRef text = (*buffer)->getBuffer();
   if (text.size() > maxDescriptionBytes)
     return createStringError(path + ": " + Twine(text.size()) + " bytes, a description has at most " + Twine(maxDescriptionBytes));

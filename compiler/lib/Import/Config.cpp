@@ -5,6 +5,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Errc.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
@@ -61,6 +62,11 @@ std::string sm1::substitute(StringRef text, TextValues values) {
 
 /// The text of DIRECTORY/config.json.
 static Expected<std::unique_ptr<MemoryBuffer>> readText(StringRef path) {
+  SmallString<256> trained(sys::path::parent_path(path));
+  sys::path::append(trained, "model.pt");
+  if (!sys::fs::exists(path) && sys::fs::exists(trained))
+    return createStringError(path + ": no such file or directory, but a model.pt, as train.py writes it; tools/convert-checkpoint "
+                                    "makes a checkpoint of it");
   auto buffer = MemoryBuffer::getFile(path, /*IsText=*/true);
   if (!buffer)
     return createStringError(buffer.getError(), path + ": " + StringRef(buffer.getError().message()).lower() +
