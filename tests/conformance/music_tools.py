@@ -184,9 +184,23 @@ def check_refusals(programs, report, package):
         (["report", programs.work / "music", "--tokens-out", programs.work / "refused.json"], "no samples for --tokens-out"),
         (["report", noise], "noise.mid"),
     ]
-    for arguments, phrase in cases:
+    folder = programs.work / "trained"
+    folder.mkdir()
+    (folder / "model.pt").touch()
+    cases += [
+        (["generate", package, "-o", programs.work / "refused.wav"], "-o names a MIDI file"),
+        (["generate", folder, "-o", made], "tools/convert-checkpoint makes a checkpoint of it"),
+    ]
+    misused = [
+        (["generat", package, "-o", made], "'generat' is none of the commands of sm1-run: generate, tokenize"),
+        (["generate", package, "-o", made, "--prompt", ""], "is empty, name a file"),
+        (["generate", package, "-o", made, "--state-in", ""], "is empty, name a file"),
+        (["generate", package, "-o", made, "--seed=-1"], "-1 is no whole number from 0"),
+        (["generate", package, "-o", made, f"--seed={2**64}"], "is no whole number from 0"),
+    ]
+    for code, arguments, phrase in [(1, *case) for case in cases] + [(2, *case) for case in misused]:
         done = programs.run(programs.sm1_run, *arguments)
-        report.check(done.returncode == 1, f"{arguments}: exit code {done.returncode}")
+        report.check(done.returncode == code, f"{arguments}: exit code {done.returncode}")
         report.check(phrase in done.stderr, f"{arguments}: {phrase!r} is not in {done.stderr!r}")
     report.check(not list(programs.work.glob("refused*")), "a refused command left a file")
 

@@ -91,8 +91,10 @@ static std::vector<std::string> compilerArguments(const CommonOptions &options, 
 static Expected<std::string> describeCheckpoint(const CommonOptions &options) {
   std::string config = (fs::path(options.model) / "config.json").string();
   if (!fileExists(config))
-    return Error{
-        fmt::format("{}: holds no config.json; a checkpoint directory has config.json and model.safetensors", options.model)};
+    return Error{fmt::format("{}: holds no config.json{}", options.model,
+                             fileExists((fs::path(options.model) / "model.pt").string())
+                                 ? ", but a model.pt, as train.py writes it; tools/convert-checkpoint makes a checkpoint of it"
+                                 : "; a checkpoint directory has config.json and model.safetensors")};
   Expected<std::string> text = readTextFile(config, configLimitBytes);
   if (!text)
     return text;

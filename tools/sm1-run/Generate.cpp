@@ -102,8 +102,9 @@ static Expected<void> writeMidiFiles(const std::vector<Voice> &voices, const Voc
     std::string path = numberedPath(options.out, index, voices.size());
     if (Expected<void> written = writeMidi(song, path); !written)
       return written;
-    std::string ignored =
-        song.ignoredTokens ? fmt::format(", {} that make no note left out", counted(song.ignoredTokens, "token")) : "";
+    std::string ignored = song.ignoredTokens ? fmt::format(", {} that {} no note left out", counted(song.ignoredTokens, "token"),
+                                                           song.ignoredTokens == 1 ? "makes" : "make")
+                                             : "";
     fmt::print("{}: {}, {}, {}, {}{}\n", path, counted(song.bars, "bar"), counted(int64_t(song.notes.size()), "note"),
                counted(int64_t(piece.tokens().size()), "token"), endingOf(piece, options.continuation), ignored);
   }
@@ -164,6 +165,10 @@ static Expected<void> checkFiles(GenerateOptions &options) {
                  "state with --state-out, or read along with --follow"};
   if (!options.state.in.empty() && (!options.prompt.path.empty() || !options.prompt.conditioning.wishes.empty()))
     return Error{"generate: --state-in goes on from where it was saved; leave --prompt and --cond away"};
+  if (namesOtherThanMidi(options.out))
+    return Error{fmt::format("{}: -o names a MIDI file; sound goes to --wav FILE, tokens go to --tokens-out FILE, and a picture is "
+                             "what sm1-run draw makes of MIDI",
+                             options.out)};
   for (const std::string &path : {options.out, options.tokensOut, options.wav, options.state.out})
     if (!path.empty())
       if (Expected<void> writable = checkWritable(path); !writable)

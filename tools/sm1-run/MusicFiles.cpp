@@ -26,6 +26,11 @@ bool isMidiPath(const std::string &path) { return lowerExtension(path) == ".mid"
 
 bool isJsonPath(const std::string &path) { return lowerExtension(path) == ".json"; }
 
+bool namesOtherThanMidi(const std::string &path) {
+  std::string extension = lowerExtension(path);
+  return extension == ".wav" || extension == ".json" || extension == ".svg";
+}
+
 std::string numberedPath(const std::string &out, size_t index, size_t batch) {
   if (batch == 1)
     return out;
@@ -157,10 +162,13 @@ Expected<Tokenized> tokenizeFile(const std::string &path, const Vocabulary &voca
   return tokens ? std::move(tokens) : tokens.error().in(path);
 }
 
+std::string whyEmpty(std::string &path) { return path.empty() ? "is empty, name a file or leave the option away" : ""; }
+
 void addPromptOptions(CLI::App &app, PromptOptions &options) {
   app.add_option("--prompt", options.path,
                  "what to continue: a MIDI file, or a JSON file with a token list, or with one for each "
                  "sequence; default: BOS")
+      ->check(CLI::Validator(whyEmpty, "FILE"))
       ->type_name("FILE");
   app.add_option("--prompt-bars", options.bars, "bars to keep of the prompt, from its start; default: all")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 40))

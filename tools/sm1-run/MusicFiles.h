@@ -19,6 +19,10 @@ class App;
 /// .mid or .midi, in any case.
 bool isMidiPath(const std::string &path);
 bool isJsonPath(const std::string &path);
+/// A file that is no MIDI by its name, as somebody might name for sound, tokens or a picture.
+bool namesOtherThanMidi(const std::string &path);
+/// For CLI11: a shell's variable that nobody has set would be no file at all, without a word.
+std::string whyEmpty(std::string &path);
 
 /// out.mid of a batch becomes out-0.mid, out-1.mid, …; of a batch of one it stays.
 std::string numberedPath(const std::string &out, size_t index, size_t batch);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 
@@ -52,9 +53,21 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
   app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
 }
 
+/// Says that a word is no command; CLI11 says only that one is required.
+static int refuseCommand(const CLI::App &tool, const std::string &word) {
+  std::vector<std::string> names;
+  for (const CLI::App *command : tool.get_subcommands([](const CLI::App *) { return true; }))
+    names.push_back(command->get_name());
+  fmt::print(stderr, "error: '{}' is none of the commands of {}: {}\n", word, tool.get_name(), fmt::join(names, ", "));
+  return 2;
+}
+
 int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv) {
   try {
     tool.parse(argc, argv);
+  } catch (const CLI::RequiredError &error) {
+    bool unknown = argc > 1 && argv[1][0] != '-' && tool.get_subcommands().empty();
+    return unknown ? refuseCommand(tool, argv[1]) : (tool.exit(error), 2);
   } catch (const CLI::ParseError &error) {
     return tool.exit(error) == 0 ? 0 : 2;
   }

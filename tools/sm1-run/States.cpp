@@ -13,6 +13,7 @@ using namespace sm1rt;
 void addStateOptions(CLI::App &app, StateOptions &options) {
   std::string group = "Where it stands, as a file";
   app.add_option("--state-in", options.in, "go on from saved states of this model, one for each sequence, or one for all")
+      ->check(CLI::Validator(whyEmpty, "FILE"))
       ->type_name("FILE")
       ->group(group);
   app.add_option("--state-out", options.out, "save where it stands at the end; a batch writes NAME-0, NAME-1, ...")

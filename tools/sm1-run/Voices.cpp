@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <chrono>
 
 using namespace sm1rt;
@@ -41,9 +42,18 @@ Expected<Made> continueAll(Model &model, std::vector<Voice> &voices, const std::
   return made;
 }
 
+/// CLI11 takes a minus and too large a number for others without a word.
+static std::string whyNoSeed(std::string &text) {
+  uint64_t seed = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? "" : text + " is no whole number from 0 to 18446744073709551615";
+}
+
 static void addChoiceOptions(CLI::App &app, ContinuationOptions &continuation, const std::string &group) {
   SamplingOptions &sampling = continuation.sampling;
   app.add_option("--seed", sampling.seed, "the same seed gives the same piece")
+      ->check(CLI::Validator(whyNoSeed, "N"))
       ->capture_default_str()
       ->type_name("N")
       ->group(group);
