@@ -155,7 +155,7 @@ TemporaryFile::~TemporaryFile() {
 static Error creationError(const std::string &path, int code) {
   Error error = systemError(path, code);
   size_t slash = path.rfind('/');
-  if (code == ENOENT && slash != std::string::npos)
+  if (code == ENOENT && slash != std::string::npos && !isDirectory(path.substr(0, slash + 1)))
     error.message += fmt::format("; there is no folder {} to write to, make it first", path.substr(0, slash + 1));
   return error;
 }

@@ -480,10 +480,11 @@ TEST_F(CheckpointTest, IsStrict) {
   EXPECT_ERROR(bind(folder.file("none")), "no such file");
   EXPECT_ERROR(bindTensors({table, decay0}), "tensor 'decay.1' is missing, model 'toy' needs it with shape [21]");
   EXPECT_ERROR(bindTensors({table, decay0, decay1, {{"decay.2", decay1.first.type}, decay1.second}}),
-               "tensor 'decay.2' is not part of model 'toy'");
+               "tensor 'decay.2' is not part of model 'toy'; convert the checkpoint, remove the tensor, or mend the sizes");
   auto wide = table;
   wide.first.type.shape = {toyChannels, toyVocab};
-  EXPECT_ERROR(bindTensors({wide, decay0, decay1}), "tensor 'table' has shape [21, 11], model 'toy' needs [11, 21]");
+  EXPECT_ERROR(bindTensors({wide, decay0, decay1}),
+               "tensor 'table' has shape [21, 11], model 'toy' needs [11, 21]; take this model's checkpoint");
   auto integers = decay0;
   integers.first.type.dtype = DType::I32;
   EXPECT_ERROR(bindTensors({table, integers, decay1}), "tensor 'decay.0' is I32 [21]");

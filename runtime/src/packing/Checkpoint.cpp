@@ -30,8 +30,9 @@ static Expected<const FileTensor *> findParam(const SafetensorsFile &file, const
     return Error{fmt::format("{}: tensor '{}' is missing, model '{}' needs it with shape {}", file.path(), name, model,
                              toString(param.shape))};
   if (tensor->type.shape != param.shape)
-    return Error{fmt::format("{}: tensor '{}' has shape {}, model '{}' needs {}", file.path(), name, toString(tensor->type.shape),
-                             model, toString(param.shape))};
+    return Error{fmt::format("{}: tensor '{}' has shape {}, model '{}' needs {}; take this model's checkpoint, or mend the sizes "
+                             "of its description (config.json)",
+                             file.path(), name, toString(tensor->type.shape), model, toString(param.shape))};
   if (!isWeightDType(tensor->type.dtype))
     return Error{fmt::format("{}: tensor '{}' is {}, weights are F32, F16 or BF16", file.path(), name, toString(tensor->type))};
   return tensor;
@@ -66,7 +67,9 @@ Expected<void> Checkpoint::checkNothingLeft(const std::string &model) const {
     used.insert(layers.begin(), layers.end());
   for (const FileTensor &tensor : file.tensors())
     if (!used.count(&tensor))
-      return error(tensor, fmt::format("is not part of model '{}'; convert the checkpoint or remove the tensor", model));
+      return error(tensor, fmt::format("is not part of model '{}'; convert the checkpoint, remove the tensor, or mend the "
+                                       "sizes of the model's description (config.json)",
+                                       model));
   return {};
 }
 
