@@ -18,9 +18,16 @@ static sm1rt_result *makeResult(const sm1rt_model &model, sm1rt::Outputs outputs
   return result;
 }
 
+/// A count that was negative before it became a size_t is far beyond this.
+constexpr size_t maxSequences = size_t(1) << 24;
+
 /// Pieces without their inputs; `total` becomes their rows.
 static sm1rt::Expected<std::vector<sm1rt::Piece>> makePieces(sm1rt_sequence *const *sequences, size_t sequenceCount,
                                                              const int64_t *counts, bool everyRow, int64_t &total) {
+  if (sequenceCount > maxSequences)
+    return sm1rt::Error{std::to_string(sequenceCount) + " sequences, a run has at most " + std::to_string(maxSequences)};
+  if (sequenceCount && !sequences)
+    return sm1rt::Error{"the array of sequences is null"};
   std::vector<sm1rt::Piece> pieces(sequenceCount);
   total = 0;
   for (size_t i = 0; i < sequenceCount; ++i) {

@@ -104,6 +104,10 @@ TEST_F(CApiTest, ErrorsAreText) {
   const int32_t token = 99;
   EXPECT_EQ(sm1rt_step(model, &sequence, 1, &token), nullptr);
   EXPECT_NE(std::strstr(sm1rt_last_error(), "token 99"), nullptr);
+  EXPECT_EQ(sm1rt_step(model, &sequence, size_t(-1), &token), nullptr);
+  EXPECT_NE(std::strstr(sm1rt_last_error(), "sequences, a run has at most 16777216"), nullptr) << sm1rt_last_error();
+  EXPECT_EQ(sm1rt_step(model, nullptr, 1, &token), nullptr);
+  EXPECT_STREQ(sm1rt_last_error(), "the array of sequences is null");
   EXPECT_EQ(sm1rt_sequence_load(sequence, "nowhere"), -1);
   EXPECT_EQ(sm1rt_sequence_position(sequence), 0);
   sm1rt_sequence_free(sequence);
