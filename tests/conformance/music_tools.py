@@ -184,6 +184,19 @@ def check_refusals(programs, report, package):
         (["report", programs.work / "music", "--tokens-out", programs.work / "refused.json"], "no samples for --tokens-out"),
         (["report", noise], "noise.mid"),
     ]
+    prompt, song = programs.work / "read.json", programs.work / "read.mid"
+    prompt.write_text(json.dumps([BOS]))
+    shutil.copy(programs.work / "two.mid", song)
+    copy = programs.work / "read.sm1pkg"
+    shutil.copy(package, copy)
+    lost = "is read by this command and would be lost"
+    cases += [
+        (["generate", copy, "-o", copy], lost),
+        (["generate", copy, "-o", song, "--prompt", song], lost),
+        (["generate", copy, "--tokens-out", prompt, "--prompt", prompt], lost),
+        (["generate", copy, "-o", made, "--tokens-out", made], "is named for two outputs"),
+        (["logits", copy, "--tokens", prompt, "--out", copy], lost),
+    ]
     folder = programs.work / "trained"
     folder.mkdir()
     (folder / "model.pt").touch()

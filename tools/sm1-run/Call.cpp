@@ -27,7 +27,7 @@ static PortNames namesOf(const Plan &plan) {
 }
 
 static Expected<void> call(const CallOptions &options) {
-  if (Expected<void> writable = checkWritable(options.out); !writable)
+  if (Expected<void> writable = checkWritable(options.out, {options.common.model, options.common.params, options.in}); !writable)
     return writable;
   Expected<Model> model = openModel(options.common);
   if (!model)

@@ -69,7 +69,7 @@ static Expected<void> draw(DrawOptions options) {
     return Error{fmt::format("{}: neither .mid nor .json; give a MIDI file or a token file", options.input)};
   if (std::filesystem::path(options.out).extension() != ".svg")
     return Error{fmt::format("{}: pictures are SVG; name a .svg file, which every browser opens", options.out)};
-  if (Expected<void> writable = checkWritable(options.out); !writable)
+  if (Expected<void> writable = checkWritable(options.out, {options.input}); !writable)
     return writable;
   if (options.picture.title.empty())
     options.picture.title = input.filename().string();

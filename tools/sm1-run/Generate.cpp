@@ -169,9 +169,14 @@ static Expected<void> checkFiles(GenerateOptions &options) {
     return Error{fmt::format("{}: -o names a MIDI file; sound goes to --wav FILE, tokens go to --tokens-out FILE, and a picture is "
                              "what sm1-run draw makes of MIDI",
                              options.out)};
-  for (const std::string &path : {options.out, options.tokensOut, options.wav, options.state.out})
+  std::vector<std::string> outputs = {options.out, options.tokensOut, options.wav, options.state.out};
+  for (const std::string &path : outputs)
+    if (!path.empty() && std::count(outputs.begin(), outputs.end(), path) > 1)
+      return Error{fmt::format("{}: is named for two outputs; name a file for each", path)};
+  std::vector<std::string> read = {options.common.model, options.common.params, options.prompt.path};
+  for (const std::string &path : outputs)
     if (!path.empty())
-      if (Expected<void> writable = checkWritable(path); !writable)
+      if (Expected<void> writable = checkWritable(path, read); !writable)
         return writable;
   return options.wav.empty() ? Expected<void>() : findSynth(options.synth);
 }

@@ -72,7 +72,8 @@ static Expected<void> logits(const LogitsOptions &options) {
   Expected<Mode> mode = parseMode(options.mode);
   if (!mode)
     return mode.error();
-  if (Expected<void> writable = checkWritable(options.out); !writable)
+  if (Expected<void> writable = checkWritable(options.out, {options.common.model, options.common.params, options.tokens});
+      !writable)
     return writable;
   Expected<Model> model = openModel(options.common);
   if (!model)

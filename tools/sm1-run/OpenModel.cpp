@@ -7,7 +7,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 using namespace sm1rt;
+namespace fs = std::filesystem;
 
 static OpenOptions openOptionsFrom(const CommonOptions &options) {
   OpenOptions open;
@@ -91,7 +94,16 @@ Expected<TokenModel> tokenModelOf(const Plan &plan, const std::string &name) {
   return model;
 }
 
-Expected<void> checkWritable(const std::string &path) {
+static bool isSameFile(const fs::path &a, const fs::path &b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error) && !error;
+}
+
+Expected<void> checkWritable(const std::string &path, const std::vector<std::string> &read) {
+  for (const std::string &name : read)
+    for (const char *file : {"", "config.json", "model.safetensors", "vocab_config.json"})
+      if (!name.empty() && isSameFile(path, *file ? fs::path(name) / file : fs::path(name)) && !isDirectory(path))
+        return Error{fmt::format("{}: is read by this command and would be lost; name another file to write", path)};
   if (Expected<TemporaryFile> file = TemporaryFile::create(path); !file)
     return file.error();
   return {};

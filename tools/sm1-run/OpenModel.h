@@ -21,7 +21,8 @@ struct TokenModel {
 /// Refuses packages that are not tokens in, one row of logits out, such as that of a single layer.
 sm1rt::Expected<TokenModel> tokenModelOf(const sm1rt::Plan &plan, const std::string &name);
 
-/// Whether a file can be made at `path`, asked before long work rather than after it. Leaves nothing behind.
-sm1rt::Expected<void> checkWritable(const std::string &path);
+/// Whether a file can be made at `path`, asked before long work rather than after it. Leaves nothing behind. Files and checkpoint
+/// directories that are `read` would be lost, so their files are refused.
+sm1rt::Expected<void> checkWritable(const std::string &path, const std::vector<std::string> &read = {});
 
 #endif // SM1_TOOLS_OPENMODEL_H

@@ -60,7 +60,7 @@ static Expected<void> renderTokens(const RenderOptions &options) {
 static Expected<void> render(RenderOptions options) {
   if (!isMidiPath(options.input) && !isJsonPath(options.input))
     return Error{fmt::format("{}: neither .mid nor .json; give a MIDI file or a token file", options.input)};
-  if (Expected<void> writable = checkWritable(options.out); !writable)
+  if (Expected<void> writable = checkWritable(options.out, {options.input}); !writable)
     return writable;
   if (Expected<void> found = findSynth(options.synth); !found)
     return found;

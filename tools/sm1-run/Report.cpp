@@ -156,7 +156,8 @@ static Expected<PieceStatistics> measureModel(const ReportOptions &options, std:
 static Expected<void> checkFiles(const ReportOptions &options) {
   for (const std::string &path : {options.json, options.tokensOut})
     if (!path.empty())
-      if (Expected<void> writable = checkWritable(path); !writable)
+      if (Expected<void> writable = checkWritable(path, {options.common.model, options.common.params, options.reference});
+          !writable)
         return writable;
   if (!options.reference.empty() && !fileExists(options.reference))
     return Error{fmt::format("{}: no such file or folder to compare with", options.reference)};
