@@ -259,7 +259,8 @@ bool Compilation::prepare() {
   targets = std::move(*chosen);
   if (request.output.empty() && request.emit.empty() && !isOutputTaken())
     return report("sm1c: error: no output; name the package with -o OUT, or print a stage with --emit=STAGE"), false;
-  if (failedWith(checkFolder(request.output)))
+  if (failedWith(checkFolder(request.output)) ||
+      failedWith(checkNotRead(request.output, {request.model, request.params, request.schedule, request.tuned})))
     return false;
   auto loaded = loadDescription(request);
   if (!loaded)

@@ -54,6 +54,19 @@ Error sm1::checkFolder(const std::string &path) {
                            "/ to write to, make it first");
 }
 
+Error sm1::checkNotRead(const std::string &path, ArrayRef<std::string> read) {
+  for (StringRef name : read)
+    for (StringRef file : {"", "config.json", "model.safetensors"}) {
+      SmallString<256> input(name);
+      if (!file.empty())
+        sys::path::append(input, file);
+      bool same = false;
+      if (!path.empty() && !sys::fs::equivalent(path, input, same) && same && !sys::fs::is_directory(path))
+        return createStringError(path + ": is read by this command and would be lost; name another file with -o");
+    }
+  return Error::success();
+}
+
 Error sm1::writeFile(const std::string &path, const std::string &text) {
   auto error = writeToOutput(path, [&](raw_ostream &stream) { return stream << text, Error::success(); });
   if (!error)

@@ -19,6 +19,9 @@ std::string stageFileName(llvm::StringRef name, const Target *target, Entry entr
 /// An error where the folder of a file that is to be written is missing: better said before the work than behind it.
 llvm::Error checkFolder(const std::string &path);
 
+/// An error where `path` is one of the files, or a file of one of the checkpoint directories, that are `read`: it would be lost.
+llvm::Error checkNotRead(const std::string &path, llvm::ArrayRef<std::string> read);
+
 /// Writes a whole file or none.
 llvm::Error writeFile(const std::string &path, const std::string &text);
 
