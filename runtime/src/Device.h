@@ -86,8 +86,9 @@ struct TokenRun {
   bool ordered = false; ///< Device::orderTokens says how the next tokens are chosen, and whether the launch goes on with them
 };
 
-/// What makes a piece of work the same as an earlier one: rows, segments and selected rows of a step, and where its states are.
-using ReplayKey = std::array<int64_t, 4>;
+/// What makes a piece of work the same as an earlier one: rows, segments, selected rows, the most rows of a segment (0: it is a
+/// step), and where its states are.
+using ReplayKey = std::array<int64_t, 5>;
 
 /// Calls are made from one thread at a time, and take effect in the order of the calls.
 class Device {
@@ -151,9 +152,10 @@ public:
   virtual Expected<void> synchronize() = 0;
 
   /// Does `work`, which only launches, moves and copies on the device. A device that can record does it once for a key and repeats
-  /// what it recorded from then on: equal keys must mean the same launches with the same addresses.
-  virtual Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) {
-    (void)key;
+  /// what it recorded from then on: equal keys must mean the same launches with the same addresses. Without `records` only what has
+  /// been recorded before is repeated.
+  virtual Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work, bool records = true) {
+    (void)key, (void)records;
     return work();
   }
   /// Both, one behind the other; recorded together where that can be.

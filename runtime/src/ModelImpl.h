@@ -79,6 +79,7 @@ private:
   Expected<void> uploadTables(RunContext &context, const Pass &pass);
   Expected<void> uploadInputs(RunContext &context, const Pass &pass);
   Expected<void> compute(RunContext &context, const SampleLaunch *choice = nullptr);
+  bool repeatsPrompt(const ReplayKey &key);
   Expected<void> prepareStep();
   bool isTokenRun(const RunContext &context) const;
   TokenRun tokenRun(const RunContext &context) const;
@@ -110,6 +111,8 @@ private:
   std::unique_ptr<RunContext> lastContext; // of the run under way, or of the last one
   uint64_t runs = 0;
   std::vector<std::unique_ptr<DeviceBuffer>> spareStates; // for runs of several passes
+  ReplayKey lastPrompt{};                                 // and how many of its size came before it, one behind the other
+  int64_t promptsAlike = 0;
   std::optional<std::string> knownFingerprint;
   std::function<void(const LaunchTime &)> takeLaunchTime; // empty: nobody asks
 };

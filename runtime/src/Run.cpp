@@ -350,10 +350,19 @@ Expected<void> ModelImpl::computeToken(RunContext &context) {
   return device->runTokens(tokenRun(context));
 }
 
+/// Recording takes as long as a short prompt does, and pays where prompts of one size come again and again: from the third in a row
+/// on. Long prompts do not wait for launches, and chunks are as many as their sequences' lengths make them.
+bool ModelImpl::repeatsPrompt(const ReplayKey &key) {
+  constexpr int64_t alikeBefore = 2, mostRows = 512;
+  promptsAlike = key == lastPrompt ? promptsAlike + 1 : 0;
+  lastPrompt = key;
+  return promptsAlike >= alikeBefore && key.front() <= mostRows && workspace.rowTables.chunkCount == 0;
+}
+
 /// Everything between the uploads and the downloads of a pass, behind the choice of its tokens, if there is one. Steps come
 /// again and again, with the same launches while the batch is as large as before; who watches launches wants to see each.
 Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choice) {
-  bool isToken = isTokenRun(context), isRecorded = !isToken && context.entry == "step" && !watchesLaunches();
+  bool isToken = isTokenRun(context), isStep = context.entry == "step", isRecorded = !isToken && isStep && !watchesLaunches();
   if (choice && !isRecorded)
     if (auto started = device->sample(*choice); !started)
       return started;
@@ -368,11 +377,13 @@ Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choic
       return launched;
     return device->move(workspace.scatter);
   };
-  if (!isRecorded)
+  if (watchesLaunches())
     return work();
   const PassSize &size = context.size;
-  ReplayKey key{size.rows, size.segments, size.selected, int64_t(context.states)};
-  return choice ? device->sampleAndReplay(*choice, key, work) : device->replay(key, work);
+  ReplayKey key{size.rows, size.segments, size.selected, isStep ? 0 : size.longest, int64_t(context.states)};
+  if (choice && isRecorded)
+    return device->sampleAndReplay(*choice, key, work);
+  return device->replay(key, work, isRecorded || repeatsPrompt(key));
 }
 
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.

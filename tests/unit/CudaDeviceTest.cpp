@@ -160,6 +160,35 @@ TEST_F(CudaDeviceTest, GraphsFollowTheBatch) {
     expectState(sequences[b], references[b]);
 }
 
+// So are prompts from the third of a size in a row on: other tokens, sequences and lengths of the same sums, and more words for the
+// scan.
+TEST_F(CudaDeviceTest, PromptsOfOneSizeComeAgain) {
+  Model model = open();
+  std::vector<Sequence> sequences;
+  std::vector<ToyReference> references(4);
+  for (size_t b = 0; b < 4; ++b)
+    sequences.push_back(model.newSequence());
+  for (int round = 0; round < 24; ++round) {
+    size_t first = size_t(round) % 2 * 2, rows = round == 9 ? 5 : round == 15 ? 300 : 12;
+    std::vector<int32_t> tokens = randomTokens(rows + 7);
+    std::vector<std::pair<size_t, size_t>> cuts = round % 3 == 0 ? std::vector<std::pair<size_t, size_t>>{{0, rows}, {rows, 7}}
+                                                                 : std::vector<std::pair<size_t, size_t>>{{0, 7}, {7, rows}};
+    std::vector<Piece> pieces;
+    std::vector<float> expected;
+    for (size_t b = 0; b < 2; ++b) {
+      auto [begin, count] = cuts[b];
+      pieces.push_back(piece(sequences[first + b], tokens, begin, count));
+      for (size_t t = begin; t < begin + count; ++t)
+        appendReference(expected, references[first + b], tokens[t]);
+    }
+    auto outputs = model.run("prefill", pieces);
+    ASSERT_OK(outputs);
+    ASSERT_EQ((*outputs)[0], expected) << "round " << round;
+  }
+  for (size_t b = 0; b < 4; ++b)
+    expectState(sequences[b], references[b]);
+}
+
 // By events between launches, which may not change a bit; steps, too, one launch after the other.
 TEST_F(CudaDeviceTest, TimesEveryLaunch) {
   Model model = open();

@@ -133,7 +133,9 @@ public:
       return ready;
     return context->wait("waiting for the device");
   }
-  Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work) override {
+  Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work, bool records) override {
+    if (!records && !graphs.has(key))
+      return work();
     followsMove = false; // a graph begins when all before it has ended
     return graphs.run(key, work);
   }
@@ -333,6 +335,7 @@ Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
 Expected<uint8_t *> CudaDevice::wordsFor(const PlanLaunch &plan, int64_t parts) {
   uint64_t bytes = uint64_t(parts * plan.panels) * 16 * sizeof(uint64_t);
   if (!words || words->bytes < bytes) {
+    graphs.clear(); // which know where they lay
     if (words && clock.running())
       outgrown.push_back(std::move(words));
     words.reset();
@@ -457,11 +460,12 @@ Expected<void> CudaDevice::sampleAndReplay(const SampleLaunch &launch, const Rep
     return sent;
   ReplayKey own = key;
   own.back() |= choosing;
-  return replay(own, [&]() -> Expected<void> {
+  auto both = [&]() -> Expected<void> {
     if (auto started = startSample(launch); !started)
       return started;
     return work();
-  });
+  };
+  return replay(own, both, /*records=*/true);
 }
 
 //===-- Opening -------------------------------------------------------------------------------------------------------------===//

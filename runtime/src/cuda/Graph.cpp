@@ -26,10 +26,14 @@ Expected<CUgraphExec> GraphCache::capture(const std::function<Expected<void>()> 
   return executable;
 }
 
+std::vector<GraphCache::Entry>::const_iterator GraphCache::find(const ReplayKey &key) const {
+  return std::find_if(entries.begin(), entries.end(), [&](const Entry &entry) { return entry.key == key; });
+}
+
 Expected<void> GraphCache::run(const ReplayKey &key, const std::function<Expected<void>()> &work) {
   if (auto ready = context->enter(); !ready)
     return ready;
-  auto known = std::find_if(entries.begin(), entries.end(), [&](const Entry &entry) { return entry.key == key; });
+  auto known = entries.begin() + (find(key) - entries.cbegin());
   if (known == entries.end()) {
     auto graph = capture(work);
     if (!graph)

@@ -17,6 +17,7 @@ public:
 
   /// Starts the work of `key`, captured from `work` when it is not known. Waits for nothing.
   Expected<void> run(const ReplayKey &key, const std::function<Expected<void>()> &work);
+  bool has(const ReplayKey &key) const { return find(key) != entries.end(); }
   void clear();
 
 private:
@@ -26,6 +27,7 @@ private:
     ReplayKey key;
     CUgraphExec graph;
   };
+  std::vector<Entry>::const_iterator find(const ReplayKey &key) const;
   Expected<CUgraphExec> capture(const std::function<Expected<void>()> &work);
 
   std::shared_ptr<Context> context;
