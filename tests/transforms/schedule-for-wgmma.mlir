@@ -1,7 +1,7 @@
 // Tiles for a warpgroup's instructions, where the target has them and rows are not few: the published model's projections.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=PROMPT,FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=STEPS
@@ -11,8 +11,8 @@
 
 // Panels are divided without rest, what is copied fits a multiprocessor, and there are enough tiles to fill the chip, in whole
 // rounds where a block has one. Of many rows a block has two at a time and goes on to others, of one of two projections whose sums
-// are stored as they are: 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile, and so is one
-// matrix where a prompt's rows are few. In a step clusters share its k, and that of three matrices where one tile has all rows.
+// are stored as they are: 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile. Of few
+// rows, and in a step, clusters share the k of one matrix, and that of three where one tile has all rows of a step.
 // Of most sequences two warpgroups share the panels of several matrices, 128 rows each.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
@@ -29,10 +29,9 @@
 // MOST: sm1.kernel "out_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // MOST: sm1.kernel "gate_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 256, row_tile = 128, row_split = 128, panel_split = 4, stages = 7> ->
 // MOST: sm1.kernel "three_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 256, row_tile = 128, row_split = 128, panel_split = 4, stages = 5> ->
-// PROMPT: sm1.kernel "out_few" ({{.*}}) blocks<tensor_tiles,
-// SHARED: sm1.kernel "out_step_{{few|some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
+// SHARED: sm1.kernel "out_{{few|step_few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // FEW: sm1.kernel "gate_{{few|step_few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11> ->
-// WAVES: sm1.kernel "three_step_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = {{[0-9]+}}> ->
+// WAVES: sm1.kernel "three_{{few|step_some}}" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = {{[0-9]+}}> ->
 // CLUSTERS: sm1.kernel "three_step_few" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 2, stages = 11, depth_split = 2> ->
 // STEP: sm1.kernel "out_step" ({{.*}}) blocks<tensor_step,
 // OTHER: sm1.kernel "out" ({{.*}}) blocks<tensor_tiles,

@@ -106,6 +106,10 @@ inline constexpr llvm::StringLiteral chunksAttr = "chunks";
 /// Whether a kernel of the program for long sequences is another than that for many rows has.
 inline constexpr llvm::StringLiteral ofLongAttr = "of_long";
 
+/// Of a kernel with wgmma_tiles: whether it belongs to a program for few rows. Then its weights come again in the next pass alone,
+/// so that the L2 cache may give them up first, and where there is one tile of rows most of the chip is idle.
+inline constexpr llvm::StringLiteral fewRowsAttr = "few_rows";
+
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);

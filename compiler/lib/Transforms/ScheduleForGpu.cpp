@@ -148,10 +148,10 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
       return linears > 1 ? Shapes{&wgmmaMostOfSeveral, &wgmmaOfMost} : Shapes{&wgmmaOfMost};
     return linears > 1 || selected ? Shapes{&wgmmaOfStep} : Shapes{&wgmmaManyOfOne, &wgmmaOfStep};
   case RunSize::Few:
+    if (selected && !isStep(entry)) // most often one row
+      return {};
     if (linears == 1)
-      return entry == Entry::StepFew    ? Shapes{&wgmmaFewOfOne, &wgmmaFewOfDeep}
-             : entry == Entry::StepSome ? Shapes{&wgmmaManyOfOne}
-                                        : Shapes();
+      return entry == Entry::StepSome ? Shapes{&wgmmaManyOfOne} : Shapes{&wgmmaFewOfOne, &wgmmaFewOfDeep};
     if (linears == 3 && entry == Entry::StepFew)
       return {&wgmmaFewOfThree, &wgmmaFew};
     return {&wgmmaFew};
@@ -323,8 +323,8 @@ static int64_t numbersOfSquares(KernelOp kernel, int64_t panels) {
   return blocks.getForm() == BlockForm::WgmmaTiles && panels % own == 0 ? panels / own : panels;
 }
 
-/// In a step tiles of wgmma store a number each of a row's squares, where all that make rows of so many panels have such tiles:
-/// the blocks that multiply the row read fewer. Kernels of rows put their one number first.
+/// Of few rows, and in a step, tiles of wgmma store a number each of a row's squares, where all that make rows of so many panels
+/// have such tiles: the blocks that multiply the row read fewer. Kernels of rows put their one number first.
 static void storeSquaresOfTiles(Operation *module) {
   llvm::SmallDenseMap<int64_t, int64_t> numbers; // by panels
   module->walk([&](PanelSquaresOp squares) {
@@ -338,6 +338,13 @@ static void storeSquaresOfTiles(Operation *module) {
   };
   module->walk([&](PanelSquaresOp squares) { mark(squares, panelsOf(channels(squares.getX().getType()))); });
   module->walk([&](RmsScaleOp scale) { mark(scale, panelsOf(scale.getWidth())); });
+}
+
+static void markFewRows(Operation *module) {
+  module->walk([](KernelOp kernel) {
+    if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
+      kernel->setAttr(fewRowsAttr, UnitAttr::get(kernel.getContext()));
+  });
 }
 
 namespace {
@@ -378,8 +385,10 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
       return signalPassFailure();
-    if (isStep(*entry))
+    if (isStep(*entry) || *entry == Entry::PrefillFew)
       storeSquaresOfTiles(getOperation());
+    if (llvm::is_contained({Entry::PrefillFew, Entry::StepFew}, *entry))
+      markFewRows(getOperation());
   }
 };
 } // namespace

@@ -84,6 +84,8 @@ void BlockKernel::barrier() { cuda::barrier(builder, loc); }
 
 void BlockKernel::waitForInputs() {
   startLaterKernel(LaterKernel::AtStart);
+  if (overlaps && kernel->hasAttr(fewRowsAttr) && whenLaterKernelStarts() == LaterKernel::AfterSums) // one tile is as in a step
+    when(less(count, constant(schedule.getRowSplit() + 1)), [&] { cuda::startLaterKernel(builder, loc); });
   if (overlaps)
     cuda::waitForEarlierKernels(builder, loc);
   startLaterKernel(LaterKernel::AfterInputs);

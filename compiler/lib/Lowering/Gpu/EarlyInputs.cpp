@@ -36,7 +36,9 @@ static bool addInputs(llvm::MapVector<Value, int64_t> &inputs, Operation *op) {
 }
 
 EarlyInputs::EarlyInputs(BlockKernel &block) : block(block) {
-  bool areAll = block.buffers.oneRowPerSegment; // else states belong to some rows alone
+  bool areAll = block.buffers.oneRowPerSegment || // else states belong to some rows alone
+                llvm::none_of(block.kernel.getBlock().getArguments(),
+                              [](Value argument) { return classify(argument.getType()) == TensorClass::State; });
   for (Operation *op : block.mainOps())
     areAll = areAll && addInputs(inputs, op);
   if (!areAll)

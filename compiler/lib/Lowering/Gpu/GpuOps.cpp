@@ -221,10 +221,17 @@ void sm1::cuda::arrive(OpBuilder &builder, Location loc, Value barrier) {
   instruction(builder, loc, "mbarrier.arrive.shared.b64 _, [$0];", sharedAddress(builder, loc, barrier), "r");
 }
 
-void sm1::cuda::copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier) {
+void sm1::cuda::copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier, bool readOnce) {
+  constexpr int64_t givenUpFirst = 0x12f0000000000000; // what createpolicy makes of L2::evict_first
   Value source = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), from);
-  instruction(builder, loc, "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
-              {sharedAddress(builder, loc, to), source, bytes, sharedAddress(builder, loc, barrier)}, "r,l,r,r");
+  SmallVector<Value> operands{sharedAddress(builder, loc, to), source, bytes, sharedAddress(builder, loc, barrier)};
+  if (!readOnce)
+    return instruction(builder, loc, "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], $2, [$3];",
+                       operands, "r,l,r,r");
+  operands.push_back(arith::ConstantIntOp::create(builder, loc, givenUpFirst, 64));
+  instruction(builder, loc,
+              "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [$0], [$1], $2, [$3], $4;",
+              operands, "r,l,r,r,l");
 }
 
 /// The 64 bits of the generic address of a tensor map.

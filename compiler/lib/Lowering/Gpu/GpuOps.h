@@ -101,8 +101,9 @@ void fenceSharedForCopies(OpBuilder &builder, Location loc);
 void expectBytes(OpBuilder &builder, Location loc, Value barrier, Value bytes);
 /// An arrival: what the thread has read and written lies before the phase's end.
 void arrive(OpBuilder &builder, Location loc, Value barrier);
-/// Starts copying `bytes` (i32, a multiple of 16) from global to shared memory, which are counted by `barrier`.
-void copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier);
+/// Starts copying `bytes` (i32, a multiple of 16) from global to shared memory, which are counted by `barrier`. What is `readOnce`
+/// the L2 cache gives up first.
+void copyBulk(OpBuilder &builder, Location loc, Value to, Value from, Value bytes, Value barrier, bool readOnce = false);
 /// The same of a box of the tensor map `map` (a memref), from column `column` of row `row` on (i32); what is outside is zero.
 void copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column, Value row, Value barrier);
 /// Asks for the tensor map itself, so that the first copy does not wait for it.

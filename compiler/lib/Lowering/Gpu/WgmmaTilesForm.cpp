@@ -106,7 +106,7 @@ void WgmmaTilesBuilder::copyWeights(Value step, Value stage, int64_t there) {
                             slice * sliceWeightBytes + group * groupBytes + int64_t(index) * projectionBytes);
         Value own = block.add(from, block.constant(group * projectionBytes));
         cuda::copyBulk(builder, loc, to, cuda::addressOf(builder, loc, weight, own, cuda::globalMemory), number32(projectionBytes),
-                       barrierAt(stage));
+                       barrierAt(stage), block.kernel->hasAttr(fewRowsAttr));
       }
     }
 }
