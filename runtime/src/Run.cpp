@@ -350,8 +350,8 @@ Expected<void> ModelImpl::computeToken(RunContext &context) {
   return device->runTokens(tokenRun(context));
 }
 
-/// Recording takes as long as a short prompt does, and pays where prompts of one size come again and again: from the third in a row
-/// on. Long prompts do not wait for launches, and chunks are as many as their sequences' lengths make them.
+/// Recording takes longer than launching, and pays where prompts of one size come again and again: from the third in a row on. Long
+/// prompts do not wait for launches, and chunks are as many as their sequences' lengths make them.
 bool ModelImpl::repeatsPrompt(const ReplayKey &key) {
   constexpr int64_t alikeBefore = 2, mostRows = 512;
   promptsAlike = key == lastPrompt ? promptsAlike + 1 : 0;
