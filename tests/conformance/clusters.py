@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Tiles whose k the blocks of a cluster share, in a layer wide enough for them: logits and states are near those of mma.sync, and a
-sequence has the same bits in every batch. Steps of up to 64 sequences take them.
+sequence has the same bits in every batch. Steps of up to 64 sequences take them, and prompts of few rows.
 
   clusters.py --bin DIR --work DIR [--device NAME]
 """
@@ -21,7 +21,16 @@ SHARED = ("ssm_out_proj", 2, 4), ("mlp_w2", 8, 2)
 # Stages for fewer steps than a block has are filled again.
 REFILLED = ("ssm_out_proj", 3, 2), ("mlp_w2", 4, 2)
 VARIANTS = {"step_few": SHARED, "step_some": SHARED, "step_many": REFILLED}
+PROMPTS = "".join(SCHEDULE.format(kernel, "few@sm_90a", stages, split) + "\n" for kernel, stages, split in SHARED)
 CLOSE = 1e-2  # both are as far from float64, 1.4e-2 for logits; one is 1e-3 from the other
+
+
+def check_near(report, variant, own, common):
+    report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
+    for name in common:
+        worst = np.linalg.norm(own[name] - common[name]) / np.linalg.norm(common[name])
+        print(f"{variant}, {name}: {worst:.1e} away from sm_90")
+        report.check(worst < CLOSE, f"{variant}: {name} is {worst:.1e} away from sm_90, must be less than {CLOSE}")
 
 
 def main():
@@ -36,19 +45,20 @@ def main():
     report.check(lines and CHOSEN[1] in lines[0], f"{CHOSEN[0]} is scheduled otherwise: {lines[:1]}")
     schedule = programs.work / "schedule.txt"
     schedule.write_text("".join(SCHEDULE.format(kernel, f"{variant}@sm_90a", stages, split) + "\n"
-                                for variant, shared in VARIANTS.items() for kernel, stages, split in shared))
+                                for variant, shared in VARIANTS.items() for kernel, stages, split in shared) + PROMPTS)
     package = programs.compile(checkpoint, "clusters", "--target=sm_90,sm_90a", f"--schedule={schedule}", *options, assembled=True)
     tokens = random_tokens(5, VOCAB, max(BATCHES), STEPS)
     run = lambda batch, *more: programs.logits(package, {"tokens": tokens[:batch]}, "--mode=step", *more)
     common = run(BATCHES[0], "--variants=step_some", "--isa=sm_90")
     for variant in VARIANTS:
         own = [run(batch, f"--variants={variant}") for batch in BATCHES]
-        report.check(np.abs(own[0]["state_out.h"]).min() > 0, "states are zero")
-        for name in common:
-            worst = np.linalg.norm(own[0][name] - common[name]) / np.linalg.norm(common[name])
-            print(f"{variant}, {name}: {worst:.1e} away from sm_90")
-            report.check(worst < CLOSE, f"{variant}: {name} is {worst:.1e} away from sm_90, must be less than {CLOSE}")
+        check_near(report, variant, own[0], common)
         report.same_bits(own[1], {name: own[0][name][:BATCHES[1]] for name in own[0]}, f"{variant}: {BATCHES[1]} of {BATCHES[0]} sequences")
+    prompts = random_tokens(6, VOCAB, 2, 35)  # of two tiles of rows, and of a part of one
+    of_prompts = lambda tokens, *more: programs.logits(package, {"tokens": tokens}, "--variants=prefill_few", *more)
+    own = of_prompts(prompts)
+    check_near(report, "prefill_few", own, of_prompts(prompts, "--isa=sm_90"))
+    report.same_bits(of_prompts(prompts[:1]), {name: own[name][:1] for name in own}, "prefill_few: one of 2 prompts")
     said = programs.must(programs.sm1_run, "inspect", package)
     report.check(re.search(r"entry +step_few: \d+ launches, in place of step for 1 to 64", said), "inspect says otherwise who takes step_few")
     for batch, variant in TAKEN.items():
