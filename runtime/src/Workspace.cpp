@@ -28,7 +28,7 @@ static uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void listChunks(const std::vector<int32_t> &segmentStart, int64_t chunkRows, std::vector<int32_t> &chunks) {
   chunks.clear();
-  std::vector<size_t> left(segmentStart.size() - 1); // segments with rows
+  std::vector<size_t> left(segmentStart.size() - 1); // segments, none of them empty, that have another chunk
   std::iota(left.begin(), left.end(), size_t(0));
   for (int64_t number = 0; !left.empty(); ++number) {
     auto first = [&](size_t segment) { return segmentStart[segment] + number * chunkRows; };

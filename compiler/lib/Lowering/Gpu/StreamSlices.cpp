@@ -120,9 +120,19 @@ void StreamSlices::copy(llvm::function_ref<Value(Value)> firstRowOf, Value first
     });
 }
 
-void StreamSlices::wait(int64_t number, int64_t part) {
-  cuda::waitForBytes(block.builder, block.loc, barrierAt(warp(), Bytes + part),
-                     arith::ConstantIntOp::create(block.builder, block.loc, number % 2, 32));
+void StreamSlices::read(Value turn, int64_t number, bool isLast, llvm::function_ref<void(int64_t, int64_t)> body) {
+  OpBuilder &builder = block.builder;
+  for (int64_t part = 0; part < parts(); ++part) {
+    cuda::waitForBytes(builder, block.loc, barrierAt(warp(), Bytes + part),
+                       arith::ConstantIntOp::create(builder, block.loc, number % 2, 32));
+    body(firstPanelOf(part), firstPanelOf(part + 1));
+    cuda::warpBarrier(builder, block.loc); // all lanes have read it
+    block.when(block.less(lane(), block.constant(1)), [&] {
+      cuda::arrive(builder, block.loc, barrierAt(warp(), Free + part));
+      if (isLast && part == parts() - 1)
+        cuda::arrive(builder, block.loc, readAt(turn));
+    });
+  }
 }
 
 void StreamSlices::give(TileEvaluator &evaluator, int64_t first, int64_t count) {
@@ -137,13 +147,4 @@ void StreamSlices::give(TileEvaluator &evaluator, int64_t first, int64_t count) 
   load(stream, places[size_t(part)], block.div(lane(), threadLanes));
   if (param)
     load(param, paramPlaces[size_t(part)], block.constant(0));
-}
-
-void StreamSlices::leave(Value turn, int64_t part, bool isLast) {
-  cuda::warpBarrier(block.builder, block.loc);
-  block.when(block.less(lane(), block.constant(1)), [&] {
-    cuda::arrive(block.builder, block.loc, barrierAt(warp(), Free + part));
-    if (isLast)
-      cuda::arrive(block.builder, block.loc, readAt(turn));
-  });
 }

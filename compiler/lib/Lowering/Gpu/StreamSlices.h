@@ -30,12 +30,11 @@ public:
   /// By a warp of warpgroup `turn`, when the other's has read its last slice of the tile before, `index` of the block's: those that
   /// follow are its.
   void take(mlir::Value turn, mlir::Value index);
-  /// Waits for `part` of slice `number` of a tile.
-  void wait(int64_t number, int64_t part);
-  /// Lets `evaluator`, of one row of `count` panels from `first` on, all of one part, read the slice.
+  /// By that warp: `body` reads panels `first` to `end`, one part after the other, of slice `number` of the tile. Behind `isLast`,
+  /// the last of them, the other's warp may take its own.
+  void read(mlir::Value turn, int64_t number, bool isLast, llvm::function_ref<void(int64_t first, int64_t end)> body);
+  /// In there: lets `evaluator`, of one row of `count` panels from `first` on, have them.
   void give(TileEvaluator &evaluator, int64_t first, int64_t count);
-  /// All lanes have read the part; behind the tile's last one the other warp may take it.
-  void leave(mlir::Value turn, int64_t part, bool isLast);
 
 private:
   int64_t bytes() const;

@@ -423,24 +423,21 @@ SmallVector<Value> WgmmaTilesBuilder::finishRow(ArrayRef<Value> sums, int64_t pa
 }
 
 void WgmmaTilesBuilder::finish(ArrayRef<Value> sums) {
-  int64_t left = int64_t(sums.size()), slicesAcross = takesSlices() ? slicesOfStream.parts() : 1;
-  for (int64_t part = 0; part < parts(); ++part)
-    for (int64_t half = 0; half < halves(); ++half) {
-      Value row = rowOf(part, half);
-      bool isLast = part == parts() - 1 && half == halves() - 1;
-      SmallVector<Value> squares;
-      for (int64_t across = 0; across < slicesAcross; ++across) {
-        int64_t first = takesSlices() ? slicesOfStream.firstPanelOf(across) : 0,
-                end = takesSlices() ? slicesOfStream.firstPanelOf(across + 1) : panels;
-        if (takesSlices())
-          slicesOfStream.wait(part * halves() + half, across);
-        auto finishSome = [&] { return finishRow(sums, part, half, first, end, row, squares, left); };
-        squares = numbersWhen(block, block.less(row, block.count), numbersOfRow(end), finishSome);
-        if (takesSlices())
-          slicesOfStream.leave(turn, across, isLast && across == slicesAcross - 1);
-      }
-      storeSquares(squares, row);
-    }
+  int64_t left = int64_t(sums.size()), rowsOfThread = parts() * halves();
+  for (int64_t number = 0; number < rowsOfThread; ++number) {
+    int64_t part = number / halves(), half = number % halves();
+    Value row = rowOf(part, half);
+    SmallVector<Value> squares;
+    auto finishSome = [&](int64_t first, int64_t end) {
+      squares = numbersWhen(block, block.less(row, block.count), numbersOfRow(end),
+                            [&] { return finishRow(sums, part, half, first, end, row, squares, left); });
+    };
+    if (takesSlices())
+      slicesOfStream.read(turn, number, /*isLast=*/number == rowsOfThread - 1, finishSome);
+    else
+      finishSome(0, panels);
+    storeSquares(squares, row);
+  }
 }
 
 void WgmmaTilesBuilder::build() {
