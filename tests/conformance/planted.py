@@ -100,13 +100,38 @@ sm1.model @warpgroup(%x: !x {sm1.name = "x"}, %s: !m {sm1.name = "s"}) -> (!m {s
   sm1.return %y, %z : !m, !m
 }
 """
-# prefill: batch and time; steps: batches; None: not run; chips: settings of the emulator, one of which has to notice
-Subject = namedtuple("Subject", "name text options prefill steps chips", defaults=(((),),))
+# Three projections whose sums end in a scan by a warpgroup of its own: tiles that are chunks of a sequence, one block or one for each.
+LONG_SCAN = """
+!x = tensor<?x?x200xf32>
+!s = tensor<?x?x16xf32>
+sm1.model @long_scan(%x: !x {sm1.name = "x"}, %g: !s {sm1.name = "g"}, %h0: tensor<?x16xf32> {sm1.state = "h"})
+    -> (!s {sm1.name = "y"}, tensor<?x16xf32> {sm1.state = "h"}) {
+  %a = sm1.param "a" : tensor<16x200xf32>
+  %b = sm1.param "b" : tensor<16x200xf32>
+  %c = sm1.param "c" : tensor<16x200xf32>
+  %one_f = arith.constant 1.0 : f32
+  %one = sm1.broadcast %one_f : f32 to !s
+  %p = sm1.linear %x, %a : !x, tensor<16x200xf32>
+  %q = sm1.linear %x, %b : !x, tensor<16x200xf32>
+  %r = sm1.linear %x, %c : !x, tensor<16x200xf32>
+  %e = math.exp %p : !s
+  %d = arith.addf %one, %e : !s
+  %decay = arith.divf %one, %d : !s
+  %h, %last = sm1.scan %decay, %q init %h0 : !s
+  %m = arith.mulf %r, %h : !s
+  %y = arith.addf %m, %g : !s
+  sm1.return %y, %last : !s, tensor<?x16xf32>
+}
+"""
+# prefill: batch and time; steps: batches; None: not run; chips: settings of the emulator, one of which has to notice; family: the ending
+# of those functions alone that are tried
+Subject = namedtuple("Subject", "name text options prefill steps chips family", defaults=(((),), ""))
 SUBJECTS = [
     Subject("projections, f32", PROJECTIONS, ["--weights=f32"], (3, 23), (11,)),
     Subject("projections, bf16", PROJECTIONS, ["--weights=bf16", "--compute=bf16"], (3, 23), (5, 19)),
     Subject("deep, bf16", DEEP, ["--weights=bf16", "--compute=bf16"], None, (5, 19)),
     Subject("warpgroup, bf16", WARPGROUP, ["--weights=bf16", "--compute=bf16", "--target=sm_90a"], (3, 120), (), CHIPS),
+    Subject("long scan, bf16", LONG_SCAN, ["--weights=bf16", "--compute=bf16", "--target=sm_90a"], (2, 150), (), CHIPS, "_long"),
     Subject("recurrence", RECURRENCE, ["--weights=f32"], (2, 150), (3,)),
     Subject("selective scan", SELECTIVE, ["--weights=f32"], (2, 70), ()),
     Subject("selective scan, two states", SELECTIVE.replace("16", "2"), ["--weights=f32"], (2, 70), ()),
@@ -135,6 +160,7 @@ EQUIVALENT = {
     ("warpgroup, bf16", "barrier", "c_few"): [FIRST],
     ("warpgroup, bf16", "wait", "a"): [NONE, NONE, ONLY],
     ("warpgroup, bf16", "wait", "c"): [NONE, NONE, ONLY],
+    ("long scan, bf16", "wait", "a_long"): [NONE],
 }
 
 
@@ -152,7 +178,7 @@ def entry_of(plant):
 
 def family_of(plant):
     """The options that make a run reach the function whatever its rows."""
-    ending = next((ending for ending in ("few", "some", "many") if plant.function.endswith(f"_{ending}")), None)
+    ending = next((ending for ending in ("few", "some", "many", "long") if plant.function.endswith(f"_{ending}")), None)
     return [f"--variants={entry_of(plant)}_{ending}" if ending else "--variants=none"]
 
 
@@ -172,7 +198,7 @@ class Bench:
             given = spec_reference.random_inputs(model, batch, time, 11)
             self.given[entry].append(given)
             programs.call(self.package, entry, given, f"SM1_EMULATOR_COUNT={counts}", *subject.chips[0])
-            self.plants = plants_of(counts)
+            self.plants = [plant for plant in plants_of(counts) if plant.function.endswith(subject.family)]
             counts.unlink()
 
     def runs(self, plant):
