@@ -81,6 +81,17 @@ TEST(DetectorTest, UnwrittenGlobal) {
   expectFinding("st.global.u32 [%rd5], %r1; ld.global.nc.u32 %r4, [%rd5];", CUDA_ERROR_LAUNCH_FAILED, "this launch has written it");
 }
 
+/// Launches are told apart by a byte: what one has written is not taken for what the 255th behind it has.
+TEST(DetectorTest, WrittenByALaunchLongAgo) {
+  Environment environment("SM1_EMULATOR_INITCHECK", "1");
+  Gpu gpu;
+  CUdeviceptr memory = gpu.allocate(256);
+  ASSERT_EQ(gpu.run(gpu.function(kernel(1, "add.s64 %rd1, %rd1, %rd0; st.global.u64 [%rd1], %rd0;")), 1, 32, {memory}), 0);
+  CUfunction read = gpu.function(kernel(1, "add.s64 %rd1, %rd1, %rd0; ld.global.nc.u64 %rd2, [%rd1];"));
+  for (int launch = 0; launch < 600; ++launch)
+    ASSERT_EQ(gpu.run(read, 1, 32, {memory}), 0) << launch;
+}
+
 TEST(DetectorTest, Races) {
   std::string write = kMine + "st.shared.u32 [%r3], %r1;\n",
               readNext = "mov.u32 %r5, buffer; xor.b32 %r6, %r2, 128; add.u32 %r5, %r5, %r6; ld.shared.u32 %r4, [%r5];\n";

@@ -132,7 +132,7 @@ uint8_t *DeviceMemory::hostForCopy(uint64_t address, uint64_t bytes, bool writte
   if (memory && written) {
     Allocation &allocation = *find(address);
     if (allocation.written)
-      std::memset(allocation.written.get() + (address - allocation.address), 255, bytes);
+      std::memset(allocation.written.get() + (address - allocation.address), kEarlier, bytes);
   }
   return memory;
 }
@@ -141,6 +141,16 @@ void DeviceMemory::copyShadow(uint64_t to, uint64_t from, uint64_t bytes) {
   Allocation *target = find(to), *source = find(from);
   if (target && source && target->written && source->written)
     std::memmove(target->written.get() + (to - target->address), source->written.get() + (from - source->address), bytes);
+}
+
+void DeviceMemory::beginLaunch() {
+  if (++launchMark < kEarlier)
+    return;
+  launchMark = 1; // was some other launch's
+  std::lock_guard<std::mutex> lock(mutex);
+  for (auto &[address, allocation] : allocations)
+    for (uint64_t i = 0; allocation.written && i < allocation.bytes; ++i)
+      allocation.written[i] = allocation.written[i] ? kEarlier : 0;
 }
 
 uint8_t *GlobalAccess::slow(Entry &entry, uint64_t address, unsigned bytes, AccessKind kind, int &error, std::string &what) {

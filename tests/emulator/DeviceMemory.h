@@ -30,6 +30,8 @@ struct Allocation {
 
 class DeviceMemory {
 public:
+  static constexpr uint8_t kEarlier = 255;
+
   DeviceMemory(uint64_t capacity, bool initcheck) : capacity(capacity), initcheck(initcheck) {}
   ~DeviceMemory();
 
@@ -50,11 +52,13 @@ public:
   uint8_t *hostForCopy(uint64_t address, uint64_t bytes, bool written);
   /// With initcheck: copies what is known of the bytes along with them.
   void copyShadow(uint64_t to, uint64_t from, uint64_t bytes);
+  /// What is written from now on is the next launch's.
+  void beginLaunch();
   uint64_t freeBytes() const { return capacity - used; }
 
   const uint64_t capacity;
   const bool initcheck;
-  uint8_t launchMark = 1;
+  uint8_t launchMark = 1; // in the shadow of what the launch writes; kEarlier is everybody else's
 
 private:
   void unmap(Allocation &allocation);

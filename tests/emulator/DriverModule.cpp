@@ -150,7 +150,7 @@ int collectParams(const Program &program, void **params, void **extra, std::vect
 
 int run(const Launch &launch) {
   Driver &driver = Driver::get();
-  driver.memory->launchMark = static_cast<uint8_t>(driver.memory->launchMark % 250 + 1);
+  driver.memory->beginLaunch();
   Finding finding = runGrid(launch, driver.settings.schedule, *driver.memory);
   if (finding.error)
     std::fprintf(stderr, "sm1 emulator: %s\n", finding.message.c_str());
