@@ -57,8 +57,9 @@ class Device:
         self.host = (machine_isas() or ["native"])[-1]
         # Kernel by kernel, with the contracts of prefill and step; tokens.py tests whole tokens in one launch.
         self.options = ["--device=cuda", "--step=kernels"] if self.is_gpu else ["--device=cpu"]
-        # Reads of shared memory that nobody wrote count as findings everywhere.
-        self.environment = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1", **without_ptxas()} if self.is_emulated else {}
+        # Reads of memory that nobody wrote count as findings everywhere; a run reads the PTX of the kernels that it launches.
+        emulation = {"SM1_CUDA_DRIVER": str(emulator), "SM1_EMULATOR_INITCHECK": "1", "SM1_EMULATOR_LAZY": "1", **without_ptxas()}
+        self.environment = emulation if self.is_emulated else {}
 
     def missing(self):
         """Why nothing can run here; empty if it can."""

@@ -11,8 +11,6 @@ import itertools
 import sys
 from collections import Counter, namedtuple
 
-import numpy as np
-
 from devices import SCHEDULES
 from harness import Report, device_parser, programs_of
 from relatives import printed, random_params
@@ -165,11 +163,9 @@ EQUIVALENT = {
 
 
 def plants_of(path):
-    """What can be planted, as the emulator counts it: "barrier 3 FUNCTION LINE STATEMENT". Numbers count from 0 in every module, so
-    those that the runtime's own small modules (sm1_...) have too are left out."""
+    """What can be planted, as the emulator counts it: "barrier 3 FUNCTION LINE STATEMENT"; not in the runtime's own kernels (sm1_...)."""
     found = [Plant(*line.split(" ", 4)) for line in path.read_text().splitlines()]
-    own = {(plant.kind, plant.number) for plant in found if plant.function.startswith("sm1_")}
-    return [plant for plant in found if (plant.kind, plant.number) not in own]
+    return [plant for plant in found if not plant.function.startswith("sm1_")]
 
 
 def entry_of(plant):
@@ -210,8 +206,8 @@ class Bench:
 
     def notices(self, plant):
         """How a planted bug shows; empty if it does not."""
-        for chip, schedule in itertools.product(self.subject.chips, SCHEDULES):
-            bug = [f"SM1_EMULATOR_PLANT={plant.kind}:{plant.number}", f"SM1_EMULATOR_SCHEDULE={schedule}", *chip]
+        for schedule, chip in itertools.product(SCHEDULES, self.subject.chips):  # mostly a chip tells, not a schedule
+            bug = [f"SM1_EMULATOR_PLANT={plant.kind}:{plant.function}:{plant.number}", f"SM1_EMULATOR_SCHEDULE={schedule}", *chip]
             for given, right in self.runs(plant):
                 got = self.programs.try_call(self.package, entry_of(plant), given, *family_of(plant), *bug)
                 if got is None:
@@ -228,8 +224,10 @@ def main():
     for subject in SUBJECTS:
         bench = Bench(programs, subject)
         left = {key[1:]: list(whys) for key, whys in EQUIVALENT.items() if key[0] == subject.name}
+        met = Counter()
         for plant in bench.plants:
-            if not bench.given[entry_of(plant)] or int(plant.number) % EVERY[plant.kind]:
+            met[plant.kind] += 1
+            if not bench.given[entry_of(plant)] or (met[plant.kind] - 1) % EVERY[plant.kind]:
                 continue
             planted[plant.kind] += 1
             if bench.notices(plant):

@@ -99,6 +99,7 @@ void Driver::readSettings() {
   settings.memory = number("SM1_EMULATOR_MEMORY", 16ull << 30);
   settings.clock = static_cast<unsigned>(number("SM1_EMULATOR_CLOCK", 0));
   settings.initcheck = number("SM1_EMULATOR_INITCHECK", 0) != 0;
+  settings.lazy = number("SM1_EMULATOR_LAZY", 0) != 0;
   settings.plant = environment("SM1_EMULATOR_PLANT");
   settings.countFile = environment("SM1_EMULATOR_COUNT");
   readFailure(settings);

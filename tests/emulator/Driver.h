@@ -17,7 +17,7 @@ struct Settings {
   unsigned multiprocessors = 0; // 0: as many as the chip has
   uint64_t memory = 16ull << 30;
   unsigned clock = 0; // kHz
-  bool initcheck = false;
+  bool initcheck = false, lazy = false;
   std::string plant, countFile;
   std::string failFunction;
   unsigned failCall = 1; // the n-th call fails
@@ -37,11 +37,13 @@ using Work = std::function<int()>;
 
 struct EmulatedFunction {
   EmulatedModule *module = nullptr;
-  std::unique_ptr<emulator::Program> program;
+  emulator::Function *syntax = nullptr;
+  std::unique_ptr<emulator::Program> program; // empty until it is needed; then there is no static shared memory
   unsigned maxDynamicShared = 48 << 10;
 };
 
 struct EmulatedModule {
+  emulator::Syntax syntax;
   std::map<std::string, EmulatedFunction> functions;
   emulator::Symbols symbols;
   unsigned ptxVersion = 0, target = 0;

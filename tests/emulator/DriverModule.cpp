@@ -78,25 +78,68 @@ void checkTarget(const Driver &driver, const Syntax &syntax) {
                    std::to_string(device));
 }
 
+/// Throws PtxError.
+void decode(EmulatedFunction &function) {
+  const Syntax &syntax = function.module->syntax;
+  if (function.syntax->body.empty())
+    parseBody(syntax, *function.syntax);
+  plantBug(*function.syntax, Driver::get().settings.plant);
+  function.program = buildProgram(syntax, function.syntax->name, function.module->symbols);
+  if (function.program->staticShared > 48 << 10)
+    throw PtxError("entry '" + function.syntax->name + "' uses too much shared data (" +
+                   std::to_string(function.program->staticShared) + " bytes, 49152 max)");
+}
+
+/// Whether nothing about an entry, as far as it is asked for before a launch, depends on its body.
+bool canWait(const Syntax &syntax, const Function &function) {
+  for (const Function &other : syntax.functions)
+    if (other.isDefined && !other.isEntry)
+      return false;
+  for (const Variable &variable : syntax.variables)
+    if (variable.space == Variable::Shared && variable.bytes)
+      return false;
+  return !function.hasShared;
+}
+
+/// The program of a function that waited for being used, or an error.
+int decodeNow(EmulatedFunction &function) {
+  try {
+    if (!function.program)
+      decode(function);
+    return CUDA_SUCCESS;
+  } catch (const PtxError &error) {
+    std::fprintf(stderr, "sm1 emulator: %s\n", error.what());
+    return CUDA_ERROR_INVALID_PTX;
+  }
+}
+
+unsigned staticSharedOf(const EmulatedFunction &function) { return function.program ? function.program->staticShared : 0; }
+
 void loadModule(Driver &driver, const std::string &text, EmulatedModule &module) {
-  Syntax syntax = parsePtx(text);
+  bool later = driver.settings.lazy && driver.settings.countFile.empty();
+  Syntax &syntax = module.syntax = parsePtx(text, later ? Bodies::Later : Bodies::Now);
   checkTarget(driver, syntax);
-  if (!plantBug(syntax, driver.settings.plant))
+  if (!driver.settings.plant.empty() && !isPlant(driver.settings.plant))
     throw PtxError("SM1_EMULATOR_PLANT=" + driver.settings.plant + " is not understood");
   if (!driver.settings.countFile.empty())
     std::ofstream(driver.settings.countFile, std::ios::app) << plantableBugs(syntax);
   module.ptxVersion = syntax.version;
   module.target = syntax.target;
   defineVariables(driver, syntax, module);
-  for (const Function &function : syntax.functions) {
+  for (Function &function : syntax.functions) // which entries call
+    if (function.isDefined && !function.isEntry) {
+      if (later)
+        parseBody(syntax, function);
+      plantBug(function, driver.settings.plant);
+    }
+  for (Function &function : syntax.functions) {
     if (!function.isEntry || !function.isDefined)
       continue;
     EmulatedFunction &target = module.functions[function.name];
     target.module = &module;
-    target.program = buildProgram(syntax, function.name, module.symbols);
-    if (target.program->staticShared > 48 << 10)
-      throw PtxError("entry '" + function.name + "' uses too much shared data (" + std::to_string(target.program->staticShared) +
-                     " bytes, 49152 max)");
+    target.syntax = &function;
+    if (!driver.settings.lazy || !canWait(syntax, function))
+      decode(target);
   }
 }
 
@@ -161,7 +204,7 @@ unsigned blocksPerMultiprocessor(const Driver &driver, const EmulatedFunction &f
   const Chip chip = driver.chip();
   if (!threads || threads > 1024)
     return 0;
-  size_t perBlock = shared + function.program->staticShared + 1024;
+  size_t perBlock = shared + staticSharedOf(function) + 1024;
   if (perBlock - 1024 > chip.sharedPerBlock)
     return 0;
   return static_cast<unsigned>(
@@ -172,6 +215,8 @@ int launchKernel(Driver &driver, CUfunction function, Dim3 grid, Dim3 block, uns
                  void **extra, bool cooperative) {
   if (!isFunction(driver, function))
     return CUDA_ERROR_INVALID_HANDLE;
+  if (int error = decodeNow(*function))
+    return error;
   if (int error = checkLaunch(driver, *function, grid, block, shared))
     return error;
   Launch launch;
@@ -262,7 +307,7 @@ EMULATED cuFuncSetAttribute(CUfunction function, int attribute, int value) {
   if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT)
     return value >= -1 && value <= 100 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
-      unsigned(value) + function->program->staticShared > driver.chip().sharedPerBlock)
+      unsigned(value) + staticSharedOf(*function) > driver.chip().sharedPerBlock)
     return CUDA_ERROR_INVALID_VALUE;
   function->maxDynamicShared = static_cast<unsigned>(value);
   return CUDA_SUCCESS;
@@ -274,15 +319,17 @@ EMULATED cuFuncGetAttribute(int *value, int attribute, CUfunction function) {
     return CUDA_ERROR_INVALID_HANDLE;
   switch (attribute) {
   case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-    *value = function->program->maxThreads ? static_cast<int>(function->program->maxThreads) : 1024;
+    *value = function->syntax->maxThreads ? static_cast<int>(function->syntax->maxThreads) : 1024;
     break;
   case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
-    *value = static_cast<int>(function->program->staticShared);
+    *value = static_cast<int>(staticSharedOf(*function));
     break;
   case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
     *value = 0;
     break;
   case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
+    if (int error = decodeNow(*function))
+      return error;
     *value = static_cast<int>(function->program->localBytes);
     break;
   case CU_FUNC_ATTRIBUTE_NUM_REGS:

@@ -2,6 +2,7 @@
 #include "EmulatorTest.h"
 #include "Marks.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -214,6 +215,41 @@ bool reversesRightly() {
   return std::vector<uint32_t>(found.rbegin(), found.rend()) == numbers;
 }
 
+/// With SM1_EMULATOR_LAZY a kernel runs beside one that does not decode, which fails when it is launched, as loading would have.
+TEST(DriverTest, KernelsAreDecodedWhenLaunched) {
+  Environment lazy("SM1_EMULATOR_LAZY", "1");
+  Gpu gpu;
+  std::string good = kernel(1, "{ // }\nadd.s64 %rd1, %rd1, %rd0; st.global.u64 [%rd1], 7; /* } */ }");
+  std::string bad = kernel(1, "frobnicate.b32 %r2, %r1;").substr(kHeader.size());
+  bad.replace(bad.find(" k("), 3, " bad(");
+  CUmodule module = nullptr;
+  ASSERT_EQ(gpu.load(good + bad, module), 0) << gpu.log;
+  CUfunction function = nullptr;
+  ASSERT_EQ(gpu.call("cuModuleGetFunction", &function, module, "k"), 0);
+  CUdeviceptr memory = gpu.upload(std::vector<uint64_t>(32, 0));
+  EXPECT_EQ(gpu.run(function, 1, 32, {memory}), 0);
+  EXPECT_EQ(gpu.download<uint64_t>(memory, 32), std::vector<uint64_t>(32, 7));
+  ASSERT_EQ(gpu.call("cuModuleGetFunction", &function, module, "bad"), 0);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(gpu.launch(function, 1, 32, {memory}), CUDA_ERROR_INVALID_PTX);
+  auto line = std::to_string(std::count(good.begin(), good.end(), '\n') + 11);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "sm1 emulator: unknown instruction 'frobnicate' in line " + line + ": frobnicate.b32 %r2, %r1;\n");
+}
+
+/// What is asked for before a launch is known: shared memory of a kernel, declared in it or used by it.
+TEST(DriverTest, SharedMemoryIsKnownBeforeALaunch) {
+  Environment lazy("SM1_EMULATOR_LAZY", "1");
+  for (const auto &[body, before] :
+       {std::pair{".shared .align 8 .b8 s[64];", ""}, {"mov.u64 %rd2, s;", ".shared .align 8 .b8 s[64];\n"}}) {
+    Gpu gpu;
+    int bytes = 0;
+    EXPECT_EQ(
+        gpu.call("cuFuncGetAttribute", &bytes, int(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES), gpu.function(kernel(1, body, before))), 0);
+    EXPECT_GE(bytes, 64) << body;
+  }
+}
+
 TEST(DriverTest, PlantedBugsAreCaught) {
   std::string file = testing::TempDir() + "sm1-emulator-count.txt";
   std::remove(file.c_str());
@@ -230,7 +266,7 @@ TEST(DriverTest, PlantedBugsAreCaught) {
     words >> kind >> number >> function;
     EXPECT_EQ(function, "k");
     EXPECT_EQ(number, std::to_string(counts[kind]++));
-    Environment environment("SM1_EMULATOR_PLANT", kind + ":" + number);
+    Environment environment("SM1_EMULATOR_PLANT", kind + ":k:" + number);
     EXPECT_FALSE(reversesRightly()) << "not caught: " << line;
   }
   EXPECT_EQ(counts, (std::map<std::string, unsigned>{{"barrier", 2}, {"wait", 1}, {"index", 5}}));

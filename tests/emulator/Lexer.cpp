@@ -42,6 +42,28 @@ void Lexer::skipComment() {
     line += text[position] == '\n';
 }
 
+bool Lexer::skipBlock() {
+  bool hasShared = false;
+  for (int depth = 1; depth > 0;) {
+    char c = at();
+    if (isBlank(c) || c == '/') {
+      size_t begin = position;
+      skipBlanks();
+      position += position == begin;
+    } else if (isLetter(c) || isDigit(c)) {
+      while (isLetter(at()) || isDigit(at()) || at() == '.') // an instruction with its modifiers is one word
+        ++position;
+    } else if (position >= text.size()) {
+      fail("the text ends inside a function");
+    } else {
+      depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+      hasShared |= c == '.' && text.compare(position, 7, ".shared") == 0;
+      position = c == '"' ? std::min(text.find('"', position + 1), text.size() - 1) + 1 : position + 1;
+    }
+  }
+  return hasShared;
+}
+
 Token Lexer::next() {
   skipBlanks();
   Token token;

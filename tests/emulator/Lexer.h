@@ -17,9 +17,14 @@ struct Token {
 class Lexer {
 public:
   /// Reads `source`, which has to outlive the lexer and its tokens.
-  explicit Lexer(const std::string &source) : source(source), text(source) {}
+  explicit Lexer(const std::string &source, size_t position = 0, unsigned line = 1)
+      : source(source), text(source), position(position), line(line) {}
   /// The next token; behind the last one, End. Throws PtxError.
   Token next();
+  /// Goes behind the brace that closes a block whose opening one was the last token. Whether shared variables are declared there.
+  bool skipBlock();
+  size_t place() const { return position; }
+  unsigned lineOfPlace() const { return line; }
 
 private:
   char at(size_t offset = 0) const { return position + offset < text.size() ? text[position + offset] : '\0'; }
@@ -32,8 +37,8 @@ private:
 
   const std::string &source;
   std::string_view text;
-  size_t position = 0;
-  unsigned line = 1;
+  size_t position;
+  unsigned line;
 };
 
 } // namespace emulator

@@ -11,7 +11,12 @@ namespace {
 
 class Parser {
 public:
-  explicit Parser(std::shared_ptr<const std::string> text) : source(*text), lexer(source) { syntax.source = std::move(text); }
+  Parser(std::shared_ptr<const std::string> text, Bodies bodies) : source(*text), lexer(source), bodies(bodies) {
+    syntax.source = std::move(text);
+  }
+  /// At the body of a function.
+  Parser(const std::string &source, const Function &function)
+      : source(source), lexer(source, function.bodyBegin, function.bodyLine), bodies(Bodies::Now) {}
 
   Syntax run() {
     while (peek().kind != Token::End)
@@ -19,6 +24,35 @@ public:
     if (!syntax.target)
       fail("no .target directive");
     return std::move(syntax);
+  }
+
+  void body(Function &function) {
+    for (int depth = 1; depth > 0;) {
+      if (is(".loc") || is(".file")) {
+        skipLine();
+        continue;
+      }
+      if (accept(".pragma")) {
+        skipPast(";");
+        continue;
+      }
+      if (accept(";"))
+        continue;
+      if (peek().kind == Token::End)
+        fail("the text ends inside function '" + function.name + "'");
+      Statement marker;
+      marker.line = peek().line;
+      if (accept("{"))
+        marker.kind = Statement::ScopeBegin, ++depth;
+      else if (accept("}"))
+        marker.kind = Statement::ScopeEnd, --depth;
+      else {
+        statement(function);
+        continue;
+      }
+      if (depth > 0)
+        function.body.push_back(std::move(marker));
+    }
   }
 
 private:
@@ -258,7 +292,12 @@ private:
     functionDirectives(function);
     if (accept("{")) {
       function.isDefined = true;
-      body(function);
+      function.bodyBegin = lexer.place(); // no token behind the brace has been made
+      function.bodyLine = lexer.lineOfPlace();
+      if (bodies == Bodies::Now)
+        body(function);
+      else
+        function.hasShared = lexer.skipBlock();
     } else
       expect(";");
     syntax.functions.push_back(std::move(function));
@@ -301,35 +340,6 @@ private:
     }
   }
 
-  void body(Function &function) {
-    for (int depth = 1; depth > 0;) {
-      if (is(".loc") || is(".file")) {
-        skipLine();
-        continue;
-      }
-      if (accept(".pragma")) {
-        skipPast(";");
-        continue;
-      }
-      if (accept(";"))
-        continue;
-      if (peek().kind == Token::End)
-        fail("the text ends inside function '" + function.name + "'");
-      Statement marker;
-      marker.line = peek().line;
-      if (accept("{"))
-        marker.kind = Statement::ScopeBegin, ++depth;
-      else if (accept("}"))
-        marker.kind = Statement::ScopeEnd, --depth;
-      else {
-        statement(function);
-        continue;
-      }
-      if (depth > 0)
-        function.body.push_back(std::move(marker));
-    }
-  }
-
   void statement(Function &function) {
     Statement result;
     result.line = peek().line;
@@ -339,6 +349,7 @@ private:
     if (peek().text[0] == '.') {
       for (Variable &variable : declaration(false)) {
         result.kind = Statement::Declaration;
+        function.hasShared |= variable.space == Variable::Shared;
         result.variable = std::make_shared<const Variable>(std::move(variable));
         function.body.push_back(result);
       }
@@ -454,12 +465,17 @@ private:
   Lexer lexer;
   std::array<Token, 8> tokens;   // the last ones
   size_t position = 0, made = 0; // numbers of tokens
+  Bodies bodies;
   Syntax syntax;
 };
 
 } // namespace
 
-Syntax parsePtx(std::string source) { return Parser(std::make_shared<const std::string>(std::move(source))).run(); }
+Syntax parsePtx(std::string source, Bodies bodies) {
+  return Parser(std::make_shared<const std::string>(std::move(source)), bodies).run();
+}
+
+void parseBody(const Syntax &syntax, Function &function) { Parser(*syntax.source, function).body(function); }
 
 std::string squeezed(std::string_view text) {
   std::string result;

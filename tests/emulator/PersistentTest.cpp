@@ -77,10 +77,10 @@ TEST_P(PersistentFindingTest, PlantedBugsAreCaught) {
   std::string line;
   while (std::getline(lines, line)) {
     std::istringstream words(line);
-    std::string kind, number;
-    words >> kind >> number;
+    std::string kind, number, function;
+    words >> kind >> number >> function;
     ++counts[kind];
-    Environment environment("SM1_EMULATOR_PLANT", kind + ":" + number);
+    Environment environment("SM1_EMULATOR_PLANT", kind + ":" + function + ":" + number);
     EXPECT_NE(runRing(), "") << "not caught: " << line;
   }
   EXPECT_GE(counts["barrier"], 2u);

@@ -28,35 +28,36 @@ static const char *kindOf(const Statement &statement) {
   return accesses || copies || name == "ldmatrix" ? "index" : nullptr;
 }
 
-template <class Visit> static void forPlantable(Syntax &syntax, Visit visit) {
+/// Numbers of each kind begin with 0.
+template <class Function, class Visit> static void forPlantable(Function &function, Visit visit) {
   std::map<std::string, unsigned> counts;
-  for (Function &function : syntax.functions)
-    for (Statement &statement : function.body)
-      if (const char *kind = kindOf(statement))
-        visit(function, statement, kind, counts[kind]++);
+  for (auto &statement : function.body)
+    if (const char *kind = kindOf(statement))
+      visit(statement, kind, counts[kind]++);
 }
 
-bool plantBug(Syntax &syntax, const std::string &plant) {
-  if (plant.empty())
-    return true;
-  size_t colon = plant.find(':');
-  std::string kind = plant.substr(0, colon), number = colon == std::string::npos ? "" : plant.substr(colon + 1);
-  if ((kind != "barrier" && kind != "wait" && kind != "index") || number.empty() ||
-      number.find_first_not_of("0123456789") != std::string::npos)
-    return false;
-  forPlantable(syntax, [&](Function &, Statement &statement, const char *found, unsigned n) {
-    statement.planted |= kind == found && std::to_string(n) == number;
+bool isPlant(const std::string &plant) {
+  size_t colon = plant.find(':'), last = plant.rfind(':');
+  std::string kind = plant.substr(0, colon), number = plant.substr(last + 1);
+  return (kind == "barrier" || kind == "wait" || kind == "index") && last > colon + 1 && !number.empty() &&
+         number.find_first_not_of("0123456789") == std::string::npos;
+}
+
+void plantBug(Function &function, const std::string &plant) {
+  if (plant.find(':' + function.name + ':') == std::string::npos)
+    return;
+  forPlantable(function, [&](Statement &statement, const char *kind, unsigned n) {
+    statement.planted |= plant == std::string(kind) + ':' + function.name + ':' + std::to_string(n);
   });
-  return true;
 }
 
 std::string plantableBugs(const Syntax &syntax) {
   std::string result;
-  Syntax copy = syntax;
-  forPlantable(copy, [&](Function &function, Statement &statement, const char *kind, unsigned n) {
-    result += std::string(kind) + " " + std::to_string(n) + " " + function.name + " " + std::to_string(statement.line) + " " +
-              squeezed(statement.text) + "\n";
-  });
+  for (const Function &function : syntax.functions)
+    forPlantable(function, [&](const Statement &statement, const char *kind, unsigned n) {
+      result += std::string(kind) + " " + std::to_string(n) + " " + function.name + " " + std::to_string(statement.line) + " " +
+                squeezed(statement.text) + "\n";
+    });
   return result;
 }
 

@@ -6,9 +6,12 @@
 
 namespace emulator {
 
-/// Marks the statement that `plant` ("barrier:3", "wait:0", "index:17"; empty: none) names in `syntax`, counted from 0 in text
-/// order. False if `plant` is malformed; a number past the last one plants nothing.
-bool plantBug(Syntax &syntax, const std::string &plant);
+/// Whether `plant` has the form "barrier:<function>:3", "wait:<function>:0" or "index:<function>:17".
+bool isPlant(const std::string &plant);
+
+/// Marks the statement that `plant` names if it is one of `function`, counted from 0 in text order. A number past the last one
+/// plants nothing.
+void plantBug(Function &function, const std::string &plant);
 
 /// One line per place where a bug can be planted: "barrier 3 <function> <line> <statement>".
 std::string plantableBugs(const Syntax &syntax);

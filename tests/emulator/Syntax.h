@@ -70,13 +70,15 @@ struct Statement {
 struct Function {
   std::string name;
   bool isEntry = false, isDefined = false;
+  bool hasShared = false; // declares shared variables in its body
   std::vector<Variable> results, params;
   unsigned maxThreads = 0;          // .maxntid, product; 0: none
   unsigned required[3] = {0, 0, 0}; // .reqntid
   unsigned cluster[3] = {1, 1, 1};  // .reqnctapercluster
   unsigned minBlocks = 1;           // .minnctapersm
   std::vector<Statement> body;
-  unsigned line = 0;
+  size_t bodyBegin = 0; // in the source, behind the brace
+  unsigned line = 0, bodyLine = 0;
 };
 
 struct Syntax {
@@ -88,8 +90,12 @@ struct Syntax {
   std::vector<Function> functions;
 };
 
-/// Throws PtxError.
-Syntax parsePtx(std::string source);
+enum class Bodies { Now, Later };
+
+/// Throws PtxError. Functions whose bodies are left for later have none.
+Syntax parsePtx(std::string source, Bodies bodies = Bodies::Now);
+/// The body of a function of `syntax` that was left for later. Throws PtxError.
+void parseBody(const Syntax &syntax, Function &function);
 /// The text of a statement with one blank for several, as messages have it.
 std::string squeezed(std::string_view text);
 
