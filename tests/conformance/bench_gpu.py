@@ -14,7 +14,6 @@ from harness import Report, device_parser, programs_of
 CEILINGS = {"read", "copy", "read L2", "mma.sync bf16", "FMA f32", "empty launch"}
 CARDS = {"h200", "rtx-5060-ti", "rtx-5080", "rtx-5090"}
 LAYERS, LAUNCHES_OF_LAYER = 20, 7
-CONFIG = ("--vocab=32", "--d-model=16", f"--layers={LAYERS}", "--d-ff=16")
 
 
 class Bench:
@@ -94,8 +93,7 @@ def check_energy(bench, package, nvml):
 
 def check_many_launches(bench):
     """More launches in a pass than are timed at once."""
-    checkpoint = bench.programs.work / "layers"
-    bench.programs.must(sys.executable, pathlib.Path(__file__).resolve().parent.parent / "tools" / "make_checkpoint.py", checkpoint, *CONFIG)
+    checkpoint = bench.programs.checkpoint("layers", vocab=32, d_model=16, layers=LAYERS, d_ff=16)
     package = bench.programs.compile(checkpoint, "layers", "--weights=bf16")
     row = bench.json("prefill", package, "--time=1", "--kernels")["rows"][0]
     launches = sum(kernel["launches"] for kernel in row["kernels"])

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from harness import DATA, Report, device_parser, programs_of, random_tokens, state_of
+from harness import Report, device_parser, programs_of, random_tokens, state_of
 
 VOCAB, LENGTHS = 37, (70, 45, 2)  # segments that begin and end inside bands and tiles
 LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came with, one of them all of it, and one in the middle
@@ -39,9 +39,7 @@ CHUNKS = {
 
 def check_three_warps(programs, report):
     """Segments that begin and end inside bands, whose rows go one by one."""
-    checkpoint = programs.work / "three"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={VOCAB}",
-                  "--d-model=192", "--d-ff=64")
+    checkpoint = programs.checkpoint("three", vocab=VOCAB, d_model=192, layers=1, d_ff=64)
     package = programs.compile(checkpoint, "three", "--weights=bf16", "--compute=bf16", "--target=sm_90")
     given = {"tokens": random_tokens(7, VOCAB, 2, 9), "lengths": np.array((9, 2), np.int32)}
     bands, steps = (programs.logits(package, given, *mode) for mode in (("--variants=none",), ("--mode=step",)))
@@ -54,9 +52,7 @@ def check_three_warps(programs, report):
 def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
-    checkpoint = programs.work / "wide"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
-                  "--d-model=128", "--d-ff=64")
+    checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=128, layers=2, d_ff=64)
     divided = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
     options = *divided, "--no-fuse=sm1-fuse-norm-halves"
     given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}

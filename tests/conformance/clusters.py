@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from harness import DATA, Report, device_parser, programs_of, random_tokens
+from harness import Report, device_parser, programs_of, random_tokens
 
 VOCAB, STEPS = 37, 2
 BATCHES = 66, 18  # a tile and two rows more; a part of one
@@ -36,9 +36,7 @@ def check_near(report, variant, own, common):
 def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
-    checkpoint = programs.work / "wide"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
-                  "--d-model=256", "--d-ff=1024")
+    checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=256, layers=2, d_ff=1024)
     options = "--weights=bf16", "--compute=bf16"
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", "--target=sm_90a", *options)
     lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{CHOSEN[0]}"' in line]

@@ -3,26 +3,17 @@
 
   edits.py --bin DIR --work DIR
 """
-import pathlib
 import re
-import subprocess
 import sys
 
 import numpy as np
 
-from harness import HERE, Programs, Report, parser, random_tokens
+from harness import Programs, Report, parser, random_tokens
 from spec_text import Spec
 import reference
 
 # Sizes that appear nowhere else in the model, so that a width can be edited as text.
-SIZES = {"vocab": 29, "d-model": 40, "layers": 2, "d-ff": 112}
-
-
-def make_checkpoint(folder, **sizes):
-    options = [f"--{name.replace('_', '-')}={size}" for name, size in sizes.items()]
-    maker = HERE.parent / "tools" / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), str(folder), *options], check=True, stdout=subprocess.DEVNULL)
-    return folder
+SIZES = {"vocab": 29, "d_model": 40, "layers": 2, "d_ff": 112}
 
 
 class TanhGate(reference.Sm1):
@@ -86,7 +77,7 @@ def check(programs, report, name, text, checkpoint, model, tokens):
 def main():
     a = parser(__doc__).parse_args()
     programs, report = Programs(a.bin, a.work), Report()
-    checkpoint = make_checkpoint(programs.work / "checkpoint", **SIZES)
+    checkpoint = programs.checkpoint("checkpoint", **SIZES)
     spec = Spec(programs.spec(checkpoint))
     tokens = random_tokens(3, SIZES["vocab"], 2, 75)
     plain = reference.Sm1(str(checkpoint)).run(tokens)
@@ -96,7 +87,7 @@ def main():
         changed = max(reference.errors(model.run(tokens), plain).values())
         report.check(changed > 1e-3, f"{edit.__name__}: the edit changes nothing that shows")
 
-    wide = make_checkpoint(programs.work / "wide", **{**SIZES, "d-ff": 72})
+    wide = programs.checkpoint("wide", **{**SIZES, "d_ff": 72})
     text = re.sub(r"(?<!\d)112(?!\d)", "72", spec.text())
     check(programs, report, "other_width", text, wide, reference.Sm1(str(wide)), tokens)
     return report.finish()

@@ -17,7 +17,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from harness import TOLERANCE, Programs, Report, machine_isas, parser, random_tokens
+from devices import machine_isas
+from harness import TOLERANCE, Programs, Report, parser, random_tokens
 from relatives import printed, ragged_reference, random_params, states_of
 from spec_reference import round_to
 import tensors

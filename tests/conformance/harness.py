@@ -15,9 +15,11 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent / "data"
 sys.path.insert(0, str(HERE.parent / "reference"))
+sys.path.append(str(HERE.parent / "tools"))
+import make_checkpoint
 import reference
 import tensors
-from devices import NAMES, Device, machine_isas
+from devices import NAMES, Device
 from kept import Kept
 
 TOLERANCE = 1e-5  # f32 against float64, at every length, in every bucket
@@ -107,6 +109,12 @@ class Programs:
         environment = {**self.environment, **({"SM1_TEST_PTXAS": "run"} if assembled else {})}
         self._succeeded(self.kept.compile(source, package, *options, environment=environment), self.sm1c, source, *options)
         return package
+
+    def checkpoint(self, name, **sizes):
+        """A folder of seeded weights, by tools/make_checkpoint.py with these options: vocab=37, d_model=64, layers=2."""
+        folder = self.work / name
+        make_checkpoint.main([str(folder), *(f"--{option.replace('_', '-')}={value}" for option, value in sizes.items())])
+        return folder
 
     def spec(self, checkpoint):
         """The description that a checkpoint stands for, as text."""

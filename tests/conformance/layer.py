@@ -7,12 +7,11 @@ On the emulator the layer is narrow: 24 channels, where the published one has 70
 """
 import pathlib
 import re
-import subprocess
 import sys
 
 import numpy as np
 
-from harness import HERE, STATES, Report, device_parser, programs_of, state_of
+from harness import STATES, Report, device_parser, programs_of, state_of
 import reference
 import tensors
 
@@ -21,11 +20,9 @@ NAMES = {"streams": ("y",), "states": ("state_out.h", "state_out.conv")}
 NARROW = {704: 24, 1408: 48, 2816: 96, 4224: 144, 1920: 40}
 
 
-def checkpoint_layer(programs, *sizes):
+def checkpoint_layer(programs, **sizes):
     """A checkpoint of one layer, and its parameters as a file without the prefix `layers.0.`."""
-    checkpoint = programs.work / "one-layer"
-    maker = HERE.parent / "tools" / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), str(checkpoint), "--layers=1", "--vocab=8", *sizes], check=True, stdout=subprocess.DEVNULL)
+    checkpoint = programs.checkpoint("one-layer", vocab=8, layers=1, **sizes)
     loaded = tensors.load(checkpoint / "model.safetensors")
     params = programs.work / "layer.safetensors"
     tensors.save(params, {name[9:]: value for name, value in loaded.items() if name.startswith("layers.0.")})
@@ -54,11 +51,11 @@ def main():
     arguments.add_argument("--spec", required=True, type=pathlib.Path)
     a = arguments.parse_args()
     programs, report = programs_of(a), Report()
-    width, length, sizes, spec = 704, 37, [], a.spec
+    width, length, sizes, spec = 704, 37, {}, a.spec
     if programs.device.is_emulated:
-        width, length, sizes, spec = 24, 20, ["--d-model=24", "--d-ff=40"], programs.work / "narrow.mlir"
+        width, length, sizes, spec = 24, 20, {"d_model": 24, "d_ff": 40}, programs.work / "narrow.mlir"
         spec.write_text(narrow(a.spec.read_text()))
-    checkpoint, params = checkpoint_layer(programs, *sizes)
+    checkpoint, params = checkpoint_layer(programs, **sizes)
     package = programs.compile(spec, "layer", f"--params={params}", for_host=True, best=True)
     model = reference.Sm1(str(checkpoint))
     random = np.random.RandomState(5)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from harness import DATA, Report, device_parser, programs_of, random_tokens, state_of
+from harness import Report, device_parser, programs_of, random_tokens, state_of
 import reference
 
 VOCAB = 37
@@ -51,9 +51,7 @@ def check_pieces(report, run):
 def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
-    checkpoint = programs.work / "wide"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
-                  "--d-model=128", "--d-ff=64")
+    checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=128, layers=2, d_ff=64)
     options = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
     kernels = [line for line in scheduled.splitlines() if 'sm1.kernel "ssm_x_proj_long"' in line]

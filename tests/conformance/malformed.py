@@ -7,12 +7,10 @@ Checkpoints are refused on two roads, by sm1c that packs them and by sm1-run tha
 """
 import json
 import os
-import pathlib
 import re
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 
 import numpy as np

@@ -9,7 +9,7 @@ import json
 import struct
 import sys
 
-from harness import HERE, Programs, Report, parser
+from harness import Programs, Report, parser
 
 BOS, EOS, BAR, POS, TRACK, PITCH, DUR, VEL, TEMPO, SECTION = 1, 2, 3, 4, 20, 29, 117, 133, 141, 158
 CONFIG = {
@@ -104,9 +104,7 @@ def check_conditioning(programs, report):
 
 def check_steering(programs, report):
     """A checkpoint with conditioning ids and its vocab_config.json beside its config.json."""
-    checkpoint, out = programs.work / "steered", programs.work / "steered-out.json"
-    size = ("--vocab=168", "--d-model=48", "--layers=2")
-    programs.must(sys.executable, HERE.parent / "tools" / "make_checkpoint.py", checkpoint, *size)
+    checkpoint, out = programs.checkpoint("steered", vocab=168, d_model=48, layers=2), programs.work / "steered-out.json"
     (checkpoint / "vocab_config.json").write_text(json.dumps(CONFIG))
     made = {}
     for wish, prefix in (("tempo=60", [0, 5]), ("tempo=200", [3, 5])):

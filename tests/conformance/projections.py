@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 
-from harness import Programs, Report, machine_isas, parser
+from devices import machine_isas
+from harness import Programs, Report, parser
 from spec_reference import round_to
 import projection
 import tensors

@@ -17,8 +17,8 @@ import sys
 
 import numpy as np
 
-from edits import make_checkpoint
-from harness import TOLERANCE, Programs, Report, machine_isas, parser, random_tokens
+from devices import machine_isas
+from harness import TOLERANCE, Programs, Report, parser, random_tokens
 from score import score
 from spec_reference import round_to
 from storage import check_arithmetic, run_all
@@ -28,7 +28,7 @@ import reference
 
 FORMS = [(weights, compute) for weights in ("int8", "int4") for compute in ("f32", "int8")]
 INT8_TOLERANCE = 4e-3
-ODD = {"vocab": 29, "d-model": 43, "layers": 2, "d-ff": 57}  # ends inside words, groups and panels
+ODD = {"vocab": 29, "d_model": 43, "layers": 2, "d_ff": 57}  # ends inside words, groups and panels
 LOSS = {"int8": 0.01, "int4": 0.05}  # nats/token more or less than with bf16
 
 
@@ -136,7 +136,7 @@ def main():
     a = arguments.parse_args()
     programs, report = Programs(a.bin, a.work), Report()
     if a.model:
-        for checkpoint in (a.model, make_checkpoint(programs.work / "odd", **ODD)):
+        for checkpoint in (a.model, programs.checkpoint("odd", **ODD)):
             for weights, compute in FORMS:
                 check_model(programs, report, checkpoint, weights, compute)
         check_bound_later(programs, report, a.model)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from harness import DATA, Report, device_parser, programs_of, random_tokens
+from harness import Report, device_parser, programs_of, random_tokens
 
 VOCAB, LENGTHS = 37, (700, 257, 128, 1)  # six chunks, three, and one
 CUT = "scan form=scan threads=256 row_tile=128 row_split=1 panel_split=4 stages={}"
@@ -20,9 +20,7 @@ CLOSE = 1e-2  # streams are rounded to bf16 behind the scan
 def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
-    checkpoint = programs.work / "narrow"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=2", f"--vocab={VOCAB}",
-                  "--d-model=32", "--d-ff=32")
+    checkpoint = programs.checkpoint("narrow", vocab=VOCAB, d_model=32, layers=2, d_ff=32)
     options = "--weights=bf16", "--compute=bf16", f"--target={a.target}"
 
     if a.target.startswith("sm_90"):

@@ -17,7 +17,6 @@ import numpy as np
 from harness import DATA, Report, device_parser, programs_of
 from kept import digest_of
 import reference
-import tensors
 
 EXACT, CLOSED, BF16 = 0.0005, 0.002, 0.002  # nats/token
 # The vocabulary without conditioning ids.

@@ -16,8 +16,9 @@ import sys
 
 import numpy as np
 
-from edits import SIZES, make_checkpoint
-from harness import TOLERANCE, Report, device_parser, machine_isas, programs_of, random_tokens
+from devices import machine_isas
+from edits import SIZES
+from harness import TOLERANCE, Report, device_parser, programs_of, random_tokens
 from spec_reference import round_to
 import reference
 
@@ -64,7 +65,7 @@ def one_isa(programs):
 
 def check_random(programs, report):
     """Every storage of an F32 checkpoint."""
-    checkpoint = make_checkpoint(programs.work / "wide", **SIZES)
+    checkpoint = programs.checkpoint("wide", **SIZES)
     given = {"tokens": random_tokens(41, SIZES["vocab"], 2, 10 if programs.device.is_emulated else 45)}
     expected = {element: Stored(checkpoint, rounding).run(given["tokens"]) for element, rounding in ROUNDINGS.items()}
     expected["bf16 by truncation"] = Stored(checkpoint, truncated).run(given["tokens"])
@@ -126,7 +127,7 @@ def check_trained(programs, report, checkpoint):
 def check_defaults(programs, report):
     """What a checkpoint is stored as; a GPU multiplies what is stored as bf16 so."""
     for dtype, element in (("F32", "f32"), ("BF16", "bf16")):
-        checkpoint = make_checkpoint(programs.work / dtype, **SIZES, dtype=dtype)
+        checkpoint = programs.checkpoint(dtype, **SIZES, dtype=dtype)
         compute = element if programs.device.is_gpu else "f32"
         check_arithmetic(programs, report, programs.compile(checkpoint, "default", *one_isa(programs)), element, compute, f"{dtype} checkpoint")
 

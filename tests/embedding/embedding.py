@@ -15,9 +15,9 @@ import sys
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
-from harness import HERE, Programs, Report, parser, random_tokens
+from harness import Programs, Report, parser, random_tokens
+from layer import checkpoint_layer
 from pages import check_pages
-import tensors
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 
@@ -64,12 +64,7 @@ def check_logits(programs, report, package, logits, vocabulary):
 
 
 def check_layer(programs, report, spec, layer):
-    checkpoint = programs.work / "one-layer"
-    maker = HERE.parent / "tools" / "make_checkpoint.py"
-    programs.must(sys.executable, maker, checkpoint, "--layers=1", "--vocab=8")
-    loaded = tensors.load(checkpoint / "model.safetensors")
-    params = programs.work / "layer.safetensors"
-    tensors.save(params, {name[9:]: value for name, value in loaded.items() if name.startswith("layers.0.")})
+    _, params = checkpoint_layer(programs)
     package = programs.compile(spec, "layer", f"--params={params}")
     said = programs.must(layer, package, 40)
     report.check("y [2, 40, 704]" in said and said.rstrip().endswith("the same bits"), f"layer: {said}")

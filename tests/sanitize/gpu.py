@@ -69,9 +69,7 @@ def runs_for_all(programs, golden):
 
 def runs_of_hopper(programs):
     """Every program of sm_90a by itself, whatever the number of rows."""
-    checkpoint = programs.work / "wide"
-    programs.must(sys.executable, DATA.parent / "tools" / "make_checkpoint.py", checkpoint, "--layers=1", f"--vocab={HOPPER_VOCAB}",
-                  "--d-model=256", "--d-ff=1024")
+    checkpoint = programs.checkpoint("wide", vocab=HOPPER_VOCAB, d_model=256, layers=1, d_ff=1024)
     packages = {compute: programs.compile(checkpoint, f"wide-{compute}", f"--target={HOPPER}", "--weights=bf16", f"--compute={compute}")
                 for compute in ("bf16", "fp8")}
     for compute, program, *rest in HOPPER_RUNS:

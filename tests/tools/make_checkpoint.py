@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "referen
 import tensors
 
 
-def parse_arguments():
+def parse_arguments(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
     sizes = {"seed": 1, "vocab": 442, "d-model": 704, "layers": 10, "expand": 2, "d-conv": 4, "d-ff": None}
@@ -28,7 +28,7 @@ def parse_arguments():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--dtype", default="F32", choices=["F32", "BF16"])
     parser.add_argument("--if-missing", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.d_ff = arguments.d_ff or (int(arguments.d_model * 2.667) + 63) // 64 * 64
     return arguments
 
@@ -100,8 +100,8 @@ def config(a):
     }
 
 
-def main():
-    a = parse_arguments()
+def main(words=None):
+    a = parse_arguments(words)
     weights = a.out / "model.safetensors"
     if a.if_missing and weights.exists():
         return print(f"{a.out}: is there")
