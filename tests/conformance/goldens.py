@@ -4,7 +4,7 @@
   goldens.py --bin DIR --work DIR [--device NAME] --package PKG --golden FILE [--few] [--positions N] [-- OPTIONS of sm1-run]
 
 Logits and both states must be within 1e-5 of float64 in every position bucket, and the same bits in all runs; those of a GPU are those
-of the CPU. --few runs the whole list of modes once, and other variants in prefill and chunks only: for models whose step takes its
+of the CPU. --few runs every mode once, and other variants in prefill and chunks only: for models whose step takes its
 time. --positions compares the first N positions with float64 computed here: for devices that take their time.
 """
 import pathlib
@@ -15,6 +15,7 @@ import reference
 import tensors
 
 MODES = ["prefill", "step", "chunked:1", "chunked:7", "chunked:64"]
+FEW = ["prefill", "step", "chunked:7", "chunked:64", "chunked:199"]  # of 200 positions: the last is a prefill of one row
 
 
 def runs(device, few):
@@ -23,7 +24,7 @@ def runs(device, few):
         if device.is_emulated:  # where a pass of one row takes as long as one of 64
             modes = ["prefill", "chunked:7", "step"] if index == 0 else ["prefill"]
         else:
-            modes = MODES if index == 0 or not few else ["prefill", "chunked:64"]
+            modes = MODES if not few else FEW if index == 0 else ["prefill", "chunked:64"]
         for mode in modes:
             yield mode, options
 

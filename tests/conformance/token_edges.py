@@ -11,10 +11,9 @@ import sys
 
 import numpy as np
 
-from harness import HERE, Report, device_parser, programs_of, random_tokens
+from harness import Report, device_parser, programs_of, random_tokens
 import tensors
 
-TOOLS = HERE.parent / "tools"
 VOCABULARY = 61
 NEAR = 3e-2  # whole tokens and kernels round at different places
 TIMES = ("fixed", "0", "900,0,2500,100", "0,3000,0")
@@ -26,10 +25,8 @@ class Bench:
         programs.device.options = ["--device=cuda"]
         self.blocks = ["SM1_EMULATOR_SMS=5"] if programs.device.is_emulated else []
 
-    def checkpoint(self, name, layers):
-        folder = self.programs.work / name
-        self.programs.must(sys.executable, TOOLS / "make_checkpoint.py", folder, f"--vocab={VOCABULARY}", "--d-model=64", f"--layers={layers}")
-        return folder
+    def checkpoint(self, name, layers, width=64):
+        return self.programs.checkpoint(name, vocab=VOCABULARY, d_model=width, layers=layers)
 
     def package(self, checkpoint):
         return self.programs.compile(checkpoint, checkpoint.name, "--weights=bf16", "--compute=bf16")
@@ -109,8 +106,10 @@ def shape_of(text):
     return head, [len(line.split()) for line in lines]
 
 
-def check_cache(bench, report, package):
-    """Times are measured once, where the device has a clock, and again where the file is of no use."""
+def check_cache(bench, report):
+    """Times are measured once, where the device has a clock, and again where the file is of no use. Of the smallest model: a measurement
+    is a hundred launches."""
+    package = bench.package(bench.checkpoint("narrow", 1, 16))
     cache = bench.programs.work / "delays"
     shutil.rmtree(cache, ignore_errors=True)
     measuring = [f"XDG_CACHE_HOME={cache}", "SM1_EMULATOR_CLOCK=1000000"]
@@ -151,7 +150,7 @@ def main():
     check_norms(bench, report)
     check_large(bench, report)
     if programs.device.is_emulated:
-        check_cache(bench, report, package)
+        check_cache(bench, report)
     return report.finish()
 
 
