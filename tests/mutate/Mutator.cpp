@@ -1,3 +1,4 @@
+// What can be wrong with a description: words lost, doubled, exchanged and made up; lines, letters, ends.
 #include "Mutator.h"
 
 #include <cctype>
