@@ -47,6 +47,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
     unsigned *starts = block.template at<unsigned>(S::startsAt), start = 0;
 #pragma unroll
     for (int phase = 0; phase < M::phaseCount; ++phase) {
+      block.template at<unsigned>(S::rowsAt)[phase] = unsigned(block.rows(M::phase(phase)));
       starts[phase] = start;
       start += unsigned(S::units(phase) * S::unit(phase, block.rows(M::phase(phase))));
       if (phase == M::layerPhases - 1) {

@@ -264,6 +264,11 @@ __device__ void takeBest(const Block<M> &block, int sequence, unsigned epoch, co
   takeChoice(block, sequence, choice, result);
 }
 
+/// The first sequence whose token the block, or the `next` one, draws, where sequences are shared out.
+template <class M> __device__ int firstDrawn(int next) {
+  return M::sequences == 1 ? next : ceilDivide((int(blockIdx.x) + next) * M::sequences, M::blocks);
+}
+
 /// Chooses as the token's order says. What is greedy every block chooses, a warp for each sequence. A single sequence's token is
 /// drawn by every block from the same logits: that is quicker than to hear of it from another. Of several sequences each has a
 /// block that draws and tells the others, all at the same time.
@@ -275,9 +280,9 @@ template <class M> __device__ void chooseTokens(const Block<M> &block, int token
     if (const sm1sampling::Choice &choice = choiceOf(block, token, sequence); isGreedy(choice))
       takeBest(block, sequence, block.epochOf(token, M::layers), choice);
 #pragma unroll 1
-  for (int sequence = 0; choosing && sequence < block.launch.sequenceCount; ++sequence)
-    if ((M::sequences == 1 || sequence * M::blocks / M::sequences == int(blockIdx.x)) &&
-        !isGreedy(choiceOf(block, token, sequence)))
+  for (int sequence = firstDrawn<M>(0), end = least(firstDrawn<M>(1), block.launch.sequenceCount); choosing && sequence < end;
+       ++sequence)
+    if (!isGreedy(choiceOf(block, token, sequence)))
       chooseOne(block, token, sequence);
   if (choosing && M::sequences > 1)
     hearChoices(block, token);

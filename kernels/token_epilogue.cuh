@@ -29,6 +29,18 @@ __device__ inline float quotient(float a, float b) {
   asm("div.full.ftz.f32 %0, %1, %2;" : "=f"(q) : "f"(a), "f"(b));
   return q;
 }
+/// By 1 + exp(x), as gates have it: zero where that is more than 2^126.
+__device__ inline float gateQuotient(float a, float b) {
+  float q;
+  asm("div.approx.ftz.f32 %0, %1, %2;" : "=f"(q) : "f"(a), "f"(b));
+  return q;
+}
+/// Of what is no less than a norm's epsilon, 2 ulp.
+__device__ inline float inverseRoot(float v) {
+  float root;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(v));
+  return root;
+}
 
 //===-- Channels ------------------------------------------------------------------------------------------------------------===//
 
@@ -37,6 +49,11 @@ __device__ inline float quotient(float a, float b) {
 template <class M> class Epilogue {
   using S = Sizes<M>;
   static constexpr bool rehearses = M::sequences > 4;
+  /// Up to four sequences let matrix warps load as soon as sums are on their way to registers. Else some of what is computed of
+  /// them comes first, in the compiler's order: with more sequences, and integers, which are unpacked, matrix warps have much to do
+  /// then.
+  static constexpr bool goesAhead = M::bits == 16 && !rehearses;
+  static constexpr int fours = ceilDivide(M::warps, 4);
 
 public:
   __device__ explicit Epilogue(const Block<M> &block) : block(block), launch(block.launch) {
@@ -50,8 +67,8 @@ public:
       sequence[partition] = own % M::sequences;
       place[partition] = own / M::sequences;
       states[partition] = launch.sequences[sequence[partition]];
+      words[partition] = kept(launch.exchange + sequence[partition] * 8 + block.wordAt(block.first[partition] + place[partition]));
     }
-    loadFactors<0>();
   }
 
   /// With eight sequences what follows, up to where isRehearsing() is asked, runs twice, first without products, states and words
@@ -65,18 +82,22 @@ public:
   /// behind it: these reads would wait for all that loads from shared memory before them.
   template <int P> __device__ void wait() {
     static_assert(P < M::phaseCount, "a phase");
+    const unsigned again = goesAhead ? kept(0u) : 0; // it is not known to be zero
     if (!rehearses || --runs <= 0)
       meet<S::workers>(1);
-    readSums<P>();
-    __syncwarp();
-    if (!isRehearsing())
-      pass<S::workers>(2);
+    do { // once: what follows stays behind a loop, else the compiler would let the others wait for it
+      readSums<P>();
+      __syncwarp();
+      if (!isRehearsing())
+        pass<S::workers>(2);
+    } while (again);
+    addSums<P>();
   }
   /// The product with matrix `matrix` of phase P, without the norm.
   template <int P> __device__ float product(int matrix) const { return sums[matrix] * scaleOfSums(M::bits); }
   /// 1 / rms of the vector that phase P read.
   template <int P> __device__ float inverseRms(float eps) const {
-    return rsqrtf(sums[M::phase(P).matrices] * (1.0f / squareScale / M::phase(P).width) + eps);
+    return inverseRoot(sums[M::phase(P).matrices] * (1.0f / squareScale / M::phase(P).width) + eps);
   }
 
   /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.
@@ -97,31 +118,41 @@ public:
     return sm1::widen(table[size_t(block.tokens()[sequence[partition]]) * M::tableStride + channel<partition>()]);
   }
 
+  /// Asks for what the channel's value has to be multiplied with before phase P, which runs in `layer`, gets it. It takes its time.
+  template <int P> __device__ void weigh(int layer) {
+    if constexpr (isNormed<P>()) {
+      int at = M::phase(P).norm < 0 ? -1 : normOf<M>(P, layer);
+      if (P == 0 && layer == M::layers)
+        at = M::phase(M::layerPhases).norm;
+      hasWeight[P] = at >= 0;
+      const float *from =
+          launch.vectors + kept(unsigned(most(at, 0) + channel<partitionOfVector<P>()>())); // behind what was published
+      asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(weights[P]) : "l"(from) : "memory");
+    }
+  }
   /// Gives the channel's value to phase P, which runs in `layer`.
   template <int P, int partition> __device__ void publish(float value, int layer) {
     static_assert(P < M::layerPhases && partition == partitionOfVector<P>(), "a phase of a layer");
+    value *= isNormed<P>() && hasWeight[P] ? factorOfNorm(weights[P]) * wordScale
+                                           : wordScale; // of all lanes: else the weight is loaded here
     if (!owns[partition])
       return;
-    if constexpr (isNormed<P>())
-      value *= factors[P];
     const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
       if (!isRehearsing())
-        putWord(block.template words<P>(replica, sequence[partition]) + block.wordAt(channel<partition>()), word);
-    if (!isRehearsing())
-      loadFactor<P>(layer + 1 < M::layers + firstLayer<P>() ? layer + 1 : firstLayer<P>());
+        putWord(words[partition] + block.template offsetOfWords<P>(replica), word);
   }
   /// The end of a token.
   template <int ownPartition> __device__ void logit(float value) {
     __syncwarp();
     const int of = sequence[ownPartition];
     if (block.isOrdered()) {
+      publishBest(block, int(threadIdx.x) / 32 - M::warps, value, owns[ownPartition] ? channel<ownPartition>() : -1,
+                  block.epochOf(token, M::layers));
       if (owns[ownPartition])
         storeKey(placeOfLogit(block, of, channel<ownPartition>()),
                  static_cast<unsigned long long>(__float_as_uint(value)) << 32 | block.epochOf(token, M::layers));
-      publishBest(block, int(threadIdx.x) / 32 - M::warps, value, owns[ownPartition] ? channel<ownPartition>() : -1,
-                  block.epochOf(token, M::layers));
       meetChosen<M>();
 #pragma unroll
       for (int partition = 0; partition < M::partitionCount; ++partition)
@@ -135,8 +166,6 @@ public:
   __device__ bool next() { return block.goesOn(token++); }
 
 private:
-  /// The layer that phase P runs in first; phase 0 has its first vector from the embedding, its last one is that of the logits.
-  template <int P> __host__ __device__ static constexpr int firstLayer() { return P == 0; }
   template <int P> __host__ __device__ static constexpr bool isNormed() {
     return M::phase(P).norm >= 0 || (P == 0 && M::phase(M::layerPhases).norm >= 0);
   }
@@ -147,30 +176,13 @@ private:
       ++partition;
     return partition;
   }
-  /// What the vector of phase P has to be multiplied with in `layer`. It takes its time to come.
-  template <int P> __device__ void loadFactor(int layer) {
-    if constexpr (isNormed<P>()) {
-      int at = M::phase(P).norm < 0 ? -1 : normOf<M>(P, layer);
-      if (P == 0 && layer == M::layers)
-        at = M::phase(M::layerPhases).norm;
-      factors[P] = at < 0 ? 1.0f : factorOfNorm(__ldg(launch.vectors + at + channel<partitionOfVector<P>()>()));
-    }
-  }
-  template <int P> __device__ void loadFactors() {
-    if constexpr (P < M::layerPhases) {
-      loadFactor<P>(firstLayer<P>());
-      loadFactors<P + 1>();
-    }
-  }
 
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
-  /// Sums of what the warps have, of each matrix and of squares: all loads, then all additions.
+  /// What the warps have of each matrix and of squares: all loads, then all additions.
   template <int P> __device__ void readSums() {
     constexpr int partition = M::phase(P).partition, matrices = M::phase(P).matrices, count = matrices + (M::phase(P).norm >= 0);
-    constexpr int fours = ceilDivide(M::warps, 4);
     if (S::epilogueWarps > 1 && !busy[partition])
       return;
-    float4 parts[count][fours];
 #pragma unroll
     for (int i = 0; i < count; ++i) {
       const int which = (i + matrices) % count; // squares first: most is computed of them
@@ -179,13 +191,22 @@ private:
       for (int four = 0; four < fours; ++four)
         parts[which][four] = partsOf(row, sequence[partition], four * 4);
     }
+  }
+  template <int P> __device__ void addSums() {
+    if (S::epilogueWarps > 1 && !busy[M::phase(P).partition])
+      return;
 #pragma unroll
-    for (int i = 0; i < count; ++i) {
-      sums[i] = 0;
+    for (int i = 0; i < M::phase(P).matrices + (M::phase(P).norm >= 0); ++i) {
+      sums[i] = sumOfFour(parts[i][0], M::warps);
 #pragma unroll
-      for (int four = 0; four < fours; ++four)
-        sums[i] += (parts[i][four].x + parts[i][four].y) + (parts[i][four].z + parts[i][four].w);
+      for (int four = 1; four < fours; ++four)
+        sums[i] += sumOfFour(parts[i][four], M::warps - four * 4);
     }
+  }
+  /// Of `count` numbers, if there are no more.
+  static __device__ float sumOfFour(float4 v, int count) {
+    const float first = count > 1 ? v.x + v.y : v.x;
+    return count > 3 ? first + (v.z + v.w) : count > 2 ? first + v.z : first;
   }
   /// What four warps have, zeros of warps that are not there.
   __device__ float4 partsOf(int row, int of, int warp) const {
@@ -213,8 +234,11 @@ private:
   int place[M::partitionCount], sequence[M::partitionCount];
   unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
-  float factors[M::layerPhases];
-  float sums[S::largest(S::matrices, M::phaseCount) + 1] = {}; ///< of the phase: of each matrix, and of squares
+  unsigned short *words[M::partitionCount];              ///< of the channel, in the first vector
+  float weights[M::layerPhases];                         ///< of the norm behind what is published next
+  bool hasWeight[M::layerPhases] = {};
+  float4 parts[S::largest(S::matrices, M::phaseCount) + 1][fours]; ///< of sums, four warps each
+  float sums[S::largest(S::matrices, M::phaseCount) + 1] = {};     ///< of the phase: of each matrix, and of squares
   int token = 0, runs = 0; ///< runs: of a phase's code, that are still to come or under way, but for the last one
 };
 

@@ -4,7 +4,12 @@
 
 namespace sm1token {
 
-/// Kept in a register: the compiler would ask a special one for it again and again, where others wait.
+/// Kept in a register: what is cheap to make the compiler would make again, and later, where others wait. For whole warps.
+__device__ inline unsigned kept(unsigned v) { return __shfl_sync(~0u, v, threadIdx.x % 32); }
+template <class T> __device__ inline T *kept(T *pointer) {
+  const unsigned long long v = reinterpret_cast<unsigned long long>(pointer);
+  return reinterpret_cast<T *>(static_cast<unsigned long long>(kept(unsigned(v >> 32))) << 32 | kept(unsigned(v)));
+}
 __device__ inline unsigned sharedAddress(const void *pointer) {
   return __shfl_sync(~0u, unsigned(__cvta_generic_to_shared(pointer)), 0);
 }
@@ -197,10 +202,6 @@ __device__ inline float reciprocalOf(float v) {
   asm volatile("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(v));
   return reciprocal;
 }
-/// `v`, not before `other` is known, which is a sum.
-__device__ inline float after(float v, float other) {
-  return __float_as_uint(other) == ~0u ? other : v; // a NaN that no sum has
-}
 
 //===-- Words ---------------------------------------------------------------------------------------------------------------===//
 
@@ -217,9 +218,11 @@ __host__ __device__ constexpr float scaleOfSums(int bits) { return bits == 8 ? 5
 
 /// What two words have there whose tag is the lowest bit of `tag`.
 __device__ inline unsigned tagsOf(unsigned tag) { return tag & 1u ? tagBits : 0u; }
-__device__ inline unsigned wordOf(float v, unsigned tag) {
-  const unsigned bits = pack(v * wordScale, 0.0f) & 0xffffu, large = bits & 0x4000u ? bits : bits & 0x8000u;
-  return (large & ~0x4000u) | (tagsOf(tag) & 0x4000u);
+/// Of a number times 2^64.
+__device__ inline unsigned wordOf(float scaled, unsigned tag) {
+  float large; // a NaN stays one
+  asm("{\n.reg .f32 a;\nabs.f32 a, %1;\nmax.NaN.f32 %0, a, 0f40000000;\n}" : "=f"(large) : "f"(scaled));
+  return (pack(large, 0.0f) & 0x3fffu) | (__float_as_uint(scaled) >> 16 & 0x8000u) | (tagsOf(tag) & 0x4000u);
 }
 /// A number of a vector that a norm multiplies is written times the norm's weight, unless that is as good as none: then its square
 /// counts, and nothing else.

@@ -132,7 +132,8 @@ private:
     constexpr int each = S::units(P) / M::warps, extra = S::units(P) % M::warps;
     return extra ? each + (warp < extra) : each;
   }
-  template <int P> __device__ int rowCount() const { return M::phase(P).matrices * block.count[M::phase(P).partition]; }
+  /// Read anew in each phase: what the compiler makes of it, it cannot make while the phase in front has its words.
+  template <int P> __device__ int rowCount() const { return int(loadShared(block.shared + S::rowsAt + P * 4)); }
   /// Offset of a phase's weights in those of a token's first layer; that of phaseCount is the length of a layer. In 16 bytes.
   __device__ unsigned phaseStart(int phase) const { return loadShared(block.shared + S::startsAt + phase * 4); }
 
@@ -200,6 +201,16 @@ private:
           fragment.weights[unit][half] = ring.weights(base, rows, least(first + half * 8 + group, rows - 1), quarter);
         }
     }
+  }
+
+  /// Integers become bf16 here; the compiler would rather have it when words have come.
+  template <int P> __device__ static void keepWeights(Fragment<P> &fragment) {
+    if constexpr (M::bits < 16)
+#pragma unroll
+      for (int unit = 0; unit < S::unitsOfWarp(P); ++unit)
+#pragma unroll
+        for (uint4 &weights : fragment.weights[unit])
+          asm volatile("" : "+r"(weights.x), "+r"(weights.y), "+r"(weights.z), "+r"(weights.w));
   }
 
   //===-- Products ----------------------------------------------------------------------------------------------------------===//
@@ -298,7 +309,7 @@ private:
     Vector<M, P> vector = {};
     if (P == 0 && layer == 0)
       vector = reader.lookUp(); // it takes its time, as do weights
-    const Norm<M, P> norm = M::phase(P).norm >= 0 ? reader.norm(layer) : Norm<M, P>();
+    const Norm<M, P> norm = M::phase(P).norm >= 0 ? reader.norm(layer, rows) : Norm<M, P>();
     const unsigned at = layerStart + phaseStart(P) + unsigned(firstUnit<P>() * S::unit(P, rows));
     const Range range = await(at, unsigned(units * S::unit(P, rows)));
     const unsigned position = at % (S::ringBytes / 16) * 16;
@@ -324,10 +335,11 @@ private:
                                  const Norm<M, P> &norm, int layer, unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const Columns<M, P> columns = columnsOf<P>();
+    keepWeights<P>(fragment);
     take<P>(vector, reader, layer);
     Products<P> products = multiplyRows<P>(fragment, vector, columns, 0);
     if constexpr (isNormed)
-      storeSquares<P>(vector, norm, products);
+      storeSquares<P>(vector, norm);
     storeProducts<P>(products, columns, 0, rows);
 #pragma unroll(hasPairs <P>() ? unrolling <P>() : 1)
     for (int first = chunk<P>(); first < S::rows(P); first += chunk<P>()) {
@@ -336,9 +348,8 @@ private:
       storeProducts<P>(products, columns, first, rows);
     }
   }
-  /// The sum of squares of each sequence. Shuffles wait for each other: those of products come behind these, when products are
-  /// there.
-  template <int P> __device__ void storeSquares(const Vector<M, P> &vector, const Norm<M, P> &norm, Products<P> &products) const {
+  /// The sum of squares of each sequence.
+  template <int P> __device__ void storeSquares(const Vector<M, P> &vector, const Norm<M, P> &norm) const {
     using C = Columns<M, P>;
     float sums[C::sets];
 #pragma unroll
@@ -353,10 +364,6 @@ private:
         sum += __shfl_sync(~0u, sum, (lane / 8 ^ distance) * 9 + lane % 8 / 4 * 4);
       sum += __shfl_xor_sync(~0u, sum, 4);
     }
-    if constexpr (C::units > 1)
-#pragma unroll
-      for (int product = 0; product < productCount<P>(); ++product)
-        products.sums[product] = after(products.sums[product], sums[C::sets - 1]);
 #pragma unroll
     for (int set = 0; set < C::sets; ++set)
       if (lane == lane / 8 * 9 && lane / 8 % C::spread == 0)
@@ -372,19 +379,29 @@ private:
     const unsigned inverses = block.shared + S::inversesAt + warp * S::inversesBytes;
     if constexpr (isNormed)
       keepInverses<P>(norm, inverses);
+    const TilePlaces places = {kept(sumAddress(group * 2, quarter * 2)), kept(sumAddress(group, quarter * 2))};
+    keepWeights<P>(fragment);
     take<P>(vector, reader, layer);
 #pragma unroll(unrolling <P>())
     for (int first = 0; first < S::rows(P); first += chunk<P>()) {
 #pragma unroll
       for (int half = 0; half < halves<P>(); half += 2)
         if (first + half * 8 < S::rows(P))
-          multiplyTile<P>(fragment, vector, half, first);
+          multiplyTile<P>(fragment, vector, half, first, places);
       if (first + chunk<P>() < S::rows(P))
         load<P>(fragment, position, first + chunk<P>(), rows, units);
       if (first == 0 && isNormed)
         storeSquaresOfHalves<P>(vector, inverses);
     }
   }
+  /// Where a lane's sums go: of the first rows, where rows lie two by two and where they do not.
+  struct TilePlaces {
+    unsigned paired, single;
+    /// Of the tile's eight of rows `half`, 0 or 1; `row` is the tile's first one.
+    __device__ unsigned of(bool isPaired, int row, int half) const {
+      return isPaired ? paired + S::sumAt(row + half, 0, 0) : single + S::sumAt(row + half * 8, 0, 0);
+    }
+  };
   /// For the whole warp.
   template <int P> __device__ void keepInverses(const Norm<M, P> &norm, unsigned to) const {
 #pragma unroll
@@ -395,7 +412,8 @@ private:
   /// 16 rows, or 8, from the eight of rows `half` on. A lane has sums of two sequences in two rows; those behind the last row are
   /// nobody's.
   template <int P>
-  __device__ void multiplyTile(const Fragment<P> &fragment, const Vector<M, P> &vector, int half, int first) const {
+  __device__ void multiplyTile(const Fragment<P> &fragment, const Vector<M, P> &vector, int half, int first,
+                               const TilePlaces &places) const {
     using C = Columns<M, P>;
     const int other = least(half + 1, halves<P>() - 1);
     const bool isSingle =
@@ -421,7 +439,7 @@ private:
 #pragma unroll
     for (int i = 0; i < least(2, halves<P>() - half); ++i)
       if (first + (half + i) * 8 < S::paddedRows(P))
-        storeShared2(sumAddress(rowOf<P>(first, half + i), quarter * 2), __float_as_uint(C::sumOfParts(parts[i * 2])),
+        storeShared2(places.of(isPaired<P>(first + half * 8), first + half * 8, i), __float_as_uint(C::sumOfParts(parts[i * 2])),
                      __float_as_uint(C::sumOfParts(parts[i * 2 + 1])));
   }
   /// Both halves of 16 channels at once; each has its own on the diagonal of a product.
@@ -444,7 +462,13 @@ private:
       storeShared(sumAddress(S::sumRows - 1, group), C::sumOfParts(parts[0]) + C::sumOfParts(parts[1]));
   }
 
-  template <int P> __device__ Columns<M, P> columnsOf() const { return {lane}; }
+  /// Two sequences have no registers to keep what is known of lanes from phase to phase.
+  template <int P> __device__ Columns<M, P> columnsOf() const {
+    int own = lane;
+    if constexpr (M::sequences == 2)
+      asm volatile("mov.u32 %0, %%laneid;" : "=r"(own));
+    return {own};
+  }
 
   const Block<M> &block;
   const Launch &launch;

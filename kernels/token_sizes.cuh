@@ -72,7 +72,8 @@ template <class M> struct Sizes {
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
 
   static constexpr int startsAt = upTo(most(sumsBytes, keys * 24), 16);
-  static constexpr int tokensAt = startsAt + upTo((M::phaseCount + 1) * 4, 8);
+  static constexpr int rowsAt = startsAt + (M::phaseCount + 1) * 4; // of each phase, that the block has
+  static constexpr int tokensAt = startsAt + upTo((2 * M::phaseCount + 1) * 4, 8);
   static constexpr int usesAt = tokensAt + M::sequences * 8;
   /// Slots that a block's weights of one token fill at most.
   __host__ __device__ static constexpr int slotsOfToken() {
@@ -171,8 +172,10 @@ template <class M> struct Block {
   }
   /// Words of a phase's input: of eight channels those of all sequences, then the next eight; line by line.
   template <int P> __device__ unsigned short *words(int replica, int sequence) const {
-    return launch.exchange + (replica * S::wordLines + S::template firstLine<P>()) * (wordDistance(M::sequences) / 2) +
-           sequence * 8;
+    return launch.exchange + offsetOfWords<P>(replica) + sequence * 8;
+  }
+  template <int P> __device__ static constexpr int offsetOfWords(int replica) {
+    return (replica * S::wordLines + S::template firstLine<P>()) * (wordDistance(M::sequences) / 2);
   }
   /// Offset of a channel's word from that of channel 0. Those of multiples of 32 channels can be added to others.
   __host__ __device__ static constexpr int wordAt(unsigned channel) {

@@ -106,7 +106,6 @@ public:
       vector = pollEights(from[0], tags[0]);
     else
       vector = pollFours(from, tags);
-    __syncwarp();
     return vector;
   }
 
@@ -130,14 +129,16 @@ public:
     return vector;
   }
 
-  /// Known before the words are asked for.
-  __device__ Norm<M, P> norm(int layer) const {
+  /// Known before the words are asked for; not before `rows`, which are no fewer than zero: the compiler would ask for them while
+  /// the phase in front has its words.
+  __device__ Norm<M, P> norm(int layer, int rows) const {
     Norm<M, P> norm = {};
 #pragma unroll
     for (int i = 0; i < Norm<M, P>::count; ++i)
       if (const int channel = C::isWide ? (i * 32 + columns.lane) * 4 : columns.channel(0, i);
           M::phase(P).norm >= 0 && channel < channels)
-        norm.inverses[i] = __ldg(reinterpret_cast<const uint4 *>(block.launch.inverses + normOf<M>(P, layer) + first + channel));
+        norm.inverses[i] =
+            __ldg(reinterpret_cast<const uint4 *>(block.launch.inverses + normOf<M>(P, layer) + first + channel + (rows >> 31)));
     return norm;
   }
 
@@ -150,7 +151,7 @@ private:
     return all || columns.channel(set, piece) < channels;
   }
 
-  /// All words again until all are there.
+  /// All words again until those of all lanes are there.
   __device__ Vector<M, P> pollFours(const unsigned short *const (&from)[C::sets], const unsigned (&tags)[C::sets]) const {
     Vector<M, P> vector = {};
     unsigned wrong;
@@ -166,39 +167,49 @@ private:
             wrong |= (found.x ^ tags[set]) | (found.y ^ tags[set]);
             vector.numbers[set][piece] = make_uint2(numbersOf(found.x), numbersOf(found.y));
           }
-    } while (wrong & tagBits);
+    } while (__any_sync(~0u, wrong & tagBits));
     return vector;
   }
-  /// Words of eight sequences are many: only those that were not there are asked for again.
+  /// Words of eight sequences are many: only those that were not there are asked for again. Mostly there are none.
   __device__ Vector<M, P> pollEights(const unsigned short *from, unsigned tags) const {
-    Vector<M, P> vector = {};
-    unsigned missing = 0; // a bit for each piece
+    uint4 found[C::pieces];
 #pragma unroll
     for (int piece = 0; piece < C::pieces; ++piece)
-      missing |= unsigned(hasPiece(0, piece)) << piece;
-    while (missing) {
-      uint4 found[C::pieces] = {};
+      found[piece] = hasPiece(0, piece) ? eight(from, piece, tags) : make_uint4(tags, tags, tags, tags);
+    for (;;) {
+      unsigned wrong = 0;
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
-        if (missing >> piece & 1)
-          found[piece] = loadEight(from + piece * wordsOfPiece);
+        wrong |= differences(found[piece], tags);
+      if (!(wrong & tagBits))
+        break;
 #pragma unroll
       for (int piece = 0; piece < C::pieces; ++piece)
-        if (missing >> piece & 1) {
-          const int left = M::phase(P).width - first - columns.channel(0, piece);
-          const uint2 low = withPadding(make_uint2(found[piece].x, found[piece].y), left, tags),
-                      high = withPadding(make_uint2(found[piece].z, found[piece].w), left - 4, tags);
-          unsigned wrong = (low.x ^ tags) | (low.y ^ tags);
-          vector.numbers[0][piece] = make_uint2(numbersOf(low.x), numbersOf(low.y));
-          if (M::phase(P).width % 8 == 0 || left > 4) {
-            wrong |= (high.x ^ tags) | (high.y ^ tags);
-            vector.numbers[1][piece] = make_uint2(numbersOf(high.x), numbersOf(high.y));
-          }
-          if (!(wrong & tagBits))
-            missing &= ~(1u << piece);
-        }
+        if (differences(found[piece], tags) & tagBits)
+          found[piece] = eight(from, piece, tags);
     }
+    Vector<M, P> vector = {};
+#pragma unroll
+    for (int piece = 0; piece < C::pieces; ++piece)
+      if (hasPiece(0, piece)) {
+        vector.numbers[0][piece] = make_uint2(numbersOf(found[piece].x), numbersOf(found[piece].y));
+        if (M::phase(P).width % 8 == 0 || leftOf(piece) > 4)
+          vector.numbers[1][piece] = make_uint2(numbersOf(found[piece].z), numbersOf(found[piece].w));
+      }
+    __syncwarp();
     return vector;
+  }
+  /// Channels up to the width, from a lane's first one of the piece on.
+  __device__ int leftOf(int piece) const { return M::phase(P).width - first - columns.channel(0, piece); }
+  /// A lane's words of a piece; what nobody writes is there.
+  __device__ uint4 eight(const unsigned short *from, int piece, unsigned tags) const {
+    const uint4 found = loadEight(from + piece * wordsOfPiece);
+    const uint2 low = withPadding(make_uint2(found.x, found.y), leftOf(piece), tags),
+                high = withPadding(make_uint2(found.z, found.w), leftOf(piece) - 4, tags);
+    return make_uint4(low.x, low.y, high.x, high.y);
+  }
+  static __device__ unsigned differences(uint4 words, unsigned tags) {
+    return (words.x ^ tags) | (words.y ^ tags) | (words.z ^ tags) | (words.w ^ tags);
   }
   /// The weights of four channels, if they count.
   __device__ float4 weightsOf(int channel) const {

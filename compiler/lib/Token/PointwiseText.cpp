@@ -4,6 +4,7 @@
 
 #include "../Cuda/Elementwise.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -119,8 +120,22 @@ void PointwiseText::sumEarlierTaps(Conv1dOp conv) {
   earlierTaps[result] = {sum, last};
 }
 
+/// Whether `op` divides by 1 + exp(x).
+static bool isByGate(Operation *op) {
+  auto sum = isa<arith::DivFOp>(op) ? op->getOperand(1).getDefiningOp<arith::AddFOp>() : nullptr;
+  auto isOne = [](Value value) {
+    auto constant = value.getDefiningOp<arith::ConstantOp>();
+    auto number = constant ? splatNumber(constant) : std::nullopt;
+    return number && number->isExactlyValue(1);
+  };
+  auto isExp = [](Value value) { return value.getDefiningOp<math::ExpOp>() != nullptr; };
+  return sum && ((isOne(sum.getLhs()) && isExp(sum.getRhs())) || (isOne(sum.getRhs()) && isExp(sum.getLhs())));
+}
+
 /// With a GPU's special functions, as in every kernel that multiplies bf16.
 static StringRef formOf(Operation *op) {
+  if (isByGate(op))
+    return "sm1token::gateQuotient({0}, {1})";
   return llvm::StringSwitch<StringRef>(op->getName().getStringRef())
       .Case("arith.divf", "sm1token::quotient({0}, {1})")
       .Case("math.exp", "sm1token::exp({0})")
@@ -249,6 +264,12 @@ void PointwiseText::printPhase(unsigned index) {
   prepare(index);
   loadScales(phase);
   const std::string label = "phase" + std::to_string(index);
+  const bool isLast = index + 1 == program.layerPhases();
+  for (unsigned reader = 1; reader < program.layerPhases(); ++reader)
+    if (program.rankOf(program.phases[reader].vector) == int(index))
+      line(llvm::formatv("k.weigh<{0}>(layer);", reader));
+  if (isLast)
+    line("k.weigh<0>(layer + 1);");
   line("k.rehearse();");
   line(label + ":");
   line(llvm::formatv("k.wait<{0}>();", index));
@@ -257,7 +278,7 @@ void PointwiseText::printPhase(unsigned index) {
       std::string value = use(program.phases[reader].vector);
       line(llvm::formatv("k.publish<{0}, {1}>({2}, layer);", reader, partition(program.phases[reader].vector), value));
     }
-  if (index + 1 == program.layerPhases()) {
+  if (isLast) {
     Value next = program.layers.getBody().front().getTerminator()->getOperand(0);
     std::string value = use(next);
     line(llvm::formatv("k.publish<0, {0}>({1}, layer + 1);", partition(next), value));
