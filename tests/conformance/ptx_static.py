@@ -26,7 +26,7 @@ SPILLS_AS_HALVES = 208
 # Blocks that go on from tile to tile, whose sums take 176 of 232 registers: some words of addresses, once a tile. The most is the 130M
 # configuration's out_proj, which has two ways to read its stream and three results; without halves of norms it spills half of that.
 SPILLS_OF_WALKS = 160
-# Where one of four warpgroups scans, it has 152 registers, 16 of them for what stays of the state in its rows.
+# Where one of four warpgroups scans, it has 200 registers, up to 64 of them for what stays of the state in its rows.
 SPILLS_BESIDE_SCANS = 272
 
 
@@ -62,7 +62,7 @@ def register_problems(text):
             continue
         threads = int(re.search(r"\.reqntid (\d+)", body)[1])
         groups, begin = threads // 128, 65536 // threads // 8 * 8
-        taken = sorted(map(int, more))  # by the last warpgroup, where there are two numbers, and by all others but the first
+        taken = list(map(int, more))  # where there are two numbers, by the last warpgroup and, behind that, all others but the first
         asked = sum(map(int, fewer)) + sum(taken[:-1]) + (groups - len(taken)) * taken[-1] if taken else 0
         if threads % 128 or groups < 2 or len(fewer) != 1 or len(taken) not in (1, 2) or asked > groups * begin:
             yield f"{name} gives away registers down to {fewer} and takes up to {more}, its {threads} threads began with {begin} each"

@@ -86,7 +86,7 @@ inline bool hasScanGroup(BlockScheduleAttr blocks) {
 inline constexpr int64_t registersOfCopies = 40;
 inline int64_t registersOfWalk(BlockScheduleAttr blocks) {
   if (hasScanGroup(blocks))
-    return 160;
+    return 136;
   int64_t groups = blocks.getThreads() / threadsOfWarpgroup - 1, atStart = (64 << 10) / blocks.getThreads() / 8 * 8;
   return groups == 1 ? 255 : std::min<int64_t>(240, (atStart * (groups + 1) - registersOfCopies) / groups / 8 * 8);
 }

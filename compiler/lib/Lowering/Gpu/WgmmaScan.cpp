@@ -32,8 +32,7 @@ void WgmmaTilesBuilder::leaveSums(Value index, ArrayRef<Value> sums) {
           scan->leave(evaluator.at(TileScan::handed(linear), 0, 0), number, inTile, panel, lane);
       }
     }
-  cuda::warpBarrier(builder, loc);
-  arriveWarp(leftAt());
+  cuda::arrive(builder, loc, leftAt());
 }
 
 /// Of all warpgroups but the first two multiply, and the last one scans.
@@ -48,8 +47,7 @@ void WgmmaTilesBuilder::scanOrMultiply(Value tiles) {
                      [&] { block.startLaterKernel(BlockKernel::LaterKernel::AfterSums); });
           scan->scan({firstRow, firstPanel, chunk.segment, chunk.number},
                      [&] { cuda::waitForBytes(builder, loc, leftAt(), parityOf(index)); });
-          cuda::warpBarrier(builder, loc);
-          arriveWarp(takenAt());
+          cuda::arrive(builder, loc, takenAt());
         });
       },
       [&] {

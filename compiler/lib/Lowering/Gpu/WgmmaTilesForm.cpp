@@ -81,8 +81,8 @@ void WgmmaTilesBuilder::makeBarriers(Value isAlone) {
     cluster.makeBarrier();
     slicesOfStream.makeBarriers();
     if (hasScan()) {
-      cuda::initBulkBarrier(builder, loc, leftAt(), warps);
-      cuda::initBulkBarrier(builder, loc, takenAt(), warpsOfGroup);
+      cuda::initBulkBarrier(builder, loc, leftAt(), groupsOfTile() * threadsOfWarpgroup); // of all lanes, whose own writes they are
+      cuda::initBulkBarrier(builder, loc, takenAt(), threadsOfWarpgroup);
     }
     cuda::fenceBulkBarriers(builder, loc);
   });
