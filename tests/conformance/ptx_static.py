@@ -27,7 +27,7 @@ SPILLS_AS_HALVES = 208
 # configuration's out_proj, which has two ways to read its stream and three results; without halves of norms it spills half of that.
 SPILLS_OF_WALKS = 160
 # Where one of four warpgroups scans, it has 200 registers, up to 64 of them for what stays of the state in its rows.
-SPILLS_BESIDE_SCANS = 272
+SPILLS_BESIDE_SCANS = 16
 
 
 def text_problems(text, target):
