@@ -160,8 +160,8 @@ TEST_F(CudaDeviceTest, GraphsFollowTheBatch) {
     expectState(sequences[b], references[b]);
 }
 
-// So are prompts from the third of a size in a row on: other tokens, sequences and lengths of the same sums, and more words for the
-// scan.
+// So are prompts from the third of a size in a row on: other tokens, sequences and lengths of the same sums, and, once a graph is
+// known, more rows behind the same longest sequence.
 TEST_F(CudaDeviceTest, PromptsOfOneSizeComeAgain) {
   Model model = open();
   std::vector<Sequence> sequences;
@@ -169,10 +169,11 @@ TEST_F(CudaDeviceTest, PromptsOfOneSizeComeAgain) {
   for (size_t b = 0; b < 4; ++b)
     sequences.push_back(model.newSequence());
   for (int round = 0; round < 24; ++round) {
-    size_t first = size_t(round) % 2 * 2, rows = round == 9 ? 5 : round == 15 ? 300 : 12;
-    std::vector<int32_t> tokens = randomTokens(rows + 7);
-    std::vector<std::pair<size_t, size_t>> cuts = round % 3 == 0 ? std::vector<std::pair<size_t, size_t>>{{0, rows}, {rows, 7}}
-                                                                 : std::vector<std::pair<size_t, size_t>>{{0, 7}, {7, rows}};
+    size_t first = size_t(round) % 2 * 2, rows = round == 9 ? 5 : round == 15 ? 300 : 12, others = round / 6 % 2 ? 7 : 3;
+    std::vector<int32_t> tokens = randomTokens(rows + others);
+    std::vector<std::pair<size_t, size_t>> cuts = {{0, others}, {others, rows}};
+    if (round % 3 == 0)
+      cuts = {{0, rows}, {rows, others}};
     std::vector<Piece> pieces;
     std::vector<float> expected;
     for (size_t b = 0; b < 2; ++b) {
