@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <initializer_list>
 #include <mutex>
 #include <new>
 #include <string>
@@ -47,9 +48,20 @@ inline int refuse(std::string message) {
 
 template <typename T> int report(const Expected<T> &done) { return done ? 0 : refuse(done.error().message); }
 
-/// Runs `body`, which returns a T; its exceptions become `failure` with a text.
-template <typename T, typename Body> T guardedCall(T failure, Body body) {
+/// An argument that a call cannot do without, under its name in sm1rt.h.
+struct Argument {
+  const void *pointer;
+  const char *name;
+};
+
+/// Runs `body`, which returns a T; its exceptions and null arguments become `failure` with a text.
+template <typename T, typename Body> T guardedCall(T failure, std::initializer_list<Argument> needed, Body body) {
   try {
+    for (const Argument &argument : needed)
+      if (!argument.pointer) {
+        lastError() = std::string(argument.name) + ": null, the call needs one";
+        return failure;
+      }
     return body();
   } catch (const std::bad_alloc &) {
     lastError() = "memory: the machine has no more to give";

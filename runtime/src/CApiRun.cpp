@@ -26,8 +26,6 @@ static sm1rt::Expected<std::vector<sm1rt::Piece>> makePieces(sm1rt_sequence *con
                                                              const int64_t *counts, bool everyRow, int64_t &total) {
   if (sequenceCount > maxSequences)
     return sm1rt::Error{std::to_string(sequenceCount) + " sequences, a run has at most " + std::to_string(maxSequences)};
-  if (sequenceCount && !sequences)
-    return sm1rt::Error{"the array of sequences is null"};
   std::vector<sm1rt::Piece> pieces(sequenceCount);
   total = 0;
   for (size_t i = 0; i < sequenceCount; ++i) {
@@ -52,7 +50,7 @@ static sm1rt_result *runPieces(sm1rt_model *model, const char *entry, const std:
 
 static sm1rt_result *runTokens(sm1rt_model *model, const char *entry, sm1rt_sequence *const *sequences, size_t sequenceCount,
                                const int32_t *tokens, const int64_t *counts, bool everyRow) {
-  return guardedCall<sm1rt_result *>(nullptr, [&]() -> sm1rt_result * {
+  return guardedCall<sm1rt_result *>(nullptr, {{model, "model"}, {sequences, "sequences"}}, [&]() -> sm1rt_result * {
     int64_t total = 0;
     auto pieces = makePieces(sequences, sequenceCount, counts, everyRow, total);
     if (!pieces)
@@ -63,6 +61,15 @@ static sm1rt_result *runTokens(sm1rt_model *model, const char *entry, sm1rt_sequ
     }
     return runPieces(model, entry, *pieces);
   });
+}
+
+static sm1rt::Expected<void> checkTensors(const sm1rt_tensor *inputs, size_t inputCount) {
+  if (!inputs && inputCount > 0)
+    return sm1rt::Error{"inputs: null, " + std::to_string(inputCount) + " were promised"};
+  for (size_t i = 0; i < inputCount; ++i)
+    if (!inputs[i].name || (!inputs[i].shape && inputs[i].rank > 0))
+      return sm1rt::Error{"input " + std::to_string(i) + ": its " + (inputs[i].name ? "shape" : "name") + " is null"};
+  return {};
 }
 
 static sm1rt::TensorType typeOf(const sm1rt_tensor &tensor) {
@@ -97,7 +104,7 @@ static sm1rt::Expected<void> spreadInputs(const sm1rt::Plan &plan, const sm1rt_t
       continue;
     const sm1rt_tensor *found = nullptr;
     for (size_t i = 0; i < inputCount && !found; ++i)
-      found = inputs[i].name && port.name == inputs[i].name ? &inputs[i] : nullptr;
+      found = port.name == inputs[i].name ? &inputs[i] : nullptr;
     if (!found)
       return sm1rt::Error{"input '" + port.name + "' is missing"};
     if (auto spread = spreadInput(port, *found, total, pieces); !spread)
@@ -116,9 +123,9 @@ extern "C" {
 
 sm1rt_result *sm1rt_prefill(sm1rt_model *model, sm1rt_sequence *const *sequences, size_t sequence_count, const int32_t *tokens,
                             const int64_t *counts, int every_row) {
-  if (!counts)
-    return fail("prefill: counts is null");
-  return runTokens(model, "prefill", sequences, sequence_count, tokens, counts, every_row != 0);
+  return guardedCall<sm1rt_result *>(nullptr, {{counts, "counts"}}, [&] {
+    return runTokens(model, "prefill", sequences, sequence_count, tokens, counts, every_row != 0);
+  });
 }
 
 sm1rt_result *sm1rt_step(sm1rt_model *model, sm1rt_sequence *const *sequences, size_t sequence_count, const int32_t *tokens) {
@@ -127,7 +134,9 @@ sm1rt_result *sm1rt_step(sm1rt_model *model, sm1rt_sequence *const *sequences, s
 
 sm1rt_result *sm1rt_run(sm1rt_model *model, const char *entry, sm1rt_sequence *const *sequences, size_t sequence_count,
                         const sm1rt_tensor *inputs, size_t input_count, const int64_t *counts, int every_row) {
-  return guardedCall<sm1rt_result *>(nullptr, [&]() -> sm1rt_result * {
+  auto body = [&]() -> sm1rt_result * {
+    if (auto checked = checkTensors(inputs, input_count); !checked)
+      return fail(checked.error().message);
     int64_t total = 0;
     auto pieces = makePieces(sequences, sequence_count, counts, every_row != 0, total);
     if (!pieces)
@@ -135,15 +144,18 @@ sm1rt_result *sm1rt_run(sm1rt_model *model, const char *entry, sm1rt_sequence *c
     if (auto spread = spreadInputs(model->model.plan(), inputs, input_count, total, *pieces); !spread)
       return fail(spread.error().message);
     return runPieces(model, entry, *pieces);
-  });
+  };
+  return guardedCall<sm1rt_result *>(nullptr, {{model, "model"}, {entry, "entry"}, {sequences, "sequences"}}, body);
 }
 
 sm1rt_result *sm1rt_call(sm1rt_model *model, const char *entry, const sm1rt_tensor *inputs, size_t input_count,
                          const int64_t *lengths, size_t length_count) {
-  return guardedCall<sm1rt_result *>(nullptr, [&]() -> sm1rt_result * {
+  return guardedCall<sm1rt_result *>(nullptr, {{model, "model"}, {entry, "entry"}}, [&]() -> sm1rt_result * {
+    if (auto checked = checkTensors(inputs, input_count); !checked)
+      return fail(checked.error().message);
     std::vector<sm1rt::InputTensor> tensors;
     for (size_t i = 0; i < input_count; ++i)
-      tensors.push_back({inputs[i].name ? inputs[i].name : "", typeOf(inputs[i]), inputs[i].data});
+      tensors.push_back({inputs[i].name, typeOf(inputs[i]), inputs[i].data});
     std::vector<int64_t> given;
     if (lengths)
       given.assign(lengths, lengths + length_count);
@@ -154,10 +166,12 @@ sm1rt_result *sm1rt_call(sm1rt_model *model, const char *entry, const sm1rt_tens
 
 //===-- Results -------------------------------------------------------------------------------------------------------------===//
 
-size_t sm1rt_result_count(const sm1rt_result *result) { return result->tensors.size(); }
+size_t sm1rt_result_count(const sm1rt_result *result) {
+  return guardedCall<size_t>(0, {{result, "result"}}, [&] { return result->tensors.size(); });
+}
 
 int sm1rt_result_tensor(const sm1rt_result *result, size_t index, sm1rt_tensor *tensor) {
-  return guardedCall(-1, [&] {
+  return guardedCall(-1, {{result, "result"}, {tensor, "tensor"}}, [&] {
     if (index >= result->tensors.size())
       return refuse("result: tensor " + std::to_string(index) + " does not exist, there are " +
                     std::to_string(result->tensors.size()));
@@ -168,7 +182,8 @@ int sm1rt_result_tensor(const sm1rt_result *result, size_t index, sm1rt_tensor *
 }
 
 const float *sm1rt_result_values(const sm1rt_result *result) {
-  return result->tensors.empty() ? nullptr : result->tensors[0].values.data();
+  return guardedCall<const float *>(nullptr, {{result, "result"}},
+                                    [&] { return result->tensors.empty() ? nullptr : result->tensors[0].values.data(); });
 }
 
 void sm1rt_result_free(sm1rt_result *result) { delete result; }

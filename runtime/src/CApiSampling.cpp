@@ -16,8 +16,8 @@ static sm1rt::Expected<int32_t> sample(const float *logits, int64_t count, const
   if (sampling.size != sizeof(sm1rt_sampling))
     return sm1rt::Error{"sampling: size is " + std::to_string(sampling.size) + ", this release has " +
                         std::to_string(sizeof(sm1rt_sampling)) + "; start with sm1rt_sampling_init"};
-  if (!logits || count < 1)
-    return sm1rt::Error{"logits: " + std::to_string(logits ? count : 0) + " given, at least 1 is needed"};
+  if (count < 1)
+    return sm1rt::Error{"logits: " + std::to_string(count) + " given, at least 1 is needed"};
   if (!tokens && tokenCount > 0)
     return sm1rt::Error{"tokens: null, " + std::to_string(tokenCount) + " were promised"};
   if (sampling.greedy)
@@ -38,19 +38,26 @@ static sm1rt::Expected<int32_t> sample(const float *logits, int64_t count, const
 extern "C" {
 
 void sm1rt_sampling_init(sm1rt_sampling *sampling, int64_t vocabulary) {
-  const sm1rt::SamplingOptions defaults;
-  *sampling = {
-      sizeof(sm1rt_sampling), 0, defaults.temperature, defaults.topP, defaults.repetitionPenalty, defaults.penaltyWindow, 0, 0,
-      defaults.seed,          0};
-  if (auto music = sm1rt::Vocabulary::ofSize(vocabulary)) {
-    sampling->penalty_begin = music->begin(sm1rt::Field::Pitch);
-    sampling->penalty_end = music->end(sm1rt::Field::Pitch);
-  }
+  guardedCall(-1, {{sampling, "sampling"}}, [&] {
+    const sm1rt::SamplingOptions defaults;
+    *sampling = {};
+    sampling->size = sizeof(sm1rt_sampling);
+    sampling->temperature = defaults.temperature;
+    sampling->top_p = defaults.topP;
+    sampling->repetition_penalty = defaults.repetitionPenalty;
+    sampling->penalty_window = defaults.penaltyWindow;
+    sampling->seed = defaults.seed;
+    if (auto music = sm1rt::Vocabulary::ofSize(vocabulary)) {
+      sampling->penalty_begin = music->begin(sm1rt::Field::Pitch);
+      sampling->penalty_end = music->end(sm1rt::Field::Pitch);
+    }
+    return 0;
+  });
 }
 
 int sm1rt_sample(const float *logits, int64_t count, const sm1rt_sampling *sampling, const int32_t *tokens, size_t token_count,
                  int32_t *token) {
-  return guardedCall(-1, [&] {
+  return guardedCall(-1, {{logits, "logits"}, {sampling, "sampling"}, {token, "token"}}, [&] {
     auto chosen = sample(logits, count, *sampling, tokens, token_count);
     if (chosen)
       *token = *chosen;

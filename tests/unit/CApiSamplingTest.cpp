@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <tuple>
 
 using namespace sm1rt;
 
@@ -89,7 +90,13 @@ TEST(CApiSampling, RefusesNonsense) {
   refused([](auto &s) { s.repetition_penalty = 0.5; }, "repetition penalty: 0.5");
   refused([](auto &s) { s.penalty_end = 4; }, "ids 0 to 4 are outside 0 to 3");
   refused([](auto &s) { s.penalty_begin = -1; }, "ids -1 to 0");
-  EXPECT_EQ(sm1rt_sample(nullptr, 3, &good, nullptr, 0, &chosen), -1);
+  for (auto [values, options, token, name] : {std::tuple(static_cast<float *>(nullptr), &good, &chosen, "logits"),
+                                              std::tuple(logits, static_cast<sm1rt_sampling *>(nullptr), &chosen, "sampling"),
+                                              std::tuple(logits, &good, static_cast<int32_t *>(nullptr), "token")}) {
+    EXPECT_EQ(sm1rt_sample(values, 3, options, nullptr, 0, token), -1);
+    EXPECT_EQ(sm1rt_last_error(), std::string(name) + ": null, the call needs one");
+  }
+  sm1rt_sampling_init(nullptr, 3);
   EXPECT_EQ(sm1rt_sample(logits, 0, &good, nullptr, 0, &chosen), -1);
   EXPECT_EQ(sm1rt_sample(logits, 3, &good, nullptr, 2, &chosen), -1);
   logits[1] = NAN;

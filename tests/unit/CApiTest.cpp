@@ -4,6 +4,7 @@
 #include "sm1rt/sm1rt.h"
 
 #include <cstring>
+#include <utility>
 
 using namespace sm1test;
 
@@ -107,13 +108,86 @@ TEST_F(CApiTest, ErrorsAreText) {
   EXPECT_EQ(sm1rt_step(model, &sequence, size_t(-1), &token), nullptr);
   EXPECT_NE(std::strstr(sm1rt_last_error(), "sequences, a run has at most 16777216"), nullptr) << sm1rt_last_error();
   EXPECT_EQ(sm1rt_step(model, nullptr, 1, &token), nullptr);
-  EXPECT_STREQ(sm1rt_last_error(), "the array of sequences is null");
+  EXPECT_STREQ(sm1rt_last_error(), "sequences: null, the call needs one");
   EXPECT_EQ(sm1rt_sequence_load(sequence, "nowhere"), -1);
   EXPECT_EQ(sm1rt_sequence_position(sequence), 0);
   sm1rt_sequence_free(sequence);
   sm1rt_sequence_free(nullptr);
   sm1rt_model_free(nullptr);
   sm1rt_result_free(nullptr);
+}
+
+/// `refused` is what a call with a null gave, as it should; the error names the argument.
+void says(bool refused, const char *name) {
+  EXPECT_TRUE(refused) << name;
+  EXPECT_EQ(sm1rt_last_error(), std::string(name) + ": null, the call needs one");
+}
+
+// A null where a call needs a handle, a string or an array, in every function that takes one.
+TEST_F(CApiTest, RefusesNullModels) {
+  says(!sm1rt_open(nullptr, nullptr), "package");
+  says(!sm1rt_device_name(nullptr), "model");
+  says(!sm1rt_fingerprint(nullptr), "model");
+  says(sm1rt_token_limit(nullptr) == 0, "model");
+  says(sm1rt_input_count(nullptr) == 0 && !sm1rt_input_name(nullptr, 0) && sm1rt_input_width(nullptr, 0) == 0, "model");
+  says(sm1rt_output_count(nullptr) == 0 && !sm1rt_output_name(nullptr, 0) && sm1rt_output_width(nullptr, 0) == 0, "model");
+  sm1rt_tensor tensor;
+  says(sm1rt_state_count(nullptr) == 0 && sm1rt_state(nullptr, 0, &tensor) == -1, "model");
+  says(sm1rt_state(model, 0, nullptr) == -1, "tensor");
+}
+
+TEST_F(CApiTest, RefusesNullSequencesAndFiles) {
+  says(!sm1rt_sequence_new(nullptr), "model");
+  says(!sm1rt_sequence_fork(nullptr), "sequence");
+  says(sm1rt_sequence_reset(nullptr) == -1 && sm1rt_sequence_position(nullptr) == -1, "sequence");
+  sm1rt_sequence *sequence = sm1rt_sequence_new(model);
+  float value = 0;
+  says(sm1rt_sequence_read(nullptr, 0, &value, 1) == -1 && sm1rt_sequence_write(nullptr, 0, &value, 1) == -1, "sequence");
+  says(sm1rt_sequence_read(sequence, 0, nullptr, 1) == -1 && sm1rt_sequence_write(sequence, 0, nullptr, 1) == -1, "values");
+  says(sm1rt_sequence_save(nullptr, "p") == -1 && sm1rt_sequence_load(nullptr, "p") == -1, "sequence");
+  says(sm1rt_sequence_save(sequence, nullptr) == -1 && sm1rt_sequence_load(sequence, nullptr) == -1, "path");
+  says(sm1rt_sequence_save_conversation(sequence, "p", nullptr) == -1, "conversation");
+  says(sm1rt_sequence_load_conversation(sequence, "p", nullptr) == -1, "conversation");
+  sm1rt_conversation empty = {sizeof(empty), nullptr, 2, 0, 0};
+  EXPECT_EQ(sm1rt_sequence_save_conversation(sequence, "p", &empty), -1);
+  EXPECT_STREQ(sm1rt_last_error(), "conversation: tokens are null, 2 were promised");
+  sm1rt_state_comparison comparison = {};
+  comparison.size = sizeof(comparison);
+  says(sm1rt_state_compare(nullptr, "b", &comparison) == -1, "a");
+  says(sm1rt_state_compare("a", nullptr, &comparison) == -1, "b");
+  says(sm1rt_state_compare("a", "b", nullptr) == -1, "comparison");
+  sm1rt_sequence_free(sequence);
+}
+
+TEST_F(CApiTest, RefusesNullInRuns) {
+  sm1rt_sequence *sequence = sm1rt_sequence_new(model);
+  const int32_t token = 1;
+  const int64_t one = 1;
+  says(!sm1rt_prefill(nullptr, &sequence, 1, &token, &one, 0) && !sm1rt_step(nullptr, &sequence, 1, &token), "model");
+  says(!sm1rt_prefill(model, &sequence, 1, &token, nullptr, 0), "counts");
+  EXPECT_EQ(sm1rt_step(model, &sequence, 1, nullptr), nullptr);
+  EXPECT_STREQ(sm1rt_last_error(), "piece 0: no tokens, the model reads tokens");
+  says(!sm1rt_run(nullptr, "step", &sequence, 1, nullptr, 0, nullptr, 0), "model");
+  says(!sm1rt_run(model, nullptr, &sequence, 1, nullptr, 0, nullptr, 0), "entry");
+  says(!sm1rt_run(model, "step", nullptr, 1, nullptr, 0, nullptr, 0), "sequences");
+  sm1rt_tensor shapeless = {"tokens", SM1RT_I32, 1, nullptr, &token}, nameless = {nullptr, SM1RT_I32, 1, &one, &token};
+  for (auto [given, text] : {std::pair(&shapeless, "shape"), std::pair(&nameless, "name")}) {
+    EXPECT_EQ(sm1rt_run(model, "step", &sequence, 1, given, 1, nullptr, 0), nullptr);
+    EXPECT_EQ(sm1rt_last_error(), "input 0: its " + std::string(text) + " is null");
+  }
+  says(!sm1rt_call(nullptr, "step", nullptr, 0, nullptr, 0), "model");
+  says(!sm1rt_call(model, nullptr, nullptr, 0, nullptr, 0), "entry");
+  EXPECT_EQ(sm1rt_call(model, "step", nullptr, 1, nullptr, 0), nullptr);
+  EXPECT_STREQ(sm1rt_last_error(), "inputs: null, 1 were promised");
+
+  sm1rt_tensor tensor;
+  sm1rt_result *result = sm1rt_step(model, &sequence, 1, &token);
+  ASSERT_NE(result, nullptr) << sm1rt_last_error();
+  says(sm1rt_result_count(nullptr) == 0 && !sm1rt_result_values(nullptr), "result");
+  says(sm1rt_result_tensor(nullptr, 0, &tensor) == -1, "result");
+  says(sm1rt_result_tensor(result, 0, nullptr) == -1, "tensor");
+  sm1rt_result_free(result);
+  sm1rt_sequence_free(sequence);
 }
 
 // A program that was compiled with other headers is told so, with both versions, before anything is opened.

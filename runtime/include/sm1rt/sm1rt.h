@@ -1,7 +1,8 @@
 /* The C API of the sm1 runtime.
  *
  * Results: functions that can go wrong return 0 or a handle, or -1 or NULL and leave a sentence in sm1rt_last_error(). Nothing
- * throws, nothing exits. Handles that a call needs may not be NULL unless it says so.
+ * throws, nothing exits. NULL for a handle, a string or an array that a call needs is such an error, too; functions that give a
+ * count, a width or a limit then return 0, sm1rt_sequence_position -1.
  * Ownership: what a function creates belongs to the caller, who frees it with the matching _free; NULL is accepted there. Arrays
  * and strings passed in are read during the call only. A sequence belongs to the model that made it and is freed before it.
  * Threads: any function may be called from any thread. Calls on one model take turns inside; calls on different models do not
