@@ -174,6 +174,24 @@ def check_arguments(bench):
     bench.refused("unknown instruction set", "x86-64-v9", *bench.logits(bench.package, None, "--isa=x86-64-v9"))
     bench.refused("chunks of nothing", "chunked", *bench.logits(bench.package, None, "--mode=chunked:0"))
     bench.refused("package of one form asked for another", "form", *bench.logits(bench.package, None, "--form=closed_form"))
+    sm1_run, sm1_bench = bench.programs.sm1_run, bench.programs.sm1_run.replace("sm1-run", "sm1-bench")
+    generate, beyond = [sm1_run, "generate", bench.package], str(2**63)
+    for says, *command in (
+        (r"^error: the following argument was not expected: --nonsense; sm1-run generate --help lists", *generate, "--nonsense"),
+        (r"^error: --out is required; sm1-run logits --help lists", sm1_run, "logits", bench.package, "--tokens=x"),
+        (r"^error: --batch: Value many not in range 1 to 65536; sm1-run generate --help lists", *generate, "--batch=many"),
+        (rf"^error: --max-tokens: Value {beyond} not in range 1 to ", *generate, f"--max-tokens={beyond}"),
+        (rf"^error: --min-tokens: Value {beyond} not in range 0 to ", *generate, f"--min-tokens={beyond}"),
+        (rf"^error: --penalty-window: Value -{beyond}9 not in range 0 to ", *generate, f"--penalty-window=-{beyond}9"),
+        (rf"^error: --seed: {beyond}0 is no whole number from 0 to ", *generate, f"--seed={beyond}0"),
+        (r"^error: sm1-run needs a command: generate, tokenize, ", sm1_run),
+        (r"^error: sm1-run state needs a command: info, compare$", sm1_run, "state"),
+        (r"^error: 'shwo' is none of the commands of sm1-run state: info, compare$", sm1_run, "state", "shwo"),
+        (rf"^error: --time: Value {beyond} not in range 1 to .*; sm1-bench prefill --help lists", sm1_bench, "prefill", "m",
+         f"--time={beyond}"),
+        (r"^error: PACKAGE is required; sm1-bench predict --help lists", sm1_bench, "predict"),
+    ):
+        bench.refused(" ".join(map(str, command[1:])), says, *command)
 
 
 def check_permissions(bench):

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cctype>
 #include <cstdio>
 
 void addCommonOptions(CLI::App &app, CommonOptions &options) {
@@ -53,23 +54,38 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
   app.add_flag("--trace", options.trace, "one line per launch on standard error")->group(group);
 }
 
-/// Says that a word is no command; CLI11 says only that one is required.
-static int refuseCommand(const CLI::App &tool, const std::string &word) {
+/// What is wrong with the command line, and the way out. CLI11 starts some of its sentences with a capital and knows of a word that
+/// is no command only that one is missing.
+static void printMistake(const CLI::App &tool, const CLI::ParseError &error) {
+  const CLI::App *command = &tool;
+  std::string name = tool.get_name();
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    name += " " + command->get_name();
+  }
   std::vector<std::string> names;
-  for (const CLI::App *command : tool.get_subcommands([](const CLI::App *) { return true; }))
-    names.push_back(command->get_name());
-  fmt::print(stderr, "error: '{}' is none of the commands of {}: {}\n", word, tool.get_name(), fmt::join(names, ", "));
-  return 2;
+  for (const CLI::App *each : command->get_subcommands([](const CLI::App *) { return true; }))
+    names.push_back(each->get_name());
+  if (names.empty() || error.get_exit_code() != int(CLI::ExitCodes::RequiredError)) {
+    std::string what = error.what();
+    if (what.size() > 1 && std::islower(static_cast<unsigned char>(what[1])))
+      what[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(what[0])));
+    fmt::print(stderr, "error: {}; {} --help lists what there is\n", what, name);
+  } else if (std::vector<std::string> words = command->remaining(); words.empty()) {
+    fmt::print(stderr, "error: {} needs a command: {}\n", name, fmt::join(names, ", "));
+  } else {
+    fmt::print(stderr, "error: '{}' is none of the commands of {}: {}\n", words.front(), name, fmt::join(names, ", "));
+  }
 }
 
 int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv) {
   try {
     tool.parse(argc, argv);
-  } catch (const CLI::RequiredError &error) {
-    bool unknown = argc > 1 && argv[1][0] != '-' && tool.get_subcommands().empty();
-    return unknown ? refuseCommand(tool, argv[1]) : (tool.exit(error), 2);
+  } catch (const CLI::Success &help) {
+    return tool.exit(help);
   } catch (const CLI::ParseError &error) {
-    return tool.exit(error) == 0 ? 0 : 2;
+    printMistake(tool, error);
+    return 2;
   }
   for (const Command &command : commands) {
     if (!command.app->parsed())

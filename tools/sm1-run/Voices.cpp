@@ -50,6 +50,9 @@ static std::string whyNoSeed(std::string &text) {
   return whole ? "" : text + " is no whole number from 0 to 18446744073709551615";
 }
 
+/// Beyond what any machine keeps; CLI11 would take the largest number it knows for one that is larger.
+constexpr int64_t mostTokens = int64_t(1) << 40;
+
 static void addChoiceOptions(CLI::App &app, ContinuationOptions &continuation, const std::string &group) {
   SamplingOptions &sampling = continuation.sampling;
   app.add_option("--seed", sampling.seed, "the same seed gives the same piece")
@@ -71,6 +74,7 @@ static void addChoiceOptions(CLI::App &app, ContinuationOptions &continuation, c
       ->type_name("X")
       ->group(group);
   app.add_option("--penalty-window", sampling.penaltyWindow, "tokens of its own piece that the penalty looks back on")
+      ->check(CLI::Range(int64_t(0), mostTokens))
       ->capture_default_str()
       ->type_name("N")
       ->group(group);
@@ -80,10 +84,12 @@ void addContinuationOptions(CLI::App &app, ContinuationOptions &options) {
   std::string group = "How tokens are chosen";
   addChoiceOptions(app, options, group);
   app.add_option("--max-tokens", options.maxTokens, "new tokens after which a piece is cut")
+      ->check(CLI::Range(int64_t(1), mostTokens))
       ->capture_default_str()
       ->type_name("N")
       ->group(group);
   app.add_option("--min-tokens", options.minTokens, "new tokens before which a piece does not end")
+      ->check(CLI::Range(int64_t(0), mostTokens))
       ->capture_default_str()
       ->type_name("N")
       ->group(group);
