@@ -261,31 +261,13 @@ PageMemory::~PageMemory() {
 }
 
 Expected<ExecutableMemory> ExecutableMemory::load(const void *code, uint64_t bytes) {
-  uint64_t size = roundUp(bytes ? bytes : 1, pageBytes);
-  void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (address == MAP_FAILED)
-    return systemError("memory for kernels", errno);
-  std::memcpy(address, code, bytes);
-  if (::mprotect(address, size, PROT_READ | PROT_EXEC) != 0) {
-    int code = errno;
-    ::munmap(address, size);
-    return systemError("memory for kernels cannot be made executable", code);
-  }
-  return ExecutableMemory(static_cast<uint8_t *>(address), size);
-}
-
-ExecutableMemory::ExecutableMemory(ExecutableMemory &&other) noexcept
-    : address(std::exchange(other.address, nullptr)), bytes(std::exchange(other.bytes, 0)) {}
-
-ExecutableMemory &ExecutableMemory::operator=(ExecutableMemory &&other) noexcept {
-  std::swap(address, other.address);
-  std::swap(bytes, other.bytes);
-  return *this;
-}
-
-ExecutableMemory::~ExecutableMemory() {
-  if (address)
-    ::munmap(address, bytes);
+  auto memory = PageMemory::allocate(bytes ? bytes : 1);
+  if (!memory)
+    return memory.error().in("kernels");
+  std::memcpy(memory->data(), code, bytes);
+  if (::mprotect(memory->data(), memory->size(), PROT_READ | PROT_EXEC) != 0)
+    return systemError("memory for kernels cannot be made executable", errno);
+  return ExecutableMemory(std::move(*memory));
 }
 
 //===-- CPU -----------------------------------------------------------------------------------------------------------------===//

@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sm1rt {
@@ -34,22 +35,6 @@ private:
 /// Takes whole pages within a part of a mapped file out of the process's memory, until somebody reads them again.
 void forgetFilePages(const uint8_t *data, uint64_t bytes);
 
-/// Code copied to memory of its own: writable while copied, then executable, never both. Move-only.
-class ExecutableMemory {
-public:
-  static Expected<ExecutableMemory> load(const void *code, uint64_t bytes);
-  ExecutableMemory(ExecutableMemory &&other) noexcept;
-  ExecutableMemory &operator=(ExecutableMemory &&other) noexcept;
-  ~ExecutableMemory();
-
-  const uint8_t *data() const { return address; }
-
-private:
-  ExecutableMemory(uint8_t *address, uint64_t bytes) : address(address), bytes(bytes) {}
-  uint8_t *address;
-  uint64_t bytes;
-};
-
 /// Zeroed memory on a page boundary; from 2 MiB on the system is asked for huge pages. Move-only; may be empty.
 class PageMemory {
 public:
@@ -66,6 +51,18 @@ private:
   PageMemory(uint8_t *address, uint64_t bytes) : address(address), bytes(bytes) {}
   uint8_t *address = nullptr;
   uint64_t bytes = 0;
+};
+
+/// Code copied to memory of its own: writable while copied, then executable, never both. Move-only.
+class ExecutableMemory {
+public:
+  static Expected<ExecutableMemory> load(const void *code, uint64_t bytes);
+
+  const uint8_t *data() const { return memory.data(); }
+
+private:
+  explicit ExecutableMemory(PageMemory memory) : memory(std::move(memory)) {}
+  PageMemory memory;
 };
 
 /// A shared library of the system, by name or path; it stays loaded until the process ends.
