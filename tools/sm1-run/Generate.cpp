@@ -198,12 +198,9 @@ static Expected<void> generate(GenerateOptions options) {
   Expected<Model> model = openModel(options.common);
   if (!model)
     return model.error();
-  Expected<TokenModel> ports = tokenModelOf(model->plan(), options.common.model);
-  if (!ports)
-    return ports.error();
-  Expected<Vocabulary> vocabulary = Vocabulary::ofSize(ports->vocabulary);
+  Expected<Vocabulary> vocabulary = vocabularyOf(*model, options.common.model);
   if (!vocabulary)
-    return vocabulary.error().in(options.common.model);
+    return vocabulary.error();
   Expected<std::vector<Voice>> voices = startVoices(*model, *vocabulary, options);
   if (!voices)
     return voices.error();

@@ -130,12 +130,9 @@ static Expected<PieceStatistics> measureModel(const ReportOptions &options, std:
   Expected<Model> model = openModel(options.common);
   if (!model)
     return model.error();
-  Expected<TokenModel> ports = tokenModelOf(model->plan(), options.common.model);
-  if (!ports)
-    return ports.error();
-  Expected<Vocabulary> known = Vocabulary::ofSize(ports->vocabulary);
+  Expected<Vocabulary> known = vocabularyOf(*model, options.common.model);
   if (!known)
-    return known.error().in(options.common.model);
+    return known.error();
   vocabulary = *known;
   Expected<TokenLists> samples = makeSamples(*model, *known, options);
   if (!samples)

@@ -8,6 +8,14 @@
 
 using namespace sm1rt;
 
+Expected<Vocabulary> vocabularyOf(const Model &model, const std::string &name) {
+  Expected<TokenModel> ports = tokenModelOf(model.plan(), name);
+  if (!ports)
+    return ports.error();
+  Expected<Vocabulary> vocabulary = Vocabulary::ofSize(ports->vocabulary);
+  return vocabulary ? vocabulary : vocabulary.error().in(name);
+}
+
 Expected<Made> continueAll(Model &model, std::vector<Voice> &voices, const std::function<void()> &afterStep) {
   auto start = std::chrono::steady_clock::now();
   std::vector<Piece> pieces;

@@ -21,6 +21,9 @@ struct Made {
   double seconds = 0;
 };
 
+/// The vocabulary of a whole model of music, which the command line calls `name`; an error for any other model.
+sm1rt::Expected<sm1rt::Vocabulary> vocabularyOf(const sm1rt::Model &model, const std::string &name);
+
 /// Adds the options of how tokens are chosen and where a piece is cut.
 void addContinuationOptions(CLI::App &app, sm1rt::ContinuationOptions &options);
 
