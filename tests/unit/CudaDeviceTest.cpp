@@ -4,41 +4,19 @@
 
 #include "sm1rt/Plan.h"
 
-#include <random>
-
 using namespace sm1rt;
 using namespace sm1test;
 
 namespace {
 
-class CudaDeviceTest : public CudaTest {
+class CudaDeviceTest : public CudaTest, protected ToyTokens {
 protected:
   void SetUp() override {
     CudaTest::SetUp();
     if (!IsSkipped())
       writeToyGpuPackage(package);
   }
-
-  std::vector<int32_t> randomTokens(size_t count) {
-    std::vector<int32_t> tokens(count);
-    for (int32_t &token : tokens)
-      token = int32_t(random() % toyVocab);
-    return tokens;
-  }
-
-  std::mt19937 random{7};
 };
-
-/// Tokens begin.. of a list, every row selected.
-Piece piece(Sequence &sequence, const std::vector<int32_t> &tokens, size_t begin = 0, size_t count = SIZE_MAX) {
-  Piece result;
-  result.sequence = &sequence;
-  result.tokens = tokens.data() + begin;
-  result.count = int64_t(std::min(count, tokens.size() - begin));
-  for (int64_t row = 0; row < result.count; ++row)
-    result.selected.push_back(row);
-  return result;
-}
 
 void appendReference(std::vector<float> &y, ToyReference &reference, int32_t token) {
   std::vector<float> row = reference.step(token);

@@ -9,7 +9,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <random>
 
 using namespace sm1rt;
 using namespace sm1test;
@@ -17,14 +16,13 @@ using nlohmann::json;
 
 namespace {
 
-class ModelTest : public testing::Test {
+class ModelTest : public testing::Test, protected ToyTokens {
 protected:
   void SetUp() override {
     if (!cpuFeatures().v3)
       GTEST_SKIP() << "this machine does not run x86-64-v3";
     package = folder.file("toy.sm1pkg");
     writeToyPackage(package, false);
-    random.seed(7);
   }
 
   Model open(int threads = 2, int64_t rowsPerPass = 256) {
@@ -36,27 +34,9 @@ protected:
     return std::move(*model);
   }
 
-  std::vector<int32_t> randomTokens(size_t count) {
-    std::vector<int32_t> tokens(count);
-    for (int32_t &token : tokens)
-      token = int32_t(random() % toyVocab);
-    return tokens;
-  }
-
   TemporaryFolder folder;
   std::string package;
-  std::mt19937 random;
 };
-
-Piece piece(Sequence &sequence, const std::vector<int32_t> &tokens, size_t begin = 0, size_t count = SIZE_MAX) {
-  Piece result;
-  result.sequence = &sequence;
-  result.tokens = tokens.data() + begin;
-  result.count = int64_t(std::min(count, tokens.size() - begin));
-  for (int64_t row = 0; row < result.count; ++row)
-    result.selected.push_back(row);
-  return result;
-}
 
 /// y of every token, and the state after them.
 std::vector<float> expected(const std::vector<int32_t> &tokens, ToyReference &reference) {

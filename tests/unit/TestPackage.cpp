@@ -215,4 +215,21 @@ void writeToyCheckpoint(const std::string &path) {
                {bytesOf(toyTable()), bytesOf(toyDecay(0)), bytesOf(toyDecay(1))}, {}, {});
 }
 
+std::vector<int32_t> ToyTokens::randomTokens(size_t count) {
+  std::vector<int32_t> tokens(count);
+  for (int32_t &token : tokens)
+    token = int32_t(random() % toyVocab);
+  return tokens;
+}
+
+sm1rt::Piece piece(sm1rt::Sequence &sequence, const std::vector<int32_t> &tokens, size_t begin, size_t count) {
+  sm1rt::Piece result;
+  result.sequence = &sequence;
+  result.tokens = tokens.data() + begin;
+  result.count = int64_t(std::min(count, tokens.size() - begin));
+  for (int64_t row = 0; row < result.count; ++row)
+    result.selected.push_back(row);
+  return result;
+}
+
 } // namespace sm1test

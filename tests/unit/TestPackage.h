@@ -7,9 +7,11 @@
 #define SM1_TESTS_UNIT_TESTPACKAGE_H
 
 #include "TestFiles.h"
+#include "sm1rt/Model.h"
 
 #include <nlohmann/json.hpp>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,15 @@ struct ToyReference {
   /// y of one token.
   std::vector<float> step(int32_t token);
 };
+
+/// For fixtures: random tokens, the same in every run of a test.
+struct ToyTokens {
+  std::vector<int32_t> randomTokens(size_t count);
+  std::mt19937 random{7};
+};
+
+/// Tokens begin.. of a list, every row selected.
+sm1rt::Piece piece(sm1rt::Sequence &sequence, const std::vector<int32_t> &tokens, size_t begin = 0, size_t count = SIZE_MAX);
 
 } // namespace sm1test
 
