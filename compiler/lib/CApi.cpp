@@ -15,6 +15,18 @@ static void assign(std::string &field, const char *text) {
 }
 
 int sm1c_compile(const Sm1cRequest *options, Sm1cReport report, void *user) {
+  auto say = [&](const std::string &line) {
+    if (report)
+      report(line.c_str(), user);
+  };
+  if (!options || !options->model || !options->output) {
+    say(std::string("sm1c: error: ") +
+        (!options          ? "request"
+         : !options->model ? "model"
+                           : "output") +
+        ": null, the call needs one");
+    return 1;
+  }
   CompileRequest request;
   assign(request.model, options->model);
   assign(request.output, options->output);
@@ -30,13 +42,7 @@ int sm1c_compile(const Sm1cRequest *options, Sm1cReport report, void *user) {
     for (llvm::StringRef name : names)
       request.targets.push_back(name.trim().str());
   }
-  return compile(request,
-                 [&](const std::string &line) {
-                   if (report)
-                     report(line.c_str(), user);
-                 })
-             ? 0
-             : 1;
+  return compile(request, say) ? 0 : 1;
 }
 
 const char *sm1c_version(void) {
