@@ -333,8 +333,7 @@ void Compilation::listVariants() {
   if (hasCpu)
     variants.push_back({Entry::Both, arithmetic.cpu, {}});
   if (hasGpu)
-    for (Entry entry : {Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome, Entry::PrefillFew, Entry::Step, Entry::StepFew,
-                        Entry::StepSome, Entry::StepMany, Entry::StepMost})
+    for (Entry entry : gpuEntries)
       if ((arithmetic.gpu == "bf16" || !rangeOf(entry)) &&
           llvm::any_of(targets, [&](const Target *target) { return hasEntry(*target, entry); }))
         variants.push_back({entry, arithmetic.gpu, {}});

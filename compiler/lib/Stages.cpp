@@ -10,7 +10,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/ADT/StringSwitch.h"
+
+#include <iterator>
 
 using namespace mlir;
 using namespace sm1;
@@ -34,98 +35,70 @@ std::optional<Stage> sm1::parseStage(StringRef name) {
   return std::nullopt;
 }
 
-static constexpr std::pair<Entry, llvm::StringLiteral> entryNames[] = {{Entry::Prefill, "prefill"},
-                                                                       {Entry::PrefillLong, "prefill_long"},
-                                                                       {Entry::PrefillSome, "prefill_some"},
-                                                                       {Entry::PrefillFew, "prefill_few"},
-                                                                       {Entry::Step, "step"},
-                                                                       {Entry::StepFew, "step_few"},
-                                                                       {Entry::StepSome, "step_some"},
-                                                                       {Entry::StepMany, "step_many"},
-                                                                       {Entry::StepMost, "step_most"}};
+namespace {
+struct EntryFacts {
+  llvm::StringLiteral name, suffix; ///< of the entry, and what the names of its own kernels end in
+  RunSize size;
+  bool needsWgmma = false;
+};
+} // namespace
 
-StringRef sm1::entryName(Entry entry) {
-  for (auto &[known, name] : entryNames)
-    if (known == entry)
-      return name;
-  return "";
-}
+/// In the order of Entry.
+static constexpr EntryFacts entryTable[] = {
+    {"", "", RunSize::Many},                                         // Both
+    {"prefill", "", RunSize::Many},                                  // Prefill
+    {"prefill_long", "_long", RunSize::Many, /*needsWgmma=*/true},   // PrefillLong
+    {"prefill_some", "_some", RunSize::Some},                        // PrefillSome
+    {"prefill_few", "_few", RunSize::Few},                           // PrefillFew
+    {"step", "_step", RunSize::Few},                                 // Step
+    {"step_few", "_step_few", RunSize::Few, /*needsWgmma=*/true},    // StepFew
+    {"step_some", "_step_some", RunSize::Few},                       // StepSome
+    {"step_many", "_step_many", RunSize::Some},                      // StepMany
+    {"step_most", "_step_most", RunSize::Some, /*needsWgmma=*/true}, // StepMost
+};
+static_assert(std::size(entryTable) == size_t(Entry::StepMost) + 1);
+
+static const EntryFacts &factsOf(Entry entry) { return entryTable[static_cast<int>(entry)]; }
+
+StringRef sm1::entryName(Entry entry) { return factsOf(entry).name; }
+StringRef sm1::nameSuffix(Entry entry) { return factsOf(entry).suffix; }
+RunSize sm1::sizeOf(Entry entry) { return factsOf(entry).size; }
 
 std::optional<Entry> sm1::parseEntry(StringRef name) {
-  for (auto &[entry, known] : entryNames)
-    if (known == name)
+  for (Entry entry : gpuEntries)
+    if (entryName(entry) == name)
       return entry;
   return std::nullopt;
 }
 
-StringRef sm1::nameSuffix(Entry entry) {
-  switch (entry) {
-  case Entry::PrefillLong:
-    return "_long";
-  case Entry::PrefillSome:
-    return "_some";
-  case Entry::PrefillFew:
-    return "_few";
-  case Entry::Step:
-    return "_step";
-  case Entry::StepFew:
-    return "_step_few";
-  case Entry::StepSome:
-    return "_step_some";
-  case Entry::StepMany:
-    return "_step_many";
-  case Entry::StepMost:
-    return "_step_most";
-  case Entry::Both:
-  case Entry::Prefill:
-    return "";
-  }
-  llvm_unreachable("no such entry");
-}
-
-RunSize sm1::sizeOf(Entry entry) {
-  switch (entry) {
-  case Entry::PrefillSome:
-  case Entry::StepMany:
-  case Entry::StepMost:
-    return RunSize::Some;
-  case Entry::PrefillFew:
-  case Entry::Step:
-  case Entry::StepFew:
-  case Entry::StepSome:
-    return RunSize::Few;
-  case Entry::Both:
-  case Entry::Prefill:
-  case Entry::PrefillLong:
-    return RunSize::Many;
-  }
-  llvm_unreachable("no such entry");
-}
-
-/// The most sequences whose rows one tile takes, so that a cluster for each of its parts of the channels fits the chip: even
-/// one is faster so than row by row, where no launch takes whole tokens; sequences of a step from which on the tiles for some
-/// rows are faster than those for few; those whose tiles of 64 rows, by two blocks of a cluster each where there are fewest,
-/// find a multiprocessor each.
-static constexpr int64_t mostOfStepFew = 64, mostOfStepSome = 192, mostOfStepMany = 384;
-static constexpr int64_t mostOfPrefillSome = 1536;
-
 bool sm1::hasEntry(const Target &target, Entry entry) {
-  bool needsWgmma = entry == Entry::PrefillLong || entry == Entry::StepFew || entry == Entry::StepMost;
-  return target.isGpu() == (entry != Entry::Both) && (!needsWgmma || target.wgmma);
+  return target.isGpu() == (entry != Entry::Both) && (!factsOf(entry).needsWgmma || target.wgmma);
 }
+
+/// Rows of a prompt up to which tiles for few rows, and for some, are the fastest.
+static constexpr int64_t mostOfPrefillFew = 192, mostOfPrefillSome = 1536;
+/// Sequences of a step that go row by row where there are no tiles for few.
+static constexpr int64_t mostOfStep = 16;
+/// Sequences whose rows fit one tile. Clusters of blocks then share its sums, which is faster than row by row even for one
+/// sequence, where no launch takes whole tokens.
+static constexpr int64_t mostOfStepFew = 64;
+/// Sequences up to which tiles for few rows are faster than those for some.
+static constexpr int64_t mostOfStepSome = 192;
+/// Sequences whose tiles of 64 rows, of two blocks of a cluster each where there are fewest, find a multiprocessor each.
+static constexpr int64_t mostOfStepMany = 384;
 
 std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
   switch (entry) {
   case Entry::PrefillFew:
-    return EntryRange{"prefill", 1, 192};
+    return EntryRange{"prefill", 1, mostOfPrefillFew};
   case Entry::PrefillSome:
-    return EntryRange{"prefill", 193, mostOfPrefillSome};
+    return EntryRange{"prefill", mostOfPrefillFew + 1, mostOfPrefillSome};
   case Entry::PrefillLong:
     return EntryRange{"prefill", mostOfPrefillSome + 1, INT32_MAX};
   case Entry::StepFew:
     return EntryRange{"step", 1, mostOfStepFew};
   case Entry::StepSome:
-    return EntryRange{"step", fewSteps ? mostOfStepFew + 1 : 17, mostOfStepSome};
+    return EntryRange{"step", (fewSteps ? mostOfStepFew : mostOfStep) + 1, mostOfStepSome};
   case Entry::StepMany:
     return EntryRange{"step", mostOfStepSome + 1, fewSteps ? mostOfStepMany : INT32_MAX};
   case Entry::StepMost:

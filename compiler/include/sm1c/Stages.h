@@ -30,10 +30,14 @@ llvm::StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
-/// What kernels are made for. A CPU has one program for both entries; a GPU fuses and schedules each by itself, and has others in
-/// their place for prefills of some or few rows or of long sequences, and for steps of few, some, many or most sequences; those of
-/// long sequences, of few and of most with wgmma alone.
+/// What kernels are made for. A CPU has one program for both prefill and step. A GPU fuses and schedules each by itself, and has
+/// further programs that take their place by the number of rows: for prefills of long sequences and of some or few rows, and for
+/// steps of few, some, many or most sequences. Those for long sequences, few and most are there with wgmma alone.
 enum class Entry { Both, Prefill, PrefillLong, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany, StepMost };
+
+/// Those of GPUs, each a program of its own.
+inline constexpr Entry gpuEntries[] = {Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome, Entry::PrefillFew, Entry::Step,
+                                       Entry::StepFew, Entry::StepSome,    Entry::StepMany,    Entry::StepMost};
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
