@@ -49,7 +49,22 @@ private:
   void buildMatrixPipeline(MatrixTiles &tiles, const Part &part, int64_t rows);
   /// Rows from the first of the task to the returned one, summed in passes, band by band.
   mlir::Value buildMatrixPasses(const Part &all);
+  /// A group of panels of a band of rows, whose sums are made together: `turns` blocks of the schedule's rows. Groups take turns
+  /// with two halves of the scratch.
+  struct BandGroup {
+    mlir::Value row, panel, turns, half;
+  };
+  /// Sums of `current` are made, if there is one, while what follows those of `before` is computed, in `pieces` of some rows that
+  /// are spread over the `slots` of all passes.
+  struct BandTurn {
+    BandGroup current, before;
+    mlir::Value multiplies, slots, pieces;
+  };
   void buildMatrixBands(MatrixTiles &tiles, const Part &part);
+  /// Pass number `index` of the turn, which is `unit`.
+  void buildMatrixPass(MatrixTiles &tiles, const BandTurn &turn, const MatrixTiles::Unit &unit, mlir::Value index);
+  /// What follows the sums of the group before, for one piece of its rows; the same rows of the current one are fetched.
+  void buildMatrixPiece(MatrixTiles &tiles, const BandTurn &turn, mlir::Value piece);
   /// What follows the sums, for a few rows of a block from `inside` on; the same rows of `next` are fetched. `around`: of a tile.
   void buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next, mlir::Value inside,
                        bool around);
@@ -77,6 +92,20 @@ private:
   mlir::Value inverseRms(RmsNormOp norm, mlir::Value squares);
   void storeResults(TileEvaluator &evaluator);
 
+  mlir::Value add(mlir::Value a, mlir::Value b) { return mlir::arith::AddIOp::create(builder, loc, a, b); }
+  mlir::Value subtract(mlir::Value a, mlir::Value b) { return mlir::arith::SubIOp::create(builder, loc, a, b); }
+  mlir::Value multiply(mlir::Value a, mlir::Value b) { return mlir::arith::MulIOp::create(builder, loc, a, b); }
+  mlir::Value divide(mlir::Value a, mlir::Value b) { return mlir::arith::DivUIOp::create(builder, loc, a, b); }
+  mlir::Value remainder(mlir::Value a, mlir::Value b) { return mlir::arith::RemUIOp::create(builder, loc, a, b); }
+  mlir::Value both(mlir::Value a, mlir::Value b) { return mlir::arith::AndIOp::create(builder, loc, a, b); }
+  mlir::Value select(mlir::Value condition, mlir::Value yes, mlir::Value no) {
+    return mlir::arith::SelectOp::create(builder, loc, condition, yes, no);
+  }
+  mlir::Value compare(mlir::arith::CmpIPredicate predicate, mlir::Value a, mlir::Value b) {
+    return mlir::arith::CmpIOp::create(builder, loc, predicate, a, b);
+  }
+  /// Runs `body` where `condition` holds.
+  void when(mlir::Value condition, llvm::function_ref<void()> body);
   mlir::Value constant(int64_t value) { return mlir::arith::ConstantIndexOp::create(builder, loc, value); }
   mlir::Value indexOf(ScratchRegion region, mlir::Value panel, int64_t n);
   void loop(mlir::Value begin, mlir::Value end, int64_t step, llvm::function_ref<void(mlir::Value)> body);

@@ -138,6 +138,13 @@ void KernelFunction::loop(Value begin, Value end, int64_t step, llvm::function_r
   });
 }
 
+void KernelFunction::when(Value condition, llvm::function_ref<void()> body) {
+  auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
 void KernelFunction::storeResults(TileEvaluator &evaluator) {
   for (auto [yielded, buffer] : llvm::zip(kernel.yielded(), buffers.results))
     if (classify(yielded.getType()) == TensorClass::Stream)

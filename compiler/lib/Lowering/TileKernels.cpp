@@ -9,6 +9,7 @@
 
 using namespace mlir;
 using namespace sm1;
+using Predicate = arith::CmpIPredicate;
 
 /// Rows of what follows sums in passes: with a few steps it then fits what a core looks ahead.
 static constexpr int64_t rowsOfPassPiece = 1;
@@ -23,7 +24,7 @@ void KernelFunction::buildTiles() {
   if (!band)
     return buildBand(all);
   loop(all.rowBegin, all.rowEnd, band, [&](Value row) {
-    Value end = arith::AddIOp::create(builder, loc, row, constant(band));
+    Value end = add(row, constant(band));
     buildBand({row, arith::MinUIOp::create(builder, loc, end, all.rowEnd), all.panelBegin, all.panelEnd});
   });
 }
@@ -34,8 +35,8 @@ void KernelFunction::buildBand(const Part &all) {
     return buildPart(all);
   Part done = buildMatrixBlocks(all);
   loop(constant(0), constant(2), 1, [&](Value second) {
-    Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, second, constant(0));
-    auto choose = [&](Value first, Value other) -> Value { return arith::SelectOp::create(builder, loc, isFirst, first, other); };
+    Value isFirst = compare(Predicate::eq, second, constant(0));
+    auto choose = [&](Value first, Value other) { return select(isFirst, first, other); };
     buildPart(
         {choose(all.rowBegin, done.rowEnd), choose(done.rowEnd, all.rowEnd), choose(done.panelEnd, all.panelBegin), all.panelEnd});
   });
@@ -63,20 +64,17 @@ KernelFunction::Part KernelFunction::buildMatrixBlocks(const Part &all) {
 Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
   Value end = wholeEnd(builder, loc, part.rowBegin, part.rowEnd, constant(rows));
   if (MatrixTiles::takesGroups(kernel)) {
-    Value least = arith::AddIOp::create(builder, loc, part.rowBegin, constant(sm1rt::leastGroupRows));
-    Value areMany = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::uge, end, least);
-    end = arith::SelectOp::create(builder, loc, areMany, end, part.rowBegin);
+    Value least = add(part.rowBegin, constant(sm1rt::leastGroupRows));
+    end = select(compare(Predicate::uge, end, least), end, part.rowBegin);
   }
-  Value some = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, end, part.rowBegin);
-  auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
-  tiles.configure();
-  Part whole = part;
-  whole.rowEnd = end;
-  buildMatrixPipeline(tiles, whole, rows);
-  tiles.release();
+  when(compare(Predicate::ugt, end, part.rowBegin), [&] {
+    MatrixTiles tiles(builder, kernel, buffers, rows, matrixSums.offset);
+    tiles.configure();
+    Part whole = part;
+    whole.rowEnd = end;
+    buildMatrixPipeline(tiles, whole, rows);
+    tiles.release();
+  });
   return end;
 }
 
@@ -84,38 +82,28 @@ Value KernelFunction::buildMatrixBlocks(const Part &part, int64_t rows) {
 /// block before, a few rows after each piece of a sum: one instruction stream keeps both busy.
 void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, int64_t rows) {
   int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
-  auto divide = [&](Value a, Value b) -> Value { return arith::DivUIOp::create(builder, loc, a, b); };
-  auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
-  auto multiply = [&](Value a, Value b) -> Value { return arith::MulIOp::create(builder, loc, a, b); };
-  auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
-  auto when = [&](arith::CmpIPredicate predicate, Value a, Value b, llvm::function_ref<void()> body) {
-    auto branch = scf::IfOp::create(builder, loc, arith::CmpIOp::create(builder, loc, predicate, a, b), /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
-    body();
-  };
   Value turns = divide(subtract(part.rowEnd, part.rowBegin), constant(rows));
   Value blocks = multiply(turns, divide(subtract(part.panelEnd, part.panelBegin), constant(panels)));
   auto blockOf = [&](Value number) {
-    Value turn = arith::RemUIOp::create(builder, loc, number, turns);
+    Value turn = remainder(number, turns);
     return MatrixTiles::Block{add(part.rowBegin, multiply(turn, constant(rows))),
                               add(part.panelBegin, multiply(divide(number, turns), constant(panels))), turn};
   };
-  using Predicate = arith::CmpIPredicate;
   loop(constant(0), add(blocks, constant(1)), 1, [&](Value number) {
     Value before = subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1));
     MatrixTiles::Block current = blockOf(number), last = blockOf(before);
-    when(Predicate::ult, number, blocks, [&] { tiles.begin(); });
+    auto multiplies = [&] { return compare(Predicate::ult, number, blocks); };
+    auto finishes = [&] { return compare(Predicate::ugt, number, constant(0)); };
+    when(multiplies(), [&] { tiles.begin(); });
     loop(constant(0), constant(tiles.pieces()), 1, [&](Value piece) {
       auto finish = [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(tiles.rowsOfPiece())), rows > tileRows); };
       auto apart = [&] {
-        when(Predicate::ult, number, blocks, [&] { tiles.addPiece(current, piece); });
-        when(Predicate::ugt, number, constant(0), finish);
+        when(multiplies(), [&] { tiles.addPiece(current, piece); });
+        when(finishes(), finish);
       };
       if (!tiles.marksSteps())
         return apart();
-      Value isInside = arith::AndIOp::create(builder, loc, arith::CmpIOp::create(builder, loc, Predicate::ult, number, blocks),
-                                             arith::CmpIOp::create(builder, loc, Predicate::ugt, number, constant(0)));
+      Value isInside = both(multiplies(), finishes());
       auto branch = scf::IfOp::create(builder, loc, isInside, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(builder);
       builder.setInsertionPointToStart(branch.thenBlock());
@@ -124,15 +112,15 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
       builder.setInsertionPointToStart(branch.elseBlock());
       apart();
     });
-    when(Predicate::ult, number, blocks, [&] { tiles.end(current); });
+    when(multiplies(), [&] { tiles.end(current); });
   });
 }
 
 void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Block &block, const MatrixTiles::Block &next,
                                      Value inside, bool around) {
-  auto rowIn = [&](const MatrixTiles::Block &of) -> Value { return arith::AddIOp::create(builder, loc, of.row, inside); };
-  Tile tile{rowIn(block), block.panel,   tiles.rowsOfPiece(), kernel.getScheduleAttr().getMatrixPanels(),
-            panelWidth,   /*rowEnd=*/{}, rowIn(next),         next.panel};
+  Tile tile{
+      add(block.row, inside), block.panel,           tiles.rowsOfPiece(), kernel.getScheduleAttr().getMatrixPanels(), panelWidth,
+      /*rowEnd=*/{},          add(next.row, inside), next.panel};
   tile.around = around;
   if (around && heldHalves.stride)
     tile.held = heldHalvesOf(block, inside);
@@ -145,12 +133,10 @@ void KernelFunction::buildMatrixRest(MatrixTiles &tiles, const MatrixTiles::Bloc
 /// Tasks begin at panels with even numbers, and blocks at multiples of their rows from the first of the task or band.
 std::optional<HeldHalves> KernelFunction::heldHalvesOf(const MatrixTiles::Block &block, Value inside) {
   int64_t rows = kernel.getScheduleAttr().getMatrixRows();
-  Value inBand = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, block.turn, constant(rows)), inside);
-  Value place = arith::AddIOp::create(builder, loc, arith::MulIOp::create(builder, loc, inBand, constant(halfLineWords)),
-                                      constant(heldHalves.offset));
-  Value odd = arith::RemUIOp::create(builder, loc, block.panel, constant(2));
-  Value completes = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, odd, constant(1));
-  return HeldHalves{place, completes, heldHalves.stride};
+  Value inBand = add(multiply(block.turn, constant(rows)), inside);
+  Value place = add(multiply(inBand, constant(halfLineWords)), constant(heldHalves.offset));
+  Value isOdd = compare(Predicate::eq, remainder(block.panel, constant(2)), constant(1));
+  return HeldHalves{place, /*completes=*/isOdd, heldHalves.stride};
 }
 
 /// Whole blocks of the schedule's rows, whose rest follows a band and a group of panels later.
@@ -159,109 +145,100 @@ Value KernelFunction::buildMatrixPasses(const Part &all) {
   Part part = all;
   part.rowEnd = wholeEnd(builder, loc, all.rowBegin, all.rowEnd, constant(schedule.getMatrixRows()));
   part.panelEnd = wholeEnd(builder, loc, all.panelBegin, all.panelEnd, constant(schedule.getMatrixPanels()));
-  Value some = arith::AndIOp::create(
-      builder, loc, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, part.rowEnd, part.rowBegin),
-      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, part.panelEnd, part.panelBegin));
-  {
-    auto branch = scf::IfOp::create(builder, loc, some, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
+  when(both(compare(Predicate::ugt, part.rowEnd, part.rowBegin), compare(Predicate::ugt, part.panelEnd, part.panelBegin)), [&] {
     MatrixTiles tiles(builder, kernel, buffers, schedule.getMatrixRows(), matrixSums.offset);
     tiles.configure();
     buildMatrixBands(tiles, part);
     tiles.release();
-  }
+  });
   Part left = part;
   left.panelBegin = part.panelEnd, left.panelEnd = all.panelEnd;
   buildPart(left);
   return part.rowEnd;
 }
 
+/// Slots of a pass, into which its steps and pieces of what follows the sums before are dealt out.
+static int64_t slotsOfPass(KernelOp kernel) {
+  int64_t pieces = kernel.getScheduleAttr().getMatrixRows() / rowsOfPassPiece;
+  return std::min<int64_t>(llvm::divideCeil(pieces, MatrixTiles::passesOf(kernel)), MatrixTiles::stepsOfPass(kernel));
+}
+
 /// Numbers count the bands, and in each the groups of panels. While tile registers make all sums of one number, vectors run the
 /// rest of the kernel on those of the number before.
 void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
   int64_t rows = kernel.getScheduleAttr().getMatrixRows(), panels = kernel.getScheduleAttr().getMatrixPanels();
-  int64_t passes = MatrixTiles::passesOf(kernel), bandRows = MatrixTiles::bandRowsOf(kernel);
-  int64_t pieces = rows / rowsOfPassPiece;
-  int64_t stepsOfPass = MatrixTiles::stepsOfPass(kernel);
-  int64_t slots = std::min<int64_t>(llvm::divideCeil(pieces, passes), stepsOfPass), steps = stepsOfPass / slots;
-  auto add = [&](Value a, Value b) -> Value { return arith::AddIOp::create(builder, loc, a, b); };
-  auto subtract = [&](Value a, Value b) -> Value { return arith::SubIOp::create(builder, loc, a, b); };
-  auto multiply = [&](Value a, Value b) -> Value { return arith::MulIOp::create(builder, loc, a, b); };
-  auto divide = [&](Value a, Value b) -> Value { return arith::DivUIOp::create(builder, loc, a, b); };
-  auto rest = [&](Value a, Value b) -> Value { return arith::RemUIOp::create(builder, loc, a, b); };
-  auto isEqual = [&](Value a, Value b) -> Value { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, b); };
-  auto when = [&](Value condition, llvm::function_ref<void()> body) {
-    auto branch = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
-    body();
-  };
-  struct Place {
-    Value row, panel, turns, half;
-  };
+  int64_t bandRows = MatrixTiles::bandRowsOf(kernel);
   Value groups = divide(subtract(part.panelEnd, part.panelBegin), constant(panels));
   Value rowCount = subtract(part.rowEnd, part.rowBegin);
   Value count = multiply(groups, divide(add(rowCount, constant(bandRows - 1)), constant(bandRows)));
-  auto placeOf = [&](Value number) {
-    Place place;
-    place.row = add(part.rowBegin, multiply(divide(number, groups), constant(bandRows)));
-    place.panel = add(part.panelBegin, multiply(rest(number, groups), constant(panels)));
-    Value left = subtract(part.rowEnd, place.row);
-    place.turns = divide(arith::MinUIOp::create(builder, loc, left, constant(bandRows)), constant(rows));
-    place.half = rest(number, constant(2));
-    return place;
+  auto groupOf = [&](Value number) {
+    BandGroup group;
+    group.row = add(part.rowBegin, multiply(divide(number, groups), constant(bandRows)));
+    group.panel = add(part.panelBegin, multiply(remainder(number, groups), constant(panels)));
+    Value left = subtract(part.rowEnd, group.row);
+    group.turns = divide(arith::MinUIOp::create(builder, loc, left, constant(bandRows)), constant(rows));
+    group.half = remainder(number, constant(2));
+    return group;
   };
   Value last = subtract(count, constant(1));
   loop(constant(0), add(count, constant(1)), 1, [&](Value number) {
-    Value multiplies = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, number, count);
-    Value finishes = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, number, constant(0));
-    Place current = placeOf(arith::MinUIOp::create(builder, loc, number, last));
-    Place before = placeOf(subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1)));
-    when(arith::AndIOp::create(builder, loc, multiplies, isEqual(current.panel, part.panelBegin)),
+    BandTurn turn;
+    turn.multiplies = compare(Predicate::ult, number, count);
+    Value finishes = compare(Predicate::ugt, number, constant(0));
+    BandGroup current = turn.current = groupOf(arith::MinUIOp::create(builder, loc, number, last));
+    turn.before = groupOf(subtract(arith::MaxUIOp::create(builder, loc, number, constant(1)), constant(1)));
+    when(both(turn.multiplies, compare(Predicate::eq, current.panel, part.panelBegin)),
          [&] { tiles.packBand(current.row, current.turns); });
     Value next = add(current.panel, constant(panels));
-    Value nextPanel = arith::SelectOp::create(builder, loc, isEqual(next, part.panelEnd), part.panelBegin, next);
-    Value units = multiply(current.turns, constant(passes)), allSlots = multiply(units, constant(slots));
-    Value donePieces = arith::SelectOp::create(builder, loc, finishes, multiply(before.turns, constant(pieces)), constant(0));
+    Value nextPanel = select(compare(Predicate::eq, next, part.panelEnd), part.panelBegin, next);
+    Value units = multiply(current.turns, constant(MatrixTiles::passesOf(kernel)));
+    turn.slots = multiply(units, constant(slotsOfPass(kernel)));
+    turn.pieces = select(finishes, multiply(turn.before.turns, constant(rows / rowsOfPassPiece)), constant(0));
     loop(constant(0), units, 1, [&](Value index) {
-      Value pass = divide(index, current.turns), turn = rest(index, current.turns);
-      MatrixTiles::Unit unit{current.panel, pass, turn, nextPanel, current.half};
-      when(multiplies, [&] { tiles.beginUnit(unit); });
-      MatrixTiles::PassPlace operands = tiles.placeOf(unit);
-      loop(constant(0), constant(slots), 1, [&](Value slot) {
-        auto stepAt = [&](Value slot) {
-          Value part = multiply(slot, subtract(operands.end, operands.first));
-          return add(operands.first, divide(part, constant(slots)));
-        };
-        Value first = stepAt(slot), time = add(multiply(index, constant(slots)), slot);
-        auto pieceAt = [&](Value time) { return divide(multiply(time, donePieces), allSlots); };
-        Value piece = pieceAt(time), end = pieceAt(add(time, constant(1)));
-        auto finish = [&](Value piece) {
-          Value inside = multiply(piece, constant(rowsOfPassPiece));
-          Tile tile{add(before.row, inside),  before.panel, rowsOfPassPiece, panels, panelWidth, /*rowEnd=*/{},
-                    add(current.row, inside), current.panel};
-          tile.around = true;
-          TileEvaluator evaluator(builder, kernel, buffers, tile);
-          tiles.defineOfBand(evaluator, tile, inside, before.half);
-          evaluator.evaluate(mainOps);
-          storeResults(evaluator);
-        };
-        Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, piece, end);
-        Value both = arith::AndIOp::create(builder, loc, multiplies, any);
-        when(both, [&] {
-          tiles.addMarkedSteps(unit, operands, first, steps);
-          finish(piece);
-        });
-        auto left = [&](Value from, int64_t done) -> Value {
-          return arith::SelectOp::create(builder, loc, both, add(from, constant(done)), from);
-        };
-        when(multiplies, [&] { tiles.addSteps(unit, operands, left(first, steps), stepAt(add(slot, constant(1)))); });
-        loop(left(piece, 1), end, 1, finish);
-      });
-      when(multiplies, [&] { tiles.endUnit(unit); });
+      Value pass = divide(index, current.turns), block = remainder(index, current.turns);
+      MatrixTiles::Unit unit{current.panel, pass, block, nextPanel, current.half};
+      when(turn.multiplies, [&] { tiles.beginUnit(unit); });
+      buildMatrixPass(tiles, turn, unit, index);
+      when(turn.multiplies, [&] { tiles.endUnit(unit); });
     });
   });
+}
+
+void KernelFunction::buildMatrixPass(MatrixTiles &tiles, const BandTurn &turn, const MatrixTiles::Unit &unit, Value index) {
+  int64_t slots = slotsOfPass(kernel), steps = MatrixTiles::stepsOfPass(kernel) / slots;
+  MatrixTiles::PassPlace operands = tiles.placeOf(unit);
+  auto stepAt = [&](Value slot) {
+    Value part = multiply(slot, subtract(operands.end, operands.first));
+    return add(operands.first, divide(part, constant(slots)));
+  };
+  auto pieceAt = [&](Value slot) { return divide(multiply(slot, turn.pieces), turn.slots); };
+  auto finish = [&](Value piece) { buildMatrixPiece(tiles, turn, piece); };
+  loop(constant(0), constant(slots), 1, [&](Value slot) {
+    Value first = stepAt(slot), slotOfAll = add(multiply(index, constant(slots)), slot);
+    Value piece = pieceAt(slotOfAll), end = pieceAt(add(slotOfAll, constant(1)));
+    Value any = compare(Predicate::ult, piece, end);
+    Value alternates = both(turn.multiplies, any);
+    when(alternates, [&] {
+      tiles.addMarkedSteps(unit, operands, first, steps);
+      finish(piece);
+    });
+    auto left = [&](Value from, int64_t done) { return select(alternates, add(from, constant(done)), from); };
+    when(turn.multiplies, [&] { tiles.addSteps(unit, operands, left(first, steps), stepAt(add(slot, constant(1)))); });
+    loop(left(piece, 1), end, 1, finish);
+  });
+}
+
+void KernelFunction::buildMatrixPiece(MatrixTiles &tiles, const BandTurn &turn, Value piece) {
+  Value inside = multiply(piece, constant(rowsOfPassPiece));
+  const BandGroup &before = turn.before, &current = turn.current;
+  int64_t panels = kernel.getScheduleAttr().getMatrixPanels();
+  Tile tile{add(before.row, inside),  before.panel, rowsOfPassPiece, panels, panelWidth, /*rowEnd=*/{},
+            add(current.row, inside), current.panel};
+  tile.around = true;
+  TileEvaluator evaluator(builder, kernel, buffers, tile);
+  tiles.defineOfBand(evaluator, tile, inside, before.half);
+  evaluator.evaluate(mainOps);
+  storeResults(evaluator);
 }
 
 /// Many rows: weights are unpacked for all of them. Few: as many panels together as a single row wants to read.
@@ -269,8 +246,8 @@ void KernelFunction::buildPart(const Part &part) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   if (buffers.widened.empty())
     return buildPanels(part, schedule.getSingleRowPanels(), /*widens=*/false);
-  Value rows = arith::SubIOp::create(builder, loc, part.rowEnd, part.rowBegin);
-  Value many = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, rows, constant(schedule.getWidenRows()));
+  Value rows = subtract(part.rowEnd, part.rowBegin);
+  Value many = compare(Predicate::sge, rows, constant(schedule.getWidenRows()));
   scf::IfOp::create(
       builder, loc, many,
       [&](OpBuilder &, Location) {
@@ -326,8 +303,7 @@ void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) 
     --panelTile;
   auto walk = [&](Value begin, Value end, int64_t rows) {
     loop(begin, end, rows, [&](Value row) {
-      Value last = arith::AddIOp::create(builder, loc, panel, constant(panels));
-      loop(panel, last, panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
+      loop(panel, add(panel, constant(panels)), panelTile, [&](Value first) { buildTile({row, first, rows, panelTile}); });
     });
   };
   Value rest = part.rowBegin;
@@ -350,16 +326,13 @@ void KernelFunction::buildRowsOf(const Part &part, Value panel, int64_t panels) 
 Value KernelFunction::leaveSmallTiles(const Part &part, Value whole, int64_t rowTile) {
   if (rowTile % smallTile == 0)
     return whole;
-  Value rest = arith::SubIOp::create(builder, loc, part.rowEnd, whole);
-  Value before = arith::SubIOp::create(builder, loc, whole, constant(rowTile));
-  auto compare = [&](arith::CmpIPredicate predicate, Value a, Value b) -> Value {
-    return arith::CmpIOp::create(builder, loc, predicate, a, b);
-  };
-  auto alone = [&](Value rows) -> Value { return arith::RemUIOp::create(builder, loc, rows, constant(smallTile)); };
-  Value more = arith::AddIOp::create(builder, loc, rest, constant(rowTile));
-  Value fewer = compare(arith::CmpIPredicate::ult, alone(more), alone(rest));
-  Value some = compare(arith::CmpIPredicate::ugt, whole, part.rowBegin);
-  return arith::SelectOp::create(builder, loc, arith::AndIOp::create(builder, loc, fewer, some), before, whole);
+  Value rest = subtract(part.rowEnd, whole);
+  Value before = subtract(whole, constant(rowTile));
+  auto alone = [&](Value rows) { return remainder(rows, constant(smallTile)); };
+  Value more = add(rest, constant(rowTile));
+  Value fewer = compare(Predicate::ult, alone(more), alone(rest));
+  Value some = compare(Predicate::ugt, whole, part.rowBegin);
+  return select(both(fewer, some), before, whole);
 }
 
 void KernelFunction::defineInvariants(TileEvaluator &evaluator, Tile tile) {
@@ -386,8 +359,7 @@ void KernelFunction::buildTileApart(Tile tile) {
   int64_t rowsTogether = tile.rows % 2 ? 1 : 2;
   auto place = [&](Value sum, Value row, int64_t n) -> Value {
     ScratchRegion region = apartSums.lookup(sum);
-    Value start = arith::MulIOp::create(builder, loc, row, constant(region.stride));
-    return arith::AddIOp::create(builder, loc, start, constant(region.offset + n * panelWidth));
+    return add(multiply(row, constant(region.stride)), constant(region.offset + n * panelWidth));
   };
   auto linears = llvm::to_vector(llvm::make_filter_range(mainOps, [](Operation *op) { return isa<LinearOp>(op); }));
   for (Operation *linear : linears) {
@@ -400,15 +372,14 @@ void KernelFunction::buildTileApart(Tile tile) {
   }
   loop(constant(0), constant(tile.rows), rowsTogether, [&](Value inside) {
     Tile part = tile;
-    part.row = arith::AddIOp::create(builder, loc, tile.row, inside), part.rows = rowsTogether;
+    part.row = add(tile.row, inside), part.rows = rowsTogether;
     TileEvaluator evaluator(builder, kernel, buffers, part);
     defineInvariants(evaluator, part);
     for (Operation *linear : linears) {
       SmallVector<Value> sums;
       for (int64_t m = 0; m < rowsTogether; ++m)
         for (int64_t n = 0; n < tile.panels; ++n)
-          sums.push_back(evaluator.loadVector(
-              buffers.scratch, place(linear->getResult(0), arith::AddIOp::create(builder, loc, inside, constant(m)), n)));
+          sums.push_back(evaluator.loadVector(buffers.scratch, place(linear->getResult(0), add(inside, constant(m)), n)));
       evaluator.define(linear->getResult(0), std::move(sums));
     }
     evaluator.evaluate(mainOps);
