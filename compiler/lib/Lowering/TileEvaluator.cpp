@@ -463,54 +463,60 @@ void TileEvaluator::evaluateScanStep(ScanOp op) {
     store(op.getH(), last);
 }
 
+/// Vectors that a scan carries from row to row: h, or the closed form's running product and running sum.
+static int64_t carriedParts(ScanOp op) { return op.getForm() == ScanForm::ClosedForm ? 2 : 1; }
+
+Value TileEvaluator::placeOfCarry(ScanOp op, int64_t n, int64_t part) {
+  ScratchRegion carry = buffers.carries.lookup(op);
+  Value panel = arith::SubIOp::create(builder, loc, add(tile.panel, constant(n)), buffers.panelBegin);
+  Value start = arith::MulIOp::create(builder, loc, panel, constant(carry.stride));
+  return add(start, constant(carry.offset + part * panelWidth));
+}
+
+Value TileEvaluator::initialState(ScanOp op, Value segment, int64_t n) {
+  return op.getInit() ? loadVector(buffers.inputs.lookup(op.getInit()), {segment, column(n)}) : splat(0);
+}
+
+Value TileEvaluator::carryAtStart(ScanOp op, int64_t part, Value h0) {
+  return op.getForm() == ScanForm::ClosedForm ? splat(part == 0 ? 1 : 0) : h0;
+}
+
+SmallVector<Value> TileEvaluator::carriedInto(ScanOp op, const RowPosition &position) {
+  auto collect = [&](llvm::function_ref<Value(int64_t, int64_t)> vector) {
+    SmallVector<Value> vectors;
+    for (int64_t n = 0; n < tile.panels; ++n)
+      for (int64_t part = 0; part < carriedParts(op); ++part)
+        vectors.push_back(vector(n, part));
+    return vectors;
+  };
+  auto atStart = [&](int64_t n, int64_t part) {
+    bool readsState = op.getForm() != ScanForm::ClosedForm;
+    return carryAtStart(op, part, readsState ? initialState(op, position.segment, n) : Value());
+  };
+  auto fromScratch = [&](int64_t n, int64_t part) { return loadVector(buffers.scratch, placeOfCarry(op, n, part)); };
+  // A branch that a processor foresees, so that no row but a first one reads the state that its sequence came with.
+  auto branch = scf::IfOp::create(
+      builder, loc, position.isStart, [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, collect(atStart)); },
+      [&](OpBuilder &b, Location l) { scf::YieldOp::create(b, l, collect(fromScratch)); });
+  return SmallVector<Value>(branch.getResults());
+}
+
 void TileEvaluator::evaluateScan(ScanOp op) {
   if (buffers.oneRowPerSegment)
     return evaluateScanStep(op);
   bool closedForm = op.getForm() == ScanForm::ClosedForm;
-  Value init = op.getInit() ? buffers.inputs.lookup(op.getInit()) : Value();
+  int64_t parts = carriedParts(op);
   SmallVector<Value> lasts = resultBuffers(op.getLast());
-  ScratchRegion carry = buffers.carries.lookup(op);
-  auto carryIndex = [&](int64_t n, int64_t part) {
-    Value panel = arith::SubIOp::create(builder, loc, add(tile.panel, constant(n)), buffers.panelBegin);
-    Value start = arith::MulIOp::create(builder, loc, panel, constant(carry.stride));
-    return add(start, constant(carry.offset + part * panelWidth));
-  };
-  // What the row before left, by panel: h, or the closed form's running product and running sum. At a segment's start it is
-  // `first`.
-  auto first = [&](int64_t part, Value h0) { return closedForm ? splat(part == 0 ? 1 : 0) : h0; };
-  auto initial = [&](const RowPosition &position, int64_t n) {
-    return init ? loadVector(init, {position.segment, column(n)}) : splat(0);
-  };
-  int64_t parts = closedForm ? 2 : 1;
   SmallVector<RowPosition> positions;
   for (int64_t m = 0; m < tile.rows; ++m)
     positions.push_back(positionOf(m));
-  // A branch that a processor foresees, so that no row but a first one reads the state that its sequence came with.
-  auto entry = scf::IfOp::create(
-      builder, loc, positions[0].isStart,
-      [&](OpBuilder &b, Location l) {
-        SmallVector<Value> values;
-        for (int64_t n = 0; n < tile.panels; ++n)
-          for (int64_t part = 0; part < parts; ++part)
-            values.push_back(first(part, closedForm ? Value() : initial(positions[0], n)));
-        scf::YieldOp::create(b, l, values);
-      },
-      [&](OpBuilder &b, Location l) {
-        SmallVector<Value> values;
-        for (int64_t n = 0; n < tile.panels; ++n)
-          for (int64_t part = 0; part < parts; ++part)
-            values.push_back(loadVector(buffers.scratch, carryIndex(n, part)));
-        scf::YieldOp::create(b, l, values);
-      });
-  SmallVector<Value> carried(entry.getResults());
-
-  SmallVector<Value> vectors;
+  SmallVector<Value> carried = carriedInto(op, positions[0]), vectors;
   for (int64_t m = 0; m < tile.rows; ++m)
     for (int64_t n = 0; n < tile.panels; ++n) {
-      Value h0 = closedForm || m > 0 ? initial(positions[m], n) : Value();
+      Value h0 = closedForm || m > 0 ? initialState(op, positions[m].segment, n) : Value();
       auto before = [&](int64_t part) -> Value {
         Value later = carried[n * parts + part];
-        return m > 0 ? arith::SelectOp::create(builder, loc, positions[m].isStart, first(part, h0), later) : later;
+        return m > 0 ? arith::SelectOp::create(builder, loc, positions[m].isStart, carryAtStart(op, part, h0), later) : later;
       };
       Value decay = at(op.getDecay(), m, n), input = at(op.getInput(), m, n), h;
       if (closedForm) {
@@ -536,6 +542,6 @@ void TileEvaluator::evaluateScan(ScanOp op) {
       });
   for (int64_t n = 0; n < tile.panels; ++n)
     for (int64_t part = 0; part < parts; ++part)
-      vector::StoreOp::create(builder, loc, carried[n * parts + part], buffers.scratch, carryIndex(n, part));
+      vector::StoreOp::create(builder, loc, carried[n * parts + part], buffers.scratch, placeOfCarry(op, n, part));
   define(op.getH(), std::move(vectors));
 }

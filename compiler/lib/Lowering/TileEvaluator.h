@@ -159,6 +159,14 @@ private:
   void evaluateConv(Conv1dOp op);
   void evaluateScan(ScanOp op);
   void evaluateScanStep(ScanOp op);
+  /// Where vector `part` of what the scan carries for panel `n` lies in scratch.
+  mlir::Value placeOfCarry(ScanOp op, int64_t n, int64_t part);
+  /// The state that the sequence of `segment` came with; zero where the scan has none.
+  mlir::Value initialState(ScanOp op, mlir::Value segment, int64_t n);
+  /// Vector `part` of what is carried into a segment's first row, whose state is `h0`.
+  mlir::Value carryAtStart(ScanOp op, int64_t part, mlir::Value h0);
+  /// What is carried into the tile's first row, which is at `position`: all panels, all parts of each.
+  llvm::SmallVector<mlir::Value> carriedInto(ScanOp op, const RowPosition &position);
   /// SelectiveScan.cpp.
   void evaluateSelectiveScan(SelectiveScanOp op);
   llvm::SmallVector<mlir::Value> scanState(SelectiveScanOp op, llvm::ArrayRef<RowPosition> positions, mlir::Value state,
