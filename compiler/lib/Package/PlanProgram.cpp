@@ -17,6 +17,11 @@ namespace json = llvm::json;
 // Weights
 //===----------------------------------------------------------------------===//
 
+/// Layouts that are one packing step, which has no numbers.
+static constexpr std::pair<llvm::StringLiteral, sm1rt::PackingStep (*)()> namedSteps[] = {
+    {"panels", sm1rt::PackingStep::panels},   {"pairs", sm1rt::PackingStep::pairs},         {"quads", sm1rt::PackingStep::quads},
+    {"nibbles", sm1rt::PackingStep::nibbles}, {"fragments", sm1rt::PackingStep::fragments}, {"images", sm1rt::PackingStep::images}};
+
 /// What happens to a parameter on its way to the layout that its kernels read.
 static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, ArrayRef<int64_t> shape) {
   using sm1rt::PackingStep;
@@ -37,22 +42,12 @@ static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, Ar
   } else {
     steps.push_back(PackingStep::cast(packageType(type.getElementType())));
   }
-  if (name == "panels") {
-    steps.push_back(PackingStep::panels());
-  } else if (name == "pairs") {
-    steps.push_back(PackingStep::pairs());
-  } else if (name == "quads") {
-    steps.push_back(PackingStep::quads());
-  } else if (name == "nibbles") {
-    steps.push_back(PackingStep::nibbles());
-  } else if (name == "scales" && type.getDimSize(1) > 1) {
-    steps.push_back(PackingStep::panels());
-  } else if (name == "fragments") {
-    steps.push_back(PackingStep::fragments());
-  } else if (name == "images") {
-    steps.push_back(PackingStep::images());
+  if (auto named = llvm::find_if(namedSteps, [&](auto &known) { return known.first == name; }); named != std::end(namedSteps)) {
+    steps.push_back(named->second());
   } else if (name == "rows") {
     steps.push_back(PackingStep::pad(rowStride(type)));
+  } else if (name == "scales" && type.getDimSize(1) > 1) {
+    steps.push_back(PackingStep::panels());
   } else if (name == "channels" || name == "scales") {
     if (type.getRank() > 1)
       steps.push_back(PackingStep::channelsLast());
@@ -128,6 +123,7 @@ private:
   LogicalResult addStateResult(Value result, StringRef state);
   FailureOr<json::Array> steps(Block &block);
   FailureOr<json::Object> launch(DispatchOp dispatch);
+  LogicalResult addBlocks(json::Object &launch, DispatchOp dispatch);
   FailureOr<json::Object> argument(DispatchOp dispatch, Value operand);
   FailureOr<int64_t> kernelIndex(DispatchOp dispatch);
 
@@ -221,6 +217,40 @@ static sm1rt::KernelCost costOfCopy(DispatchOp dispatch) {
   return cost;
 }
 
+/// What a launch of a GPU says of its blocks.
+LogicalResult PlanBuilder::EntryBuilder::addBlocks(json::Object &launch, DispatchOp dispatch) {
+  BlockScheduleAttr blocks = dispatch.getBlocksAttr();
+  launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
+  if (auto mapped = dispatch.getMapped()) {
+    Type x = dispatch.getInputs()[*mapped].getType();
+    json::Object map{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(x)}};
+    if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
+      map["row_bytes"] = slices * 64;
+    if (isStep && fitsBoxes(blocks))
+      map["fits"] = true;
+    launch["map"] = std::move(map);
+  }
+  if (walksTiles(blocks))
+    launch["walks"] = true;
+  if (dispatch->hasAttr(chunksAttr)) {
+    int64_t rows = blocks.getRowSplit();
+    if (chunkRows && chunkRows != rows)
+      return dispatch.emitError("kernel @") << dispatch.getCallee() << " has chunks of " << rows
+                                            << " rows, another one of the program of " << chunkRows
+                                            << "; row_split must be the same where chunks is true";
+    launch["chunks"] = chunkRows = rows;
+  }
+  if (cutsTime(blocks))
+    launch["time_split"] = blocks.getRowTile();
+  if (int64_t cluster = blocksOfCluster(blocks); cluster > 1)
+    launch["cluster"] = cluster;
+  launch["threads"] = blocks.getThreads();
+  launch["shared"] = int64_t(dispatch.getScratchBytes());
+  launch["row_split"] = blocks.getRowSplit();
+  launch["panel_split"] = blocks.getPanelSplit() ? blocks.getPanelSplit() : int64_t(dispatch.getPanels());
+  return success();
+}
+
 FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
   auto kernel = kernelIndex(dispatch);
   if (failed(kernel))
@@ -235,41 +265,14 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     args.push_back(std::move(*arg));
   }
   json::Object launch{{"kernel", *kernel}, {"args", std::move(args)}, {"panels", int64_t(dispatch.getPanels())}};
-  int64_t rowSplit, panelSplit;
-  if (BlockScheduleAttr blocks = dispatch.getBlocksAttr()) {
-    launch["rows"] = blocks.getForm() == BlockForm::Scan ? "segments" : rowSpace(dispatch.getSelected());
-    if (auto mapped = dispatch.getMapped()) {
-      Type x = dispatch.getInputs()[*mapped].getType();
-      launch["map"] = json::Object{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(x)}};
-      if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
-        launch["map"].getAsObject()->try_emplace("row_bytes", slices * 64);
-      if (isStep && fitsBoxes(blocks))
-        launch["map"].getAsObject()->try_emplace("fits", true);
-    }
-    if (walksTiles(blocks))
-      launch["walks"] = true;
-    if (dispatch->hasAttr(chunksAttr)) {
-      int64_t rows = blocks.getRowSplit();
-      if (chunkRows && chunkRows != rows)
-        return dispatch.emitError("kernel @")
-                   << dispatch.getCallee() << " has chunks of " << rows << " rows, another one of the program of " << chunkRows
-                   << "; row_split must be the same where chunks is true",
-               failure();
-      launch["chunks"] = chunkRows = rows;
-    }
-    if (cutsTime(blocks))
-      launch["time_split"] = blocks.getRowTile();
-    if (int64_t cluster = blocksOfCluster(blocks); cluster > 1)
-      launch["cluster"] = cluster;
-    launch["threads"] = blocks.getThreads();
-    launch["shared"] = int64_t(dispatch.getScratchBytes());
-    rowSplit = blocks.getRowSplit();
-    panelSplit = blocks.getPanelSplit() ? blocks.getPanelSplit() : int64_t(dispatch.getPanels());
+  if (dispatch.getBlocksAttr()) {
+    if (failed(addBlocks(launch, dispatch)))
+      return failure();
   } else {
     launch["rows"] = rowSpace(dispatch.getSelected());
     launch["scratch"] = int64_t(dispatch.getScratchBytes());
-    rowSplit = dispatch.getScheduleAttr().getRowSplit();
-    panelSplit = dispatch.getScheduleAttr().getPanelSplit();
+    launch["row_split"] = dispatch.getScheduleAttr().getRowSplit();
+    launch["panel_split"] = dispatch.getScheduleAttr().getPanelSplit();
   }
   if (dispatch->hasAttr(aloneAttr))
     launch["alone"] = true;
@@ -279,8 +282,6 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::launch(DispatchOp dispatch) {
     cost.registers = double(code.kernels[size_t(*kernel)].registers);
     launch["cost"] = costJson(cost);
   }
-  launch["row_split"] = rowSplit;
-  launch["panel_split"] = panelSplit;
   return launch;
 }
 
