@@ -5,7 +5,10 @@
 #include "PlanFields.h"
 #include "PlanProgram.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace sm1rt {
@@ -213,40 +216,28 @@ void PlanReader::resolveEquals(const JsonCursor &list) {
 }
 
 static PackingStep readPackingStep(const JsonCursor &at) {
+  using Kind = PackingStep::Kind;
   std::string op = at["op"].string();
-  if (op == "rows")
-    return PackingStep::rows(at["begin"].integer(0, dimensionLimit), at["end"].integer(0, dimensionLimit));
-  if (op == "cast")
-    return PackingStep::cast(readDType(at["to"]));
-  if (op == "channels_last")
+  auto name = std::find(std::begin(packingStepNames), std::end(packingStepNames), op);
+  if (name == std::end(packingStepNames)) {
+    at["op"].fail(fmt::format("'{}' is none of '{}'", op, fmt::join(packingStepNames, "', '")));
     return PackingStep::channelsLast();
-  if (op == "pad")
-    return PackingStep::pad(at["to"].integer(1, dimensionLimit));
-  if (op == "panels") {
-    at["width"].integer(16, 16);
-    return PackingStep::panels();
   }
-  if (op == "fragments")
-    return PackingStep::fragments();
-  if (op == "images")
-    return PackingStep::images();
-  if (op == "pairs")
-    return PackingStep::pairs();
-  if (auto kind = op == "quantise" ? PackingStep::quantise
-                  : op == "scales" ? PackingStep::scales
-                  : op == "e4m3"   ? PackingStep::e4m3
-                                   : PackingStep::coarsen;
-      op == "quantise" || op == "scales" || op == "coarsen" || op == "e4m3")
-    return kind(at["bits"].integer(4, 8), at["group"].integer(0, dimensionLimit), readDType(at["scale"]));
-  if (op == "quads")
-    return PackingStep::quads();
-  if (op == "nibbles")
-    return PackingStep::nibbles();
-  at["op"].fail(
-      fmt::format("'{}' is none of 'rows', 'cast', 'channels_last', 'pad', 'panels', 'fragments', 'images', 'pairs', 'quantise', "
-                  "'scales', 'coarsen', 'e4m3', 'quads', 'nibbles'",
-                  op));
-  return PackingStep::channelsLast();
+  PackingStep step{static_cast<Kind>(name - std::begin(packingStepNames))};
+  if (step.kind == Kind::Rows)
+    return PackingStep::rows(at["begin"].integer(0, dimensionLimit), at["end"].integer(0, dimensionLimit));
+  if (step.kind == Kind::Cast)
+    return PackingStep::cast(readDType(at["to"]));
+  if (step.kind == Kind::Pad)
+    return PackingStep::pad(at["to"].integer(1, dimensionLimit));
+  if (step.kind == Kind::Panels)
+    step.size = at["width"].integer(16, 16);
+  if (step.isOfQuantised()) {
+    step.bits = at["bits"].integer(4, 8);
+    step.group = at["group"].integer(0, dimensionLimit);
+    step.to = readDType(at["scale"]);
+  }
+  return step;
 }
 
 PlanWeight PlanReader::readWeight(const JsonCursor &at) {

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sm1rt {
@@ -20,14 +21,14 @@ struct PackingStep {
     Pad,
     Panels,
     Fragments,
+    Images,
     Pairs,
     Quantise,
     Scales,
     Coarsen,
     E4m3,
     Quads,
-    Nibbles,
-    Images
+    Nibbles
   };
 
   Kind kind;
@@ -61,6 +62,11 @@ struct PackingStep {
     return kind == Kind::Quantise || kind == Kind::Scales || kind == Kind::Coarsen || kind == Kind::E4m3;
   }
 };
+
+/// What a plan calls the steps, in the order of PackingStep::Kind.
+inline constexpr std::string_view packingStepNames[] = {"rows",      "cast",   "channels_last", "pad",      "panels",
+                                                        "fragments", "images", "pairs",         "quantise", "scales",
+                                                        "coarsen",   "e4m3",   "quads",         "nibbles"};
 
 /// The steps as the plan spells them, a JSON array.
 std::string toJson(const std::vector<PackingStep> &steps);

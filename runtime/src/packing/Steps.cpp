@@ -10,88 +10,50 @@ namespace sm1rt {
 using Steps = std::vector<PackingStep>;
 using Kind = PackingStep::Kind;
 
+static std::string_view nameOf(const PackingStep &step) { return packingStepNames[static_cast<size_t>(step.kind)]; }
+
 static std::string describe(const PackingStep &step) {
   switch (step.kind) {
   case Kind::Rows:
     return fmt::format("rows {} to {}", step.begin, step.end);
   case Kind::Cast:
     return fmt::format("cast to {}", dtypeName(step.to));
-  case Kind::ChannelsLast:
-    return "channels_last";
   case Kind::Pad:
     return fmt::format("pad to {}", step.size);
   case Kind::Panels:
     return fmt::format("panels of {}", step.size);
-  case Kind::Fragments:
-    return "fragments";
-  case Kind::Images:
-    return "images";
-  case Kind::Pairs:
-    return "pairs";
-  case Kind::Quantise:
-    return fmt::format("quantise to {} bits", step.bits);
   case Kind::Scales:
     return fmt::format("scales of {} bits", step.bits);
+  case Kind::Quantise:
   case Kind::Coarsen:
-    return fmt::format("coarsen to {} bits", step.bits);
-  case Kind::E4m3:
-    return "e4m3";
-  case Kind::Quads:
-    return "quads";
-  case Kind::Nibbles:
-    return "nibbles";
+    return fmt::format("{} to {} bits", nameOf(step), step.bits);
+  default:
+    return std::string(nameOf(step));
   }
-  return "unknown step";
+}
+
+/// The fields of a step in a plan, behind its name.
+static std::string fieldsOf(const PackingStep &step) {
+  switch (step.kind) {
+  case Kind::Rows:
+    return fmt::format(R"(,"begin":{},"end":{})", step.begin, step.end);
+  case Kind::Cast:
+    return fmt::format(R"(,"to":"{}")", dtypePlanName(step.to));
+  case Kind::Pad:
+    return fmt::format(R"(,"to":{})", step.size);
+  case Kind::Panels:
+    return fmt::format(R"(,"width":{})", step.size);
+  default:
+    return step.isOfQuantised()
+               ? fmt::format(R"(,"bits":{},"group":{},"scale":"{}")", step.bits, step.group, dtypePlanName(step.to))
+               : "";
+  }
 }
 
 std::string toJson(const Steps &steps) {
   std::string text = "[";
-  for (const PackingStep &step : steps) {
-    text += text.size() == 1 ? "" : ",";
-    switch (step.kind) {
-    case Kind::Rows:
-      text += fmt::format(R"({{"op":"rows","begin":{},"end":{}}})", step.begin, step.end);
-      break;
-    case Kind::Cast:
-      text += fmt::format(R"({{"op":"cast","to":"{}"}})", dtypePlanName(step.to));
-      break;
-    case Kind::ChannelsLast:
-      text += R"({"op":"channels_last"})";
-      break;
-    case Kind::Pad:
-      text += fmt::format(R"({{"op":"pad","to":{}}})", step.size);
-      break;
-    case Kind::Panels:
-      text += fmt::format(R"({{"op":"panels","width":{}}})", step.size);
-      break;
-    case Kind::Fragments:
-      text += R"({"op":"fragments"})";
-      break;
-    case Kind::Images:
-      text += R"({"op":"images"})";
-      break;
-    case Kind::Pairs:
-      text += R"({"op":"pairs"})";
-      break;
-    case Kind::Quantise:
-    case Kind::Scales:
-    case Kind::Coarsen:
-    case Kind::E4m3:
-      text += fmt::format(R"({{"op":"{}","bits":{},"group":{},"scale":"{}"}})",
-                          step.kind == Kind::Scales    ? "scales"
-                          : step.kind == Kind::Coarsen ? "coarsen"
-                          : step.kind == Kind::E4m3    ? "e4m3"
-                                                       : "quantise",
-                          step.bits, step.group, dtypePlanName(step.to));
-      break;
-    case Kind::Quads:
-      text += R"({"op":"quads"})";
-      break;
-    case Kind::Nibbles:
-      text += R"({"op":"nibbles"})";
-      break;
-    }
-  }
+  for (const PackingStep &step : steps)
+    text += fmt::format(R"({}{{"op":"{}"{}}})", text.size() == 1 ? "" : ",", nameOf(step), fieldsOf(step));
   return text + "]";
 }
 
