@@ -72,7 +72,7 @@ struct StateMove {
 struct SampleLaunch {
   const float *logits; ///< [rows][stride]
   int64_t stride, count, rows;
-  const uint8_t *choices; ///< [rows][choiceRowBytes(count)] of the host, not looked at any more when the choice has been started
+  const uint8_t *choices; ///< [rows][choiceRowBytes(count)] in host memory, needed only until sample() returns
   int32_t *tokens;        ///< [rows] takes the tokens as input of the next step; may be null
   uint64_t *sequences;    ///< [rows] table of a StateMove: becomes 0 for a sequence that does not go on; may be null
 };
@@ -120,29 +120,29 @@ public:
   virtual Expected<void> load(const Package &package, const std::string &target) = 0;
   /// Puts the user's kernels that the options name in place of those of the loaded program.
   virtual Expected<void> replaceKernels(const Package &package, const Weights &weights, const OpenOptions &options);
-  /// Makes ready what computes whole tokens in one launch. An error says why the device, the package or the machine cannot.
+  /// Prepares the launch that computes whole tokens. The error says why the device, the package or the machine has none.
   virtual Expected<void> prepareTokens(const Package &package, const Weights &weights);
-  /// Sequences that such a launch takes at most; 0: there is none. Whether it can be ordered.
+  /// The most sequences of such a launch, 0 where there is none; and whether it takes orders, see orderTokens().
   virtual int64_t tokenSequences() const { return 0; }
   virtual bool takesOrders() const { return false; }
-  /// Starts it.
+  /// Starts the launch.
   virtual Expected<void> runTokens(const TokenRun &run);
-  /// While an ordered launch computes a token of each sequence: how the next ones are chosen, [sequences][choiceRowBytes], and
-  /// whether it computes these, too. An order for each token, the last one says that it is the last.
+  /// To be called once for each token that an ordered launch computes: `choices`, [sequences][choiceRowBytes], say how the tokens
+  /// that follow are chosen. The launch computes those, too, if it `goesOn`; else this was its last order.
   virtual void orderTokens(const uint8_t *choices, bool goesOn);
-  /// Waits for what the last order chose: [sequences] of sm1sampling::Chosen, good until the next order. Null: it came so late that
-  /// the launch has ended without it, and left the logits.
+  /// Waits for what the last order chose: [sequences] of sm1sampling::Chosen, valid until the next order. Null if the order came so
+  /// late that the launch had ended; the logits are there then.
   virtual Expected<const uint8_t *> awaitTokens();
-  /// Launches that the device times by itself, one after the other without a wait between; 0: who wants to know has to wait for
-  /// each. Nothing but launch() may be called between beginTiming(), so many launches at most, and endTiming(): the seconds of
-  /// each.
+  /// The most launches that the device itself can time in a row; 0 if the host has to wait for each to time it. Between
+  /// beginTiming() and endTiming(), which returns the seconds of each launch, only launch() may be called, and so many times at
+  /// most.
   virtual int64_t timedLaunches() const { return 0; }
   virtual Expected<void> beginTiming() { return {}; }
   virtual Expected<std::vector<double>> endTiming() { return std::vector<double>(); }
-  /// Starts a launch; the number of tasks it was cut into.
+  /// Starts a launch; returns the number of tasks it was cut into.
   virtual Expected<int64_t> launch(const DeviceLaunch &launch) = 0;
-  /// Starts the choice of tokens / waits for it and for nothing that was started after it: [rows] of sm1sampling::Chosen, good
-  /// until the next one. One at a time.
+  /// sample() starts a choice of tokens, one at a time; awaitSample() waits for it, not for what was started later, and returns
+  /// [rows] of sm1sampling::Chosen, valid until the next choice.
   virtual Expected<void> sample(const SampleLaunch &launch) = 0;
   virtual Expected<const uint8_t *> awaitSample() = 0;
   /// Whether work that was started goes on while the host does something else.
@@ -151,14 +151,14 @@ public:
   /// Waits for everything that was started.
   virtual Expected<void> synchronize() = 0;
 
-  /// Does `work`, which only launches, moves and copies on the device. A device that can record does it once for a key and repeats
-  /// what it recorded from then on: equal keys must mean the same launches with the same addresses. Without `records` only what has
-  /// been recorded before is repeated.
+  /// Does `work`, which may only launch, move and copy on the device. A device that can record does so at the first call with a key
+  /// and repeats the recording from then on, so equal keys must mean the same launches with the same addresses. With `records`
+  /// false nothing new is recorded.
   virtual Expected<void> replay(const ReplayKey &key, const std::function<Expected<void>()> &work, bool records = true) {
     (void)key, (void)records;
     return work();
   }
-  /// Both, one behind the other; recorded together where that can be.
+  /// sample(), then replay(); recorded together where the device can.
   virtual Expected<void> sampleAndReplay(const SampleLaunch &launch, const ReplayKey &key,
                                          const std::function<Expected<void>()> &work) {
     if (auto started = sample(launch); !started)

@@ -8,8 +8,9 @@
 
 namespace sm1rt {
 
-/// Where a pass finds the states of its sequences, and leaves them. Steps that follow each other read what the step before has
-/// written, so that nothing moves between them: from the blocks that states are gathered into to the others, and back.
+/// Where a pass reads the states of its sequences: moved from their memory (and back behind the pass), or in the workspace where
+/// the step before left them. Steps write from the blocks that states are gathered into to the others, then back, and nothing
+/// moves.
 enum class StatesOfPass { Moved, Gathered, Others };
 
 /// A run of pieces through an entry. The model keeps one for all of its runs, so that steps find their memory and allocate none.
@@ -18,9 +19,9 @@ struct ModelImpl::RunContext {
   std::string_view variant;                     // the entry whose launches the current pass takes
   const std::vector<PlanStep> *steps = nullptr; // its launches
   const std::vector<Piece> *pieces = nullptr;
-  bool wholeTokens = true;                            // a step may be one launch
+  bool wholeTokens = true; // a step may be one launch
   StatesOfPass states = StatesOfPass::Moved;
-  int64_t stepsDone = 0; // of a generation in place
+  int64_t stepsDone = 0;                              // of a generation in place
   std::vector<bool> written;                          // states that the entry writes
   std::vector<SequenceImpl *> sequences;              // per piece
   std::vector<std::unique_ptr<DeviceBuffer>> pending; // per piece, when there are several passes: its state so far

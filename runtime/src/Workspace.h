@@ -18,7 +18,7 @@ struct PassSize {
 
 /// Numbers of a chunk in its table: first row, end of the segment, segment, number in the segment.
 constexpr size_t chunkWords = 4;
-/// No chunk has fewer rows, but the last one of a segment.
+/// The fewest rows of a chunk that is not the last of its segment.
 constexpr int64_t leastChunkRows = 64;
 
 /// What kernels have to know of a pass, on the host.
@@ -41,10 +41,10 @@ public:
   /// Kernels have changed the tables.
   void tablesChanged() { sent.clear(); }
 
-  /// Address of a layer of a state in the blocks of a pass of `segments` segments: those that states are gathered into, or the
-  /// others, where a step leaves those that it writes.
+  /// Address of a layer of a state in the blocks of a pass of `segments` segments: in the blocks that states are `gathered` into,
+  /// or in the others, to which a step writes.
   uint8_t *stateAddress(const StateLayout &layout, size_t state, bool gathered, int64_t layer, int64_t segments) const;
-  /// Moves states from one or the other to the memory of `sequences`, a table as that of the move itself.
+  /// The move of states from those blocks to the memory of `sequences`, a table as in StateMove.
   StateMove putBack(bool gathered, const uint64_t *sequences) const;
 
   std::vector<std::unique_ptr<DeviceBuffer>> buffers; // per buffer of the program
