@@ -2,6 +2,7 @@
 #include "CApi.h"
 
 #include <algorithm>
+#include <mutex>
 
 using namespace sm1rt::capi;
 

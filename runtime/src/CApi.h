@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <exception>
 #include <initializer_list>
-#include <mutex>
 #include <new>
 #include <string>
 #include <vector>

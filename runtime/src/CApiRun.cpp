@@ -1,7 +1,6 @@
 // The C API: runs, calls and their results.
 #include "CApi.h"
 
-#include <cstring>
 #include <numeric>
 
 using namespace sm1rt::capi;

@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace sm1rt {
 
 static constexpr int64_t widthLimit = 1 << 20, layersLimit = 4096, warpsLimit = 31;

@@ -4,7 +4,6 @@
 #include "Lanes.h"
 
 #include <algorithm>
-#include <set>
 
 namespace emulator {
 

@@ -7,6 +7,7 @@
 #include "Cuda.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>

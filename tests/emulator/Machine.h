@@ -10,7 +10,6 @@
 #include "Program.h"
 #include "Windows.h"
 
-#include <atomic>
 #include <deque>
 #include <random>
 

@@ -1,7 +1,6 @@
 // Finds the barriers, waits and memory accesses of a module.
 #include "Plant.h"
 
-#include <cctype>
 #include <map>
 
 namespace emulator {

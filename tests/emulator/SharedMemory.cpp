@@ -2,7 +2,6 @@
 #include "SharedMemory.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace emulator {
 

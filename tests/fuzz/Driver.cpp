@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>

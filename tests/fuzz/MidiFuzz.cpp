@@ -6,8 +6,6 @@
 #include "sm1rt/music/Song.h"
 #include "sm1rt/music/Tokenizer.h"
 
-#include <algorithm>
-
 using namespace sm1rt;
 using namespace sm1test;
 using sm1fuzz::require;

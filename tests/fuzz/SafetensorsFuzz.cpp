@@ -7,7 +7,6 @@
 #include "sm1rt/Safetensors.h"
 #include "sm1rt/StateFile.h"
 
-#include <algorithm>
 #include <random>
 
 using namespace sm1rt;

@@ -6,7 +6,6 @@
 
 #include "sm1c/Compile.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 using namespace sm1rt;
 
@@ -137,8 +136,8 @@ TEST(CostTest, NarrowProductsHaveTheirOwnRate) {
   EXPECT_NEAR(predict(cost, cuts, rates, {256, 1, noWeights}).products, 256.0 * (1 << 20) / 256 * 1e-9, 1e-9);
 }
 
-// 64 panels by 32 groups of 32 k. Of eight rows two ports start 90 instructions a panel and group; a row alone takes 15 cycles. Tile
-// registers take 75 for 16 rows, and 45 to unpack, from 48 rows on.
+// 64 panels by 32 groups of 32 k. Of eight rows two ports start 90 instructions a panel and group; a row alone takes 15 cycles.
+// Tile registers take 75 for 16 rows, and 45 to unpack, from 48 rows on.
 TEST(CostTest, GroupsOfInt4AreCountedByInstructions) {
   KernelCost cost = projection();
   cost.f32Products = 0, cost.int8Products = cost.groupProducts = 1 << 20, cost.rowTile = 8;

@@ -6,7 +6,6 @@
 #include "Device.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 

@@ -8,7 +8,6 @@
 #include "sm1rt/Safetensors.h"
 
 #include <cmath>
-#include <cstring>
 
 using namespace sm1rt;
 using namespace sm1test;

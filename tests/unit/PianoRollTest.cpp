@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -84,7 +83,7 @@ TEST(RollPicture, PutsNotesWhereTheyBelong) {
   double sixteenth = (boxes[2].x - boxes[1].x) / 24;
   EXPECT_NEAR(boxes[0].x - boxes[1].x, 4 * sixteenth, 0.02);
   EXPECT_NEAR(boxes[2].width / boxes[1].width, 2, 0.02);
-  EXPECT_GT(boxes[0].y, boxes[1].y + 100); // low notes lie low
+  EXPECT_GT(boxes[0].y, boxes[1].y + 100);                                      // low notes lie low
   EXPECT_NEAR((boxes[0].y - boxes[1].y) / (boxes[1].y - boxes[2].y), 12, 0.01); // 24 semitones against 2
   EXPECT_GT(boxes[1].opacity, 0.9);
   EXPECT_LT(boxes[0].opacity, 0.4);

@@ -2,8 +2,6 @@
 #include "Platform.h"
 #include "TestFiles.h"
 
-#include <cstring>
-
 using namespace sm1rt;
 using namespace sm1test;
 

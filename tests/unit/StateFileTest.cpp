@@ -6,7 +6,6 @@
 #include "sm1rt/Model.h"
 
 #include <cmath>
-#include <cstring>
 
 using namespace sm1rt;
 using namespace sm1test;

@@ -4,8 +4,6 @@
 #include "TestFiles.h"
 #include "sm1rt/music/Grammar.h"
 
-#include <limits>
-
 using namespace sm1rt;
 
 namespace {

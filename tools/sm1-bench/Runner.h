@@ -5,8 +5,6 @@
 #include "sm1rt/Model.h"
 #include "sm1rt/Plan.h"
 
-#include <functional>
-#include <string>
 #include <vector>
 
 enum class RunKind {

@@ -4,7 +4,6 @@
 #include "OpenModel.h"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include <memory>
 

@@ -6,8 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
-
 using namespace sm1rt;
 
 void addStateOptions(CLI::App &app, StateOptions &options) {

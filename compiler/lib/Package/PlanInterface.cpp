@@ -6,9 +6,6 @@
 #include "sm1rt/PackageFormat.h"
 
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/raw_ostream.h"
-
-#include <climits>
 
 using namespace mlir;
 using namespace sm1;

@@ -2,8 +2,6 @@
 
 #include "CodeText.h"
 
-#include "llvm/ADT/SmallVector.h"
-
 using namespace sm1;
 using llvm::StringRef;
 

@@ -7,8 +7,6 @@
 
 #include "llvm/ADT/StringMap.h"
 
-#include <string>
-
 namespace sm1 {
 
 /// Of one kernel on one GPU, as ptxas counts.

@@ -14,7 +14,6 @@
 #include <cmath>
 #include <map>
 #include <optional>
-#include <set>
 
 using namespace sm1;
 using llvm::createStringError;

@@ -7,7 +7,6 @@
 #include "sm1rt/Safetensors.h"
 
 #include <string>
-#include <vector>
 
 namespace sm1rt {
 
