@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,18 @@ private:
   const char *name;
 };
 
+/// The library that is built with the tests, found from this program, bin/sm1-emulator-tests.
+inline std::string emulatedDriver() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib/libsm1-emulated-cuda.so";
+}
+
 /// The library with a context of its own; the settings are those of the environment when it is made. SM1_EMULATOR_TEST_DRIVER names
 /// another library: with libcuda.so.1 the tests of instructions show whether a device agrees.
 class Gpu {
 public:
   Gpu() {
     const char *other = std::getenv("SM1_EMULATOR_TEST_DRIVER");
-    library = dlopen(other ? other : SM1_EMULATED_CUDA, RTLD_NOW | RTLD_LOCAL);
+    library = dlopen(other ? other : emulatedDriver().c_str(), RTLD_NOW | RTLD_LOCAL);
     EXPECT_NE(library, nullptr) << dlerror();
     EXPECT_EQ(call("cuInit", 0u), 0);
     void *context = nullptr;

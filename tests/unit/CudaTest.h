@@ -4,10 +4,11 @@
 #define SM1_TESTS_UNIT_CUDATEST_H
 
 #include "CudaTestPackage.h"
+#include "Platform.h"
 #include "sm1rt/Model.h"
 
 #include <cstdlib>
-#include <map>
+#include <filesystem>
 
 namespace sm1test {
 
@@ -42,7 +43,10 @@ protected:
     return std::move(*model);
   }
 
-  const std::string emulator = SM1_TEST_EMULATED_CUDA;
+  /// Found from this program, bin/sm1-runtime-tests: a path among the compiler's options would keep ccache from knowing this file
+  /// in another clone.
+  const std::string emulator =
+      std::filesystem::path(*sm1rt::executablePath()).parent_path().parent_path() / "lib/libsm1-emulated-cuda.so";
   bool real = false;
   TemporaryFolder folder;
   std::string package;
