@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from harness import Report, device_parser, programs_of, random_tokens, state_of
+from harness import Report, device_parser, programs_of, ragged_tokens, state_of
 
 VOCAB, LENGTHS = 37, (70, 45, 2)  # segments that begin and end inside bands and tiles
 LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came with, one of them all of it, and one in the middle
@@ -41,12 +41,9 @@ def check_three_warps(programs, report):
     """Segments that begin and end inside bands, whose rows go one by one."""
     checkpoint = programs.checkpoint("three", vocab=VOCAB, d_model=192, layers=1, d_ff=64)
     package = programs.compile(checkpoint, "three", "--weights=bf16", "--compute=bf16", "--target=sm_90")
-    given = {"tokens": random_tokens(7, VOCAB, 2, 9), "lengths": np.array((9, 2), np.int32)}
+    given = ragged_tokens(7, VOCAB, (9, 2))
     bands, steps = (programs.logits(package, given, *mode) for mode in (("--variants=none",), ("--mode=step",)))
-    for name in steps:
-        apart = np.linalg.norm(bands[name] - steps[name]) / np.linalg.norm(steps[name])
-        print(f"three warps to a row, {name}: {apart:.1e} away from steps")
-        report.check(apart < DIVIDED, f"three warps to a row: {name} is {apart:.1e} away from steps, must be less than {DIVIDED}")
+    report.near(bands, steps, DIVIDED, "three warps to a row, beside steps")
 
 
 def main():
@@ -55,18 +52,15 @@ def main():
     checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=128, layers=2, d_ff=64)
     divided = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
     options = *divided, "--no-fuse=sm1-fuse-norm-halves"
-    given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}
+    given = ragged_tokens(3, VOCAB, LENGTHS)
     run = lambda package: programs.logits(package, given, "--variants=none")
-    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
     chosen_by_itself = programs.compile(checkpoint, "own", *options)
     own = run(chosen_by_itself)
     report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
-    later = {"tokens": random_tokens(5, VOCAB, len(LATER), max(LATER)), "lengths": np.array(LATER, np.int32),
-             **state_of(own)}
+    later = {**ragged_tokens(5, VOCAB, LATER), **state_of(own)}
     going_on = programs.logits(chosen_by_itself, later, "--variants=none")
     for kernel, chosen, other in (APART, BANDS):
-        lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{kernel}"' in line]
-        report.check(lines and chosen in lines[0], f"{kernel} is scheduled otherwise: {lines[:1]}")
+        programs.check_scheduled(report, checkpoint, kernel, chosen, *options)
         (programs.work / "schedule.txt").write_text(f"{kernel} {other}\n")
         package = programs.compile(checkpoint, kernel, f"--schedule={programs.work / 'schedule.txt'}", *options)
         for inputs, expected in (given, own), (later, going_on):
@@ -98,9 +92,7 @@ def main():
             got = run(package)
             first = first or got
             report.same_bits(got, first, f"norms in halves, {name}, {blocks} blocks")
-        apart = max(np.linalg.norm(first[k] - own[k]) / np.linalg.norm(own[k]) for k in own)
-        print(f"norms in halves, {name}: {apart:.1e} away from whole ones")
-        report.check(apart < DIVIDED, f"norms in halves, {name}: {apart:.1e} away from whole ones, must be less than {DIVIDED}")
+        report.near(first, own, DIVIDED, f"norms in halves, {name}, beside whole ones")
     check_three_warps(programs, report)
     return report.finish()
 

@@ -27,10 +27,7 @@ CLOSE = 1e-2  # both are as far from float64, 1.4e-2 for logits; one is 1e-3 fro
 
 def check_near(report, variant, own, common):
     report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
-    for name in common:
-        worst = np.linalg.norm(own[name] - common[name]) / np.linalg.norm(common[name])
-        print(f"{variant}, {name}: {worst:.1e} away from sm_90")
-        report.check(worst < CLOSE, f"{variant}: {name} is {worst:.1e} away from sm_90, must be less than {CLOSE}")
+    report.near(own, common, CLOSE, f"{variant} beside sm_90")
 
 
 def main():
@@ -38,9 +35,7 @@ def main():
     programs, report = programs_of(a), Report()
     checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=256, layers=2, d_ff=1024)
     options = "--weights=bf16", "--compute=bf16"
-    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", "--target=sm_90a", *options)
-    lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{CHOSEN[0]}"' in line]
-    report.check(lines and CHOSEN[1] in lines[0], f"{CHOSEN[0]} is scheduled otherwise: {lines[:1]}")
+    programs.check_scheduled(report, checkpoint, *CHOSEN, "--target=sm_90a", *options)
     schedule = programs.work / "schedule.txt"
     schedule.write_text("".join(SCHEDULE.format(kernel, f"{variant}@sm_90a", stages, split) + "\n"
                                 for variant, shared in VARIANTS.items() for kernel, stages, split in shared) + PROMPTS)

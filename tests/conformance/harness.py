@@ -49,6 +49,12 @@ class Report:
         self.check(worst <= tolerance, f"{text}: relative error {worst:.2e} in {where}, at most {tolerance:.0e}")
         return worst
 
+    def near(self, got, wanted, most, text):
+        """`got` is less than `most` away from `wanted`, by norms, in every tensor."""
+        away, name = distance(got, wanted)
+        print(f"{text}: {away:.1e} away")
+        self.check(away < most, f"{text}: {name} is {away:.1e} away, must be less than {most}")
+
     def same_bits(self, got, expected, text):
         for name in expected:
             equal = name in got and got[name].shape == expected[name].shape and got[name].tobytes() == expected[name].tobytes()
@@ -116,6 +122,12 @@ class Programs:
         make_checkpoint.main([str(folder), *(f"--{option.replace('_', '-')}={value}" for option, value in sizes.items())])
         return folder
 
+    def check_scheduled(self, report, checkpoint, kernel, expected, *options):
+        """The compiler gives this kernel by itself a schedule with `expected` in it: what a test is about has not gone."""
+        scheduled = self.must(self.sm1c, checkpoint, "--emit=scheduled", *options)
+        lines = [line for line in scheduled.splitlines() if f'sm1.kernel "{kernel}"' in line]
+        report.check(lines and expected in lines[0], f"{kernel} is scheduled otherwise: {lines[:1]}")
+
     def spec(self, checkpoint):
         """The description that a checkpoint stands for, as text."""
         return self.must(self.sm1c, checkpoint, "--emit=spec")
@@ -147,6 +159,16 @@ def state_of(outputs):
 def inputs_of(expected):
     """The inputs among the tensors of a golden file."""
     return {name: value for name, value in expected.items() if name == "tokens" or name.startswith("state_in.")}
+
+
+def distance(got, wanted):
+    """The largest difference of a tensor by norms, relative, and that tensor's name."""
+    return max((reference.relative_error(got[name], wanted[name]), name) for name in wanted)
+
+
+def ragged_tokens(seed, vocab, lengths):
+    """Random tokens for sequences of these lengths."""
+    return {"tokens": random_tokens(seed, vocab, len(lengths), max(lengths)), "lengths": np.array(lengths, np.int32)}
 
 
 def random_tokens(seed, vocab, *shape):

@@ -8,43 +8,35 @@ import sys
 
 import numpy as np
 
-from harness import Report, device_parser, programs_of, random_tokens, state_of
+from harness import Report, device_parser, distance, programs_of, ragged_tokens, state_of
 import reference
 
 VOCAB = 37
 LENGTHS = 257, 7, 128       # chunks of 128 rows: two and a row of one, part of one, a whole one
+PROMPTS = ragged_tokens(3, VOCAB, LENGTHS)
 WORSE = 1.1                 # of the other program's error against float64
 PIECES = 3e-2               # by norms, a sequence in two pieces: what is rounded lies on other rows' sides of it
 CLEARLY_WRONG = 0.1         # the same with a state of zeros: some 0.5
 
 
-def apart(got, wanted):
-    return max(np.linalg.norm(got[name] - wanted[name]) / np.linalg.norm(wanted[name]) for name in wanted)
-
-
-def given_of(lengths):
-    return {"tokens": random_tokens(3, VOCAB, len(lengths), max(lengths)), "lengths": np.array(lengths, np.int32)}
-
-
 def check_batches(programs, report, package, run, whole):
     """Every sequence by itself has the bits that it has beside others."""
     for index, length in enumerate(LENGTHS):
-        alone = run({"tokens": given_of(LENGTHS)["tokens"][index:index + 1, :length]})
+        alone = run({"tokens": PROMPTS["tokens"][index:index + 1, :length]})
         beside = {name: value[index:index + 1] for name, value in whole.items()}
         beside["logits"] = beside["logits"][:, :length]
         report.same_bits(alone, beside, f"{length} rows alone and in a batch")
 
 
 def check_pieces(report, run):
-    tokens = given_of(LENGTHS)["tokens"][:1]
+    tokens = PROMPTS["tokens"][:1]
     first, second = (np.ascontiguousarray(part) for part in np.split(tokens, [170], axis=1))
     whole, left = run({"tokens": tokens}), run({"tokens": first})
     joined = lambda right: {**right, "logits": np.concatenate([left["logits"], right["logits"]], 1)}
-    difference = apart(joined(run({"tokens": second, **state_of(left)})), whole)
-    report.check(difference < PIECES, f"in pieces: {difference:.1e} away, must be less than {PIECES}")
+    report.near(joined(run({"tokens": second, **state_of(left)})), whole, PIECES, "in pieces")
     dropped = state_of(left)
     dropped["state_in.h"] = np.zeros_like(dropped["state_in.h"])
-    difference = apart(joined(run({"tokens": second, **dropped})), whole)
+    difference, _ = distance(joined(run({"tokens": second, **dropped})), whole)
     report.check(difference > CLEARLY_WRONG, f"a state that is not carried makes a difference of {difference:.1e} alone")
 
 
@@ -53,24 +45,22 @@ def main():
     programs, report = programs_of(a), Report()
     checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=128, layers=2, d_ff=64)
     options = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
-    scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
-    kernels = [line for line in scheduled.splitlines() if 'sm1.kernel "ssm_x_proj_long"' in line]
-    report.check(kernels and "panel_split = 4" in kernels[0], f"x_proj is scheduled otherwise: {kernels[:1]}")
+    programs.check_scheduled(report, checkpoint, "ssm_x_proj_long", "panel_split = 4", *options)
     package = programs.compile(checkpoint, "long", *options)
 
     def run(given, blocks=1, variant="prefill_long"):
         settings = (f"SM1_EMULATOR_SMS={blocks}", f"SM1_EMULATOR_RESIDENTS={blocks}") if programs.device.is_emulated else ()
         return programs.logits(package, given, f"--variants={variant}", *settings)
 
-    whole = run(given_of(LENGTHS))
+    whole = run(PROMPTS)
     for blocks in (3, 40):
-        report.same_bits(run(given_of(LENGTHS), blocks), whole, f"{blocks} blocks")
+        report.same_bits(run(PROMPTS, blocks), whole, f"{blocks} blocks")
     check_batches(programs, report, package, run, whole)
     check_pieces(report, run)
 
-    tokens = given_of(LENGTHS)["tokens"][:1]
+    tokens = PROMPTS["tokens"][:1]
     exact = reference.Sm1(str(checkpoint)).run(tokens)
-    error = {variant: apart(run({"tokens": tokens}, variant=variant), exact) for variant in ("prefill_long", "none")}
+    error = {variant: distance(run({"tokens": tokens}, variant=variant), exact)[0] for variant in ("prefill_long", "none")}
     print(f"away from float64: {error}")
     report.check(error["prefill_long"] <= WORSE * error["none"], f"away from float64: {error}")
     return report.finish()

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from harness import Report, device_parser, programs_of, random_tokens
+from harness import Report, device_parser, programs_of, ragged_tokens
 
 VOCAB, LENGTHS = 37, (700, 257, 128, 1)  # six chunks, three, and one
 CUT = "scan form=scan threads=256 row_tile=128 row_split=1 panel_split=4 stages={}"
@@ -24,15 +24,13 @@ def main():
     options = "--weights=bf16", "--compute=bf16", f"--target={a.target}"
 
     if a.target.startswith("sm_90"):
-        scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *options)
-        lines = [line for line in scheduled.splitlines() if 'sm1.kernel "scan"' in line]
-        report.check(lines and CHOSEN in lines[0], f"the scan is scheduled otherwise: {lines[:1]}")
+        programs.check_scheduled(report, checkpoint, "scan", CHOSEN, *options)
 
     def compiled(name, schedule):
         (programs.work / f"{name}.txt").write_text(schedule + "\n")
         return programs.compile(checkpoint, name, f"--schedule={programs.work / f'{name}.txt'}", *options)
 
-    given = {"tokens": random_tokens(3, VOCAB, len(LENGTHS), max(LENGTHS)), "lengths": np.array(LENGTHS, np.int32)}
+    given = ragged_tokens(3, VOCAB, LENGTHS)
     run = lambda package, inputs=given: programs.logits(package, inputs, "--variants=none")
     staged = compiled("staged", CUT.format(2))
     own = run(staged)
@@ -43,11 +41,7 @@ def main():
     if programs.device.is_emulated:
         programs.environment |= {"SM1_EMULATOR_RESIDENTS": "5", "SM1_EMULATOR_SCHEDULE": "shuffled:3"}
         report.same_bits(run(staged), own, "five blocks at once")
-    whole = run(compiled("whole", WHOLE))
-    for name in own:
-        apart = np.linalg.norm(own[name] - whole[name]) / np.linalg.norm(whole[name])
-        print(f"{name}: {apart:.1e} away from one chain")
-        report.check(apart < CLOSE, f"{name}: {apart:.1e} away from one chain, must be less than {CLOSE}")
+    report.near(own, run(compiled("whole", WHOLE)), CLOSE, "chunks beside one chain")
     return report.finish()
 
 

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 from harness import Report, device_parser, programs_of, random_tokens
+import reference
 import tensors
 
 VOCABULARY = 61
@@ -80,8 +81,8 @@ def check_norms(bench, report):
             weights[name][::3], weights[name][1::7], weights[name][2::5] = 0, 1e-12, -weights[name][2::5]
     tensors.save(file, weights)
     package, given = bench.package(checkpoint), tokens_of(2, 3)
-    token, kernels = bench.step(package, given)["logits"].astype(np.float64), bench.step(package, given, way="kernels")["logits"]
-    difference = float(np.linalg.norm(token - kernels) / np.linalg.norm(kernels))
+    token, kernels = bench.step(package, given)["logits"], bench.step(package, given, way="kernels")["logits"]
+    difference = reference.relative_error(token, kernels)
     report.check(difference <= NEAR, f"norms without weights: {difference:.2e} away from kernels, at most {NEAR:.0e}")
 
 

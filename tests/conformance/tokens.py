@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from harness import Report, device_parser, inputs_of, programs_of
+import reference
 import tensors
 
 BOUND = 5e-2  # of float64 with the weights as they are in the golden file
@@ -56,8 +57,7 @@ class Bench:
 
 
 def error(got, expected):
-    difference = got["logits"].astype(np.float64) - expected["logits"]
-    return float(np.linalg.norm(difference) / np.linalg.norm(expected["logits"]))
+    return reference.relative_error(got["logits"], expected["logits"])
 
 
 def check_golden(bench, report, expected):
@@ -71,7 +71,7 @@ def check_integers(bench, report, expected, bound):
     given = inputs_of(expected)
     exact = bench.on_cpu(given)
     got = bench.token(given)
-    difference = error(got, {"logits": exact["logits"].astype(np.float64)})
+    difference = error(got, exact)
     report.check(0 < difference <= bound, f"integers: {difference:.2e} away from a CPU's, at most {bound:.0e}")
     theirs = error(bench.step(given, "kernels"), expected)
     report.check(error(got, expected) <= NOISE * theirs, f"integers: {error(got, expected):.2e} away from float64, kernel by kernel {theirs:.2e}")
