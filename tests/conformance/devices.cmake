@@ -95,6 +95,27 @@ add_test(NAME orders.cuda COMMAND sm1-orders-test cuda "${SM1_PACKAGES}/tiny-d-t
 set_tests_properties(orders.cuda PROPERTIES LABELS cuda)
 set_tests_properties(orders.emulated orders.cuda PROPERTIES TIMEOUT 300 FIXTURES_REQUIRED tiny-d-token SKIP_RETURN_CODE 77)
 
+# Prompts that come again as graphs.
+add_executable(sm1-replays-test ReplaysTest.cpp PlantedGraphs.cpp)
+target_include_directories(sm1-replays-test PRIVATE "${PROJECT_SOURCE_DIR}/runtime/src")
+target_link_libraries(sm1-replays-test PRIVATE sm1rt fmt::fmt GTest::gtest)
+function(sm1_replays_test name target fixture)
+  add_test(NAME replays.${name} COMMAND sm1-replays-test cuda ${target} "${SM1_PACKAGES}/${fixture}.sm1pkg")
+  set_tests_properties(replays.${name} PROPERTIES LABELS cuda TIMEOUT 300 FIXTURES_REQUIRED ${fixture} SKIP_RETURN_CODE 77)
+  if(name MATCHES emulated)
+    set_tests_properties(replays.${name} PROPERTIES LABELS "quick;emulated"
+      ENVIRONMENT "SM1_CUDA_DRIVER=$<TARGET_FILE:sm1-emulated-cuda>;SM1_EMULATOR_LAZY=1")
+  endif()
+endfunction()
+sm1_replays_test(f32.emulated ${SM1_GPU_TEST_TARGET} tiny-d-gpu)
+sm1_replays_test(f32.cuda ${SM1_GPU_TEST_TARGET} tiny-d-gpu)
+if(SM1_GPU_TEST_TARGET STREQUAL sm_90)
+  sm1_package(tiny-d-replays "quick;emulated;cuda" "${golden}/tiny-d" --target=sm_90,sm_90a --weights=bf16 --compute=bf16 ${cubin})
+  sm1_replays_test(bf16.emulated sm_90a tiny-d-replays)
+  sm1_replays_test(bf16.cuda sm_90 tiny-d-replays)
+  sm1_replays_test(bf16-wgmma.cuda sm_90a tiny-d-replays)
+endif()
+
 set(fixtures "")
 sm1_on_devices(goldens.scan 1200 scan.py --spec "${specs}/scan.mlir")
 sm1_on_devices(goldens.layer 1200 layer.py --spec "${specs}/sm1-layer.mlir")
