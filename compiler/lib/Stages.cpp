@@ -39,22 +39,25 @@ namespace {
 struct EntryFacts {
   llvm::StringLiteral name, suffix; ///< of the entry, and what the names of its own kernels end in
   RunSize size;
-  bool needsWgmma = false;
+  bool needsWgmma = false; ///< only targets with wgmma have it
 };
 } // namespace
 
 /// In the order of Entry.
 static constexpr EntryFacts entryTable[] = {
-    {"", "", RunSize::Many},                                         // Both
-    {"prefill", "", RunSize::Many},                                  // Prefill
-    {"prefill_long", "_long", RunSize::Many, /*needsWgmma=*/true},   // PrefillLong
-    {"prefill_some", "_some", RunSize::Some},                        // PrefillSome
-    {"prefill_few", "_few", RunSize::Few},                           // PrefillFew
-    {"step", "_step", RunSize::Few},                                 // Step
-    {"step_few", "_step_few", RunSize::Few, /*needsWgmma=*/true},    // StepFew
-    {"step_some", "_step_some", RunSize::Few},                       // StepSome
-    {"step_many", "_step_many", RunSize::Some},                      // StepMany
-    {"step_most", "_step_most", RunSize::Some, /*needsWgmma=*/true}, // StepMost
+    {"", "", RunSize::Many},                              // Both
+    {"prefill", "", RunSize::Many},                       // Prefill
+    {"prefill_long", "_long", RunSize::Many, true},       // PrefillLong
+    {"prefill_most", "_most", RunSize::Some, true},       // PrefillMost
+    {"prefill_more", "_more", RunSize::Some, true},       // PrefillMore
+    {"prefill_some", "_some", RunSize::Some},             // PrefillSome
+    {"prefill_several", "_several", RunSize::Some, true}, // PrefillSeveral
+    {"prefill_few", "_few", RunSize::Few},                // PrefillFew
+    {"step", "_step", RunSize::Few},                      // Step
+    {"step_few", "_step_few", RunSize::Few, true},        // StepFew
+    {"step_some", "_step_some", RunSize::Few},            // StepSome
+    {"step_many", "_step_many", RunSize::Some},           // StepMany
+    {"step_most", "_step_most", RunSize::Some, true},     // StepMost
 };
 static_assert(std::size(entryTable) == size_t(Entry::StepMost) + 1);
 
@@ -75,8 +78,11 @@ bool sm1::hasEntry(const Target &target, Entry entry) {
   return target.isGpu() == (entry != Entry::Both) && (!factsOf(entry).needsWgmma || target.wgmma);
 }
 
-/// Rows of a prompt up to which tiles for few rows, and for some, are the fastest.
-static constexpr int64_t mostOfPrefillFew = 192, mostOfPrefillSome = 1536;
+/// Rows of prompts up to which one program is faster than the next: mostly those whose tiles find a multiprocessor each.
+static constexpr int64_t mostOfPrefillFew = 128, mostOfPrefillSeveral = 320, mostOfPrefillSome = 512, mostOfPrefillMore = 768,
+                         mostOfPrefillMost = 1536;
+/// The same of targets without wgmma, which have two such programs.
+static constexpr int64_t mostOfFewElsewhere = 192, mostOfSomeElsewhere = 1536;
 /// Sequences of a step that go row by row where there are no tiles for few.
 static constexpr int64_t mostOfStep = 16;
 /// Sequences whose rows fit one tile. Clusters of blocks then share its sums, which is faster than row by row even for one
@@ -87,20 +93,27 @@ static constexpr int64_t mostOfStepSome = 192;
 /// Sequences whose tiles of 64 rows, of two blocks of a cluster each where there are fewest, find a multiprocessor each.
 static constexpr int64_t mostOfStepMany = 384;
 
-std::optional<EntryRange> sm1::rangeOf(Entry entry, bool fewSteps) {
+std::optional<EntryRange> sm1::rangeOf(Entry entry, bool ofWgmma) {
   switch (entry) {
   case Entry::PrefillFew:
-    return EntryRange{"prefill", 1, mostOfPrefillFew};
+    return EntryRange{"prefill", 1, ofWgmma ? mostOfPrefillFew : mostOfFewElsewhere};
+  case Entry::PrefillSeveral:
+    return EntryRange{"prefill", mostOfPrefillFew + 1, mostOfPrefillSeveral};
   case Entry::PrefillSome:
-    return EntryRange{"prefill", mostOfPrefillFew + 1, mostOfPrefillSome};
+    return ofWgmma ? EntryRange{"prefill", mostOfPrefillSeveral + 1, mostOfPrefillSome}
+                   : EntryRange{"prefill", mostOfFewElsewhere + 1, mostOfSomeElsewhere};
+  case Entry::PrefillMore:
+    return EntryRange{"prefill", mostOfPrefillSome + 1, mostOfPrefillMore};
+  case Entry::PrefillMost:
+    return EntryRange{"prefill", mostOfPrefillMore + 1, mostOfPrefillMost};
   case Entry::PrefillLong:
-    return EntryRange{"prefill", mostOfPrefillSome + 1, INT32_MAX};
+    return EntryRange{"prefill", mostOfPrefillMost + 1, INT32_MAX};
   case Entry::StepFew:
     return EntryRange{"step", 1, mostOfStepFew};
   case Entry::StepSome:
-    return EntryRange{"step", (fewSteps ? mostOfStepFew : mostOfStep) + 1, mostOfStepSome};
+    return EntryRange{"step", (ofWgmma ? mostOfStepFew : mostOfStep) + 1, mostOfStepSome};
   case Entry::StepMany:
-    return EntryRange{"step", mostOfStepSome + 1, fewSteps ? mostOfStepMany : INT32_MAX};
+    return EntryRange{"step", mostOfStepSome + 1, ofWgmma ? mostOfStepMany : INT32_MAX};
   case Entry::StepMost:
     return EntryRange{"step", mostOfStepMany + 1, INT32_MAX};
   default:
@@ -143,7 +156,9 @@ std::vector<StringRef> sm1::fusionPasses() {
 
 /// Programs whose tiles multiply e4m3: of many rows. The others wait for weights or for each other, and keep bf16.
 static bool multipliesFp8(const StageOptions &options) {
-  return options.fp8 && llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome}, options.entry);
+  return options.fp8 &&
+         llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillMost, Entry::PrefillMore, Entry::PrefillSome},
+                            options.entry);
 }
 
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
@@ -186,10 +201,10 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
 
 static void buildScheduled(OpPassManager &passes, const StageOptions &options) {
   std::string name = options.target->name.str();
-  // What is fused is all GPUs'; tiles of many rows that pay for the halves of a norm are one target's.
-  bool hasManyRows = options.entry == Entry::Prefill || options.entry == Entry::PrefillLong;
-  if (options.target->wgmma && hasManyRows && !llvm::is_contained(options.disabled, normHalves))
-    passes.addPass(createFuseNormHalves({/*step=*/false, /*tiles=*/true}));
+  // What is fused is all GPUs'; tiles of more than few rows that pay for the halves of a norm are one target's.
+  bool isOfMore = options.target->wgmma && !isStep(options.entry) && sizeOf(options.entry) != RunSize::Few;
+  if (isOfMore && !llvm::is_contained(options.disabled, normHalves))
+    passes.addPass(createFuseNormHalves({/*step=*/false, /*tiles=*/sizeOf(options.entry) == RunSize::Many}));
   if (options.target->isGpu())
     passes.addPass(createScheduleForGpu({name, entryName(options.entry).str(), options.compute, options.schedule, options.tuned}));
   else
@@ -240,8 +255,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
   Option<std::string> entry{
       *this, "entry",
-      llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_some, prefill_few, step, step_few, step_some, step_many or "
-                     "step_most"),
+      llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_most, prefill_more, prefill_some, prefill_several, prefill_few, "
+                     "step, step_few, step_some, step_many or step_most"),
       llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

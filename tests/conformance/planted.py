@@ -162,6 +162,9 @@ EQUIVALENT = {
 }
 
 
+ENDINGS = "few", "several", "some", "more", "most", "many", "long"  # of functions, and of the programs they are made for
+
+
 def plants_of(path):
     """What can be planted, as the emulator counts it: "barrier 3 FUNCTION LINE STATEMENT"; not in the runtime's own kernels (sm1_...)."""
     found = [Plant(*line.split(" ", 4)) for line in path.read_text().splitlines()]
@@ -174,7 +177,7 @@ def entry_of(plant):
 
 def family_of(plant):
     """The options that make a run reach the function whatever its rows."""
-    ending = next((ending for ending in ("few", "some", "many", "long") if plant.function.endswith(f"_{ending}")), None)
+    ending = next((ending for ending in ENDINGS if plant.function.endswith(f"_{ending}")), None)
     return [f"--variants={entry_of(plant)}_{ending}" if ending else "--variants=none"]
 
 

@@ -1,6 +1,8 @@
 // Tiles for a warpgroup's instructions, where the target has them and rows are not few: the published model's projections.
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a" | FileCheck %s --check-prefixes=CHECK,MANY
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_most" | FileCheck %s --check-prefix=MOSTROWS
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_several" | FileCheck %s --check-prefix=SEVERAL
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
@@ -13,7 +15,8 @@
 // rounds where a block has one. Of many rows a block has two at a time and goes on to others, of one of two projections whose sums
 // are stored as they are: 176 channels of it, where it would have 64 of both. 20 channels are too few for a tile. Of few
 // rows, and in a step, clusters share the k of one matrix, and that of three where one tile has all rows of a step.
-// Of most sequences two warpgroups share the panels of several matrices, 128 rows each.
+// Of most sequences two warpgroups share the panels of several matrices, 128 rows each. Prompts of several rows have the tiles of
+// steps of many sequences, and start the next kernel when they start.
 // CHECK-LABEL: sm1.model @projections
 // MANY: sm1.param "out" {layout = "images"}
 // MANY: sm1.param "tiny" {layout = "fragments"}
@@ -24,6 +27,12 @@
 // SOME: sm1.kernel "out_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // SOME: sm1.kernel "gate_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
 // SOME: sm1.kernel "parts_some" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 8, stages = 5> ->
+// MOSTROWS: sm1.kernel "out_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
+// MOSTROWS: sm1.kernel "parts_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 11, stages = 4> ->
+// SEVERAL: sm1.kernel "out_several" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
+// SEVERAL: attributes {few_rows, starts_next}
+// SEVERAL: sm1.kernel "gate_several" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
+// SEVERAL: sm1.kernel "three_several" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 7> ->
 // STEPS: sm1.kernel "out_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // STEPS: sm1.kernel "gate_step_many" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->
 // MOST: sm1.kernel "out_step_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->

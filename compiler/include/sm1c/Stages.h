@@ -31,13 +31,29 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both prefill and step. A GPU fuses and schedules each by itself, and has
-/// further programs that take their place by the number of rows: for prefills of long sequences and of some or few rows, and for
-/// steps of few, some, many or most sequences. Those for long sequences, few and most are there with wgmma alone.
-enum class Entry { Both, Prefill, PrefillLong, PrefillSome, PrefillFew, Step, StepFew, StepSome, StepMany, StepMost };
+/// further programs that take their place by the number of rows: for prefills of few, several, some, more or most rows and of long
+/// sequences, and for steps of few, some, many or most sequences. With wgmma alone there are prefills of several, more and most
+/// rows and of long sequences, and steps of few and most.
+enum class Entry {
+  Both,
+  Prefill,
+  PrefillLong,
+  PrefillMost,
+  PrefillMore,
+  PrefillSome,
+  PrefillSeveral,
+  PrefillFew,
+  Step,
+  StepFew,
+  StepSome,
+  StepMany,
+  StepMost
+};
 
 /// Those of GPUs, each a program of its own.
-inline constexpr Entry gpuEntries[] = {Entry::Prefill, Entry::PrefillLong, Entry::PrefillSome, Entry::PrefillFew, Entry::Step,
-                                       Entry::StepFew, Entry::StepSome,    Entry::StepMany,    Entry::StepMost};
+inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong,    Entry::PrefillMost, Entry::PrefillMore,
+                                       Entry::PrefillSome, Entry::PrefillSeveral, Entry::PrefillFew,  Entry::Step,
+                                       Entry::StepFew,     Entry::StepSome,       Entry::StepMany,    Entry::StepMost};
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
@@ -58,8 +74,8 @@ struct EntryRange {
   llvm::StringLiteral entry;
   int64_t leastRows, mostRows;
 };
-/// Nothing for an entry that takes what others leave. `fewSteps`: whether there is a program for steps of few sequences.
-std::optional<EntryRange> rangeOf(Entry entry, bool fewSteps = false);
+/// Nothing for an entry that takes what others leave. `ofWgmma`: whether there are the programs of a target with wgmma.
+std::optional<EntryRange> rangeOf(Entry entry, bool ofWgmma = false);
 
 struct StageOptions {
   /// "f32", "bf16" or "f16": how matrices are stored.

@@ -17,8 +17,8 @@ namespace sm1 {
 /// First line of a file of tuned schedules. A change of keys or of what a line means takes another number.
 inline constexpr llvm::StringLiteral tunedHeader = "# sm1 tuned schedules, format 1";
 
-/// The entry that a kernel is scheduled for: prefills of every size have kernels that are no tiles of tensor cores in common, and
-/// those of many rows and of long sequences most of the others.
+/// The entry that a kernel is scheduled for: prefills of every size have kernels that are no tiles of tensor cores in common, but
+/// for the scan of several rows, and those of many rows and of long sequences most of the others.
 Entry entryOfKernel(KernelOp kernel, Entry entry);
 
 /// "prefill_some/bf16/linear1536x768xbf16+ew7/768xbf16->1536xbf16": entry and arithmetic of a GPU, operations, arrays read and

@@ -396,8 +396,8 @@ FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> mo
     if (entry.entry == Entry::Both)
       entries["step"] = json::Array(*list);
     entries[entry.entry == Entry::Both ? "prefill" : entryName(entry.entry)] = std::move(*list);
-    bool fewSteps = llvm::any_of(models, [](const EntryModel &other) { return other.entry == Entry::StepFew; });
-    if (auto range = rangeOf(entry.entry, fewSteps))
+    bool ofWgmma = llvm::any_of(models, [](const EntryModel &other) { return other.entry == Entry::StepFew; });
+    if (auto range = rangeOf(entry.entry, ofWgmma))
       ranges[entryName(entry.entry)] =
           json::Object{{"entry", range->entry}, {"least_rows", range->leastRows}, {"most_rows", range->mostRows}};
   }

@@ -31,8 +31,14 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
   case Entry::Prefill:
   case Entry::PrefillLong:
     return {prompt};
+  case Entry::PrefillMost:
+    return {{"prefill, 1024 tokens", 1024, 1}};
+  case Entry::PrefillMore:
+    return {{"prefill, 768 tokens", 768, 1}};
   case Entry::PrefillSome:
     return {{"prefill, 512 tokens", 512, 1}};
+  case Entry::PrefillSeveral:
+    return {{"prefill, 256 tokens", 256, 1}};
   case Entry::PrefillFew:
     return {{"prefill, 128 tokens", 128, 1}, {"prefill, 8 tokens", 8, 1}};
   case Entry::Step:

@@ -120,7 +120,8 @@ struct WgmmaShape {
 /// the rows are.
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaScans = {128, 1, 4096, 8, 2, 1, true, 1, 1},
                             wgmmaSelected = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
-                            wgmmaOfMost = {64, 1, 512, 8}, wgmmaFew = {64, 1, 128, 16};
+                            wgmmaMore = {64, 1, 768, 8}, wgmmaMost = {64, 1, 1024, 8}, wgmmaOfMost = {64, 1, 512, 8},
+                            wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
@@ -128,7 +129,8 @@ static constexpr WgmmaShape wgmmaFewOfThree = {64, 1, 64, 16, 1, 2}, wgmmaFewOfO
                             wgmmaFewOfDeep = {64, 1, 128, 16, 1, 4};
 /// More than one tile of rows: two blocks share the k of one matrix while that many fit the chip, deep sums with fewer stages than
 /// steps. Of most sequences tiles of 128 rows do what two rounds of others would.
-static constexpr WgmmaShape wgmmaManyOfOne = {64, 1, 256, 13, 1, 2}, wgmmaMostOfSeveral = {128, 1, 512, 8, 1, 1, false, 2};
+static constexpr WgmmaShape wgmmaManyOfOne = {64, 1, 256, 13, 1, 2}, wgmmaMostOfOne = {64, 1, 1024, 7, 1, 2},
+                            wgmmaMostOfSeveral = {128, 1, 512, 8, 1, 1, false, 2};
 /// e4m3 multiplies in half the time, so that what else a block does counts twice: two warpgroups share it.
 static constexpr WgmmaShape wgmmaSomeFp8 = {128, 1, 512, 8, 2};
 /// Shared memory of a multiprocessor that deep stages leave to blocks of a norm, which run beside tiles of the kernel behind it.
@@ -142,8 +144,14 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
   case RunSize::Many:
     return {selected ? &wgmmaSelected : &wgmmaMany};
   case RunSize::Some:
-    if (!isStep(entry))
-      return {fp8 ? &wgmmaSomeFp8 : &wgmmaSome};
+    if (selected && !isStep(entry)) // most often one row
+      return {};
+    if (fp8)
+      return {&wgmmaSomeFp8};
+    if (entry == Entry::PrefillSome || entry == Entry::PrefillMore)
+      return {entry == Entry::PrefillSome ? &wgmmaSome : &wgmmaMore};
+    if (entry == Entry::PrefillMost)
+      return linears > 1 ? Shapes{&wgmmaMost} : Shapes{&wgmmaMostOfOne, &wgmmaMost};
     if (entry == Entry::StepMost)
       return linears > 1 ? Shapes{&wgmmaMostOfSeveral, &wgmmaOfMost} : Shapes{&wgmmaOfMost};
     return linears > 1 || selected ? Shapes{&wgmmaOfStep} : Shapes{&wgmmaManyOfOne, &wgmmaOfStep};
@@ -247,16 +255,18 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
 }
 
 /// In bf16 time is cut, so that one sequence fills the chip: as many panels as make whole lines of memory, up to four, and chunks
-/// that 256 threads have in their registers. All inputs of a chunk are asked for at once where shared memory has room for those of
-/// two blocks. Else the order of a step.
-static BlockScheduleAttr scheduleScan(KernelOp kernel, const GpuFacts &gpu, bool keepsOrder) {
+/// that 256 threads have in their registers, of several rows 128. All inputs of a chunk are asked for at once where shared memory
+/// has room for those of two blocks. Else the order of a step.
+static BlockScheduleAttr scheduleScan(KernelOp kernel, const GpuFacts &gpu, Entry entry, bool keepsOrder) {
   if (keepsOrder)
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
-  constexpr int64_t elements = 128 * 64, exchangedBytes = 9 << 10, reserved = 1 << 10; // of a block
+  int64_t elements = (entry == Entry::PrefillSeveral ? 64 : 128) * 64; // where few chunks leave multiprocessors idle
+  constexpr int64_t exchangedBytes = 9 << 10, reserved = 1 << 10;      // of a block
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), together = panels % 4 == 0 ? 4 : panels % 2 == 0 ? 2 : 1;
   int64_t bytes = llvm::count_if(kernel.getInputs(), [](Value input) { return isStream(input.getType()); }) * elements * 2;
   bool haveRoom = 2 * (bytes + exchangedBytes + reserved) <= gpu.sharedPerMultiprocessor;
-  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, elements / 16 / together, 1, together,
+  return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/elements / 32, elements / 16 / together, 1,
+                                together,
                                 /*stages=*/haveRoom && hasStreamsOf16Bits(kernel) ? 2 : 1, 1);
 }
 
@@ -306,7 +316,7 @@ static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry
     for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
       return scheduleSelectiveScan(scan);
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
-    return scheduleScan(kernel, *target.gpu, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
+    return scheduleScan(kernel, *target.gpu, entry, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }
   bool isFewRows = entry == Entry::Step || (isStep(entry) && contents.convs); // by which no warp would be busy
   return scheduleRows(kernel, contents, keepsOrder || isFewRows);
@@ -340,10 +350,10 @@ static void storeSquaresOfTiles(Operation *module) {
   module->walk([&](RmsScaleOp scale) { mark(scale, panelsOf(scale.getWidth())); });
 }
 
-static void markFewRows(Operation *module) {
-  module->walk([](KernelOp kernel) {
+static void markTiles(Operation *module, StringRef name) {
+  module->walk([&](KernelOp kernel) {
     if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
-      kernel->setAttr(fewRowsAttr, UnitAttr::get(kernel.getContext()));
+      kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
   });
 }
 
@@ -380,15 +390,19 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
     static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_step_most",
-                                                      "_few",  "_some",     "_many",      "_long",      "_fp8"};
+                                                      "_few",  "_several",  "_some",      "_more",      "_most",
+                                                      "_many", "_long",     "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
       return signalPassFailure();
-    if (isStep(*entry) || *entry == Entry::PrefillFew)
+    bool isOfSome = facts->wgmma && !isStep(*entry) && sizeOf(*entry) == RunSize::Some;
+    if (isStep(*entry) || *entry == Entry::PrefillFew || isOfSome)
       storeSquaresOfTiles(getOperation());
-    if (llvm::is_contained({Entry::PrefillFew, Entry::StepFew}, *entry))
-      markFewRows(getOperation());
+    if (isOfSome || llvm::is_contained({Entry::PrefillFew, Entry::StepFew}, *entry))
+      markTiles(getOperation(), fewRowsAttr);
+    if (isOfSome)
+      markTiles(getOperation(), startsNextAttr);
   }
 };
 } // namespace

@@ -69,8 +69,14 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
     if (isTensorTiles(kernel.getBlocksAttr().getForm()))
       return {{4096, 1}};
     return {{128, 1}, {512, 1}, {4096, 1}};
+  case Entry::PrefillMost:
+    return {{1024, 1}};
+  case Entry::PrefillMore:
+    return {{768, 1}};
   case Entry::PrefillSome:
     return {{512, 1}};
+  case Entry::PrefillSeveral:
+    return {{256, 1}};
   case Entry::PrefillFew:
     return {{128, 1}};
   case Entry::Step:

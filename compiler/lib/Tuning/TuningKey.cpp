@@ -12,7 +12,9 @@ using namespace sm1;
 
 Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
   bool isPrefill = entry != Entry::Both && !isStep(entry);
-  bool isShared = !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty();
+  bool hasOwnScan = entry == Entry::PrefillSeveral && kernel.getBlocksAttr().getForm() == BlockForm::Scan;
+  bool isShared =
+      !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty() && !hasOwnScan;
   if (entry == Entry::PrefillLong && !kernel->hasAttr(ofLongAttr)) // most are those of many rows
     return Entry::Prefill;
   return isPrefill && isShared ? Entry::Prefill : entry;

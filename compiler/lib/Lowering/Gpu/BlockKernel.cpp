@@ -97,7 +97,7 @@ void BlockKernel::waitForInputs() {
 /// the others.
 BlockKernel::LaterKernel BlockKernel::whenLaterKernelStarts() const {
   if (!buffers.oneRowPerSegment)
-    return isTensorTiles(schedule.getForm()) ? LaterKernel::AfterSums : LaterKernel::AtStart;
+    return isTensorTiles(schedule.getForm()) && !kernel->hasAttr(startsNextAttr) ? LaterKernel::AfterSums : LaterKernel::AtStart;
   bool hasTiles = false;
   kernel->getParentOfType<ModelOp>().walk([&](Operation *op) {
     auto blocks = op->getAttrOfType<BlockScheduleAttr>("blocks");

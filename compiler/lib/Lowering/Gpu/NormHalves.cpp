@@ -100,10 +100,12 @@ LaneSquares sm1::squaresOfLane(BlockKernel &block, ValueRange rows) {
     if (llvm::any_of(all, [&](auto &known) { return known.first.getSquares() == scale.getSquares(); }))
       continue;
     Value array = block.buffers.inputs.lookup(scale.getSquares());
+    auto ofTiles = scale->getAttrOfType<IntegerAttr>(tileSquaresAttr);
+    int64_t numbers = ofTiles ? ofTiles.getInt() : channels(scale.getSquares().getType());
     auto &sums = all.emplace_back(scale, SmallVector<Value>()).second;
     for (Value row : rows) {
       Value inside = block.least(row, block.sub(block.count, block.constant(1))), sum;
-      for (int64_t first = 0; first < channels(scale.getSquares().getType()); first += threadLanes) {
+      for (int64_t first = 0; first < numbers; first += threadLanes) {
         Value four = block.load(array, {inside, block.constant(first)}, threadLanes);
         sum = sum ? arith::AddFOp::create(block.builder, block.loc, sum, four).getResult() : four;
       }
