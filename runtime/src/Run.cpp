@@ -353,7 +353,7 @@ Expected<void> ModelImpl::computeToken(RunContext &context) {
 /// Recording takes longer than launching, and pays where prompts of one size come again and again: from the third in a row on. Long
 /// prompts do not wait for launches, and chunks are as many as their sequences' lengths make them.
 bool ModelImpl::repeatsPrompt(const ReplayKey &key) {
-  constexpr int64_t alikeBefore = 2, mostRows = 512;
+  constexpr int64_t alikeBefore = 2, mostRows = 1536;
   promptsAlike = key == lastPrompt ? promptsAlike + 1 : 0;
   lastPrompt = key;
   return promptsAlike >= alikeBefore && key.front() <= mostRows && workspace.rowTables.chunkCount == 0;
