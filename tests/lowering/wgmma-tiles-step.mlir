@@ -1,5 +1,6 @@
 // Form wgmma_tiles in a step of many sequences.
 // RUN: sm1-opt %s "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s
+// RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {late_next}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=LATE
 
 // Tiles of 64 rows have steps of 64 k, whose rows are one box of 128 bytes each. Where every step has a stage of its own none is
 // filled again, and nobody has to meet on the way. Both projections are columns of one product. The next kernel may start when the
@@ -26,6 +27,12 @@
 // CHECK: wgmma.wait_group.sync.aligned 0;
 // CHECK-NOT: griddepcontrol
 // CHECK: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 :
+// Or when this one has waited, where its schedule says so.
+// LATE-LABEL: func.func @narrow
+// LATE: "griddepcontrol.wait;"
+// LATE-NEXT: "griddepcontrol.launch_dependents;"
+// LATE-NEXT: scf.if
+// LATE-COUNT-12: cp.async.bulk.tensor.2d
 !h = tensor<?x?x768xbf16>
 !s = tensor<?x?x32xf32>
 !t = tensor<?x32xf32>

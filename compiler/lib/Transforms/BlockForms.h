@@ -106,12 +106,15 @@ inline constexpr llvm::StringLiteral chunksAttr = "chunks";
 /// Whether a kernel of the program for long sequences is another than that for many rows has.
 inline constexpr llvm::StringLiteral ofLongAttr = "of_long";
 
-/// Of a kernel with wgmma_tiles: whether it belongs to a program for few rows. Then its weights come again in the next pass alone,
-/// so that the L2 cache may give them up first, and where there is one tile of rows most of the chip is idle.
+/// Of a kernel with wgmma_tiles: whether its program is for so few rows that all tiles find room at once. Then its weights come
+/// again in the next pass alone, so that the L2 cache may give them up first; where there is one tile of rows most of the chip is
+/// idle.
 inline constexpr llvm::StringLiteral fewRowsAttr = "few_rows";
 /// Whether the next kernel may start when it does, in a program that has more than one row of a sequence: its tiles leave room for
 /// others.
 inline constexpr llvm::StringLiteral startsNextAttr = "starts_next";
+/// Of a kernel of a step of many sequences: the next kernel may start when this one has what it waits for; without it, before that.
+inline constexpr llvm::StringLiteral lateNextAttr = "late_next";
 
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {

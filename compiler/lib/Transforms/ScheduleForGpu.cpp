@@ -357,6 +357,35 @@ static void markTiles(Operation *module, StringRef name) {
   });
 }
 
+static int64_t weightsOf(KernelOp kernel) {
+  int64_t numbers = 0;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>())
+    numbers += cast<ShapedType>(linear.getWeight().getType()).getNumElements();
+  return numbers;
+}
+
+/// Says which kernels of a step's layer let the next one start only when they have what they wait for, as measured. The one with
+/// the most weights has its own in time if the two in front of it let what follows start at once; blocks that others let start
+/// early would have the multiprocessors that it needs. With more than one tile of rows those of the kernel in front of it fill the
+/// chip, so that the one in front of that has to wait, and no other.
+static void markLateNext(Operation *module, Entry entry) {
+  module->walk([&](LayersOp layers) {
+    SmallVector<KernelOp> kernels;
+    layers.walk([&](KernelOp kernel) { kernels.push_back(kernel); });
+    size_t count = kernels.size(), heaviest = 0;
+    for (size_t i = 0; i < count; ++i)
+      if (weightsOf(kernels[i]) > weightsOf(kernels[heaviest]))
+        heaviest = i;
+    if (count < 3 || kernels[heaviest].getBlocksAttr().getForm() != BlockForm::WgmmaTiles)
+      return;
+    for (size_t inFront = 0; inFront < count; ++inFront) {
+      bool isOneOfTwoInFront = inFront == 1 || inFront == 2;
+      if (entry == Entry::StepFew ? !isOneOfTwoInFront : entry == Entry::StepSome && inFront == 2)
+        kernels[(heaviest + count - inFront) % count]->setAttr(lateNextAttr, UnitAttr::get(layers.getContext()));
+    }
+  });
+}
+
 namespace {
 struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
   using ScheduleForGpuBase::ScheduleForGpuBase;
@@ -403,6 +432,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
       markTiles(getOperation(), fewRowsAttr);
     if (isOfSome)
       markTiles(getOperation(), startsNextAttr);
+    markLateNext(getOperation(), *entry);
   }
 };
 } // namespace

@@ -93,11 +93,13 @@ void BlockKernel::waitForInputs() {
 
 /// Steps of many sequences have tiles in few blocks, so that those of the next kernel or two find multiprocessors of their own and
 /// have their weights when this one ends. In a step of few, whose blocks are everywhere, the next kernel's weights would be in the
-/// way of what this one still waits for. In a prefill blocks of tiles that come while some multiprocessors are still full crowd
-/// the others.
+/// way of what this one still waits for, and so they are in one of many where the schedule says so. In a prefill blocks of tiles
+/// that come while some multiprocessors are still full crowd the others.
 BlockKernel::LaterKernel BlockKernel::whenLaterKernelStarts() const {
   if (!buffers.oneRowPerSegment)
     return isTensorTiles(schedule.getForm()) && !kernel->hasAttr(startsNextAttr) ? LaterKernel::AfterSums : LaterKernel::AtStart;
+  if (kernel->hasAttr(lateNextAttr))
+    return LaterKernel::AfterInputs;
   bool hasTiles = false;
   kernel->getParentOfType<ModelOp>().walk([&](Operation *op) {
     auto blocks = op->getAttrOfType<BlockScheduleAttr>("blocks");
