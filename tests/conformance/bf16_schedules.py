@@ -2,7 +2,7 @@
 """Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, so do blocks that go
 on from tile to tile, of rows as they lie or of chunks of segments, and rows in bands are near rows with a warp each, whose sums of squares
 have another order. Norms that tiles divide have the same bits however many blocks there are, and are near whole ones. Three warps to a row
-in bands read no sums that nobody wrote.
+in bands read no sums that nobody wrote. On sm_90 tiles of mma.sync have the bits of each other.
 
   bf16_schedules.py --bin DIR --work DIR [--device NAME]
 """
@@ -35,6 +35,23 @@ CHUNKS = {
     "ssm_x_proj": "threads=384 row_tile=64 row_split=64 panel_split=4 stages=3 chunks=true",
     "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5 chunks=true",
 }
+# Tiles of mma.sync whose lanes have one channel of a panel at once, two or four, of which halves are exchanged or not; panels that
+# come in threes and do not divide the matrix's.
+MMA_TILES = {
+    "ssm_in_proj": "threads=128 row_tile=32 row_split=128 panel_split=4 stages=4",
+    "ssm_x_proj": "threads=256 row_tile=48 row_split=96 panel_split=4 stages=3",
+    "ssm_out_proj": "threads=64 row_tile=32 row_split=64 panel_split=4 stages=4",
+    "mlp_w1": "threads=64 row_tile=32 row_split=64 panel_split=3 stages=4",
+    "mlp_w2": "threads=128 row_tile=48 row_split=96 panel_split=4 stages=4",
+}
+
+
+def check_mma_tiles(programs, checkpoint, report, given):
+    options = "--weights=bf16", "--compute=bf16", "--target=sm_90", "--tuned=none"
+    expected = programs.logits(programs.compile(checkpoint, "mma", *options), given, "--variants=none")
+    (programs.work / "mma.txt").write_text("".join(f"{kernel} form=tensor_tiles {numbers}\n" for kernel, numbers in MMA_TILES.items()))
+    package = programs.compile(checkpoint, "mma-tiles", f"--schedule={programs.work / 'mma.txt'}", *options, assembled=True)
+    report.same_bits(programs.logits(package, given, "--variants=none"), expected, "tiles of mma.sync")
 
 
 def check_three_warps(programs, report):
@@ -93,6 +110,7 @@ def main():
             first = first or got
             report.same_bits(got, first, f"norms in halves, {name}, {blocks} blocks")
         report.near(first, own, DIVIDED, f"norms in halves, {name}, beside whole ones")
+    check_mma_tiles(programs, checkpoint, report, given)
     check_three_warps(programs, report)
     return report.finish()
 

@@ -63,6 +63,7 @@ private:
     int64_t threads;
     Value isThere = {};
   };
+  Value weightSlot(Value panel, Value lane);
   void planRowCopies();
   void planWeightCopies(size_t linear);
   /// `copy` in step `step`; what it copies past the end becomes zero.
@@ -126,9 +127,9 @@ static Value swizzled(BlockKernel &block, Value row, Value chunk) {
 }
 
 /// Where the chunk of lane `lane` of a panel's fragment lies: lanes that read at the same time read two neighbouring panels, which
-/// lie in different banks.
-static Value weightSlot(BlockKernel &block, Value panel, Value lane) {
-  return arith::XOrIOp::create(block.builder, block.loc, lane, block.mul(block.rem(panel, 2), 4));
+/// lie in different banks. Where they read one it may be odd as well as even.
+Value TensorTilesBuilder::weightSlot(Value panel, Value lane) {
+  return group == 1 ? lane : arith::XOrIOp::create(block.builder, block.loc, lane, block.mul(block.rem(panel, 2), 4)).getResult();
 }
 
 void TensorTilesBuilder::place() {
@@ -151,7 +152,7 @@ void TensorTilesBuilder::place() {
   Value slot = block.add(block.mul(block.div(owner, group), 4 * group), block.rem(lane, 4));
   for (int64_t odd = 0; odd < 2; ++odd)
     weightLane[odd] = block.add(block.add(block.mul(slice, weightSliceBytes), block.mul(panel, sliceTiles * tileBytes)),
-                                block.mul(weightSlot(block, panel, block.add(slot, block.constant(4 * odd))), chunkBytes));
+                                block.mul(weightSlot(panel, block.add(slot, block.constant(4 * odd))), chunkBytes));
   // Lanes 0-7 and 8-15 name the rows of a tile for the halves of a tile of k, the others those of the next tile.
   Value matrix = block.div(lane, rowsOfTile);
   Value row = block.add(warpRow, block.add(block.mul(block.div(matrix, 2), rowsOfTile), block.rem(lane, rowsOfTile)));
@@ -206,8 +207,8 @@ void TensorTilesBuilder::planWeightCopies(size_t linear) {
       place = block.least(place, block.constant(shape[0] - 1));
     Value from = block.add(block.mul(place, shape[1] * tileBytes), block.mul(inPanel, chunkBytes));
     Value parity = later % 2 ? block.add(panel, block.constant(1)) : panel;
-    Value slot = block.add(block.mul(block.div(inSlice, lanesOfWarp), lanesOfWarp),
-                           weightSlot(block, parity, block.rem(inSlice, lanesOfWarp)));
+    Value slot =
+        block.add(block.mul(block.div(inSlice, lanesOfWarp), lanesOfWarp), weightSlot(parity, block.rem(inSlice, lanesOfWarp)));
     Value to = block.add(block.mul(block.div(inPanel, sliceChunks), weightSliceBytes),
                          block.mul(block.add(block.mul(panel, sliceChunks), slot), chunkBytes));
     int64_t fixed = (int64_t(linear) * panels + later) * sliceChunks * chunkBytes;
