@@ -8,7 +8,8 @@
 // added in order: the same for every shape of tile.
 //
 // A lane of the instruction has channels 8 apart. It reads the fragments of other lanes instead, so that what it holds in its
-// registers are neighbouring channels (`group` of them) of a row: what follows the sums is computed on them where they are.
+// registers are neighbouring channels (`group` of them) of a row: what follows the sums is computed on them where they are. Where
+// results have 16 bits, lanes exchange halves of panels before, so that neighbours fill whole sectors of memory at once.
 
 #include "TensorTiles.h"
 
@@ -86,6 +87,11 @@ private:
   void finish(ArrayRef<Value> sums, Value tile);
   /// Of rows `first` to `first` + `count` of the two that a thread has. What it has of the squares that are stored: [group][row].
   SmallVector<Value> finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd);
+  /// Whether a lane finishes 2 `group` neighbouring channels of a panel, and not twice `group`: of 16 bits the latter are half of
+  /// what memory is written by.
+  bool storesWide() const;
+  /// Makes of halves of a panel's channels, in lanes half a warp apart, neighbouring ones. Whole warps have to come here.
+  void exchangeHalves(SmallVector<Value> &sums, int64_t firstOfGroup, int64_t first, int64_t count);
   void storeSquares(ArrayRef<Value> squares, int64_t count, Value row);
   /// The panel of the thread among those of a group.
   Value panelOfGroup(int64_t firstOfGroup) {
@@ -147,9 +153,12 @@ void TensorTilesBuilder::place() {
   rowStages = block.shared({stages * slices * rowSliceBytes}, byte);
   weightStages = block.shared({stages * slices * weightSliceBytes}, byte);
 
-  // The instruction's lane has channels lane/4 and that plus 8. This one reads those of `group` such lanes of one panel.
-  Value owner = block.div(lane, 4), panel = block.add(warpPanel, block.rem(owner, group));
-  Value slot = block.add(block.mul(block.div(owner, group), 4 * group), block.rem(lane, 4));
+  // The instruction's lane has channels lane/4 and that plus 8. This one reads those of `group` such lanes of one panel; where they
+  // are two and halves are exchanged, the lane half a warp away has the neighbouring two.
+  Value owner = block.div(lane, 4), panel = block.add(warpPanel, block.rem(owner, group)), first = block.div(owner, group);
+  if (group == 2 && storesWide())
+    first = block.add(block.mul(block.rem(first, 2), 2), block.div(first, 2));
+  Value slot = block.add(block.mul(first, 4 * group), block.rem(lane, 4));
   for (int64_t odd = 0; odd < 2; ++odd)
     weightLane[odd] = block.add(block.add(block.mul(slice, weightSliceBytes), block.mul(panel, sliceTiles * tileBytes)),
                                 block.mul(weightSlot(panel, block.add(slot, block.constant(4 * odd))), chunkBytes));
@@ -400,31 +409,61 @@ SmallVector<Value> TensorTilesBuilder::sum() {
 // What follows
 //===----------------------------------------------------------------------===//
 
+bool TensorTilesBuilder::storesWide() const {
+  auto isOf16Bits = [](Type type) { return isStream(type) && getElementTypeOrSelf(type).getIntOrFloatBitWidth() == 16; };
+  return group > 1 && !storedSquares(block.kernel) && llvm::all_of(block.kernel->getResultTypes(), isOf16Bits);
+}
+
+void TensorTilesBuilder::exchangeHalves(SmallVector<Value> &sums, int64_t firstOfGroup, int64_t first, int64_t count) {
+  constexpr int32_t away = lanesOfWarp / 2; // the lane whose channels stand between this one's halves
+  Value isUpper = block.less(block.constant(away - 1), lane);
+  auto choose = [&](Value upper, Value lower) {
+    return arith::SelectOp::create(block.builder, block.loc, isUpper, upper, lower).getResult();
+  };
+  for (size_t linear = 0; linear < linears.size(); ++linear)
+    for (int64_t i = 0; i < group; ++i)
+      for (int64_t j = first; j < first + count; ++j) {
+        int64_t at = (int64_t(linear) * warpPanels + firstOfGroup + i) * 4 + j;
+        Value &low = sums[at], &high = sums[at + 2];
+        Value got = cuda::shuffleXor(block.builder, block.loc, choose(low, high), away);
+        low = choose(got, low), high = choose(high, got);
+      }
+}
+
 SmallVector<Value> TensorTilesBuilder::finishRows(ArrayRef<Value> sums, int64_t first, int64_t count, Value row, Value rowEnd) {
   OpBuilder &builder = block.builder;
   PanelSquaresOp stored = storedSquares(block.kernel);
   SmallVector<Value> squares;
   Value owner = block.div(lane, 4);
   int64_t kernelPanels = strideOf(widthOf(block.kernel)) / panelWidth;
-  auto vectorType = VectorType::get({group}, builder.getF32Type());
+  bool isWide = storesWide();
+  int64_t halves = isWide ? 1 : 2, width = isWide ? 2 * group : group;
+  auto vectorType = VectorType::get({width}, builder.getF32Type());
   for (int64_t firstOfGroup = 0; firstOfGroup < warpPanels; firstOfGroup += group) {
     Value panel = panelOfGroup(firstOfGroup);
+    SmallVector<Value> own(sums);
+    if (isWide)
+      exchangeHalves(own, firstOfGroup, first, count);
+    auto channelsOf = [&](size_t linear, int64_t half, int64_t j) {
+      SmallVector<Value> channels;
+      for (int64_t part = half; part < half + (isWide ? 2 : 1); ++part)
+        for (int64_t i = 0; i < group; ++i)
+          channels.push_back(own[(linear * warpPanels + firstOfGroup + i) * 4 + 2 * part + j]);
+      return channels;
+    };
     auto evaluateHalves = [&] {
       SmallVector<Value> parts;
-      for (int64_t half = 0; half < 2; ++half) {
+      for (int64_t half = 0; half < halves; ++half) {
         Value unit =
-            block.add(block.add(block.mul(panel, panelWidth / group), block.div(owner, group)), block.constant(half * 8 / group));
-        TileEvaluator evaluator(builder, block.kernel, block.buffers, {row, unit, count, 1, group, rowEnd});
+            block.add(block.add(block.mul(panel, panelWidth / width), block.div(owner, group)), block.constant(half * 8 / width));
+        TileEvaluator evaluator(builder, block.kernel, block.buffers, {row, unit, count, 1, width, rowEnd});
         for (auto [l, linear] : llvm::enumerate(linears)) {
           SmallVector<Value> vectors;
           Value scales = linear.getScales()
                              ? evaluator.loadVector(block.buffers.inputs.lookup(linear.getScales()), evaluator.column(0))
                              : Value();
           for (int64_t j = first; j < first + count; ++j) {
-            SmallVector<Value> channels;
-            for (int64_t i = 0; i < group; ++i)
-              channels.push_back(sums[(l * warpPanels + firstOfGroup + i) * 4 + 2 * half + j]);
-            vectors.push_back(vector::FromElementsOp::create(builder, block.loc, vectorType, channels));
+            vectors.push_back(vector::FromElementsOp::create(builder, block.loc, vectorType, channelsOf(l, half, j)));
             if (scales)
               vectors.back() = arith::MulFOp::create(builder, block.loc, vectors.back(), scales);
           }
