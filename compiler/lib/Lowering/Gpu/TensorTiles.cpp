@@ -71,12 +71,17 @@ void sm1::fetchStates(BlockKernel &block, Value firstRow, Value firstPanel, int6
   }
 }
 
+/// Streams as wide as what the kernel makes, but for what it multiplies.
+static SmallVector<BlockArgument> streamsBehindSums(KernelOp kernel) {
+  return llvm::filter_to_vector(kernel.getBlock().getArguments(), [&](BlockArgument stream) {
+    bool isMultiplied = llvm::any_of(stream.getUsers(), [](Operation *user) { return isa<LinearOp>(user); });
+    return isStream(stream.getType()) && !isMultiplied && channels(stream.getType()) == widthOf(kernel);
+  });
+}
+
 void sm1::fetchStreams(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels, Value first, int64_t count) {
   OpBuilder &builder = block.builder;
-  for (BlockArgument stream : block.kernel.getBlock().getArguments()) {
-    bool isMultiplied = llvm::any_of(stream.getUsers(), [](Operation *user) { return isa<LinearOp>(user); });
-    if (!isStream(stream.getType()) || isMultiplied || channels(stream.getType()) != widthOf(block.kernel))
-      continue;
+  for (BlockArgument stream : streamsBehindSums(block.kernel)) {
     Value array = block.buffers.inputs.lookup(stream);
     auto type = cast<MemRefType>(array.getType());
     int64_t elementBytes = type.getElementTypeBitWidth() / 8, panelBytes = panelWidth * elementBytes;
@@ -90,5 +95,21 @@ void sm1::fetchStreams(BlockKernel &block, TilePlace tile, int64_t rows, int64_t
         cuda::fetchBulk(builder, block.loc, cuda::addressOf(builder, block.loc, array, place, cuda::globalMemory), bytes);
       });
     }
+  }
+}
+
+void sm1::fetchStreamLines(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels) {
+  Value last = block.sub(block.count, block.constant(1));
+  for (BlockArgument stream : streamsBehindSums(block.kernel)) {
+    Value array = block.buffers.inputs.lookup(stream);
+    auto type = cast<MemRefType>(array.getType());
+    int64_t elementBytes = type.getElementTypeBitWidth() / 8, rowBytes = type.getShape().back() * elementBytes,
+            panelBytes = panelWidth * elementBytes, lines = llvm::divideCeil(panels * panelBytes, lineBytes);
+    block.share(block.constant(rows * lines), [&](Value number) {
+      Value row = block.least(block.add(tile.firstRow, block.div(number, lines)), last);
+      Value inRow = block.add(block.mul(tile.firstPanel, panelBytes), block.mul(block.rem(number, lines), lineBytes));
+      Value place = block.add(block.mul(row, rowBytes), block.least(inRow, block.constant(rowBytes - elementBytes)));
+      cuda::fetchLine(block.builder, block.loc, cuda::addressOf(block.builder, block.loc, array, place, cuda::globalMemory));
+    });
   }
 }

@@ -26,6 +26,9 @@ void fetchStates(BlockKernel &block, mlir::Value firstRow, mlir::Value firstPane
 /// `count` rows of such a tile, from the tile's row `first` on.
 void fetchStreams(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels, mlir::Value first, int64_t count);
 
+/// The same by all threads of a block, of a whole tile, which many rows fill.
+void fetchStreamLines(BlockKernel &block, TilePlace tile, int64_t rows, int64_t panels);
+
 } // namespace sm1
 
 #endif // SM1C_LOWERING_GPU_TENSORTILES_H

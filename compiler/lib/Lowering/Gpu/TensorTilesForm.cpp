@@ -279,6 +279,8 @@ void TensorTilesBuilder::startFirstStages() {
     start(step, /*ofRows=*/true);
     cuda::commitCopies(block.builder, block.loc);
   }
+  if (rows > mostRowsOfFew)
+    fetchStreamLines(block, {firstRow, firstPanel}, rows, panels);
 }
 
 //===----------------------------------------------------------------------===//
