@@ -13,8 +13,8 @@
 // CPU: error: no GPU target called 'x86-64-v4'
 // ENTRY: error: no entry called 'prefil'
 
-// bf16 by bf16 goes to tensor cores, everything else to fused multiply-adds. One projection has tiles of 8 panels, two or three
-// have 4 each; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
+// bf16 by bf16 goes to tensor cores, everything else to fused multiply-adds. One projection has tiles of 8 panels, or of 4
+// where 8 do not divide its own, two or three have 4 each; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
 // tensor cores for each size of a prefill.
 // CHECK-LABEL: sm1.model @projections
 // FEW: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256,
@@ -22,7 +22,7 @@
 // STEP: sm1.kernel "plain_step" ({{.*}}) blocks<step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = 16, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "stored" ({{.*}}) blocks<tiles,
 // STEP: sm1.kernel "stored_step" ({{.*}}) blocks<step,
-// PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 64, panel_split = 8, stages = {{[2-4]}}> ->
+// PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
 // FEW: sm1.kernel "tensor_few" ({{.*}}) blocks<tensor_tiles, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = {{[2-4]}}, depth_split = {{[48]}}> ->
 // SOME: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles,
 // STEPS: sm1.kernel "tensor_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->

@@ -92,12 +92,17 @@ static constexpr TileShape tileShapes[3][maxProjections] = {
 /// few.
 static constexpr TileShape tileShapesOfStep[maxProjections] = {
     {256, 32, 64, 2, 4, 1}, {256, 32, 64, 4, 2, 1}, {256, 32, 64, 4, 2, 1}};
+/// For many rows and one matrix whose panels come in fours, but not in eights: as many sums, and none of a panel that is not there.
+static constexpr TileShape manyOfFours = {128, 32, 128, 4, 1, 2};
 /// For few rows and one matrix on chips whose other tiles are wgmma's: measured there alone.
 static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
 
-static const TileShape &tileShapeOf(Entry entry, unsigned linears, bool wgmma) {
+static const TileShape &tileShapeOf(KernelOp kernel, Entry entry, unsigned linears, bool wgmma) {
   if (isStep(entry) && sizeOf(entry) == RunSize::Some)
     return tileShapesOfStep[linears - 1];
+  int64_t panels = llvm::divideCeil(widthOf(kernel), 16);
+  if (linears == 1 && sizeOf(entry) == RunSize::Many && !kernel.getSelected() && panels % 8 && panels % 4 == 0)
+    return manyOfFours;
   if (wgmma && linears == 1 && sizeOf(entry) == RunSize::Few)
     return fewBesideWgmma;
   return tileShapes[static_cast<int>(sizeOf(entry))][linears - 1];
@@ -242,7 +247,7 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
     for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8, kernel.getSelected()))
       if (auto schedule = scheduleWgmma(kernel, contents, gpu, *shape))
         return schedule;
-  const TileShape &shape = tileShapeOf(entry, contents.linears, target.wgmma);
+  const TileShape &shape = tileShapeOf(kernel, entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
   int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
