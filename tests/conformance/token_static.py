@@ -47,6 +47,8 @@ def main():
     stages = programs.work / "stages"
     programs.must(programs.sm1c, DATA / "checkpoints" / "chorales", "--target=sm_90", "-o", programs.work / "model.sm1pkg", f"--dump-stages={stages}")
     text = stages / "35-sm_90-token.cu"
+    quotients = re.findall(r"sm1token::(\w*quotient)\(", text.read_text(), re.IGNORECASE)
+    report.check(quotients == ["gateQuotient"] * 3, f"quotients by 1 + exp(x), which need no look at their range: {quotients}")
     for chip, blocks, shared, copies in CHIPS:
         for sequences in (1, 4, 8):
             name = f"{chip}, {blocks} blocks, {sequences} sequences"

@@ -124,7 +124,8 @@ void PointwiseText::sumEarlierTaps(Conv1dOp conv) {
 static bool isByGate(Operation *op) {
   auto sum = isa<arith::DivFOp>(op) ? op->getOperand(1).getDefiningOp<arith::AddFOp>() : nullptr;
   auto isOne = [](Value value) {
-    auto constant = value.getDefiningOp<arith::ConstantOp>();
+    auto broadcast = value.getDefiningOp<BroadcastOp>(); // of a number, in a description
+    auto constant = (broadcast ? broadcast->getOperand(0) : value).getDefiningOp<arith::ConstantOp>();
     auto number = constant ? splatNumber(constant) : std::nullopt;
     return number && number->isExactlyValue(1);
   };
