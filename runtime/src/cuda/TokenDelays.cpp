@@ -160,7 +160,7 @@ Expected<TokenClocks> searchClocks(const TokenClocks &start, const TimeOfClocks 
 // Three lines: what it is and for which device; the clocks; a hash of both.
 
 static std::string headOf(const Context &context) {
-  return fmt::format("sm1 delays 2: {}, {} multiprocessors, {} kHz\n", context.deviceName, context.multiprocessorCount,
+  return fmt::format("sm1 delays 3: {}, {} multiprocessors, {} kHz\n", context.deviceName, context.multiprocessorCount,
                      context.clockKHz);
 }
 

@@ -57,6 +57,9 @@ private:
   Expected<Variant *> variantFor(int64_t sequences);
   Expected<void> chooseDelays(Variant &variant, int64_t sequences);
   Expected<TokenClocks> measureDelays(Variant &variant, int64_t sequences);
+  Expected<double> timeRepeated(Variant &variant, sm1token::Launch &launch, int count, LaunchClock &clock);
+  Expected<double> timeOrdered(Variant &variant, sm1token::Launch &launch, int count);
+  void orderFrom(Variant &variant, sm1token::Launch &launch);
   sm1token::Launch launchOf(const Variant &variant, const TokenRun &run) const;
   Expected<void> start(Variant &variant, int64_t sequences, sm1token::Launch &launch);
   Expected<Variant> makeVariant(int64_t sequences) const;
