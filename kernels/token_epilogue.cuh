@@ -48,11 +48,9 @@ __device__ inline float inverseRoot(float v) {
 /// used in a later one stays in its registers. Threads that are too many compute what the first one does, and write nothing.
 template <class M> class Epilogue {
   using S = Sizes<M>;
-  static constexpr bool rehearses = M::sequences > 4;
-  /// Up to four sequences let matrix warps load as soon as sums are on their way to registers. Else some of what is computed of
-  /// them comes first, in the compiler's order: with more sequences, and integers, which are unpacked, matrix warps have much to do
-  /// then.
-  static constexpr bool goesAhead = M::bits == 16 && !rehearses;
+  /// Up to four sequences let matrix warps load as soon as sums are on their way to registers. With more, whose matrix warps have
+  /// much to do then, some of what is computed of sums comes first, in the compiler's order.
+  static constexpr bool goesAhead = M::sequences <= 4;
   static constexpr int fours = ceilDivide(M::warps, 4);
 
 public:
@@ -71,25 +69,16 @@ public:
     }
   }
 
-  /// With eight sequences what follows, up to where isRehearsing() is asked, runs twice, first without products, states and words
-  /// to others: so its instructions are near when products come. Fewer sequences lose by it.
-  __device__ void rehearse() {
-    if constexpr (rehearses)
-      asm volatile("mov.u32 %0, 2;" : "=r"(runs)); // the compiler is not to make two copies of it
-  }
-  __device__ bool isRehearsing() const { return rehearses && runs > 0; }
   /// Waits for the products of phase P, the next one, and reads them. Only then do matrix warps load the weights of the phase
   /// behind it: these reads would wait for all that loads from shared memory before them.
   template <int P> __device__ void wait() {
     static_assert(P < M::phaseCount, "a phase");
     const unsigned again = goesAhead ? kept(0u) : 0; // it is not known to be zero
-    if (!rehearses || --runs <= 0)
-      meet<S::workers>(1);
+    meet<S::workers>(1);
     do { // once: what follows stays behind a loop, else the compiler would let the others wait for it
       readSums<P>();
       __syncwarp();
-      if (!isRehearsing())
-        pass<S::workers>(2);
+      pass<S::workers>(2);
     } while (again);
     addSums<P>();
   }
@@ -103,13 +92,13 @@ public:
   /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.
   template <int partition> __device__ float parameter(int offset, int layer, int row = 0, int rows = 1) const {
     constexpr int stride = upTo(M::partitionWidth(partition), 16);
-    return __ldg(launch.vectors + offset + (layer * rows + row) * stride + channel<partition>());
+    return loadHere(launch.vectors + offset + (layer * rows + row) * stride + channel<partition>());
   }
   template <int partition> __device__ float state(int index, int layer, int row = 0, int rows = 1) const {
-    return states[partition] ? *statePlace<partition>(index, layer, row, rows) : 0.0f;
+    return loadHereIf(statePlace<partition>(index, layer, row, rows), states[partition] != 0);
   }
   template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
-    if (states[partition] && owns[partition] && !isRehearsing())
+    if (states[partition] && owns[partition])
       *statePlace<partition>(index, layer, row, rows) = value;
   }
   /// The channel's number in the embedding of the sequence's token.
@@ -127,7 +116,7 @@ public:
       hasWeight[P] = at >= 0;
       const float *from =
           launch.vectors + kept(unsigned(most(at, 0) + channel<partitionOfVector<P>()>())); // behind what was published
-      asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(weights[P]) : "l"(from) : "memory");
+      weights[P] = loadHere(from);
     }
   }
   /// Gives the channel's value to phase P, which runs in `layer`.
@@ -140,8 +129,7 @@ public:
     const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
-      if (!isRehearsing())
-        putWord(words[partition] + block.template offsetOfWords<P>(replica), word);
+      putWord(words[partition] + block.template offsetOfWords<P>(replica), word);
   }
   /// The end of a token.
   template <int ownPartition> __device__ void logit(float value) {
@@ -212,7 +200,7 @@ private:
   __device__ float4 partsOf(int row, int of, int warp) const {
     float v[4] = {};
     if constexpr (S::sumsOfWarpsMeet) {
-      const float4 found = floatsOf(loadShared4If(block.shared + S::sumAt(row, of, warp), !isRehearsing()));
+      const float4 found = floatsOf(loadShared4(block.shared + S::sumAt(row, of, warp)));
       v[0] = found.x, v[1] = found.y, v[2] = found.z, v[3] = found.w;
     }
 #pragma unroll
@@ -220,7 +208,7 @@ private:
       if (warp + i >= M::warps)
         v[i] = 0;
       else if constexpr (!S::sumsOfWarpsMeet)
-        v[i] = __uint_as_float(loadSharedIf(block.shared + S::sumAt(row, of, warp + i), !isRehearsing()));
+        v[i] = __uint_as_float(loadShared(block.shared + S::sumAt(row, of, warp + i)));
     return make_float4(v[0], v[1], v[2], v[3]);
   }
   template <int partition> __device__ float *statePlace(int index, int layer, int row, int rows) const {
@@ -239,7 +227,7 @@ private:
   bool hasWeight[M::layerPhases] = {};
   float4 parts[S::largest(S::matrices, M::phaseCount) + 1][fours]; ///< of sums, four warps each
   float sums[S::largest(S::matrices, M::phaseCount) + 1] = {};     ///< of the phase: of each matrix, and of squares
-  int token = 0, runs = 0; ///< runs: of a phase's code, that are still to come or under way, but for the last one
+  int token = 0;
 };
 
 } // namespace sm1token

@@ -28,23 +28,6 @@ __device__ inline unsigned loadShared(unsigned address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
   return v;
 }
-/// The same where others may be writing unless `isReady`; then it is anything.
-__device__ inline uint4 loadShared4If(unsigned address, bool isReady) {
-  uint4 v = {};
-  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %5, 0;\n@p ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
-               : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
-               : "r"(address), "r"(unsigned(isReady))
-               : "memory");
-  return v;
-}
-__device__ inline unsigned loadSharedIf(unsigned address, bool isReady) {
-  unsigned v = 0;
-  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p ld.shared.u32 %0, [%1];\n}"
-               : "+r"(v)
-               : "r"(address), "r"(unsigned(isReady))
-               : "memory");
-  return v;
-}
 __device__ inline void storeShared(unsigned address, float v) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
 }
@@ -53,6 +36,22 @@ __device__ inline void storeShared2(unsigned address, unsigned v, unsigned w) {
 }
 __device__ inline void storeShared4(unsigned address, uint4 v) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+/// Parameters of channels. They are asked for where this stands: of __ldg, and of ld.global.nc in its place, the compiler makes a
+/// load where the number is used, behind the sums that all others wait for. No load of memory that may change moves over a barrier.
+__device__ inline float loadHere(const float *from) {
+  float v;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(from) : "memory");
+  return v;
+}
+/// Likewise what the thread itself writes. 0 unless `isThere`.
+__device__ inline float loadHereIf(const float *from, bool isThere) {
+  float v = 0;
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p ld.global.f32 %0, [%1];\n}"
+               : "+f"(v)
+               : "l"(from), "r"(unsigned(isThere))
+               : "memory");
+  return v;
 }
 /// Four words of a vector; each is read by itself, as it was written.
 __device__ inline uint2 loadWords(const unsigned short *from) {

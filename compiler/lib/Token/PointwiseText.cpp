@@ -264,15 +264,12 @@ void PointwiseText::printPhase(unsigned index) {
                      phase.linears.size() > 1 ? "s" : "", phase.width));
   prepare(index);
   loadScales(phase);
-  const std::string label = "phase" + std::to_string(index);
   const bool isLast = index + 1 == program.layerPhases();
   for (unsigned reader = 1; reader < program.layerPhases(); ++reader)
     if (program.rankOf(program.phases[reader].vector) == int(index))
       line(llvm::formatv("k.weigh<{0}>(layer);", reader));
   if (isLast)
     line("k.weigh<0>(layer + 1);");
-  line("k.rehearse();");
-  line(label + ":");
   line(llvm::formatv("k.wait<{0}>();", index));
   for (unsigned reader = 1; reader < program.layerPhases(); ++reader)
     if (program.rankOf(program.phases[reader].vector) == int(index)) {
@@ -289,8 +286,6 @@ void PointwiseText::printPhase(unsigned index) {
     if (op.getNumResults() > 0 && program.rankOf(op.getResult(0)) == int(index) && isComputed(&op) && isNeeded(&op))
       if (!isa<RmsNormOp>(op) || isNeeded(&op))
         use(op.getResult(0));
-  line("if (k.isRehearsing())");
-  line("  goto " + label + ";");
 }
 
 void PointwiseText::printLogits() {

@@ -29,7 +29,7 @@ static constexpr int64_t sharedMargin = 1024;
 /// far from the best for the 130M configuration on an H200.
 static TokenClocks fixedClocks(const PlanToken &plan, int64_t sequences) {
   TokenClocks clocks(1 + plan.phases.size(), 0);
-  clocks[0] = plan.bits < 16 ? 600 : sequences > 4 ? 550 : 400;
+  clocks[0] = plan.bits < 16 ? 600 : sequences > 4 ? 475 : 400;
   return clocks;
 }
 
