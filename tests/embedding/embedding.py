@@ -86,6 +86,8 @@ def check_converse(programs, report, program, package):
     report.check(resumed == unbroken[1:], f"converse: resumed {resumed}, unbroken {unbroken[1:]}")
     kept = converse(programs, report, program, package, "go 8\ntry 2 5\nkeep 1\ngo 7\n", "5")
     report.check(kept[2].split()[2:] + kept[3].split()[1:] == broken[2].split()[2:], f"converse: kept {kept}, tried {broken[2]}")
+    wrong = subprocess.run([program, package, "5x"], input="go 1\n", capture_output=True, text=True)
+    report.check(wrong.returncode == 2 and "'5x' is no whole number" in wrong.stderr, f"converse: {wrong.returncode}: {wrong.stderr}")
     refused = subprocess.run([program, package], input="load nowhere\nfly\n", capture_output=True, text=True)
     report.check(refused.returncode == 1 and "nowhere: no such file" in refused.stderr and "'fly' is none" in refused.stderr,
                  f"converse: {refused.stderr}")

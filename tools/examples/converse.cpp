@@ -161,7 +161,11 @@ int main(int argc, char **argv) {
   auto model = Model::open(argv[1], {});
   if (!model)
     return std::fprintf(stderr, "converse: %s\n", model.error().message.c_str()), 1;
-  Session session(*model, argc > 2 ? std::stoull(argv[2]) : 0);
+  uint64_t seed = 0;
+  std::istringstream given(argc > 2 ? argv[2] : "0");
+  if (!(given >> seed) || !given.eof())
+    return std::fprintf(stderr, "converse: the seed '%s' is no whole number\n", argv[2]), 2;
+  Session session(*model, seed);
   int result = 0;
   for (std::string line; std::getline(std::cin, line);)
     if (auto done = session.obey(line); !done) {
