@@ -351,18 +351,20 @@ Expected<void> ModelImpl::computeToken(RunContext &context) {
 }
 
 /// Recording takes longer than launching, and pays where prompts of one size come again and again: from the third in a row on. Long
-/// prompts do not wait for launches, and chunks are as many as their sequences' lengths make them.
+/// prompts do not wait for launches.
 bool ModelImpl::repeatsPrompt(const ReplayKey &key) {
   constexpr int64_t alikeBefore = 2, mostRows = 1536;
   promptsAlike = key == lastPrompt ? promptsAlike + 1 : 0;
   lastPrompt = key;
-  return promptsAlike >= alikeBefore && key.front() <= mostRows && workspace.rowTables.chunkCount == 0;
+  return promptsAlike >= alikeBefore && key.front() <= mostRows;
 }
 
-/// Everything between the uploads and the downloads of a pass, behind the choice of its tokens, if there is one. Steps come
-/// again and again, with the same launches while the batch is as large as before; who watches launches wants to see each.
+/// Everything between the uploads and the downloads of a pass, behind the choice of its tokens, if there is one. Steps come again
+/// and again, with the same launches while the batch is as large as before. Who watches launches wants to see each; and chunks are
+/// as many as their sequences' lengths make them, which no key says.
 Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choice) {
-  bool isToken = isTokenRun(context), isStep = context.entry == "step", isRecorded = !isToken && isStep && !watchesLaunches();
+  bool isToken = isTokenRun(context), isStep = context.entry == "step";
+  bool isLaunched = watchesLaunches() || workspace.rowTables.chunkCount > 0, isRecorded = !isToken && isStep && !isLaunched;
   if (choice && !isRecorded)
     if (auto started = device->sample(*choice); !started)
       return started;
@@ -377,7 +379,7 @@ Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choic
       return launched;
     return device->move(workspace.scatter);
   };
-  if (watchesLaunches())
+  if (isLaunched)
     return work();
   const PassSize &size = context.size;
   ReplayKey key{size.rows, size.segments, size.selected, isStep ? 0 : size.longest, int64_t(context.states)};
