@@ -105,6 +105,12 @@ bool sameBits(const Numbers &a, const Numbers &b) {
   });
 }
 
+bool isZero(const Numbers &numbers) {
+  return std::all_of(numbers.begin(), numbers.end(), [](const std::vector<float> &x) {
+    return std::all_of(x.begin(), x.end(), [](float number) { return number == 0; });
+  });
+}
+
 /// A model and its sequences, which go on from run to run.
 class Session {
 public:
@@ -158,6 +164,8 @@ std::optional<std::string> firstDifference(const Schedule &schedule) {
                                      : fmt::format("run {}, rows {}", number, fmt::join(alike.lengths, ", "));
       if (!wanted || !got)
         return fmt::format("{}: {}", name, (wanted ? got : wanted).error().message);
+      if (isZero(*wanted))
+        return name + ": nothing but zeros";
       if (!sameBits(*got, *wanted))
         return name + ": other bits";
     }
