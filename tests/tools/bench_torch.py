@@ -20,6 +20,8 @@ def main(bench_torch, folder):
     assert code == 1 and len(text.splitlines()) == 1 and "has no torch; run tools/bench-torch with a Python that has" in text, text
     code, text = said(bench_torch, folder, "--times", "8x4096", "8by9")
     assert code == 1 and text == "error: --times 8by9: is no number of tokens and no BATCHxTOKENS", text
+    code, text = said(bench_torch, folder, "--steps=0")
+    assert code == 1 and text == "error: --steps 0: a decode has at least one", text
     code, text = said(bench_torch, folder, "--threads=100000")
     assert code == 1 and len(text.splitlines()) == 1 and "100000 threads, this process may use 1 to" in text, text
 

@@ -8,10 +8,11 @@ ENOUGH = 0.3  # seconds of a row, however few repetitions that are
 
 
 class TorchGpu:
-    """`prefill(model, tokens)` and `decode(model, token, memory)` give logits; `new_memory(model, batch)` is what a decode goes on from."""
+    """`prefill(model, tokens)` and `decode(model, token, memory)` give logits; `new_memory(model, batch)` is what a decode goes on from;
+    the host waits behind `steps` of these."""
 
-    def __init__(self, torch, model, prefill, decode, new_memory, repeats):
-        self.torch, self.model, self.repeats = torch, model.to("cuda", torch.bfloat16).eval(), repeats
+    def __init__(self, torch, model, prefill, decode, new_memory, steps, repeats):
+        self.torch, self.model, self.steps, self.repeats = torch, model.to("cuda", torch.bfloat16).eval(), steps, repeats
         self.prefill, self.decode, self.new_memory = prefill, decode, new_memory
         self.made = {}  # what a row runs, by (row, way): graphs are captured once
         self.kept = []  # tensors that graphs read and write live in these
@@ -21,15 +22,18 @@ class TorchGpu:
         with self.torch.inference_mode():
             if (row, way) not in self.made:
                 self.made[row, way] = self.make(row, way)
-            times = [self.timed(self.made[row, way])]
+            run, count = self.made[row, way], self.steps if row.name == "decode" else 1
+            times = [self.timed(run, count)]
             while len(times) < self.repeats and sum(times) < ENOUGH:
-                times.append(self.timed(self.made[row, way]))
-            return statistics.median(times)
+                times.append(self.timed(run, count))
+            return statistics.median(times) / count
 
-    def timed(self, run):
+    def timed(self, run, count):
+        """Seconds of so many runs, one behind the other."""
         self.torch.cuda.synchronize()
         start = time.perf_counter()
-        run()
+        for _ in range(count):
+            run()
         self.torch.cuda.synchronize()
         return time.perf_counter() - start
 
