@@ -138,16 +138,16 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, products = dot, matrix_rows = 48, matrix_panels = 2> ->
   // BF16: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y4 = sm1.kernel "int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %b0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
   }
   // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
   // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24, products = table> ->
-  // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y5 = sm1.kernel "int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %c0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi4>, tensor<64x2xf16>
     sm1.yield %0 : tensor<?x?x64xf32>
@@ -173,8 +173,8 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // BF16: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 6, panel_tile = 4, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
-  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 2, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
+  // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y6 = sm1.kernel "int8_rest" (%x0 = %z : tensor<?x?x40xf32>, %d0 = %d : tensor<64x40xi8>, %s0 = %ds : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>

@@ -149,6 +149,31 @@ TEST(CostTest, GroupsOfInt4AreCountedByInstructions) {
   EXPECT_NEAR(cycles(64), 45 + 4 * 75, 1e-6);
 }
 
+// Without VNNI two instructions multiply and add two k of int8, on three ports with AVX2; int4 has 19 for 32 k, and 12 that unpack
+// them.
+TEST(CostTest, IntegersWithoutVnniAreCountedByInstructions) {
+  CoreFacts core = coreOf("x86-64-v3");
+  TileWork words, bytes;
+  words.rows = 4, bytes.rows = 2;
+  words.takeMadds(/*grouped=*/false), bytes.takeMadds(/*grouped=*/true);
+  EXPECT_GE(tileCycles(core, words), (4 * 2 + 2 * 0.5) / 3);
+  EXPECT_LT(tileCycles(core, words), 1.1 * (4 * 2 + 2 * 0.5) / 3);
+  EXPECT_GE(tileCycles(core, bytes), (2 * 2 * 19 + 2 * 12) / 32.0 / 3);
+  EXPECT_LT(tileCycles(core, bytes), 1.1 * (2 * 2 * 19 + 2 * 12) / 32.0 / 3);
+  // What has been scaled stands beside the integers of a group, and what AVX2 has no register for is spilled.
+  EXPECT_LE(tileRegisters(core, words), core.registers);
+  EXPECT_LE(tileRegisters(core, bytes), core.registers);
+  words.rows = 5, bytes.rows = 3;
+  EXPECT_GT(tileRegisters(core, words), core.registers);
+  EXPECT_GT(tileRegisters(core, bytes), core.registers);
+  KernelCost cost = projection();
+  std::swap(cost.f32Products, cost.int8Products), cost.rowTile = 4, cost.panelTile = 1;
+  CpuRates rates = slowMachine();
+  rates.core = core;
+  double least = 256.0 * (1 << 20) / 8 / 3 * 1e-9;
+  EXPECT_NEAR(predict(cost, cuts, rates, {256, 1, noWeights}).products, 1.2 * least, 0.1 * least);
+}
+
 // Few rows have been made by other threads, and every task of a projection reads all of them.
 TEST(CostTest, FewRowsComeFromOtherCores) {
   KernelCost cost;

@@ -73,6 +73,8 @@ struct TileProblem {
   double rowOps = 0;      ///< per row, see TileWork
   int64_t chains = 1;     ///< of a sum
   bool widens = false;    ///< many rows find their weights unpacked
+  bool madds = false;     ///< integers without VNNI; `grouped`: int4
+  bool grouped = false;
 };
 
 /// Panels that one row reads together: the fewest that, with as many prefetched, make eight streams of weights, or as many as fit

@@ -11,6 +11,8 @@ static TileWork workOf(const TileProblem &problem, TileShape shape) {
   work.rowOps = problem.rowOps;
   work.chains = double(problem.chains);
   work.apart = shape.apart;
+  if (problem.madds)
+    work.takeMadds(problem.grouped);
   return work;
 }
 

@@ -21,7 +21,10 @@ std::string whyNotTiles(KernelOp kernel);
 /// Builds the function of one kernel: KernelToCpu.cpp, whole rows in RowKernels.cpp, tiles of projections in TileKernels.cpp.
 class KernelFunction {
 public:
-  KernelFunction(mlir::OpBuilder &builder, KernelOp kernel) : builder(builder), loc(kernel.getLoc()), kernel(kernel) {}
+  KernelFunction(mlir::OpBuilder &builder, KernelOp kernel, int64_t maddLanes)
+      : builder(builder), loc(kernel.getLoc()), kernel(kernel) {
+    buffers.maddLanes = maddLanes;
+  }
 
   mlir::func::FuncOp build();
   int64_t scratchBytes() const { return scratchFloats * sizeof(float); }

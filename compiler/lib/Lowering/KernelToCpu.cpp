@@ -115,12 +115,12 @@ void KernelFunction::planProjections() {
 }
 
 void KernelFunction::planPrologue(Value x) {
-  PrologueRegion region = prologueRegion(x, buffers);
+  PrologueRegion region = prologueRegion(x, buffers, kernel.getScheduleAttr().getProducts());
   region.tiled = region.words == PrologueRegion::Words::Bf16 && kernel.getScheduleAttr().getMatrixRows();
   static_cast<ScratchRegion &>(region) =
       reserve(region.stride, llvm::alignTo(kernel.getScheduleAttr().getRowSplit(), region.tiled ? tiledRows : 1));
-  if (region.words == PrologueRegion::Words::Int8 && quantisedRow.stride < region.tail * 4)
-    quantisedRow = reserve(region.tail * 4, 1);
+  if (region.isQuantised() && quantisedRow.stride < region.integers())
+    quantisedRow = reserve(region.integers(), 1);
   buffers.prologues[x] = region;
   prologues.push_back(x);
 }
@@ -215,14 +215,28 @@ std::string sm1::whyNotTiles(KernelOp kernel) {
   return "";
 }
 
+/// Rows are made of 16 bits for int8 and of bytes for int4.
+static bool multipliesTwoWidths(KernelOp kernel) {
+  llvm::SmallDenseMap<Value, Type> widths;
+  for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
+    Type weight = getElementTypeOrSelf(linear.getWeight());
+    if (linear.getInt8() && widths.try_emplace(linear.getX(), weight).first->second != weight)
+      return true;
+  }
+  return false;
+}
+
 /// Why no function can be built for `kernel`; empty if one can.
-static std::string whyNot(KernelOp kernel) {
+static std::string whyNot(KernelOp kernel, int64_t maddLanes) {
   if (!kernel.getSchedule())
     return "has no schedule; run sm1-schedule-for-cpu first";
   if (!kernel->getParentOfType<LaunchOp>())
     return "stands outside sm1.launch; run sm1-schedule-for-cpu first";
   if (std::string why = whyNotTiles(kernel); !why.empty())
     return why;
+  if (maddLanes && kernel.getScheduleAttr().getProducts() == Products::Dot && multipliesTwoWidths(kernel))
+    return "multiplies the same rows with int8 and int4, for which dot products without VNNI want different rows; use products = "
+           "fma";
   for (Value yielded : kernel.yielded())
     if (isa<BlockArgument>(yielded))
       return "yields what it reads";
@@ -231,17 +245,19 @@ static std::string whyNot(KernelOp kernel) {
 
 namespace {
 struct KernelToCpu : sm1::impl::KernelToCpuBase<KernelToCpu> {
+  using KernelToCpuBase::KernelToCpuBase;
+
   void runOnOperation() override {
     SmallVector<KernelOp> kernels;
     getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
     OpBuilder builder(&getContext());
     for (KernelOp kernel : kernels) {
-      if (std::string why = whyNot(kernel); !why.empty()) {
+      if (std::string why = whyNot(kernel, maddLanes); !why.empty()) {
         kernel.emitOpError() << why;
         return signalPassFailure();
       }
       builder.setInsertionPoint(kernel->getParentOfType<ModelOp>());
-      KernelFunction function(builder, kernel);
+      KernelFunction function(builder, kernel, maddLanes);
       function.build();
       dispatch(builder, kernel, function.scratchBytes());
     }

@@ -30,7 +30,7 @@ const char *sm1::whyNotMatrixTiles(KernelOp kernel) {
   bool grouped = false, whole = false;
   for (auto linear : kernel.getBlock().getOps<LinearOp>()) {
     ProductForm form = formOf(linear, kernel);
-    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs, int8 = form.int8 && form.dot;
+    bool bf16 = form.rounded && form.weights == ProductForm::Weights::Pairs, int8 = form.int8 && form.dot && !form.maddLanes;
     grouped |= form.weights == ProductForm::Weights::Nibbles, whole |= form.weights != ProductForm::Weights::Nibbles;
     if (!bf16 && !int8)
       return "tile registers multiply bf16 pairs, and int8 quads and int4 nibbles with products = dot";

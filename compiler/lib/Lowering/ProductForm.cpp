@@ -8,15 +8,15 @@
 using namespace mlir;
 using namespace sm1;
 
-ProductForm ProductForm::of(LinearOp linear, StringRef layout, Products products) {
+ProductForm ProductForm::of(LinearOp linear, StringRef layout, Products products, int64_t maddLanes) {
   auto weights = llvm::StringSwitch<Weights>(layout)
                      .Case("pairs", Weights::Pairs)
                      .Case("quads", Weights::Quads)
                      .Case("nibbles", Weights::Nibbles)
                      .Default(Weights::Panels);
   bool rounded = weights == Weights::Pairs && getElementTypeOrSelf(linear.getX()).isBF16();
-  bool dot = products == Products::Dot && (rounded || linear.getInt8());
-  return {weights, rounded, linear.getInt8(), dot, products == Products::Table && weights == Weights::Nibbles};
+  bool dot = products == Products::Dot && ((rounded && !maddLanes) || linear.getInt8());
+  return {weights, rounded, linear.getInt8(), dot, dot ? maddLanes : 0, products == Products::Table && weights == Weights::Nibbles};
 }
 
 int64_t ProductForm::stepWidth() const {

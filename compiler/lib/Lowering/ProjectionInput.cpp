@@ -65,6 +65,8 @@ Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part
   case Weights::Pairs:
     return form.dot ? stored : part == 0 ? lowBf16(stored) : highBf16(stored);
   case Weights::Quads: // from offset binary to two's complement, all four at once
+    if (form.multipliesWords())
+      return part == 0 ? arith::AndIOp::create(builder, loc, stored, integer(0x00ff00ff)).getResult() : highBytes(stored);
     return form.dot ? stored
                     : signedPart(arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x80808080))), int32_t(8 * part), 8);
   case Weights::Nibbles:
@@ -84,6 +86,55 @@ Value WordVectors::weightPart(Value stored, const ProductForm &form, size_t part
   Value both = arith::XOrIOp::create(builder, loc, stored, integer(int32_t(0x88888888)));
   return signedPart(both, from, 4);
 }
+
+Value WordVectors::highBytes(Value stored) {
+  Value halves = as(stored, 2 * panelWidth, builder.getI16Type());
+  Value eight = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(cast<ShapedType>(halves.getType()), int16_t(8)));
+  return as(arith::ShRUIOp::create(builder, loc, halves, eight), panelWidth, builder.getI32Type());
+}
+
+/// `sum` plus what `intrinsic` makes of `a` and `b`, part by part as its vectors of `lanes` words take them. Of neighbouring
+/// elements of `bits` bits it makes one of twice as many. Nothing is known of what an empty piece of assembly gives, so that sums
+/// stay one chain: LLVM would add up products first, for which there are no registers.
+Value WordVectors::addProducts(StringRef intrinsic, Value sum, Value a, Value b, int64_t bits, int64_t lanes) {
+  Type element = builder.getIntegerType(bits), wide = builder.getIntegerType(2 * bits);
+  auto partOf = [&](Value value, Type type, int64_t from) -> Value {
+    int64_t perWord = 32 / type.getIntOrFloatBitWidth();
+    Value all = as(value, panelWidth * perWord, type);
+    return lanes == panelWidth ? all
+                               : vector::ExtractStridedSliceOp::create(builder, loc, all, ArrayRef<int64_t>{from * perWord},
+                                                                       ArrayRef<int64_t>{lanes * perWord}, ArrayRef<int64_t>{1});
+  };
+  SmallVector<Value> parts;
+  for (int64_t from = 0; from < panelWidth; from += lanes) {
+    Value before = partOf(sum, wide, from);
+    Value products = LLVM::CallIntrinsicOp::create(builder, loc, before.getType(), builder.getStringAttr(intrinsic),
+                                                   ValueRange{partOf(a, element, from), partOf(b, element, from)})
+                         .getResults();
+    Value next = arith::AddIOp::create(builder, loc, before, products);
+    parts.push_back(LLVM::InlineAsmOp::create(builder, loc, next.getType(), next, "", "=v,0", /*has_side_effects=*/false,
+                                              /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
+                                              ArrayAttr())
+                        .getResult(0));
+  }
+  if (parts.size() == 1)
+    return as(parts[0], panelWidth, builder.getI32Type());
+  Value whole = vector::ShuffleOp::create(builder, loc, parts[0], parts[1],
+                                          llvm::to_vector(llvm::seq<int64_t>(panelWidth * 32 / wide.getIntOrFloatBitWidth())));
+  return as(whole, panelWidth, builder.getI32Type());
+}
+
+Value WordVectors::maddWords(Value sum, Value weights, Value x, int64_t lanes) {
+  StringRef intrinsic = lanes == panelWidth ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
+  return addProducts(intrinsic, sum, weights, x, 16, lanes);
+}
+
+Value WordVectors::maddBytes(Value sum, Value weights, Value x, int64_t lanes) {
+  StringRef intrinsic = lanes == panelWidth ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw";
+  return addProducts(intrinsic, sum, weights, x, 8, lanes);
+}
+
+Value WordVectors::addHalves(Value sum, Value halves, int64_t lanes) { return maddWords(sum, halves, integer(0x00010001), lanes); }
 
 Value WordVectors::dotInt8(Value sum, Value weights, Value x) {
   Type byte = builder.getI8Type();
@@ -151,12 +202,18 @@ Value ProjectionInput::wordFrom(Value anchor, int64_t m, int64_t word) {
   return w.broadcast(LLVM::LoadOp::create(builder, loc, i32, place, /*alignment=*/4));
 }
 
+Value ProjectionInput::wordOfPart(Value word, int64_t first) {
+  if (!form.multipliesWords())
+    return first < 16 ? word : at.add(word, at.constant(4));
+  return at.add(builder.createOrFold<arith::MulIOp>(loc, word, at.constant(2)), at.constant(first));
+}
+
 SmallVector<Value> ProjectionInput::parts(int64_t m, Value k, Value word, ArrayRef<int64_t> firsts, int64_t valid) {
   SmallVector<Value> result;
   Value known;
   auto wordOf = [&](int64_t first) {
     if (!known)
-      known = wordAt(m, k, first < 16 ? word : at.add(word, at.constant(4)));
+      known = wordAt(m, k, wordOfPart(word, first));
     return known;
   };
   for (int64_t first : firsts) {

@@ -33,6 +33,12 @@ public:
 
   /// sum + four products of unsigned bytes of `weights` and signed bytes of `x` (AVX-512 VNNI).
   mlir::Value dotInt8(mlir::Value sum, mlir::Value weights, mlir::Value x);
+  /// sum + two products of 16-bit integers, by vectors of `lanes` words: 8 (AVX2) or 16 (AVX-512).
+  mlir::Value maddWords(mlir::Value sum, mlir::Value weights, mlir::Value x, int64_t lanes);
+  /// Of 16 bits each: sum + two products of unsigned bytes of `weights` and signed bytes of `x`; likewise.
+  mlir::Value maddBytes(mlir::Value sum, mlir::Value weights, mlir::Value x, int64_t lanes);
+  /// sum + both 16-bit integers of each word.
+  mlir::Value addHalves(mlir::Value sum, mlir::Value halves, int64_t lanes);
   /// sum + two products of bf16 (AVX512-BF16).
   mlir::Value dotBf16(mlir::Value sum, mlir::Value weights, mlir::Value x);
 
@@ -40,6 +46,9 @@ private:
   mlir::Type words();
   mlir::Type floats();
   mlir::Value shiftLeft(mlir::Value value, int32_t by);
+  /// Of each 16 bits the higher byte, zero-extended.
+  mlir::Value highBytes(mlir::Value stored);
+  mlir::Value addProducts(llvm::StringRef intrinsic, mlir::Value sum, mlir::Value a, mlir::Value b, int64_t bits, int64_t lanes);
   mlir::Value as(mlir::Value value, int64_t lanes, mlir::Type element);
 
   mlir::OpBuilder &builder;
@@ -68,6 +77,8 @@ public:
   mlir::Value groupCorrection(int64_t m, mlir::Value group);
 
 private:
+  /// Where the part of a step is that begins at k `first` of it.
+  mlir::Value wordOfPart(mlir::Value word, int64_t first);
   /// Address in scratch of a word of row m.
   mlir::Value place(int64_t m, mlir::Value word);
   mlir::Value floatAt(int64_t m, mlir::Value k);

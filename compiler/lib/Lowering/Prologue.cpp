@@ -10,7 +10,7 @@
 using namespace mlir;
 using namespace sm1;
 
-PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers) {
+PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers, Products products) {
   PrologueRegion region;
   int64_t width = channels(x.getType());
   bool onlyPairs = true;
@@ -18,13 +18,15 @@ PrologueRegion sm1::prologueRegion(Value x, const KernelBuffers &buffers) {
     if (auto linear = dyn_cast<LinearOp>(user)) {
       onlyPairs &= buffers.layouts.lookup(linear.getWeight()) == "pairs";
       if (linear.getInt8())
-        region.words = PrologueRegion::Words::Int8;
+        region.words =
+            buffers.formOf(linear, products).multipliesWords() ? PrologueRegion::Words::Int16 : PrologueRegion::Words::Int8;
       region.sumsGroups |= buffers.layouts.lookup(linear.getWeight()) == "nibbles";
     }
-  if (region.words == PrologueRegion::Words::Int8) {
+  if (region.isQuantised()) {
     // Whole rows of tile registers; what is behind the width is zero.
-    region.tail = llvm::alignTo(width, 64) / 4;
-    region.stride = region.tail + llvm::alignTo(2 + region.tail / 8, 16);
+    int64_t integers = llvm::alignTo(width, 64);
+    region.tail = integers / (region.words == PrologueRegion::Words::Int8 ? 4 : 2);
+    region.stride = region.tail + llvm::alignTo(2 + integers / 32, 16);
   } else if (getElementTypeOrSelf(x).isBF16() && onlyPairs) {
     region.words = PrologueRegion::Words::Bf16;
     region.stride = llvm::alignTo(llvm::divideCeil(width, 2), 16);
@@ -96,6 +98,8 @@ private:
   Value largest();
   /// Stores the integers of the panel at `column`, and gives them as words that are larger by `shifted`.
   Value quantise(Value column, Value factor);
+  /// The same as 16 bits, in the order that PrologueRegion states.
+  Value alternateHalves(Value integers);
   Value sumOf(Value integers) { return vector::ReductionOp::create(builder, loc, vector::CombiningKind::ADD, integers); }
   /// The sums of two vectors, in lanes 0 and 8.
   Value sumsOf(Value first, Value second);
@@ -120,7 +124,7 @@ private:
 Value RowQuantiser::load(Value column) {
   auto type = vectorOf(builder.getF32Type());
   Value loaded = floats(column);
-  if (width == region.tail * 4)
+  if (width == region.integers())
     return loaded;
   Value left = arith::SubIOp::create(builder, loc, constant(width), column);
   Value mask = vector::CreateMaskOp::create(builder, loc, vectorOf(builder.getI1Type()), left);
@@ -138,7 +142,7 @@ Value RowQuantiser::largest() {
     return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(words, int32_t(value)));
   };
   Value least = bits(llvm::bit_cast<uint32_t>(1e-30f)), magnitude = bits(0x7fffffff);
-  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.tail * 4), constant(panels * panelWidth),
+  auto loop = scf::ForOp::create(builder, loc, constant(0), constant(region.integers()), constant(panels * panelWidth),
                                  SmallVector<Value>(panels, least), [&](OpBuilder &, Location, Value column, ValueRange carried) {
                                    SmallVector<Value> next;
                                    for (int64_t n = 0; n < panels; ++n) {
@@ -164,11 +168,24 @@ Value RowQuantiser::quantise(Value column, Value factor) {
   Value shifts = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorOf(builder.getF32Type()), shift));
   Value rounded = arith::AddFOp::create(builder, loc, scaled, shifts);
   Value integers = arith::BitcastOp::create(builder, loc, vectorOf(builder.getI32Type()), rounded);
-  Value bytes = arith::TruncIOp::create(builder, loc, vectorOf(builder.getI8Type()), integers);
-  Value words = vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / 4}, builder.getF32Type()), bytes);
-  Value place = arith::ShRUIOp::create(builder, loc, column, constant(2));
+  bool asBytes = region.words == PrologueRegion::Words::Int8;
+  Value narrow = asBytes ? arith::TruncIOp::create(builder, loc, vectorOf(builder.getI8Type()), integers).getResult()
+                         : alternateHalves(integers);
+  Value words =
+      vector::BitCastOp::create(builder, loc, VectorType::get({panelWidth / (asBytes ? 4 : 2)}, builder.getF32Type()), narrow);
+  Value place = arith::ShRUIOp::create(builder, loc, column, constant(asBytes ? 2 : 1));
   vector::StoreOp::create(builder, loc, words, scratch, ValueRange{add(start, place)});
   return integers;
+}
+
+/// As bytes of weights become 16 bits: those of even k in one word, those of odd k in the next.
+Value RowQuantiser::alternateHalves(Value integers) {
+  Value halves = vector::BitCastOp::create(builder, loc, VectorType::get({2 * panelWidth}, builder.getI16Type()), integers);
+  SmallVector<int64_t> order;
+  for (int64_t first = 0; first < 2 * panelWidth; first += 8)
+    for (int64_t number : {0, 4, 2, 6})
+      order.push_back(first + number);
+  return vector::ShuffleOp::create(builder, loc, halves, halves, order);
 }
 
 Value RowQuantiser::sumsOf(Value first, Value second) {
@@ -198,7 +215,7 @@ void RowQuantiser::run() {
   // one load.
   constexpr int64_t groupWidth = 2 * panelWidth;
   auto loop = scf::ForOp::create(
-      builder, loc, constant(0), constant(region.tail * 4), constant(2 * groupWidth), ValueRange{zeros},
+      builder, loc, constant(0), constant(region.integers()), constant(2 * groupWidth), ValueRange{zeros},
       [&](OpBuilder &, Location, Value column, ValueRange carried) {
         auto group = [&](int64_t first) -> Value {
           return add(quantise(add(column, constant(first)), factor), quantise(add(column, constant(first + panelWidth)), factor));
@@ -213,7 +230,7 @@ void RowQuantiser::run() {
         }
         scf::YieldOp::create(builder, loc, ValueRange{add(carried[0], add(first, second))});
       });
-  storeTail(constant(1), asFloat(add(sumOf(loop.getResult(0)), word(-shifted * uint32_t(region.tail * 4)))));
+  storeTail(constant(1), asFloat(add(sumOf(loop.getResult(0)), word(-shifted * uint32_t(region.integers())))));
 }
 
 void sm1::quantiseRow(OpBuilder &builder, Location loc, Value scratch, RowLoader floats, Value start, int64_t width,

@@ -12,7 +12,7 @@ inline bool hasPrologue(LinearOp linear) { return linear.getInt8() || linear.get
 
 /// The form and size of a row of what is made of `x`; `buffers` knows the layouts of the matrices it is multiplied with. The offset
 /// is left to the caller.
-PrologueRegion prologueRegion(mlir::Value x, const KernelBuffers &buffers);
+PrologueRegion prologueRegion(mlir::Value x, const KernelBuffers &buffers, Products products);
 
 /// Where in scratch row `taskRow` of the task begins, and how far from there its word `word` is.
 mlir::Value startOfRow(mlir::OpBuilder &builder, mlir::Location loc, const PrologueRegion &region, mlir::Value taskRow);

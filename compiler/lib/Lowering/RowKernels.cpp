@@ -108,10 +108,10 @@ void KernelFunction::buildRow(ArrayRef<Operation *> ops, Value row, int64_t widt
 
 void KernelFunction::buildPrologue(Value x) {
   const PrologueRegion &region = buffers.prologues[x];
-  bool quantises = region.words == PrologueRegion::Words::Int8;
+  bool quantises = region.isQuantised();
   int64_t width = channels(x.getType());
   // Rows of f32 that are whole are quantised from where they lie.
-  bool isThere = quantises && isa<BlockArgument>(x) && getElementTypeOrSelf(x).isF32() && width == region.tail * 4;
+  bool isThere = quantises && isa<BlockArgument>(x) && getElementTypeOrSelf(x).isF32() && width == region.integers();
   loop(buffers.rowBegin, buffers.rowEnd, 1, [&](Value row) {
     Value taskRow = arith::SubIOp::create(builder, loc, row, buffers.rowBegin);
     Value start = startOfRow(builder, loc, region, taskRow);

@@ -40,11 +40,15 @@ struct ScratchRegion {
   int64_t offset = 0, stride = 0;
 };
 
-/// What a projection multiplies, made on the way into it: words of f32, of two bf16, or of four int8. Behind the latter stand, at
-/// word `tail`, the row's scale and the sum of its int8, then -8 times that of each 32 if a matrix in groups is multiplied.
+/// What a projection multiplies, made on the way into it: words of f32, of two bf16, of four int8, or of two integers of 16 bits,
+/// of every four k the first and third and then the others. Behind integers stand, at word `tail`, the row's scale and the sum of
+/// them, then -8 times that of each 32 if a matrix in groups is multiplied.
 struct PrologueRegion : ScratchRegion {
-  enum class Words { F32, Bf16, Int8 } words = Words::F32;
+  enum class Words { F32, Bf16, Int8, Int16 } words = Words::F32;
   int64_t tail = 0;
+  bool isQuantised() const { return words == Words::Int8 || words == Words::Int16; }
+  /// Integers of a row.
+  int64_t integers() const { return tail * (words == Words::Int8 ? 4 : 2); }
   bool sumsGroups = false;
   /// Whether 16 rows lie together, 16 words of each after the other: in the order in which tile registers take them.
   bool tiled = false;
@@ -64,6 +68,8 @@ struct KernelBuffers {
   llvm::MapVector<mlir::Operation *, ScratchRegion> rates;
   /// A step: row r is all of segment r, so that a scan starts from its state and a convolution reads only taps.
   bool oneRowPerSegment = false;
+  /// Where dot products are those of integers without VNNI: lanes of a vector, else 0.
+  int64_t maddLanes = 0;
   /// Layout of each matrix that a projection reads.
   llvm::DenseMap<mlir::Value, llvm::StringRef> layouts;
   /// Of matrices that are unpacked for many rows: where, one array of `stride` per panel, the first of them `widenedPanel`. It is
@@ -73,7 +79,7 @@ struct KernelBuffers {
 
   bool isWidened(mlir::Value matrix) const { return widenedPanel && widened.contains(matrix); }
   ProductForm formOf(LinearOp linear, Products products) const {
-    return ProductForm::of(linear, layouts.lookup(linear.getWeight()), products);
+    return ProductForm::of(linear, layouts.lookup(linear.getWeight()), products, maddLanes);
   }
 };
 

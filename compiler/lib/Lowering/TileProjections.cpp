@@ -18,7 +18,7 @@ using namespace sm1;
 /// Groups of several rows that are multiplied as bytes go panel by panel and two by two. Registers then hold the integers of two
 /// groups and what has been scaled, and x can stay in memory, an operand of each product.
 static bool isByPanel(const ProductForm &form, const Tile &tile) {
-  return form.weights == ProductForm::Weights::Nibbles && form.sumsIntegers() && tile.rows > 1;
+  return form.weights == ProductForm::Weights::Nibbles && form.sumsIntegers() && form.maddLanes != 8 && tile.rows > 1;
 }
 static constexpr int64_t groupsTogether = 2;
 
@@ -96,12 +96,13 @@ SmallVector<Value> ProjectionSums::zeros(bool integers) {
   return SmallVector<Value>(sums(), zero);
 }
 
-/// Where the chains of a block begin: at zero, but that int4 in a dot product stands for itself plus 8.
+/// Where the chains of a block begin: at zero, but that int4 in a dot product stands for itself plus 8. Halves of words take that
+/// back at the block's end.
 SmallVector<Value> ProjectionSums::beginBlock(Value block) {
   if (!form.sumsIntegers())
     return SmallVector<Value>(sums() * form.chains(), at.splat(0));
   SmallVector<Value> begin = zeros(/*integers=*/true);
-  if (!isGrouped())
+  if (!isGrouped() || form.sumsHalves())
     return begin;
   for (int64_t m = 0; m < tile.rows; ++m) {
     Value correction = x.groupCorrection(m, block);
@@ -115,6 +116,10 @@ SmallVector<Value> ProjectionSums::beginBlock(Value block) {
 Value ProjectionSums::product(Value x, Value weight, Value sum) {
   if (!form.dot)
     return vector::FMAOp::create(builder, loc, x, weight, sum);
+  if (form.sumsHalves())
+    return w.maddBytes(sum, weight, x, form.maddLanes);
+  if (form.multipliesWords())
+    return w.maddWords(sum, weight, x, form.maddLanes);
   return form.int8 ? w.dotInt8(sum, weight, x) : w.dotBf16(sum, weight, x);
 }
 
@@ -275,6 +280,8 @@ void ProjectionSums::endBlock(Value block, ArrayRef<Value> chains, SmallVectorIm
       for (int64_t m = 0; m < tile.rows; ++m) {
         size_t i = index(l, m, n);
         Value sum = chains[i * form.chains()];
+        if (form.sumsHalves())
+          sum = w.addHalves(x.groupCorrection(m, block), sum, form.maddLanes);
         if (form.chains() == 2)
           sum = arith::AddFOp::create(builder, loc, sum, chains[i * 2 + 1]);
         if (scale)

@@ -212,8 +212,9 @@ static void setFlag(KernelOp kernel, StringRef name, const Values &values) {
 }
 
 /// What a CPU target cannot do of a schedule; empty if it can.
-static std::string whyNotOn(const Target &target, ScheduleAttr schedule) {
-  if (schedule.getProducts() == Products::Dot && !target.dotProducts)
+static std::string whyNotOn(const Target &target, KernelOp kernel, ScheduleAttr schedule) {
+  bool anyInt8 = llvm::any_of(kernel.getBlock().getOps<LinearOp>(), [](LinearOp linear) { return linear.getInt8(); });
+  if (schedule.getProducts() == Products::Dot && !target.dotProducts && !anyInt8)
     return ("products=dot needs AVX512-BF16 or VNNI, which " + target.name + " has not; use products=fma").str();
   if (schedule.getProducts() == Products::Table && target.vectorLanes < 16)
     return ("products=table needs AVX-512, which " + target.name + " has not; use products=fma").str();
@@ -242,7 +243,7 @@ LogicalResult ScheduleFile::apply(KernelOp kernel, StringRef name, const Target 
       ScheduleAttr schedule = changed(old, values, emitHere);
       if (!schedule)
         return failure();
-      if (std::string why = whyNotOn(target, schedule); !why.empty())
+      if (std::string why = whyNotOn(target, kernel, schedule); !why.empty())
         return emitHere() << why;
       kernel.setScheduleAttr(schedule);
       setFlag(kernel, aloneAttr, values);

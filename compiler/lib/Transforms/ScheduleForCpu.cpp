@@ -61,12 +61,14 @@ static int64_t rowsInCache(KernelOp kernel, const Target &target, int64_t elemen
 }
 
 /// What the tiles of `kernel` have to do.
-static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products, bool widens) {
+static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products, const Target &target, bool widens) {
   sm1rt::KernelCost cost = costOf(kernel);
   bool anyBf16 = llvm::any_of(kernel.getBlock().getOps<LinearOp>(), isBf16Product);
   TileProblem problem;
   problem.projections = linears;
   problem.panels = llvm::divideCeil(widthOf(kernel), 16);
+  problem.madds = products == Products::Dot && !target.dotProducts;
+  problem.grouped = problem.madds && cost.groupProducts > 0;
   if (products == Products::Dot)
     return problem;
   problem.unpackOps = products == Products::Table ? sm1rt::tableOps : cost.unpackOps;
@@ -78,10 +80,18 @@ static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products
   return problem;
 }
 
+/// Whether all are integers of one width: without VNNI rows are made for dot products of int8 or of int4.
+template <typename Linears> static bool isOfOneWidth(Linears linears) {
+  bool anyInt4 = llvm::any_of(linears, isInt4);
+  return llvm::all_of(linears, [&](LinearOp linear) { return linear.getInt8() && isInt4(linear) == anyInt4; });
+}
+
 /// What multiplies in `linears`. Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
 template <typename Linears> static Products productsOf(Linears linears, const Target &target) {
   auto dots = [&](LinearOp linear) { return linear.getInt8() || (isBf16Product(linear) && !target.matrixTiles); };
   if (target.dotProducts && llvm::any_of(linears, dots))
+    return Products::Dot;
+  if (!target.dotProducts && isOfOneWidth(linears))
     return Products::Dot;
   return target.vectorLanes == 16 && llvm::any_of(linears, isInt4) ? Products::Table : Products::Fma;
 }
@@ -101,7 +111,7 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   bool matrix = target.matrixTiles && suitsMatrixTiles(kernel);
   Products products = productsOf(linears, target);
   bool widens = !matrix && llvm::any_of(linears, [&](LinearOp linear) { return unpacks(linear, products); });
-  TileProblem problem = problemOf(kernel, contents.linears, products, widens);
+  TileProblem problem = problemOf(kernel, contents.linears, products, target, widens);
   sm1rt::CoreFacts core = sm1rt::coreOf({target.name.data(), target.name.size()});
   TileShape tile = chooseTile(core, problem);
   int64_t streams = chooseSingleRowPanels(core, problem);
@@ -114,7 +124,7 @@ static ScheduleAttr scheduleProjection(KernelOp kernel, const KernelContents &co
   int64_t matrixPanels = !matrix ? 0 : int4 || passes || contents.linears == 1 ? 2 : 1, columns = contents.linears * matrixPanels;
   int64_t matrixRows = !matrix ? 0 : int4 ? 16 : passes ? 32 : (!anyInt8 && columns == 2 ? 4 : 6) / columns * 16;
   int64_t rows = matrix ? rowsInCache(kernel, target, anyInt8 ? 1 : 2, matrixRows, 256)
-                        : rowsInCache(kernel, target, sizeof(float), tile.rows, 128);
+                        : rowsInCache(kernel, target, problem.madds ? 2 : sizeof(float), tile.rows, 128);
   // A scan walks all rows itself. Its bands were worth 1.2 with tile registers; multiply-adds wait for no cache.
   int64_t split = contents.scans ? 0 : rows, band = contents.scans && matrix ? rows : 0;
   return ScheduleAttr::get(kernel.getContext(), tile.rows, tile.panels, streams, split, panelSplit, band, tile.apart, widenRows,

@@ -44,9 +44,12 @@ CoreFacts coreOf(std::string_view target) {
   CoreFacts core;
   if (target.substr(0, 9) == "x86-64-v3") {
     core.lanes = 8, core.registers = 16;
+    core.maddPorts = 3; // additions have one more than products; a Zen has four
     core.l2Bytes = 512 << 10;
     core.l2BytesPerCycle = 18; // of a Zen 4, from tiles of 2 to 6 rows; a cycle of 512 bits counts as two of its cycles
   }
+  if (target == "x86-64-v4")
+    core.maddPorts = 2;
   if (target == "x86-64-v4-amx") // of a Sapphire Rapids, measured
     core.bf16PerCycle = 580, core.int8PerCycle = 1160, core.groupsInTiles = true;
   return core;
@@ -95,9 +98,29 @@ static double weightVectors(const CoreFacts &core, const TileWork &tile) {
   return tile.panels * (tile.apart ? 1 : tile.projections) * core.registersPerPanel();
 }
 
+/// Two instructions of words multiply and add two k, and one unpacks each. Bytes of a group of 32 k: 8 products, 7 additions, 4 to
+/// widen, correct, convert and scale; 12 to unpack 4 vectors. A word of a row has two k or four.
+void TileWork::takeMadds(bool grouped) {
+  maddOps = grouped ? 19.0 / 32 : 1;
+  unpackOps = grouped ? 12.0 / 32 : 0.5;
+  weightBytes = grouped ? 0.5 : 1;
+  rowLoads = grouped ? 0.25 : 0.5;
+  rowOps = 0, chains = 1;
+}
+
+/// What integers without VNNI want besides: a product until it is added, a mask, and of several rows one more, as loops are built.
+/// Of int4 what has been scaled, which AVX-512 has room for, panel by panel (TileProjections.cpp); a row alone hides behind its
+/// weights.
+static double maddRegisters(const CoreFacts &core, const TileWork &tile) {
+  if (tile.maddOps == 0 || tile.rows == 1)
+    return tile.maddOps == 0 ? 0 : 1;
+  bool spillsTotals = tile.maddOps < 1 && core.registers < 32;
+  return 3 + (spillsTotals ? tile.rows * weightVectors(core, tile) : 0);
+}
+
 double tileRegisters(const CoreFacts &core, const TileWork &tile) {
   double vectors = weightVectors(core, tile);
-  return tile.chains * (tile.rows * vectors + std::min(vectors, tile.rows)) + 2;
+  return tile.chains * (tile.rows * vectors + std::min(vectors, tile.rows)) + 2 + maddRegisters(core, tile);
 }
 
 /// Two stores and loads of a step's sum, one behind the other.
@@ -105,10 +128,12 @@ static constexpr double storeForwardCycles = 10;
 
 double tileCycles(const CoreFacts &core, const TileWork &tile) {
   double vectors = weightVectors(core, tile), products = tile.rows * vectors;
-  double multiply = (products + vectors * tile.unpackOps + tile.rows * tile.rowOps) / core.fmaPorts;
-  double load = (tile.rows + vectors) / core.loadPorts;
-  double fill = (vectors * core.lanes * tile.weightBytes + 4 * tile.rows) / core.l2BytesPerCycle;
-  double latency = core.fmaLatency / tile.chains;
+  bool madds = tile.maddOps > 0;
+  double instructions = products * (madds ? tile.maddOps : 1) + vectors * tile.unpackOps + tile.rows * tile.rowOps;
+  double multiply = instructions / (madds ? std::max(core.maddPorts, 1.0) : core.fmaPorts);
+  double load = (tile.rows * tile.rowLoads + vectors * (madds ? tile.weightBytes / 4 : 1)) / core.loadPorts;
+  double fill = (vectors * core.lanes * tile.weightBytes + 4 * tile.rows * tile.rowLoads) / core.l2BytesPerCycle;
+  double latency = madds ? tile.rowLoads : core.fmaLatency / tile.chains; // of additions, which integers' products do not wait for
   // A sum without a register waits for its own store.
   if (tileRegisters(core, tile) > core.registers)
     latency += storeForwardCycles;
@@ -229,6 +254,13 @@ static double groupCycles(const CoreFacts &core, double tileRows, double rows) {
   return cycles + cover.whole * tile(tileRows) + cover.small * tile(smallTileRows) + cover.alone * aloneCycles;
 }
 
+static TileWork tileOf(const KernelCost &cost) {
+  TileWork tile;
+  tile.rows = cost.rowTile, tile.panels = cost.panelTile, tile.projections = std::max(cost.projections, 1.0);
+  tile.apart = cost.apart > 0;
+  return tile;
+}
+
 /// Cycles of all projections over all rows, as if one thread did them.
 static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, const CoreFacts &core, const TaskGrid &grid,
                             double rows) {
@@ -237,7 +269,14 @@ static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, cons
     cycles += rows * cost.bf16Products / (matrixFraction * core.bf16PerCycle);
   else
     f32 += cost.bf16Products;
-  if (core.int8PerCycle > 0) {
+  bool madds = core.maddPorts > 0 && cost.int8Products > 0;
+  if (madds) {
+    TileWork tile = tileOf(cost);
+    tile.takeMadds(cost.groupProducts > 0);
+    double depth = cost.int8Products / (tile.projections * double(cuts.panels) * SM1_PANEL);
+    cycles += depth * rows / double(grid.blockRows) *
+              coverCycles(core, tile, cost.singleRowPanels, double(grid.blockRows), double(cuts.panels));
+  } else if (core.int8PerCycle > 0) {
     constexpr double groupOfPanel = 32 * SM1_PANEL;
     cycles += rows * std::max(cost.int8Products - cost.groupProducts, 0.0) / (matrixFraction * core.int8PerCycle);
     cycles +=
@@ -247,15 +286,13 @@ static double productCycles(const KernelCost &cost, const LaunchCuts &cuts, cons
   }
   if (f32 == 0)
     return cycles;
-  TileWork tile;
-  tile.rows = cost.rowTile, tile.panels = cost.panelTile, tile.projections = std::max(cost.projections, 1.0);
+  TileWork tile = tileOf(cost);
   tile.weightBytes = std::min(cost.weightBytes / f32, 4.0);
   tile.unpackOps = cost.unpackOps;
   if (cost.bf16Products > 0)
     tile.chains = 2, tile.rowOps = pairRowOps;
-  else if (cost.int8Products > 0)
+  else if (cost.int8Products > 0 && !madds)
     tile.rowOps = tile.unpackOps = byteOps;
-  tile.apart = cost.apart > 0;
   double depth = f32 / (tile.projections * double(cuts.panels) * SM1_PANEL);
   double blocks = rows / double(grid.blockRows), panels = double(cuts.panels), widening = 0;
   if (cost.widenRows > 0 && double(grid.blockRows) >= cost.widenRows) {

@@ -16,6 +16,8 @@ def KernelToCpu : Pass<"sm1-kernel-to-cpu", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect"];
+  let options = [Option<"maddLanes", "madd-lanes", "int64_t", "0",
+                        "dot products are those of integers without VNNI, of vectors with so many lanes (8: AVX2, 16: AVX-512)">];
 }
 
 def KernelToGpu : Pass<"sm1-kernel-to-gpu", "::mlir::ModuleOp"> {

@@ -70,6 +70,7 @@ struct CoreFacts {
   double l2BytesPerCycle = 36; ///< into the core, sustained
   double bf16PerCycle = 0;     ///< bf16 multiply-adds of kernels that are made for them; 0: none, they are f32 multiply-adds
   double int8PerCycle = 0;     ///< the same for integers
+  double maddPorts = 0;        ///< without VNNI: that take instructions which multiply integers in pairs or add them; else 0
   bool groupsInTiles = false;  ///< tile registers multiply groups of int4, of leastGroupRows rows or more
 
   double registersPerPanel() const { return SM1_PANEL / lanes; }
@@ -140,6 +141,11 @@ struct TileWork {
   double rowOps = 0;      ///< vector operations that make one of x an operand
   double chains = 1;      ///< that a sum is made of, as many k of one word apart
   bool apart = false;     ///< a loop for each projection, but for a row by itself; else one for all
+  double maddOps = 0;     ///< of integers without VNNI: instructions for each product of vectors; 0: a fused multiply-add
+  double rowLoads = 1;    ///< of each row for one k
+
+  /// Of integers without VNNI; `grouped`: int4.
+  void takeMadds(bool grouped);
 };
 
 /// Operations that make one of a word's two bf16, or four int8, an operand: half of a shift and a mask; two shifts and a
