@@ -75,6 +75,7 @@ void readMap(const JsonCursor &launchAt, const PlanProgram &program, PlanLaunch 
   PlanMap map{size_t(at["arg"].integer(0, int64_t(launch.args.size()) - 1)), at["rows"].integer(1, 256),
               at.has("row_bytes") ? at["row_bytes"].integer(64, 128) : 64, at["channels"].integer(1, channelsLimit)};
   map.fits = at.has("fits") && at["fits"].boolean();
+  map.even = at.has("even") && at["even"].boolean();
   if (at.failed())
     return;
   if (map.rowBytes % 64)

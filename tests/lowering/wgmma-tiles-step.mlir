@@ -1,12 +1,13 @@
 // Form wgmma_tiles in a step of many sequences.
 // RUN: sm1-opt %s "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s
 // RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {late_next}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=LATE
+// RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {few_rows}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=FEW
 
 // Tiles of 64 rows have steps of 64 k, whose rows are one box of 128 bytes each. Where every step has a stage of its own none is
 // filled again, and nobody has to meet on the way. Both projections are columns of one product. The next kernel may start when the
 // weights have been asked for, and the state is, too, before earlier kernels have ended. No two such blocks fit a
 // multiprocessor, so that they may start early, too. Of fewer rows than a tile's a box has no more than there are, in eights, which
-// the barriers count; the others are zeros before anything is copied.
+// the barriers count; the others are zeros before anything is copied. Of more rows tiles have equal shares.
 // CHECK-LABEL: func.func @narrow
 // CHECK-COUNT-2: memref.view %{{.*}} to memref<98304xi8, 3>
 // CHECK: %[[ROWS:.*]] = arith.minsi %{{.*}}, %c64 : index
@@ -26,13 +27,18 @@
 // CHECK-NOT: wgmma.mma_async
 // CHECK: wgmma.wait_group.sync.aligned 0;
 // CHECK-NOT: griddepcontrol
-// CHECK: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 :
+// CHECK: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 {even} :
 // Or when this one has waited, where its schedule says so.
 // LATE-LABEL: func.func @narrow
 // LATE: "griddepcontrol.wait;"
 // LATE-NEXT: "griddepcontrol.launch_dependents;"
 // LATE-NEXT: scf.if
 // LATE-COUNT-12: cp.async.bulk.tensor.2d
+// Where one tile has all rows nothing is shared.
+// FEW-LABEL: func.func @narrow
+// FEW-NOT: arith.divui {{.*}} : i32
+// FEW: "griddepcontrol.wait;"
+// FEW: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 :
 !h = tensor<?x?x768xbf16>
 !s = tensor<?x?x32xf32>
 !t = tensor<?x32xf32>

@@ -227,7 +227,7 @@ LogicalResult PlanBuilder::EntryBuilder::addBlocks(json::Object &launch, Dispatc
     if (int64_t slices = wgmmaSlices(blocks, x); slices > 1)
       map["row_bytes"] = slices * 64;
     if (isStep && fitsBoxes(blocks))
-      map["fits"] = true;
+      map[dispatch->hasAttr(evenAttr) ? "even" : "fits"] = true;
     launch["map"] = std::move(map);
   }
   if (walksTiles(blocks))

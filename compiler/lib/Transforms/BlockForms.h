@@ -110,6 +110,10 @@ inline constexpr llvm::StringLiteral ofLongAttr = "of_long";
 /// again in the next pass alone, so that the L2 cache may give them up first; where there is one tile of rows most of the chip is
 /// idle.
 inline constexpr llvm::StringLiteral fewRowsAttr = "few_rows";
+/// Of a step's kernel whose boxes fit: whether tiles share the rows of a run evenly. Where one tile has all, there is nothing to
+/// share.
+inline bool sharesRows(mlir::Operation *kernel) { return !kernel->hasAttr(fewRowsAttr); }
+inline constexpr llvm::StringLiteral evenAttr = "even";
 /// Whether the next kernel may start when it does, in a program that has more than one row of a sequence: its tiles leave room for
 /// others.
 inline constexpr llvm::StringLiteral startsNextAttr = "starts_next";
@@ -168,8 +172,8 @@ inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
   bool isAlone = blocks.getRowSplit() == 64 || panelGroups(blocks) > 1;
   return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : isAlone && slices % 2 == 0 ? 2 : 1;
 }
-/// Whether boxes of wgmma_tiles have no more rows than a run has, in eights, where those are fewer than a tile's: the copy engine
-/// takes as long for a row that is not there.
+/// Whether boxes of wgmma_tiles have no more rows than a tile has of the run, in eights: the copy engine takes as long for a row
+/// that is not there.
 inline bool fitsBoxes(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::WgmmaTiles && !walksTiles(blocks) && blocks.getRowSplit() == 64;
 }

@@ -132,10 +132,10 @@
  * as many blocks as there are multiprocessors and no more than x y below. chunks, optional, of launches over all rows that walk, the
  * same in all of an entry: tiles are so many rows of a segment, counted from its start, and x below is the number of such chunks. A
  * pass has a table of them: I32 [chunks][4], first row, end of the segment, segment, number in the segment, the first chunks of all
- * segments first, then the second ones, and so on. map, optional, is {arg, rows, channels, row_bytes, fits}:
+ * segments first, then the second ones, and so on. map, optional, is {arg, rows, channels, row_bytes, fits, even}:
  * of an arg that is a buffer of BF16 or F8_E4M3 with so many channels, and the kernel's last parameter a CUtensorMap (128 bytes) of its
  * [n][channels], in boxes of `rows` by row_bytes, 64 (when absent) or 128, swizzled by as many, zero outside. fits, optional: boxes have
- * no more rows than n, up to a multiple of 8. With n = rows of the run, selected rows, or segments, the grid is
+ * no more rows than n, up to a multiple of 8. even, optional: than n / ceil(n / rows), as tiles share rows evenly. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : cluster, <= 65535
@@ -165,8 +165,9 @@
 #include <stdint.h>
 
 /* 2: boxes of a tensor map may have fewer rows (`fits`). A runtime of before would take larger ones, and its kernels wait for ever.
- * 3: tiles may be chunks of segments (`chunks`). A runtime of before gives such kernels no table of them. */
-#define SM1_FORMAT_VERSION 3
+ * 3: tiles may be chunks of segments (`chunks`). A runtime of before gives such kernels no table of them.
+ * 4: tiles may share rows evenly (`even`). A runtime of before would take larger boxes, and their kernels wait for ever. */
+#define SM1_FORMAT_VERSION 4
 #define SM1_FORMAT_OLDEST 1
 #define SM1_DATA_ALIGNMENT 4096
 #define SM1_TENSOR_ALIGNMENT 64

@@ -83,6 +83,7 @@ struct PlanMap {
   int64_t rows = 0, rowBytes = 64; ///< of a box; bytes of a row in it, 64 or 128, by which it is swizzled
   int64_t channels = 0;            ///< of the buffer, without what fills its last panel
   bool fits = false;               ///< boxes have no more rows than the run, up to a multiple of 8
+  bool even = false;               ///< tiles share the run's rows evenly, and boxes have as many, up to a multiple of 8
   DType dtype = DType::BF16;       ///< of the buffer: or F8E4M3
 };
 

@@ -174,6 +174,8 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
                            ScheduleAttr(), kernel.getBlocksAttr(), kernel.getSelected(), panels, sharedBytes, mapped);
     if (isBestAlone(kernel, sharedBytes, gpu))
       dispatch->setAttr(aloneAttr, builder.getUnitAttr());
+    if (step && fitsBoxes(kernel.getBlocksAttr()) && sharesRows(kernel))
+      dispatch->setAttr(evenAttr, builder.getUnitAttr());
     if (Attribute chunks = kernel->getAttr(chunksAttr))
       dispatch->setAttr(chunksAttr, chunks);
     kernel.replaceAllUsesWith(dispatch.getResults());

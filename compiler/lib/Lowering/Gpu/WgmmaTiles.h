@@ -49,6 +49,8 @@ private:
   static constexpr int64_t stepsInUse = 2;
 
   void place();
+  mlir::Value shareOfTile();
+  TilePlace placeOfShare(TilePlace tile);
   void takeTile(TilePlace tile);
   /// `isAlone`, of blocks that walk: whether they have one tile each.
   void makeBarriers(mlir::Value isAlone = {});
@@ -184,7 +186,7 @@ private:
   struct {
     mlir::Value segment, number;                 ///< in the segment, which ends at block.count
   } chunk;                                       ///< where tiles are chunks
-  mlir::Value boxRows;                           ///< where they are not `rows`
+  mlir::Value boxRows;                           ///< of a tile, where they may be fewer than `rows`
   mlir::Value own;                               ///< number of the block's projection, where it has one of several
   mlir::Value rowStages, weightStages, barriers; ///< in bytes
   mlir::Value turn;                              ///< of blocks that walk: which of the tiles at once the warpgroup has

@@ -44,6 +44,28 @@ void WgmmaTilesBuilder::takeTile(TilePlace tile) {
   }
 }
 
+/// Rows of every tile but the last one, which may have fewer; where they are not shared, all of the run.
+Value WgmmaTilesBuilder::shareOfTile() {
+  if (!sharesRows(block.kernel))
+    return block.count;
+  Value tiles = block.div(block.add(block.count, block.constant(rows - 1)), rows);
+  Value below = block.add(block.count, block.sub(tiles, block.constant(1)));
+  auto narrow = [&](Value value) { // a division of 32 bits is no call
+    return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), value).getResult();
+  };
+  Value share = arith::DivUIOp::create(builder, loc, narrow(below), narrow(tiles));
+  return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), share);
+}
+
+/// Where tiles share the rows of a run, those behind a tile's share are another's.
+TilePlace WgmmaTilesBuilder::placeOfShare(TilePlace tile) {
+  if (!boxRows || !sharesRows(block.kernel))
+    return tile;
+  tile.firstRow = builder.createOrFold<arith::MulIOp>(loc, block.div(tile.firstRow, rows), boxRows);
+  block.count = block.least(block.count, block.add(tile.firstRow, boxRows));
+  return tile;
+}
+
 void WgmmaTilesBuilder::place() {
   lane = block.rem(block.thread, lanesOfWarp);
   warp = block.rem(block.div(block.thread, lanesOfWarp), warpsOfGroup);
@@ -53,9 +75,10 @@ void WgmmaTilesBuilder::place() {
   weightStages = block.shared({stages * stageWeightBytes}, byte);
   barriers = block.shared({barrierBytes * (walks ? 2 * stages + turns() + (hasScan() ? 2 : 0) : stages)}, byte);
   cluster.place();
-  if (block.buffers.oneRowPerSegment && fitsBoxes(block.schedule)) // prompts of few rows gain nothing by it
-    boxRows = block.least(block.mul(block.div(block.add(block.count, block.constant(rowsOfFit - 1)), rowsOfFit), rowsOfFit),
-                          block.constant(rows));
+  if (block.buffers.oneRowPerSegment && fitsBoxes(block.schedule)) { // prompts of few rows gain nothing by it
+    Value eights = block.div(block.add(shareOfTile(), block.constant(rowsOfFit - 1)), rowsOfFit);
+    boxRows = block.least(block.mul(eights, rowsOfFit), block.constant(rows));
+  }
   slicesOfStream.place();
   if (hasScan())
     scan.emplace(block, rows, panels);
@@ -215,7 +238,7 @@ void WgmmaTilesBuilder::goOn(Value stage, Value parity, SmallVector<Value> &carr
 }
 
 SmallVector<Value> WgmmaTilesBuilder::sum() {
-  takeTile(placeTile(block, rows, panelsOfBlock()));
+  takeTile(placeOfShare(placeTile(block, rows, panelsOfBlock())));
   if (boxRows)
     clearOtherRows(); // here, so that nobody jumps over its code behind the wait for earlier kernels
   makeBarriers();
