@@ -45,19 +45,20 @@ struct EntryFacts {
 
 /// In the order of Entry.
 static constexpr EntryFacts entryTable[] = {
-    {"", "", RunSize::Many},                              // Both
-    {"prefill", "", RunSize::Many},                       // Prefill
-    {"prefill_long", "_long", RunSize::Many, true},       // PrefillLong
-    {"prefill_most", "_most", RunSize::Some, true},       // PrefillMost
-    {"prefill_more", "_more", RunSize::Some, true},       // PrefillMore
-    {"prefill_some", "_some", RunSize::Some},             // PrefillSome
-    {"prefill_several", "_several", RunSize::Some, true}, // PrefillSeveral
-    {"prefill_few", "_few", RunSize::Few},                // PrefillFew
-    {"step", "_step", RunSize::Few},                      // Step
-    {"step_few", "_step_few", RunSize::Few, true},        // StepFew
-    {"step_some", "_step_some", RunSize::Few},            // StepSome
-    {"step_many", "_step_many", RunSize::Some},           // StepMany
-    {"step_most", "_step_most", RunSize::Some, true},     // StepMost
+    {"", "", RunSize::Many},                               // Both
+    {"prefill", "", RunSize::Many},                        // Prefill
+    {"prefill_long", "_long", RunSize::Many, true},        // PrefillLong
+    {"prefill_most", "_most", RunSize::Some, true},        // PrefillMost
+    {"prefill_more", "_more", RunSize::Some, true},        // PrefillMore
+    {"prefill_some", "_some", RunSize::Some},              // PrefillSome
+    {"prefill_several", "_several", RunSize::Some, true},  // PrefillSeveral
+    {"prefill_few", "_few", RunSize::Few},                 // PrefillFew
+    {"step", "_step", RunSize::Few},                       // Step
+    {"step_few", "_step_few", RunSize::Few, true},         // StepFew
+    {"step_several", "_step_several", RunSize::Few, true}, // StepSeveral
+    {"step_some", "_step_some", RunSize::Few},             // StepSome
+    {"step_many", "_step_many", RunSize::Some},            // StepMany
+    {"step_most", "_step_most", RunSize::Some, true},      // StepMost
 };
 static_assert(std::size(entryTable) == size_t(Entry::StepMost) + 1);
 
@@ -86,8 +87,8 @@ static constexpr int64_t mostOfFewElsewhere = 192, mostOfSomeElsewhere = 1536;
 /// Sequences of a step that go row by row where there are no tiles for few.
 static constexpr int64_t mostOfStep = 16;
 /// Sequences whose rows fit one tile. Clusters of blocks then share its sums, which is faster than row by row even for one
-/// sequence, where no launch takes whole tokens.
-static constexpr int64_t mostOfStepFew = 64;
+/// sequence, where no launch takes whole tokens. Up to the first number kernels let the next one start at once.
+static constexpr int64_t mostOfStepFew = 32, mostOfStepSeveral = 64;
 /// Sequences up to which tiles for few rows are faster than those for some.
 static constexpr int64_t mostOfStepSome = 192;
 /// Sequences whose tiles of 64 rows, of two blocks of a cluster each where there are fewest, find a multiprocessor each.
@@ -110,8 +111,10 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool ofWgmma) {
     return EntryRange{"prefill", mostOfPrefillMost + 1, INT32_MAX};
   case Entry::StepFew:
     return EntryRange{"step", 1, mostOfStepFew};
+  case Entry::StepSeveral:
+    return EntryRange{"step", mostOfStepFew + 1, mostOfStepSeveral};
   case Entry::StepSome:
-    return EntryRange{"step", (ofWgmma ? mostOfStepFew : mostOfStep) + 1, mostOfStepSome};
+    return EntryRange{"step", (ofWgmma ? mostOfStepSeveral : mostOfStep) + 1, mostOfStepSome};
   case Entry::StepMany:
     return EntryRange{"step", mostOfStepSome + 1, ofWgmma ? mostOfStepMany : INT32_MAX};
   case Entry::StepMost:
@@ -256,7 +259,7 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> entry{
       *this, "entry",
       llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_most, prefill_more, prefill_some, prefill_several, prefill_few, "
-                     "step, step_few, step_some, step_many or step_most"),
+                     "step, step_few, step_several, step_some, step_many or step_most"),
       llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};

@@ -13,14 +13,14 @@ from harness import Report, device_parser, programs_of, random_tokens
 
 VOCAB, STEPS = 37, 2
 BATCHES = 66, 18  # a tile and two rows more; a part of one
-TAKEN = {1: "step_few", 65: "step_some"}  # by so many sequences
+TAKEN = {1: "step_few", 33: "step_several", 65: "step_some"}  # by so many sequences
 # Three matrices share k where one tile has all rows; one matrix of a small model would not.
 CHOSEN = "scan_step_few", "depth_split = 2>"
 SCHEDULE = """{0}_{1} form=wgmma_tiles threads=128 row_tile=64 row_split=64 panel_split=2 stages={2} depth_split={3}"""
 SHARED = ("ssm_out_proj", 2, 4), ("mlp_w2", 8, 2)
 # Stages for fewer steps than a block has are filled again.
 REFILLED = ("ssm_out_proj", 3, 2), ("mlp_w2", 4, 2)
-VARIANTS = {"step_few": SHARED, "step_some": SHARED, "step_many": REFILLED}
+VARIANTS = {"step_few": SHARED, "step_several": SHARED[:1], "step_some": SHARED, "step_many": REFILLED}  # several: the others' are few's
 PROMPTS = "".join(SCHEDULE.format(kernel, "few@sm_90a", stages, split) + "\n" for kernel, stages, split in SHARED)
 CLOSE = 1e-2  # both are as far from float64, 1.4e-2 for logits; one is 1e-3 from the other
 
@@ -47,13 +47,15 @@ def main():
         own = [run(batch, f"--variants={variant}") for batch in BATCHES]
         check_near(report, variant, own[0], common)
         report.same_bits(own[1], {name: own[0][name][:BATCHES[1]] for name in own[0]}, f"{variant}: {BATCHES[1]} of {BATCHES[0]} sequences")
+    few, several = (run(BATCHES[1], f"--variants={variant}") for variant in ("step_few", "step_several"))
+    report.same_bits(several, few, "step_several beside step_few")
     prompts = random_tokens(6, VOCAB, 2, 35)  # of two tiles of rows, and of a part of one
     of_prompts = lambda tokens, *more: programs.logits(package, {"tokens": tokens}, "--variants=prefill_few", *more)
     own = of_prompts(prompts)
     check_near(report, "prefill_few", own, of_prompts(prompts, "--isa=sm_90"))
     report.same_bits(of_prompts(prompts[:1]), {name: own[name][:1] for name in own}, "prefill_few: one of 2 prompts")
     said = programs.must(programs.sm1_run, "inspect", package)
-    report.check(re.search(r"entry +step_few: \d+ launches, in place of step for 1 to 64", said), "inspect says otherwise who takes step_few")
+    report.check(re.search(r"entry +step_few: \d+ launches, in place of step for 1 to 32", said), "inspect says otherwise who takes step_few")
     for batch, variant in TAKEN.items():
         given = {"tokens": tokens[:batch, :1]}
         report.same_bits(programs.logits(package, given, "--mode=step"),

@@ -77,9 +77,10 @@ void Builder::build(const std::string &entry) {
   program.maxThreads = function->maxThreads;
   std::copy(std::begin(function->required), std::end(function->required), program.required);
   program.minBlocks = function->minBlocks;
-  program.cluster = function->cluster[2];
-  if (function->cluster[0] != 1 || function->cluster[1] != 1 || !program.cluster || program.cluster > 8)
-    throw PtxError("clusters other than 1 by 1 by 1 to 8 are not known");
+  program.cluster = function->cluster[2], program.besides = function->cluster[1];
+  bool isKnown = program.besides == 1 ? program.cluster && program.cluster <= 8 : program.besides == 2 && program.cluster == 1;
+  if (function->cluster[0] != 1 || !isKnown)
+    throw PtxError("clusters other than 1 by 1 by 1 to 8, or 1 by 2 by 1 of blocks that share nothing, are not known");
   std::set<std::string> names;
   std::set<const Function *> reachable;
   collectReachable(syntax, *function, names, reachable);

@@ -30,18 +30,18 @@ const std::string kVariables = ".shared .align 8 .b64 bar[4];\n.shared .align 12
                   kOut = "mad.lo.u32 %r11, %r3, 64, %r1;\nmul.wide.u32 %rd4, %r11, 4;\nadd.s64 %rd4, %rd4, %rd1;\n"
                          "st.global.u32 [%rd4], %r23;\n";
 
-/// `body` as a kernel of clusters of two.
-std::string clusters(const std::string &body) {
-  std::string text = forTarget("sm_90", "8.6", kernel(1, kPlaces + body, kVariables));
-  return text.replace(text.find(") {\n"), 4, ")\n.explicitcluster\n.reqnctapercluster 1, 1, 2\n{\n");
+/// `body` as a kernel of clusters of two, in z or in y.
+std::string clusters(const std::string &body, bool inY) {
+  std::string text = forTarget("sm_90", "8.6", kernel(1, kPlaces + body, kVariables)), shape = inY ? "1, 2, 1" : "1, 1, 2";
+  return text.replace(text.find(") {\n"), 4, ")\n.explicitcluster\n.reqnctapercluster " + shape + "\n{\n");
 }
 
-int runPairs(Gpu &gpu, const std::string &body, CUdeviceptr out, unsigned z = 2) {
+int runPairs(Gpu &gpu, const std::string &body, CUdeviceptr out, unsigned z = 2, unsigned y = 0) {
   std::vector<uint64_t> params{out};
   void *pointers[] = {&params[0]};
-  CUfunction function = gpu.function(clusters(body));
-  if (int error = gpu.call("cuLaunchKernel", function, 1u, 1u, z, 64u, 1u, 1u, 0u, gpu.stream, static_cast<void **>(pointers),
-                           static_cast<void **>(nullptr)))
+  CUfunction function = gpu.function(clusters(body, y > 0));
+  if (int error = gpu.call("cuLaunchKernel", function, 1u, y ? y : 1u, z, 64u, 1u, 1u, 0u, gpu.stream,
+                           static_cast<void **>(pointers), static_cast<void **>(nullptr)))
     return error;
   return gpu.call("cuStreamSynchronize", gpu.stream);
 }
@@ -90,6 +90,14 @@ TEST(ClusterLaunchTest, GridsAreWholeClusters) {
   Gpu gpu;
   CUdeviceptr out = gpu.allocate(4 * 64 * 4);
   EXPECT_EQ(runPairs(gpu, kArrive + kWait, out, 3), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST(ClusterLaunchTest, PairsInYShareNothing) {
+  Gpu gpu;
+  CUdeviceptr out = gpu.allocate(4 * 64 * 4);
+  EXPECT_EQ(runPairs(gpu, "", out, 1, 2), 0);
+  EXPECT_EQ(runPairs(gpu, "", out, 1, 3), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_NE(runPairs(gpu, kArrive + kWait, out, 1, 2), 0);
 }
 
 } // namespace

@@ -165,7 +165,8 @@ int checkLaunch(Driver &driver, const EmulatedFunction &function, Dim3 grid, Dim
     return CUDA_ERROR_INVALID_VALUE;
   if (program.required[0] && (block.x != program.required[0] || block.y != program.required[1] || block.z != program.required[2]))
     return CUDA_ERROR_INVALID_VALUE;
-  if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 || grid.z % program.cluster)
+  if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 || grid.z % program.cluster ||
+      grid.y % program.besides)
     return CUDA_ERROR_INVALID_VALUE;
   if (shared > function.maxDynamicShared || shared + program.staticShared > driver.chip().sharedPerBlock ||
       (function.maxDynamicShared == 48 << 10 && shared + program.staticShared > 48 << 10))

@@ -110,6 +110,7 @@ struct Program {
   unsigned localBytes = 0;   // per thread
   unsigned maxThreads = 0, required[3] = {0, 0, 0};
   unsigned cluster = 1;   // blocks behind one another in z
+  unsigned besides = 1;   // and in y, which share nothing
   unsigned minBlocks = 1; // of a multiprocessor, whose registers they share
 };
 

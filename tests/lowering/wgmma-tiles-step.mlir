@@ -1,7 +1,7 @@
 // Form wgmma_tiles in a step of many sequences.
 // RUN: sm1-opt %s "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s
 // RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {late_next}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=LATE
-// RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {few_rows}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=FEW
+// RUN: sed "s/stages = 12> -> (!t, !s)/& attributes {few_rows, pace = 77 : i64}/" %s | sm1-opt - "-sm1-kernel-to-gpu=target=sm_90a step" -canonicalize -cse | FileCheck %s --check-prefix=FEW
 
 // Tiles of 64 rows have steps of 64 k, whose rows are one box of 128 bytes each. Where every step has a stage of its own none is
 // filled again, and nobody has to meet on the way. Both projections are columns of one product. The next kernel may start when the
@@ -34,10 +34,12 @@
 // LATE-NEXT: "griddepcontrol.launch_dependents;"
 // LATE-NEXT: scf.if
 // LATE-COUNT-12: cp.async.bulk.tensor.2d
-// Where one tile has all rows nothing is shared.
+// Where one tile has all rows nothing is shared. Stages of weights are asked for at the pace that the schedule says, those of rows at once.
 // FEW-LABEL: func.func @narrow
 // FEW-NOT: arith.divui {{.*}} : i32
+// FEW-COUNT-11: setp.lt.u32 early, past, 77;
 // FEW: "griddepcontrol.wait;"
+// FEW-NOT: %clock
 // FEW: sm1.dispatch @narrow({{.*}}) panels 2 scratch 196704 blocks <wgmma_tiles, {{.*}}> mapped 0 :
 !h = tensor<?x?x768xbf16>
 !s = tensor<?x?x32xf32>

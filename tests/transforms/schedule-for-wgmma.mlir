@@ -6,6 +6,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_several" | FileCheck %s --check-prefixes=SHARED,FEW,CLUSTERS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=STEPS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_most" | FileCheck %s --check-prefix=MOST
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step" | FileCheck %s --check-prefix=STEP

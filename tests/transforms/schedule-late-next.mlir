@@ -1,16 +1,20 @@
 // Which kernels of a step's layer let the next one start only when they have what they wait for.
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefix=FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_few" | FileCheck %s --check-prefixes=NONE,FEW
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_several" | FileCheck %s --check-prefix=SEVERAL
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefix=SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_many" | FileCheck %s --check-prefix=NONE
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_some" | FileCheck %s --check-prefix=NONE
 
 // All but the two in front of the one with the most weights, layers being a ring. Where there is more than one tile of rows the
-// second in front.
-// FEW-NOT: late_next
-// FEW: sm1.kernel "heavy_step_few" {{.*}} attributes {few_rows, late_next}
-// FEW-NEXT: sm1.linear
-// FEW: sm1.kernel "third_step_few" {{.*}} attributes {few_rows, late_next}
-// FEW-NOT: late_next
+// second in front. Of few sequences none; the others' that do not wait are those of few. Blocks that share no k come in pairs.
+// FEW: sm1.kernel "first_step_few" {{.*}} attributes {few_rows, pace = {{[0-9]+}} : i64}
+// FEW: sm1.kernel "heavy_step_few" {{.*}} attributes {few_rows, pace = 120 : i64, pairs}
+// SEVERAL-NOT: late_next
+// SEVERAL: sm1.kernel "first_step_few" {{.*}} attributes {few_rows, pace = {{[0-9]+}} : i64}
+// SEVERAL: sm1.kernel "heavy_step_several" {{.*}} attributes {few_rows, late_next, pace = 200 : i64, pairs}
+// SEVERAL-NEXT: sm1.linear
+// SEVERAL: sm1.kernel "third_step_several" {{.*}} attributes {few_rows, late_next, pace = {{[0-9]+}} : i64}
+// SEVERAL-NOT: late_next
 // SOME-NOT: late_next
 // SOME: sm1.kernel "last_step_some" {{.*}} attributes {late_next}
 // SOME-NOT: late_next

@@ -32,8 +32,8 @@ inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused,
 
 /// What kernels are made for. A CPU has one program for both prefill and step. A GPU fuses and schedules each by itself, and has
 /// further programs that take their place by the number of rows: for prefills of few, several, some, more or most rows and of long
-/// sequences, and for steps of few, some, many or most sequences. With wgmma alone there are prefills of several, more and most
-/// rows and of long sequences, and steps of few and most.
+/// sequences, and for steps of few, several, some, many or most sequences. With wgmma alone there are prefills of several, more and
+/// most rows and of long sequences, and steps of few, several and most.
 enum class Entry {
   Both,
   Prefill,
@@ -45,6 +45,7 @@ enum class Entry {
   PrefillFew,
   Step,
   StepFew,
+  StepSeveral,
   StepSome,
   StepMany,
   StepMost
@@ -53,13 +54,16 @@ enum class Entry {
 /// Those of GPUs, each a program of its own.
 inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong,    Entry::PrefillMost, Entry::PrefillMore,
                                        Entry::PrefillSome, Entry::PrefillSeveral, Entry::PrefillFew,  Entry::Step,
-                                       Entry::StepFew,     Entry::StepSome,       Entry::StepMany,    Entry::StepMost};
+                                       Entry::StepFew,     Entry::StepSeveral,    Entry::StepSome,    Entry::StepMany,
+                                       Entry::StepMost};
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
 std::optional<Entry> parseEntry(llvm::StringRef name);
 /// Every row is a segment of its own.
 inline bool isStep(Entry entry) { return entry >= Entry::Step; }
+/// One tile has all of them.
+inline bool isStepOfOneTile(Entry entry) { return entry == Entry::StepFew || entry == Entry::StepSeveral; }
 /// Whether a target has a program for `entry`.
 bool hasEntry(const Target &target, Entry entry);
 /// What the names of an entry's own kernels end in.

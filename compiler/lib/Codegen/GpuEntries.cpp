@@ -113,6 +113,8 @@ struct GpuEntries : sm1::impl::GpuEntriesBase<GpuEntries> {
       kernel->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({int32_t(dispatch.getBlocksAttr().getThreads())}));
       if (auto blocks = int32_t(blocksOfCluster(dispatch.getBlocksAttr())); blocks > 1)
         kernel->setAttr("nvvm.cluster_dim", builder.getDenseI32ArrayAttr({1, 1, blocks}));
+      else if (dispatch->hasAttr(pairsAttr))
+        kernel->setAttr("nvvm.cluster_dim", builder.getDenseI32ArrayAttr({1, 2, 1}));
       if (int32_t resident = residentBlocks(dispatch))
         kernel->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(resident));
       for (auto [index, alone] : llvm::enumerate(unaliased(dispatch)))

@@ -44,6 +44,8 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
   case Entry::Step:
     return {one, batch};
   case Entry::StepFew:
+    return {{"decode, 16 sequences", 16, 16}};
+  case Entry::StepSeveral:
     return {{"decode, 64 sequences", 64, 64}};
   case Entry::StepSome:
     return {{"decode, 128 sequences", 128, 128}};

@@ -114,9 +114,15 @@ inline constexpr llvm::StringLiteral fewRowsAttr = "few_rows";
 /// share.
 inline bool sharesRows(mlir::Operation *kernel) { return !kernel->hasAttr(fewRowsAttr); }
 inline constexpr llvm::StringLiteral evenAttr = "even";
+/// Whether blocks come in clusters of two that share nothing, in front of kernels whose blocks share k: others would leave an odd
+/// number of multiprocessors to some parts of the chip, so that a cluster has to wait for one of them to end.
+inline constexpr llvm::StringLiteral pairsAttr = "pairs";
 /// Whether the next kernel may start when it does, in a program that has more than one row of a sequence: its tiles leave room for
 /// others.
 inline constexpr llvm::StringLiteral startsNextAttr = "starts_next";
+/// Clocks that a block lets pass from one stage of weights to the next when it asks for those that wait for no kernel, so that
+/// rows which an earlier kernel waits for are not behind all of them.
+inline constexpr llvm::StringLiteral paceAttr = "pace";
 /// Of a kernel of a step of many sequences: the next kernel may start when this one has what it waits for; without it, before that.
 inline constexpr llvm::StringLiteral lateNextAttr = "late_next";
 

@@ -165,7 +165,7 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
       return {};
     if (linears == 1)
       return entry == Entry::StepSome ? Shapes{&wgmmaManyOfOne} : Shapes{&wgmmaFewOfOne, &wgmmaFewOfDeep};
-    if (linears == 3 && entry == Entry::StepFew)
+    if (linears == 3 && isStepOfOneTile(entry))
       return {&wgmmaFewOfThree, &wgmmaFew};
     return {&wgmmaFew};
   }
@@ -362,6 +362,16 @@ static void markTiles(Operation *module, StringRef name) {
   });
 }
 
+/// Those of few blocks whose next ones are clusters, or the next ones of these.
+static void markPairs(Operation *module) {
+  module->walk([&](KernelOp kernel) {
+    BlockScheduleAttr blocks = kernel.getBlocksAttr();
+    bool isOneBlock = blocks.getForm() == BlockForm::WgmmaTiles && blocksOfCluster(blocks) == 1;
+    if (isOneBlock && kernel->getParentOfType<LayersOp>() && panelsOfBlocks(kernel) / blocks.getPanelSplit() % 2 == 0)
+      kernel->setAttr(pairsAttr, UnitAttr::get(kernel.getContext()));
+  });
+}
+
 static int64_t weightsOf(KernelOp kernel) {
   int64_t numbers = 0;
   for (auto linear : kernel.getBlock().getOps<LinearOp>())
@@ -369,11 +379,15 @@ static int64_t weightsOf(KernelOp kernel) {
   return numbers;
 }
 
+/// Clocks between the stages of weights of a layer's heaviest kernel, and of its others, as measured.
+static constexpr int64_t paceOfFew = 120, paceOfSeveral = 200, paceOfOthers = 100;
+
 /// Says which kernels of a step's layer let the next one start only when they have what they wait for, as measured. The one with
 /// the most weights has its own in time if the two in front of it let what follows start at once; blocks that others let start
 /// early would have the multiprocessors that it needs. With more than one tile of rows those of the kernel in front of it fill the
-/// chip, so that the one in front of that has to wait, and no other.
-static void markLateNext(Operation *module, Entry entry) {
+/// chip, so that the one in front of that has to wait, and no other. Few rows are there before weights are in their way. Before
+/// kernels are scheduled, for those that wait have names of their own.
+static void markLateNext(Operation *module, Entry entry, llvm::function_ref<BlockScheduleAttr(KernelOp)> scheduleOf) {
   module->walk([&](LayersOp layers) {
     SmallVector<KernelOp> kernels;
     layers.walk([&](KernelOp kernel) { kernels.push_back(kernel); });
@@ -381,13 +395,18 @@ static void markLateNext(Operation *module, Entry entry) {
     for (size_t i = 0; i < count; ++i)
       if (weightsOf(kernels[i]) > weightsOf(kernels[heaviest]))
         heaviest = i;
-    if (count < 3 || kernels[heaviest].getBlocksAttr().getForm() != BlockForm::WgmmaTiles)
+    if (count < 3 || scheduleOf(kernels[heaviest]).getForm() != BlockForm::WgmmaTiles)
       return;
     for (size_t inFront = 0; inFront < count; ++inFront) {
       bool isOneOfTwoInFront = inFront == 1 || inFront == 2;
-      if (entry == Entry::StepFew ? !isOneOfTwoInFront : entry == Entry::StepSome && inFront == 2)
+      if (entry == Entry::StepSeveral ? !isOneOfTwoInFront : entry == Entry::StepSome && inFront == 2)
         kernels[(heaviest + count - inFront) % count]->setAttr(lateNextAttr, UnitAttr::get(layers.getContext()));
     }
+    for (KernelOp kernel : kernels)
+      if (isStepOfOneTile(entry) && weightsOf(kernel)) {
+        int64_t clocks = kernel != kernels[heaviest] ? paceOfOthers : entry == Entry::StepFew ? paceOfFew : paceOfSeveral;
+        kernel->setAttr(paceAttr, Builder(layers).getI64IntegerAttr(clocks));
+      }
   });
 }
 
@@ -414,18 +433,20 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
           for (StringRef name : {chunksAttr, ofLongAttr})
             kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
       });
-    auto choose = [&](KernelOp kernel) {
-      if (!kernel.getBlocks())
-        kernel.setBlocksAttr(scheduleOf(kernel, *facts, *entry, compute != "bf16"));
+    auto blocksOf = [&](KernelOp kernel) {
+      return kernel.getBlocks() ? kernel.getBlocksAttr() : scheduleOf(kernel, *facts, *entry, compute != "bf16");
     };
+    auto choose = [&](KernelOp kernel) { kernel.setBlocksAttr(blocksOf(kernel)); };
+    if (isStep(*entry))
+      markLateNext(getOperation(), *entry, blocksOf);
     auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
     auto suffix = [&](KernelOp kernel) {
       return (fp8Suffix(kernel) + squaresSuffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str();
     };
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step", "_step_few", "_step_some", "_step_many", "_step_most",
-                                                      "_few",  "_several",  "_some",      "_more",      "_most",
-                                                      "_many", "_long",     "_fp8"};
+    static constexpr llvm::StringLiteral foreign[] = {"_step",      "_step_few", "_step_several", "_step_some", "_step_many",
+                                                      "_step_most", "_few",      "_several",      "_some",      "_more",
+                                                      "_most",      "_many",     "_long",         "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
@@ -433,11 +454,12 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     bool isOfSome = facts->wgmma && !isStep(*entry) && sizeOf(*entry) == RunSize::Some;
     if (isStep(*entry) || *entry == Entry::PrefillFew || isOfSome)
       storeSquaresOfTiles(getOperation());
-    if (isOfSome || llvm::is_contained({Entry::PrefillFew, Entry::StepFew}, *entry))
+    if (isOfSome || *entry == Entry::PrefillFew || isStepOfOneTile(*entry))
       markTiles(getOperation(), fewRowsAttr);
     if (isOfSome)
       markTiles(getOperation(), startsNextAttr);
-    markLateNext(getOperation(), *entry);
+    if (isStepOfOneTile(*entry))
+      markPairs(getOperation());
   }
 };
 } // namespace

@@ -82,6 +82,7 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
   case Entry::Step:
     return {{1, 1}, {8, 8}};
   case Entry::StepFew:
+  case Entry::StepSeveral:
   case Entry::StepSome:
     return {{64, 64}};
   case Entry::StepMany:

@@ -17,6 +17,8 @@ Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
       !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty() && !hasOwnScan;
   if (entry == Entry::PrefillLong && !kernel->hasAttr(ofLongAttr)) // most are those of many rows
     return Entry::Prefill;
+  if (entry == Entry::StepSeveral && !kernel->hasAttr(lateNextAttr)) // the others are those of few sequences
+    return Entry::StepFew;
   return isPrefill && isShared ? Entry::Prefill : entry;
 }
 

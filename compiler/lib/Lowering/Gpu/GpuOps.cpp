@@ -264,6 +264,15 @@ void sm1::cuda::waitForBytes(OpBuilder &builder, Location loc, Value barrier, Va
   waitAt(builder, loc, "shared", barrier, parity);
 }
 
+void sm1::cuda::letClocksPass(OpBuilder &builder, Location loc, int64_t clocks) {
+  instruction(
+      builder, loc,
+      ("{\n\t.reg .b32 began, past;\n\t.reg .pred early;\n\tmov.u32 began, %clock;\npacing_${:uid}:\n\tmov.u32 past, %clock;\n\t"
+       "sub.u32 past, past, began;\n\tsetp.lt.u32 early, past, " +
+       Twine(clocks) + ";\n\t@early bra pacing_${:uid};\n\t}")
+          .str());
+}
+
 //===----------------------------------------------------------------------===//
 // Tensor cores of a warpgroup
 //===----------------------------------------------------------------------===//

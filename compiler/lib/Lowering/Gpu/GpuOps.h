@@ -110,6 +110,8 @@ void copyBox(OpBuilder &builder, Location loc, Value to, Value map, Value column
 void fetchMap(OpBuilder &builder, Location loc, Value map);
 /// Waits for the end of the phase of that parity (i32, 0 for the first).
 void waitForBytes(OpBuilder &builder, Location loc, Value barrier, Value parity);
+/// The thread does nothing for so many clocks.
+void letClocksPass(OpBuilder &builder, Location loc, int64_t clocks);
 
 /// An operand in shared memory, as i64: rows of 32 or 64 bf16, `lineBytes`, from `address` on, a multiple of 8 of them, swizzled by
 /// as many bytes.

@@ -176,8 +176,9 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
       dispatch->setAttr(aloneAttr, builder.getUnitAttr());
     if (step && fitsBoxes(kernel.getBlocksAttr()) && sharesRows(kernel))
       dispatch->setAttr(evenAttr, builder.getUnitAttr());
-    if (Attribute chunks = kernel->getAttr(chunksAttr))
-      dispatch->setAttr(chunksAttr, chunks);
+    for (StringRef name : {StringRef(chunksAttr), StringRef(pairsAttr)})
+      if (Attribute given = kernel->getAttr(name))
+        dispatch->setAttr(name, given);
     kernel.replaceAllUsesWith(dispatch.getResults());
     kernel.erase();
   }

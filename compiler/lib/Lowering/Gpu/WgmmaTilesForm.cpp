@@ -158,12 +158,15 @@ void WgmmaTilesBuilder::clearOtherRows() {
 /// Weights wait for no kernel, rows for the one that makes them.
 void WgmmaTilesBuilder::startFirstStages() {
   int64_t ahead = firstSteps();
-  auto start = [&](void (WgmmaTilesBuilder::*copy)(Value, Value)) {
-    for (int64_t step = 0; step < ahead; ++step)
+  auto start = [&](void (WgmmaTilesBuilder::*copy)(Value, Value), IntegerAttr pace = {}) {
+    for (int64_t step = 0; step < ahead; ++step) {
+      if (pace && step > 0)
+        cuda::letClocksPass(builder, loc, pace.getInt());
       cluster.whenThere(step, [&] { (this->*copy)(block.constant(step), block.constant(step)); });
+    }
   };
   whenFirst([&] {
-    start(&WgmmaTilesBuilder::copyWeights);
+    start(&WgmmaTilesBuilder::copyWeights, block.kernel->getAttrOfType<IntegerAttr>(paceAttr));
     cuda::fetchMap(builder, loc, block.map);
   });
   if (takesInputsEarly()) {
