@@ -50,6 +50,7 @@ struct DeviceLaunch {
   int64_t segments; ///< of the pass
   int64_t longest;  ///< rows of its longest segment
   int64_t passRows; ///< of all its segments
+  int64_t room = 0; ///< rows that buffers of its row space have memory for; none beyond `rows` where it is less
 };
 
 /// A layer of a state in the blocks of a pass, [segment][bytes] at `block`, and in a sequence's memory, at `offset`. Addresses and

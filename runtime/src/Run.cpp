@@ -293,7 +293,8 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
       args[i] = workspace.stateAddress(layout, index, context.readsGathered(index) == (kind == PlanArg::Kind::StateIn), layer,
                                        size.segments);
   }
-  DeviceLaunch call{&launch, args, rows, workspace.rowTables, size.segments, size.longest, size.rows};
+  DeviceLaunch call{&launch,       args,         rows,      workspace.rowTables,
+                    size.segments, size.longest, size.rows, workspace.roomOf(launch.rows)};
   LaunchTime time{context.variant, &launch, rows, size.segments, size.rows, size.longest, 0};
   auto tasks = timer ? timer->launch(call, time) : device->launch(call);
   if (!tasks)

@@ -40,6 +40,16 @@ void listChunks(const std::vector<int32_t> &segmentStart, int64_t chunkRows, std
   }
 }
 
+/// Rows of the largest box of a tensor map; 1 where kernels take none.
+static int64_t mostBoxRows(const PlanProgram &program) {
+  int64_t most = 1;
+  for (auto &[name, steps] : program.entries)
+    for (const PlanStep &step : steps)
+      for (const PlanLaunch &launch : step.body)
+        most = launch.map ? std::max(most, launch.map->rows) : most;
+  return most;
+}
+
 /// Bytes of the tables of the largest pass. Each state has a part a layer, twice.
 static uint64_t tableBytes(const StateLayout &layout, int64_t rows, int64_t selected, int64_t segments) {
   uint64_t parts = 0;
@@ -65,11 +75,14 @@ Expected<void> Workspace::reserve(Device &device, const PlanProgram &program, co
   rowCapacity = moreRows ? 0 : rowCapacity;
   selectedCapacity = moreSelected ? 0 : selectedCapacity;
   segmentCapacity = moreSegments ? 0 : segmentCapacity;
+  int64_t boxRows = mostBoxRows(program);
+  auto wholeBoxes = [&](int64_t rows) { return (rows + boxRows - 1) / boxRows * boxRows; };
+  rowRoom = wholeBoxes(rows), selectedRoom = wholeBoxes(chosen);
   buffers.resize(program.buffers.size());
   for (size_t i = 0; i < buffers.size(); ++i) {
     const PlanBuffer &buffer = program.buffers[i];
     bool all = buffer.rows == RowSpace::All;
-    uint64_t bytes = uint64_t(all ? rows : chosen) * uint64_t(buffer.stride) * dtypeBytes(buffer.dtype);
+    uint64_t bytes = uint64_t(all ? rowRoom : selectedRoom) * uint64_t(buffer.stride) * dtypeBytes(buffer.dtype);
     if (all ? moreRows : moreSelected)
       if (auto grown = allocateInto(device, buffers[i], bytes); !grown)
         return grown;

@@ -38,6 +38,8 @@ public:
                          int64_t rowsPerPass);
   /// Sends the tables of a pass that fits, unless they are those of the last one. States in `written` are moved back.
   Expected<void> sendTables(Device &device, const StateLayout &layout, const PassTables &tables, const std::vector<bool> &written);
+  /// Rows that buffers have memory for: whole boxes of the program's tensor maps.
+  int64_t roomOf(RowSpace space) const { return space == RowSpace::All ? rowRoom : space == RowSpace::Selected ? selectedRoom : 0; }
   /// Kernels have changed the tables.
   void tablesChanged() { sent.clear(); }
 
@@ -57,6 +59,7 @@ private:
   std::vector<uint8_t> sent, next;                                // bytes of the tables: on the device, and to be
   std::vector<StatePart> partsIn, partsOut;                       // of the tables to be
   int64_t rowCapacity = 0, selectedCapacity = 0, segmentCapacity = 0;
+  int64_t rowRoom = 0, selectedRoom = 0;
 };
 
 } // namespace sm1rt

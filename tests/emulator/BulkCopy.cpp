@@ -69,6 +69,18 @@ void issue(Warp &warp, const Instruction &self, uint32_t mask) {
   }
 }
 
+/// Of a box, in which rows may be that nobody has written and whose products nobody needs.
+bool mayRead(Warp &warp, unsigned lane, Piece &piece, uint32_t at, uint32_t bytes) {
+  int error = 0;
+  std::string what;
+  if (warp.block.global.access(piece.source + at, bytes, AccessKind::Read, error, what))
+    return true;
+  piece.isNobodys = error == CUDA_ERROR_LAUNCH_FAILED;
+  if (!piece.isNobodys)
+    warp.report(error, what, lane);
+  return piece.isNobodys;
+}
+
 /// Where the box of `map` at `column` and `row` comes from, in the order in which it lies in shared memory from `target` on. Empty
 /// after a finding.
 std::vector<Piece> piecesOf(Warp &warp, unsigned lane, const TensorMap &map, int32_t column, int32_t row, uint32_t target) {
@@ -82,7 +94,7 @@ std::vector<Piece> piecesOf(Warp &warp, unsigned lane, const TensorMap &map, int
                 outside ? 0 : static_cast<uint32_t>(there) * map.bytes};
     uint32_t step = piece.bytes == 16 ? 16 : map.bytes; // an access has a power of two
     for (uint32_t at = 0; at < piece.bytes; at += step)
-      if (!warp.access(lane, Space::Global, piece.source + at, step, AccessKind::Read))
+      if (!mayRead(warp, lane, piece, at, step))
         return {};
     uint32_t plain = target + i * 16, turned = plain ^ (plain >> 7 & ((1u << map.swizzle) - 1)) << 4;
     pieces[(turned - target) / 16] = piece;
@@ -239,7 +251,9 @@ void Block::landBulkCopy(size_t number) {
   if (copy.pieces.empty())
     std::memcpy(to, copy.stored.data(), copy.bytes);
   for (size_t i = 0; i < copy.pieces.size(); ++i)
-    if (const Piece &piece = copy.pieces[i]; piece.bytes)
+    if (const Piece &piece = copy.pieces[i]; piece.isNobodys)
+      std::memset(to + i * 16, 0xff, piece.bytes);
+    else if (piece.bytes)
       std::memcpy(to + i * 16, reinterpret_cast<const uint8_t *>(piece.source - kDeviceOffset), piece.bytes);
   shared.land(copy.shared, copy.bytes, barrier.agent, copy.pc, barrier.arriving);
   barrier.arriving.join(copy.known);

@@ -26,6 +26,7 @@ struct Mbarrier {
 struct Piece {
   uint64_t source = 0;
   uint32_t bytes = 16;
+  bool isNobodys = false; ///< nobody has written it, which may be in a box: it comes as NaN
 };
 
 /// A cp.async.bulk that has not landed.

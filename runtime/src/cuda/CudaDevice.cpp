@@ -317,10 +317,12 @@ Expected<CUtensorMap> CudaDevice::mapFor(const DeviceLaunch &launch) {
   if (!launch.plan->map)
     return map;
   const PlanMap &plan = *launch.plan->map;
-  uint64_t sizes[] = {uint64_t(plan.channels), uint64_t(launch.rows)};
   uint64_t bytes = dtypeBytes(plan.dtype), rowBytes = uint64_t(divideUp(plan.channels, 16)) * 16 * bytes;
   int64_t share = plan.even ? divideUp(launch.rows, divideUp(launch.rows, plan.rows)) : launch.rows;
   int64_t boxRows = plan.fits || plan.even ? std::min(plan.rows, divideUp(share, 8) * 8) : plan.rows;
+  // The copy engine is slow where many of a box's rows are outside: those that are nobody's come along, as far as there is memory.
+  int64_t mapped = std::max(launch.rows, std::min(divideUp(launch.rows, boxRows) * boxRows, launch.room));
+  uint64_t sizes[] = {uint64_t(plan.channels), uint64_t(mapped)};
   unsigned box[] = {unsigned(uint64_t(plan.rowBytes) / bytes), unsigned(boxRows)}, steps[] = {1, 1};
   int type = plan.dtype == DType::BF16 ? mapOfBf16 : mapOfBytes,
       swizzle = plan.rowBytes == 64 ? swizzleOf64Bytes : swizzleOf128Bytes;
