@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Schedules of bf16 prefills on sm_90a: a block that has one of two projections gives the bits of one that has both, so do blocks that go
 on from tile to tile, of rows as they lie or of chunks of segments, and rows in bands are near rows with a warp each, whose sums of squares
-have another order. Norms that tiles divide have the same bits however many blocks there are, and are near whole ones. Three warps to a row
+have another order. Blocks of one projection of some rows, and steps of 128 bytes, keep bits, too. Norms that tiles divide have the same bits however many blocks there are, and are near whole ones. Three warps to a row
 in bands read no sums that nobody wrote. On sm_90 tiles of mma.sync have the bits of each other.
 
   bf16_schedules.py --bin DIR --work DIR [--device NAME]
@@ -35,6 +35,12 @@ CHUNKS = {
     "ssm_x_proj": "threads=384 row_tile=64 row_split=64 panel_split=4 stages=3 chunks=true",
     "mlp_w2": "threads=384 row_tile=64 row_split=64 panel_split=2 stages=5 chunks=true",
 }
+# Of some rows, behind halves of norms: blocks of one projection, and steps of 128 bytes of 128 rows.
+SOME = {
+    "ssm_in_proj_some": "threads=256 row_tile=64 row_split=128 panel_split=4 stages=3 of_one=true wide_steps=true",
+    "ssm_x_proj_some": "threads=128 row_tile=128 row_split=128 panel_split=4 stages=3 wide_steps=true",
+    "mlp_w1_some": "threads=256 row_tile=64 row_split=128 panel_split=2 stages=3 wide_steps=true",
+}
 # Tiles of mma.sync whose lanes have one channel of a panel at once, two or four, of which halves are exchanged or not; panels that
 # come in threes and do not divide the matrix's.
 MMA_TILES = {
@@ -52,6 +58,18 @@ def check_mma_tiles(programs, checkpoint, report, given):
     (programs.work / "mma.txt").write_text("".join(f"{kernel} form=tensor_tiles {numbers}\n" for kernel, numbers in MMA_TILES.items()))
     package = programs.compile(checkpoint, "mma-tiles", f"--schedule={programs.work / 'mma.txt'}", *options, assembled=True)
     report.same_bits(programs.logits(package, given, "--variants=none"), expected, "tiles of mma.sync")
+
+
+def check_tiles_of_some(programs, checkpoint, report, given, options):
+    chosen = programs.compile(checkpoint, "some", *options)
+    expected = programs.logits(chosen, given, "--variants=prefill_some")
+    text = programs.work / "some.txt"
+    text.write_text("".join(f"{kernel} {numbers}\n" for kernel, numbers in SOME.items()))
+    package = programs.compile(checkpoint, "some-others", f"--schedule={text}", *options, assembled=True)
+    report.same_bits(programs.logits(package, given, "--variants=prefill_some"), expected, "one projection, wide steps")
+    text.write_text("mlp_w1_some of_one=true\n")
+    refused = programs.run(programs.sm1c, checkpoint, "-o", programs.work / "none.sm1pkg", f"--schedule={text}", *options)
+    report.check(refused.returncode == 1 and "of_one = true" in refused.stderr, f"one of two that are multiplied: {refused.stderr}")
 
 
 def check_three_warps(programs, report):
@@ -111,6 +129,7 @@ def main():
             report.same_bits(got, first, f"norms in halves, {name}, {blocks} blocks")
         report.near(first, own, DIVIDED, f"norms in halves, {name}, beside whole ones")
     check_mma_tiles(programs, checkpoint, report, given)
+    check_tiles_of_some(programs, checkpoint, report, given, divided)
     check_three_warps(programs, report)
     return report.finish()
 

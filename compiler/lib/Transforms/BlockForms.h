@@ -126,6 +126,10 @@ inline constexpr llvm::StringLiteral paceAttr = "pace";
 /// Of a kernel of a step of many sequences: the next kernel may start when this one has what it waits for; without it, before that.
 inline constexpr llvm::StringLiteral lateNextAttr = "late_next";
 
+/// Of a kernel with wgmma_tiles whose sums are stored as they are: whether a block has one of the projections, and not a part of
+/// all, though its threads had room for those.
+inline constexpr llvm::StringLiteral ofOneAttr = "of_one";
+
 /// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);
@@ -169,13 +173,16 @@ inline int64_t slicesOfWgmma(mlir::Type x) {
   int64_t depth = wgmmaSliceDepth(x);
   return (channels(x) + depth - 1) / depth;
 }
+/// Of a kernel with tiles of 128 rows: whether a step has two slices. Then its multiprocessor is one block's.
+inline constexpr llvm::StringLiteral wideStepsAttr = "wide_steps";
+
 /// Slices in a step of wgmma_tiles: two where tiles have 64 rows or warpgroups share the panels, for runs that leave a
-/// multiprocessor to one block, which then waits half as often; whole steps only. Two as well where a block goes on from tile to
-/// tile, whose products would be faster than the copies of its rows, for which it is all one how long they are; there the last step
-/// may have one.
-inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x) {
+/// multiprocessor to one block, which then waits half as often, or where the kernel has `wideSteps`, for the copy engine takes as
+/// long for 64 bytes of a row as for 128; whole steps only. Two as well where a block goes on from tile to tile, whose products
+/// would be faster than the copies of its rows; there the last step may have one.
+inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x, bool wideSteps = false) {
   int64_t slices = slicesOfWgmma(x);
-  bool isAlone = blocks.getRowSplit() == 64 || panelGroups(blocks) > 1;
+  bool isAlone = blocks.getRowSplit() == 64 || panelGroups(blocks) > 1 || wideSteps;
   return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : isAlone && slices % 2 == 0 ? 2 : 1;
 }
 /// Whether boxes of wgmma_tiles have no more rows than a tile has of the run, in eights: the copy engine takes as long for a row

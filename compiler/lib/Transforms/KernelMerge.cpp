@@ -95,7 +95,8 @@ bool sm1::storesSums(KernelOp kernel) {
 int64_t sm1::projectionsOfBlock(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   int64_t linears = contentsOf(kernel).linears;
-  return blocks.getForm() == BlockForm::WgmmaTiles && wgmmaSums(blocks, linears) > mostWgmmaSums ? 1 : linears;
+  bool isOfOne = kernel->hasAttr(ofOneAttr) || wgmmaSums(blocks, linears) > mostWgmmaSums;
+  return blocks.getForm() == BlockForm::WgmmaTiles && isOfOne ? 1 : linears;
 }
 
 bool sm1::endsInScan(KernelOp kernel) { return contentsOf(kernel).linears && !kernel.getBlock().getOps<ScanOp>().empty(); }

@@ -20,8 +20,8 @@ static constexpr llvm::StringLiteral fuseKey = "fuse";
 static constexpr llvm::StringLiteral cpuKeys[] = {"row_tile",      "panel_tile", "single_row_panels", "row_split", "panel_split",
                                                   "row_band",      "apart",      "widen_rows",        "products",  "matrix_rows",
                                                   "matrix_panels", "alone"};
-static constexpr llvm::StringLiteral gpuKeys[] = {"form",        "threads", "row_tile",    "row_split",
-                                                  "panel_split", "stages",  "depth_split", "chunks"};
+static constexpr llvm::StringLiteral gpuKeys[] = {"form",   "threads",     "row_tile", "row_split", "panel_split",
+                                                  "stages", "depth_split", "chunks",   "of_one",    "wide_steps"};
 
 /// Rows by panels of one projection's tile are code, written out: more are no faster, and take minutes to compile.
 static constexpr int64_t mostTileSums = 64;
@@ -48,7 +48,7 @@ static std::string whyNotValue(StringRef key, StringRef value) {
   };
   if (key == fuseKey)
     return oneOf({"on", "off"});
-  if (key == "apart" || key == aloneAttr || key == chunksAttr)
+  if (llvm::is_contained<StringRef>({"apart", aloneAttr, chunksAttr, ofOneAttr, wideStepsAttr}, key))
     return oneOf({"true", "false"});
   if (key == "products")
     return oneOf({"fma", "table", "dot"});
@@ -252,7 +252,8 @@ LogicalResult ScheduleFile::apply(KernelOp kernel, StringRef name, const Target 
       if (!blocks)
         return failure();
       kernel.setBlocksAttr(blocks);
-      setFlag(kernel, chunksAttr, values);
+      for (StringRef name : {chunksAttr, ofOneAttr, wideStepsAttr})
+        setFlag(kernel, name, values);
     }
   }
   return success();

@@ -149,7 +149,7 @@ int64_t sm1::sharedEstimate(KernelOp kernel) {
   case BlockForm::TensorTiles:
     return blocks.getStages() * blocks.getDepthSplit() * (rows + columns) * 64;
   case BlockForm::WgmmaTiles:
-    return blocks.getStages() * wgmmaSlices(blocks, multipliedType(kernel)) * (rows + columns) * 64;
+    return blocks.getStages() * wgmmaSlices(blocks, multipliedType(kernel), kernel->hasAttr(wideStepsAttr)) * (rows + columns) * 64;
   case BlockForm::Tiles:
     return 64 * 4 * (rows + 4 + columns);
   default:

@@ -54,6 +54,7 @@ LogicalResult TunedSchedules::apply(KernelOp kernel, const std::string &key, con
     return success();
   ScheduleAttr tiles = kernel.getScheduleAttr();
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  DictionaryAttr flags = kernel->getDiscardableAttrDictionary();
   if (failed(file->apply(kernel, key, target)))
     return failure();
   std::string why = target.isGpu() ? whyNotBlocks(kernel, isStep, target) : whyNotTiles(kernel);
@@ -68,5 +69,6 @@ LogicalResult TunedSchedules::apply(KernelOp kernel, const std::string &key, con
                                                   why;
   kernel.setScheduleAttr(tiles);
   kernel.setBlocksAttr(blocks);
+  kernel->setDiscardableAttrs(flags);
   return success();
 }

@@ -179,6 +179,8 @@ static std::string whyNotWgmmaNumbers(KernelOp kernel) {
     return llvm::formatv("schedule: panel_split = {0}, must be from 1 to 16 and divide the {1} panels", panelSplit, panels).str();
   if (blocks.getStages() < 3 && blocks.getDepthSplit() == 1)
     return llvm::formatv("schedule: stages = {0}, must be at least 3", blocks.getStages()).str();
+  if (kernel->hasAttr(ofOneAttr) && (linears < 2 || !storesSums(kernel)))
+    return "schedule: blocks may have one projection (of_one = true) where there are several, whose sums are stored as they are";
   int64_t sums = wgmmaSums(blocks, storesSums(kernel) ? projectionsOfBlock(kernel) : linears);
   if (sums > mostWgmmaSums)
     return llvm::formatv("schedule: a thread has {0} sums, must be at most {1}; a smaller row_tile or panel_split needs fewer",

@@ -176,7 +176,7 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
       dispatch->setAttr(aloneAttr, builder.getUnitAttr());
     if (step && fitsBoxes(kernel.getBlocksAttr()) && sharesRows(kernel))
       dispatch->setAttr(evenAttr, builder.getUnitAttr());
-    for (StringRef name : {StringRef(chunksAttr), StringRef(pairsAttr)})
+    for (StringRef name : {StringRef(chunksAttr), StringRef(pairsAttr), StringRef(wideStepsAttr)})
       if (Attribute given = kernel->getAttr(name))
         dispatch->setAttr(name, given);
     kernel.replaceAllUsesWith(dispatch.getResults());

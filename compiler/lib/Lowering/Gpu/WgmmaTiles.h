@@ -24,11 +24,12 @@ public:
         linears(llvm::ArrayRef(all).take_front(projectionsOfBlock(block.kernel))), warpgroupRows(block.schedule.getRowTile()),
         rows(block.schedule.getRowSplit()), sharers(panelGroups(block.schedule)), panels(block.schedule.getPanelSplit() / sharers),
         stages(block.schedule.getStages()), x(linears.front().getX().getType()), sliceDepth(wgmmaSliceDepth(x)),
-        slices(wgmmaSlices(block.schedule, x)), steps(llvm::divideCeil(channels(x), slices * sliceDepth)),
-        rowBytes(slices * lineBytes), projectionBytes(panels * panelWidth * lineBytes),
-        groupBytes(int64_t(linears.size()) * projectionBytes), sliceWeightBytes(sharers * groupBytes),
-        stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes), walks(walksTiles(block.schedule)),
-        atOnce(walks ? tilesAtOnce(block.schedule) : 1), cluster(block, steps, int64_t(linears.size()), panels), early(block),
+        slices(wgmmaSlices(block.schedule, x, block.kernel->hasAttr(wideStepsAttr))),
+        steps(llvm::divideCeil(channels(x), slices * sliceDepth)), rowBytes(slices * lineBytes),
+        projectionBytes(panels * panelWidth * lineBytes), groupBytes(int64_t(linears.size()) * projectionBytes),
+        sliceWeightBytes(sharers * groupBytes), stageRowBytes(rows * rowBytes), stageWeightBytes(slices * sliceWeightBytes),
+        walks(walksTiles(block.schedule)), atOnce(walks ? tilesAtOnce(block.schedule) : 1),
+        cluster(block, steps, int64_t(linears.size()), panels), early(block),
         slicesOfStream(block, panels,
                        atOnce == 2 && !isPart() ? stages * (stageRowBytes + stageWeightBytes + 2 * barrierBytes) : INT32_MAX) {
     steps = cluster.mostSteps();

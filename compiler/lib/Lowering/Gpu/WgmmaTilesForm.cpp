@@ -379,8 +379,13 @@ void WgmmaTilesBuilder::storeSums(TileEvaluator &evaluator) {
   auto resultOf = [&](LinearOp linear) {
     return llvm::find_if(yielded, [&](Value value) { return projectionBehind(value) == linear; }).getIndex();
   };
-  Value stored = yielded[resultOf(linears.front())];
-  if (auto rounding = stored.getDefiningOp<arith::TruncFOp>())
+  Value stored = yielded[resultOf(linears.front())], scaled = stored;
+  auto rounding = stored.getDefiningOp<arith::TruncFOp>();
+  if (rounding)
+    scaled = rounding.getIn();
+  if (auto scale = scaled.getDefiningOp<RmsScaleOp>(); scale && !walks) // else its factors are in registers
+    evaluator.evaluate({scale});
+  if (rounding)
     evaluator.evaluate({rounding});
   evaluator.store(stored, ofBlock(linears.front(), [&](LinearOp one) { return block.buffers.results[resultOf(one)]; }));
 }
