@@ -19,10 +19,11 @@ CLOSE = 4e-2  # of some 100,000 elements the largest: against float64 the root m
 APART = 5e-2  # by norms, of programs that round at other places: 1.8e-2 on the emulator, 0.36 with the norm of another layer
 ROWS = {False: [(3, 700), (1, 300), (1, 1)], True: [(2, 70), (1, 5)]}  # batch and length; on the emulator the second
 STEPS = {False: [(300, 4), (5, 4)], True: [(66, 2)]}
-FAMILIES = ("none", "prefill_most", "prefill_more", "prefill_some", "prefill_several", "prefill_few"), ("step_few", "step_several", "step_some", "step_many", "step_most")
+FAMILIES = (("none", "prefill_large", "prefill_most", "prefill_more", "prefill_some", "prefill_several", "prefill_few"),
+            ("step_few", "step_several", "step_some", "step_many", "step_most"))
 # What sm_90 has in its place, or what divides the same norms there.
 FOR_ALL = {"step_few": "step_some", "step_several": "step_some", "step_most": "step_many",
-           **{f"prefill_{rows}": "prefill_few" for rows in ("most", "more", "some", "several")}}
+           **{f"prefill_{rows}": "prefill_few" for rows in ("large", "most", "more", "some", "several")}}
 
 
 def largest_difference(got, wanted):

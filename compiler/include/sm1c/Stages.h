@@ -31,13 +31,14 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both prefill and step. A GPU fuses and schedules each by itself, and has
-/// further programs that take their place by the number of rows: for prefills of few, several, some, more or most rows and of long
-/// sequences, and for steps of few, several, some, many or most sequences. With wgmma alone there are prefills of several, more and
-/// most rows and of long sequences, and steps of few, several and most.
+/// further programs that take their place by the number of rows: for prefills of few, several, some, more, most or a large number
+/// of rows and of long sequences, and for steps of few, several, some, many or most sequences. With wgmma alone there are prefills
+/// of several, more, most and a large number of rows and of long sequences, and steps of few, several and most.
 enum class Entry {
   Both,
   Prefill,
   PrefillLong,
+  PrefillLarge,
   PrefillMost,
   PrefillMore,
   PrefillSome,
@@ -52,10 +53,10 @@ enum class Entry {
 };
 
 /// Those of GPUs, each a program of its own.
-inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong,    Entry::PrefillMost, Entry::PrefillMore,
-                                       Entry::PrefillSome, Entry::PrefillSeveral, Entry::PrefillFew,  Entry::Step,
-                                       Entry::StepFew,     Entry::StepSeveral,    Entry::StepSome,    Entry::StepMany,
-                                       Entry::StepMost};
+inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong, Entry::PrefillLarge,   Entry::PrefillMost,
+                                       Entry::PrefillMore, Entry::PrefillSome, Entry::PrefillSeveral, Entry::PrefillFew,
+                                       Entry::Step,        Entry::StepFew,     Entry::StepSeveral,    Entry::StepSome,
+                                       Entry::StepMany,    Entry::StepMost};
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);

@@ -31,6 +31,8 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
   case Entry::Prefill:
   case Entry::PrefillLong:
     return {prompt};
+  case Entry::PrefillLarge:
+    return {{"prefill, 1536 tokens", 1536, 1}};
   case Entry::PrefillMost:
     return {{"prefill, 1024 tokens", 1024, 1}};
   case Entry::PrefillMore:

@@ -125,8 +125,8 @@ struct WgmmaShape {
 /// the rows are.
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaScans = {128, 1, 4096, 8, 2, 1, true, 1, 1},
                             wgmmaSelected = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
-                            wgmmaMore = {64, 1, 768, 8}, wgmmaMost = {64, 1, 1024, 8}, wgmmaOfMost = {64, 1, 512, 8},
-                            wgmmaFew = {64, 1, 128, 16};
+                            wgmmaMore = {64, 1, 768, 8}, wgmmaMost = {64, 1, 1024, 8}, wgmmaLarge = {64, 1, 1536, 8},
+                            wgmmaOfMost = {64, 1, 512, 8}, wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
@@ -155,6 +155,8 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
       return {&wgmmaSomeFp8};
     if (entry == Entry::PrefillSome || entry == Entry::PrefillMore)
       return {entry == Entry::PrefillSome ? &wgmmaSome : &wgmmaMore};
+    if (entry == Entry::PrefillLarge)
+      return {&wgmmaLarge};
     if (entry == Entry::PrefillMost)
       return linears > 1 ? Shapes{&wgmmaMost} : Shapes{&wgmmaMostOfOne, &wgmmaMost};
     if (entry == Entry::StepMost)
@@ -446,7 +448,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
     static constexpr llvm::StringLiteral foreign[] = {"_step",      "_step_few", "_step_several", "_step_some", "_step_many",
                                                       "_step_most", "_few",      "_several",      "_some",      "_more",
-                                                      "_most",      "_many",     "_long",         "_fp8"};
+                                                      "_most",      "_many",     "_large",        "_long",      "_fp8"};
     ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
