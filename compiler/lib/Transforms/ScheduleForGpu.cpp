@@ -262,16 +262,17 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
 }
 
 /// In bf16 time is cut, so that one sequence fills the chip: as many panels as make whole lines of memory, up to four, and chunks
-/// that 256 threads have in their registers, of several rows 128. All inputs of a chunk are asked for at once where shared memory
-/// has room for those of two blocks. Else the order of a step.
-static BlockScheduleAttr scheduleScan(KernelOp kernel, const GpuFacts &gpu, Entry entry, bool keepsOrder) {
+/// that 256 threads have in their registers, of few and of several rows 128. All inputs of a chunk are asked for at once where
+/// shared memory has room for those of two blocks. Else the order of a step.
+static BlockScheduleAttr scheduleScan(KernelOp kernel, const Target &target, Entry entry, bool keepsOrder) {
   if (keepsOrder)
     return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/256, /*rowTile=*/64, 1, /*panelSplit=*/1, 1, 1);
-  int64_t elements = (entry == Entry::PrefillSeveral ? 64 : 128) * 64; // where few chunks leave multiprocessors idle
-  constexpr int64_t exchangedBytes = 9 << 10, reserved = 1 << 10;      // of a block
+  bool isOfFew = target.wgmma && (entry == Entry::PrefillFew || entry == Entry::PrefillSeveral);
+  int64_t elements = (isOfFew ? 64 : 128) * 64;                   // few chunks leave multiprocessors idle
+  constexpr int64_t exchangedBytes = 9 << 10, reserved = 1 << 10; // of a block
   int64_t panels = llvm::divideCeil(widthOf(kernel), 16), together = panels % 4 == 0 ? 4 : panels % 2 == 0 ? 2 : 1;
   int64_t bytes = llvm::count_if(kernel.getInputs(), [](Value input) { return isStream(input.getType()); }) * elements * 2;
-  bool haveRoom = 2 * (bytes + exchangedBytes + reserved) <= gpu.sharedPerMultiprocessor;
+  bool haveRoom = 2 * (bytes + exchangedBytes + reserved) <= target.gpu->sharedPerMultiprocessor;
   return BlockScheduleAttr::get(kernel.getContext(), BlockForm::Scan, /*threads=*/elements / 32, elements / 16 / together, 1,
                                 together,
                                 /*stages=*/haveRoom && hasStreamsOf16Bits(kernel) ? 2 : 1, 1);
@@ -323,7 +324,7 @@ static BlockScheduleAttr scheduleOf(KernelOp kernel, const Target &target, Entry
     for (auto scan : kernel.getBlock().getOps<SelectiveScanOp>())
       return scheduleSelectiveScan(scan);
     auto scan = *kernel.getBlock().getOps<ScanOp>().begin();
-    return scheduleScan(kernel, *target.gpu, entry, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
+    return scheduleScan(kernel, target, entry, keepsOrder || scan.getForm() == ScanForm::ClosedForm);
   }
   bool isFewRows = entry == Entry::Step || (isStep(entry) && contents.convs); // by which no warp would be busy
   return scheduleRows(kernel, contents, keepsOrder || isFewRows);

@@ -12,7 +12,10 @@ using namespace sm1;
 
 Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
   bool isPrefill = entry != Entry::Both && !isStep(entry);
-  bool hasOwnScan = entry == Entry::PrefillSeveral && kernel.getBlocksAttr().getForm() == BlockForm::Scan;
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  bool hasShortChunks = cutsTime(blocks) && blocks.getThreads() < 256;
+  bool hasOwnScan =
+      (entry == Entry::PrefillSeveral && blocks.getForm() == BlockForm::Scan) || (entry == Entry::PrefillFew && hasShortChunks);
   bool isShared =
       !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty() && !hasOwnScan;
   if (entry == Entry::PrefillLong && !kernel->hasAttr(ofLongAttr)) // most are those of many rows
