@@ -1,6 +1,6 @@
 //===- PlanProgram.cpp - the part of a plan that a target decides: buffers, launches, packed weights -------------===//
 
-#include "../Transforms/BlockForms.h"
+#include "../Transforms/Boxes.h"
 #include "../Transforms/Scheduling.h"
 #include "sm1/IR/Sm1NormHalves.h"
 #include "sm1c/Package.h"
@@ -224,7 +224,7 @@ LogicalResult PlanBuilder::EntryBuilder::addBlocks(json::Object &launch, Dispatc
   if (auto mapped = dispatch.getMapped()) {
     Type x = dispatch.getInputs()[*mapped].getType();
     json::Object map{{"arg", *mapped}, {"rows", blocks.getRowSplit()}, {"channels", channels(x)}};
-    if (int64_t slices = wgmmaSlices(blocks, x, dispatch->hasAttr(wideStepsAttr)); slices > 1)
+    if (int64_t slices = slicesOfBox(blocks, x, dispatch->hasAttr(wideStepsAttr)); slices > 1)
       map["row_bytes"] = slices * 64;
     if (isStep && fitsBoxes(blocks))
       map[dispatch->hasAttr(evenAttr) ? "even" : "fits"] = true;

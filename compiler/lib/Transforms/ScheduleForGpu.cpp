@@ -1,7 +1,7 @@
 //===- ScheduleForGpu.cpp - forms of blocks, splits, weight layouts and launches for one GPU ---------------------===//
 
 #include "../Lowering/Gpu/NormHalves.h"
-#include "BlockForms.h"
+#include "Boxes.h"
 #include "KernelMerge.h"
 #include "RoundStreams.h"
 #include "Scheduling.h"
@@ -237,6 +237,29 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
   return best;
 }
 
+/// Whether a kernel of a prefill of many rows has operands that the copy engine brings where its tiles are of mma.sync: where a
+/// multiprocessor has room for two blocks with three steps each, as measured. Others copy all the time, in smaller steps.
+static bool mayTakeBoxes(KernelOp kernel, const Target &target, Entry entry) {
+  constexpr int64_t stepsOfTwo = 2 * 3;
+  return entry == Entry::Prefill && copiesBoxes(target) && !target.wgmma && !kernel.getSelected() && contentsOf(kernel).linears &&
+         suitsTensorCores(kernel) && !isFp8(multipliedType(kernel)) &&
+         target.gpu->sharedPerMultiprocessor >= stepsOfTwo * bytesOfBoxStep(128, 8);
+}
+
+/// Says which kernels with such tiles do; blocks of few rows, and warps that share k, were not measured.
+static void markBoxes(Operation *module, const Target &target, Entry entry) {
+  constexpr int64_t leastRows = 64, bytesOfBarriers = 16;
+  module->walk([&](KernelOp kernel) {
+    BlockScheduleAttr blocks = kernel.getBlocksAttr();
+    if (blocks.getForm() != BlockForm::TensorTiles || !mayTakeBoxes(kernel, target, entry))
+      return;
+    int64_t step = bytesOfBoxStep(blocks.getRowSplit(), int64_t(contentsOf(kernel).linears) * blocks.getPanelSplit());
+    if (blocks.getDepthSplit() == 1 && blocks.getRowSplit() >= leastRows && blocks.getRowSplit() <= mostRowsOfBox &&
+        blocks.getStages() * (step + bytesOfBarriers) <= target.gpu->sharedPerBlock)
+      kernel->setAttr(boxesAttr, UnitAttr::get(kernel.getContext()));
+  });
+}
+
 static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const Target &target, Entry entry) {
   const GpuFacts &gpu = *target.gpu;
   if (!suitsTensorCores(kernel))
@@ -251,6 +274,8 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
         return schedule;
   const TileShape &shape = tileShapeOf(kernel, entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
+  if (mayTakeBoxes(kernel, target, entry))
+    stageBytes = bytesOfBoxStep(shape.rowSplit, int64_t(contents.linears) * shape.panelSplit);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
   int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
   if (&shape == &fewBesideWgmma) { // what one step needs more is being read
@@ -454,6 +479,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
       return signalPassFailure();
+    markBoxes(getOperation(), *facts, *entry);
     bool isOfSome = facts->wgmma && !isStep(*entry) && sizeOf(*entry) == RunSize::Some;
     if (isStep(*entry) || *entry == Entry::PrefillFew || isOfSome)
       storeSquaresOfTiles(getOperation());

@@ -2,7 +2,7 @@
 
 #include "BlockChecks.h"
 
-#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/Boxes.h"
 #include "../../Transforms/KernelMerge.h"
 #include "../KernelFunction.h"
 #include "../StoredValue.h"
@@ -83,6 +83,8 @@ static std::string whyNotInstructions(KernelOp kernel, const Target &target) {
   if (form == BlockForm::WgmmaTiles && !target.wgmma)
     return ("has the form wgmma_tiles, which " + target.name + " has no instructions for; use tensor_tiles, or --target=sm_90a")
         .str();
+  if (form == BlockForm::TensorTiles && kernel->hasAttr(boxesAttr) && !copiesBoxes(target))
+    return ("has boxes, for which " + target.name + " has no copy engine; sm_90 and newer chips have").str();
   bool fp8 = contentsOf(kernel).linears && isFp8(multipliedType(kernel));
   if (fp8 && !isTensorTiles(form))
     return "multiplies e4m3, for which the form must be tensor_tiles, or wgmma_tiles for sm_90a, of more rows than a step has";
@@ -257,6 +259,16 @@ static std::string whyNotTensorTilesNumbers(BlockScheduleAttr blocks) {
   return "";
 }
 
+/// A box has whole turns of the swizzle, and no warps share k.
+static std::string whyNotBoxes(KernelOp kernel) {
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  if (blocks.getDepthSplit() != 1)
+    return must("depth_split of tiles with boxes", blocks.getDepthSplit(), "exactly", 1);
+  return blocks.getRowSplit() > mostRowsOfBox
+             ? must("row_split of tiles with boxes", blocks.getRowSplit(), "at most", mostRowsOfBox)
+             : "";
+}
+
 static std::string whyNotStepNumbers(BlockScheduleAttr blocks) {
   bool onTensorCores = blocks.getForm() == BlockForm::TensorStep;
   int64_t rowTile = blocks.getRowTile(), leastThreads = onTensorCores ? 128 : int64_t(llvm::alignTo(16 * rowTile, 32));
@@ -281,8 +293,10 @@ static std::string whyNotNumbers(KernelOp kernel) {
   case BlockForm::Step:
   case BlockForm::TensorStep:
     return whyNotStepNumbers(blocks);
-  case BlockForm::TensorTiles:
-    return whyNotTensorTilesNumbers(blocks);
+  case BlockForm::TensorTiles: {
+    std::string why = whyNotTensorTilesNumbers(blocks);
+    return why.empty() && kernel->hasAttr(boxesAttr) ? whyNotBoxes(kernel) : why;
+  }
   case BlockForm::WgmmaTiles:
     return whyNotWgmmaNumbers(kernel);
   }

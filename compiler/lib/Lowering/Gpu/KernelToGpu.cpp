@@ -1,6 +1,6 @@
 //===- KernelToGpu.cpp - kernels to functions over threads, blocks and shared memory -----------------------------===//
 
-#include "../../Transforms/BlockForms.h"
+#include "../../Transforms/Boxes.h"
 #include "../../Transforms/KernelMerge.h"
 #include "../../Transforms/Scheduling.h"
 #include "BlockChecks.h"
@@ -48,7 +48,7 @@ static SmallVector<Type> argumentTypes(OpBuilder &builder, KernelOp kernel) {
   if (kernel->hasAttr(chunksAttr))
     types.append({table, builder.getIndexType(),
                   inSpace(MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), cuda::globalMemory)});
-  if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
+  if (takesBoxes(kernel))
     types.push_back(MemRefType::get({tensorMapBytes}, builder.getI8Type()));
   return types;
 }
@@ -97,7 +97,7 @@ static std::pair<func::FuncOp, int64_t> buildFunction(OpBuilder &builder, Kernel
   if (kernel->hasAttr(chunksAttr))
     for (Value *field : {&block.chunks, &block.chunkCount, &block.words})
       *field = entry->getArgument(next++);
-  if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles)
+  if (takesBoxes(kernel))
     block.map = entry->getArgument(next++);
   block.buffers.oneRowPerSegment = isStep;
   block.thread = cuda::threadId(builder, kernel.getLoc());
@@ -165,7 +165,7 @@ struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
     builder.setInsertionPoint(kernel);
     int64_t panels = panelsOfBlocks(kernel);
     IntegerAttr mapped;
-    if (kernel.getBlocksAttr().getForm() == BlockForm::WgmmaTiles) {
+    if (takesBoxes(kernel)) {
       auto x = cast<BlockArgument>((*kernel.getBlock().getOps<LinearOp>().begin()).getX());
       mapped = builder.getI64IntegerAttr(x.getArgNumber());
     }
