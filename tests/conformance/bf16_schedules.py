@@ -58,6 +58,11 @@ def check_mma_tiles(programs, checkpoint, report, given):
     (programs.work / "mma.txt").write_text("".join(f"{kernel} form=tensor_tiles {numbers}\n" for kernel, numbers in MMA_TILES.items()))
     package = programs.compile(checkpoint, "mma-tiles", f"--schedule={programs.work / 'mma.txt'}", *options, assembled=True)
     report.same_bits(programs.logits(package, given, "--variants=none"), expected, "tiles of mma.sync")
+    # Operands by the copy engine, which sm_80 has not: steps of another size, the same sums.
+    programs.check_scheduled(report, checkpoint, "ssm_x_proj", "{boxes}", *options)
+    copies = *(option.replace("sm_90", "sm_80") for option in options),
+    report.same_bits(programs.logits(programs.compile(checkpoint, "mma-copies", *copies), given, "--variants=none"), expected,
+                     "operands by cp.async beside those by the copy engine")
 
 
 def check_tiles_of_some(programs, checkpoint, report, given, options):

@@ -16,7 +16,7 @@ from harness import Programs, Report, parser
 import tensors
 
 BYTES = {"f32": 4, "i32": 4, "bf16": 2, "f16": 2, "i8": 1, "u8": 1}
-MATRIX_STEPS = ("panels", "pairs", "quads", "nibbles", "fragments", "images")
+MATRIX_STEPS = ("panels", "pairs", "quads", "nibbles", "fragments", "images", "stages")
 STORAGES = ("f32", "bf16", "f16", "int8", "int4")
 
 

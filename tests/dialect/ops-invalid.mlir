@@ -200,7 +200,7 @@ func.func @param_c2_partly() {
 // -----
 
 func.func @param_c3() {
-  // expected-error @+1 {{param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, rows, channels or scales, got "tiles"}}
+  // expected-error @+1 {{param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, stages, rows, channels or scales, got "tiles"}}
   %0 = sm1.param "w" {layout = "tiles"} : tensor<8x8xf32>
   return
 }

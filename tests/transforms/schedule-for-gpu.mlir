@@ -1,5 +1,5 @@
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,COPIES
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,BOXES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_few" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,FEW
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEPS
@@ -14,7 +14,7 @@
 // ENTRY: error: no entry called 'prefil'
 
 // bf16 by bf16 goes to tensor cores, everything else to fused multiply-adds. One projection has tiles of 8 panels, or of 4
-// where 8 do not divide its own, two or three have 4 each; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
+// where 8 do not divide its own, two or three have 4 each; where a multiprocessor has room for two blocks with three steps the copy engine brings operands; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
 // tensor cores for each size of a prefill.
 // CHECK-LABEL: sm1.model @projections
 // FEW: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256,
@@ -29,7 +29,8 @@
 // STEP: sm1.kernel "tensor_step" ({{.*}}) blocks<tensor_step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
-// PREFILL: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> ->
+// COPIES: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> -> tensor<?x?x64xf32> {
+// BOXES: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 48, row_split = 96, panel_split = 4, stages = 3> -> tensor<?x?x64xf32> attributes {boxes} {
 // SOME: sm1.kernel "three_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 2> ->
 // STEPS: sm1.kernel "three_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 4> ->
 !x = tensor<?x?x704xf32>
@@ -85,7 +86,7 @@ sm1.model @projections(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // Matrices lie as the form reads them: fragments of the tensor cores' operand, or panels. A table has rows.
 // CHECK-LABEL: sm1.model @layouts
 // CHECK-DAG: sm1.param "embed" {layout = "rows"} : tensor<37x64xbf16>
-// CHECK-DAG: sm1.param "embed" {layout = "fragments"} : tensor<37x64xbf16>
+// CHECK-DAG: sm1.param "embed" {layout = "{{fragments|stages}}"} : tensor<37x64xbf16>
 // CHECK-DAG: sm1.param "f" {layout = "panels"} : tensor<37x64xf32>
 // CHECK-NOT: sm1.param
 // CHECK: sm1.kernel "embedding{{(_step|_step_some)?}}" ({{.*}}) blocks<rows, threads = 64, row_tile = 1, row_split = 1, panel_split = 0, stages = 1> ->

@@ -150,6 +150,28 @@ TEST(PackingTest, Images) {
         }
 }
 
+// What a stage holds: of each step and panel its fragments, as "fragments" has them, then half a line of zeros; panels in eights.
+TEST(PackingTest, Stages) {
+  constexpr int64_t rows = 37, columns = 70, panels = 8, wide = 1056, tile = 256;
+  std::vector<uint16_t> source(rows * columns);
+  for (size_t i = 0; i < source.size(); ++i)
+    source[i] = uint16_t(i + 1);
+  TensorType type{DType::BF16, {rows, columns}};
+  auto fragments = packed<uint16_t>(type, source.data(), {PackingStep::fragments()});
+  auto result = packed<uint16_t>(type, source.data(), {PackingStep::stages()}, threadedFor(2));
+  ASSERT_EQ(fragments.size(), size_t(3 * 6 * tile));
+  ASSERT_EQ(result.size(), size_t(2 * panels * wide));
+  for (int64_t step = 0; step < 2; ++step)
+    for (int64_t panel = 0; panel < panels; ++panel)
+      for (int64_t i = 0; i < wide; ++i) {
+        int64_t number = step * 4 + i / tile;
+        bool isThere = panel < 3 && i < 4 * tile && number < 6;
+        EXPECT_EQ(result[size_t((step * panels + panel) * wide + i)],
+                  isThere ? fragments[size_t((panel * 6 + number) * tile + i % tile)] : 0)
+            << step << " " << panel << " " << i;
+      }
+}
+
 // The same of bytes: lines of 64 k, the last chunk of a row cut short.
 TEST(PackingTest, ImagesOfBytes) {
   constexpr int64_t rows = 21, columns = 77, lines = 32;

@@ -47,6 +47,10 @@ MemRefType sm1::bufferType(Type type, StringRef layout) {
     int64_t width = 512 / element.getIntOrFloatBitWidth(); // of a line of 64 bytes
     return MemRefType::get({int64_t(steps(width)), panels, panelWidth, width}, element);
   }
+  if (layout == "stages") { // steps of 128 bytes of k, panels in eights, of each 64 bytes more than they have
+    int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+    return MemRefType::get({int64_t(steps(128 / bytes)), int64_t(llvm::alignTo(panels, 8)), 33 * panelWidth * 4 / bytes}, element);
+  }
   if (layout == "rows")
     return MemRefType::get({shape[0], strideOf(shape[1])}, element);
   if (shape.size() == 1)

@@ -20,7 +20,8 @@ namespace json = llvm::json;
 /// Layouts that are one packing step, which has no numbers.
 static constexpr std::pair<llvm::StringLiteral, sm1rt::PackingStep (*)()> namedSteps[] = {
     {"panels", sm1rt::PackingStep::panels},   {"pairs", sm1rt::PackingStep::pairs},         {"quads", sm1rt::PackingStep::quads},
-    {"nibbles", sm1rt::PackingStep::nibbles}, {"fragments", sm1rt::PackingStep::fragments}, {"images", sm1rt::PackingStep::images}};
+    {"nibbles", sm1rt::PackingStep::nibbles}, {"fragments", sm1rt::PackingStep::fragments}, {"images", sm1rt::PackingStep::images},
+    {"stages", sm1rt::PackingStep::stages}};
 
 /// What happens to a parameter on its way to the layout that its kernels read.
 static FailureOr<std::vector<sm1rt::PackingStep>> packingSteps(ParamOp param, ArrayRef<int64_t> shape) {

@@ -16,9 +16,9 @@ inline bool takesBoxes(KernelOp kernel) {
   return form == BlockForm::WgmmaTiles || (form == BlockForm::TensorTiles && kernel->hasAttr(boxesAttr));
 }
 
-/// Of tensor_tiles with boxes: bytes of a row in a step, and of a panel, which the next one is half a line further behind. Panels
-/// of a step are so many at most, for a lane copies each.
-inline constexpr int64_t bytesOfBoxLine = 128, bytesOfBoxPanel = 16 * bytesOfBoxLine + 64, mostRowsOfBox = 256;
+/// Of tensor_tiles with boxes: bytes of a row in a step, and of a panel, which the next one is half a line further behind. Weights
+/// ("stages") have panels in so many, which those of a tile divide.
+inline constexpr int64_t bytesOfBoxLine = 128, bytesOfBoxPanel = 16 * bytesOfBoxLine + 64, mostRowsOfBox = 256, panelsOfStages = 8;
 
 /// Bytes of a step.
 inline int64_t bytesOfBoxStep(int64_t rows, int64_t panels) { return rows * bytesOfBoxLine + panels * bytesOfBoxPanel; }

@@ -94,6 +94,8 @@ static constexpr TileShape tileShapesOfStep[maxProjections] = {
     {256, 32, 64, 2, 4, 1}, {256, 32, 64, 4, 2, 1}, {256, 32, 64, 4, 2, 1}};
 /// For many rows and one matrix whose panels come in fours, but not in eights: as many sums, and none of a panel that is not there.
 static constexpr TileShape manyOfFours = {128, 32, 128, 4, 1, 2};
+/// For many rows and three matrices whose operands the copy engine brings: two blocks, not one of as many warps.
+static constexpr TileShape manyOfThreeByBoxes = {128, 48, 96, 4, 1, 2};
 /// For few rows and one matrix on chips whose other tiles are wgmma's: measured there alone.
 static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
 
@@ -246,18 +248,16 @@ static bool mayTakeBoxes(KernelOp kernel, const Target &target, Entry entry) {
          target.gpu->sharedPerMultiprocessor >= stepsOfTwo * bytesOfBoxStep(128, 8);
 }
 
-/// Says which kernels with such tiles do; blocks of few rows, and warps that share k, were not measured.
-static void markBoxes(Operation *module, const Target &target, Entry entry) {
+/// Whether a scheduled one has tiles that can. Blocks of few rows, and warps that share k, were not measured.
+static bool givesBoxes(KernelOp kernel, const Target &target, Entry entry) {
   constexpr int64_t leastRows = 64, bytesOfBarriers = 16;
-  module->walk([&](KernelOp kernel) {
-    BlockScheduleAttr blocks = kernel.getBlocksAttr();
-    if (blocks.getForm() != BlockForm::TensorTiles || !mayTakeBoxes(kernel, target, entry))
-      return;
-    int64_t step = bytesOfBoxStep(blocks.getRowSplit(), int64_t(contentsOf(kernel).linears) * blocks.getPanelSplit());
-    if (blocks.getDepthSplit() == 1 && blocks.getRowSplit() >= leastRows && blocks.getRowSplit() <= mostRowsOfBox &&
-        blocks.getStages() * (step + bytesOfBarriers) <= target.gpu->sharedPerBlock)
-      kernel->setAttr(boxesAttr, UnitAttr::get(kernel.getContext()));
-  });
+  BlockScheduleAttr blocks = kernel.getBlocksAttr();
+  if (blocks.getForm() != BlockForm::TensorTiles || !mayTakeBoxes(kernel, target, entry))
+    return false;
+  int64_t step = bytesOfBoxStep(blocks.getRowSplit(), int64_t(contentsOf(kernel).linears) * blocks.getPanelSplit());
+  return blocks.getDepthSplit() == 1 && blocks.getRowSplit() >= leastRows && blocks.getRowSplit() <= mostRowsOfBox &&
+         panelsOfStages % blocks.getPanelSplit() == 0 &&
+         blocks.getStages() * (step + bytesOfBarriers) <= target.gpu->sharedPerBlock;
 }
 
 static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &contents, const Target &target, Entry entry) {
@@ -272,9 +272,11 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
     for (const WgmmaShape *shape : wgmmaShapesOf(entry, contents.linears, fp8, kernel.getSelected()))
       if (auto schedule = scheduleWgmma(kernel, contents, gpu, *shape))
         return schedule;
-  const TileShape &shape = tileShapeOf(kernel, entry, contents.linears, target.wgmma);
+  bool boxes = mayTakeBoxes(kernel, target, entry);
+  const TileShape &shape =
+      boxes && contents.linears == 3 ? manyOfThreeByBoxes : tileShapeOf(kernel, entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
-  if (mayTakeBoxes(kernel, target, entry))
+  if (boxes)
     stageBytes = bytesOfBoxStep(shape.rowSplit, int64_t(contents.linears) * shape.panelSplit);
   int64_t room = std::min(gpu.sharedPerBlock, gpu.sharedPerMultiprocessor / shape.blocks - 1024); // each block takes 1 KB more
   int64_t stages = std::clamp<int64_t>(room / stageBytes, 2, 4);
@@ -467,7 +469,9 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     auto choose = [&](KernelOp kernel) { kernel.setBlocksAttr(blocksOf(kernel)); };
     if (isStep(*entry))
       markLateNext(getOperation(), *entry, blocksOf);
-    auto matrixLayout = [](KernelOp kernel, Type) { return matrixLayoutOf(kernel.getBlocksAttr().getForm()); };
+    auto matrixLayout = [&](KernelOp kernel, Type) {
+      return givesBoxes(kernel, *facts, *entry) ? "stages" : matrixLayoutOf(kernel.getBlocksAttr().getForm());
+    };
     auto suffix = [&](KernelOp kernel) {
       return (fp8Suffix(kernel) + squaresSuffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str();
     };
@@ -479,7 +483,10 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     if (failed(
             scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
       return signalPassFailure();
-    markBoxes(getOperation(), *facts, *entry);
+    getOperation()->walk([&](KernelOp kernel) {
+      if (givesBoxes(kernel, *facts, *entry))
+        kernel->setAttr(boxesAttr, UnitAttr::get(&getContext()));
+    });
     bool isOfSome = facts->wgmma && !isStep(*entry) && sizeOf(*entry) == RunSize::Some;
     if (isStep(*entry) || *entry == Entry::PrefillFew || isOfSome)
       storeSquaresOfTiles(getOperation());

@@ -161,9 +161,9 @@ LogicalResult ParamOp::verify() {
                                           : inLayers ? "stands inside sm1.layers and needs {i}"
                                                      : "is the next layer's and needs {i}");
   if (getLayout() &&
-      !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "images", "rows", "channels", "scales"},
+      !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "images", "stages", "rows", "channels", "scales"},
                           *getLayout()))
-    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, rows, channels or scales, got ")
+    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, stages, rows, channels or scales, got ")
            << getLayoutAttr();
   if (failed(verifyQuantised(*this)))
     return failure();

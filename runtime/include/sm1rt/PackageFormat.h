@@ -48,6 +48,9 @@
  *                {op: "images"}                [N, K] of 16 bits or F8_E4M3 becomes [ceil(K/w), ceil(N/16), 16, w], w of them 64 bytes, what
  *                                              is missing is zero: line 8j + 2t + i of a panel is its row 4t + 2j + i, whose chunk c of
  *                                              16 bytes stands at c ^ (line/2 % 4), as wgmma reads shared memory swizzled by 64 bytes
+ *                {op: "stages"}                [N, K] of 16 bits or F8_E4M3 becomes [ceil(K/w), 8 ceil(N/128), 33 w/2], w of them 128 bytes,
+ *                                              what is missing is zero: for each step of k and panel the four fragments of 32
+ *                                              bytes of k, then 64 bytes of zeros, as they lie in shared memory
  *                {op: "pairs"}                 [N, K] of 16 bits becomes [ceil(N/16), ceil(K/2), 16, 2], what is missing is zero
  *                {op: "quantise", bits: 8 | 4, group, scale: "f32" | "f16"}     [N, K] becomes I8 [N, K], see below
  *                {op: "scales", bits, group, scale}     [N, K] becomes [N, groups] of dtype `scale`: what the integers of the same

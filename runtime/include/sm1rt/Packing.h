@@ -22,6 +22,7 @@ struct PackingStep {
     Panels,
     Fragments,
     Images,
+    Stages,
     Pairs,
     Quantise,
     Scales,
@@ -44,6 +45,7 @@ struct PackingStep {
   static PackingStep panels() { return {Kind::Panels, 0, 0, DType::F32, 16}; }
   static PackingStep fragments() { return {Kind::Fragments}; }
   static PackingStep images() { return {Kind::Images}; }
+  static PackingStep stages() { return {Kind::Stages}; }
   static PackingStep pairs() { return {Kind::Pairs}; }
   /// The integers, and with the same arguments the scales that belong to them.
   static PackingStep quantise(int64_t bits, int64_t group, DType scale) { return {Kind::Quantise, 0, 0, scale, 0, bits, group}; }
@@ -64,9 +66,9 @@ struct PackingStep {
 };
 
 /// What a plan calls the steps, in the order of PackingStep::Kind.
-inline constexpr std::string_view packingStepNames[] = {"rows",      "cast",   "channels_last", "pad",      "panels",
-                                                        "fragments", "images", "pairs",         "quantise", "scales",
-                                                        "coarsen",   "e4m3",   "quads",         "nibbles"};
+inline constexpr std::string_view packingStepNames[] = {"rows",      "cast",    "channels_last", "pad",   "panels",
+                                                        "fragments", "images",  "stages",        "pairs", "quantise",
+                                                        "scales",    "coarsen", "e4m3",          "quads", "nibbles"};
 
 /// The steps as the plan spells them, a JSON array.
 std::string toJson(const std::vector<PackingStep> &steps);

@@ -87,9 +87,8 @@ static constexpr double sharedBytesPerCycle = 128;
 static constexpr double f32Tiles = 0.42, f32LoneTile = 0.28, f32Rows = 0.1;
 /// Fewer warps on a multiprocessor hide nothing of their loads behind products; more hide half of the shorter.
 static constexpr double hidingWarps = 8;
-/// Rows of an instruction of wgmma, and its rate by that of mma.sync: an H200 multiplies at 739 TFLOP/s with it, 644 without, and as
-/// long as its power is the limit at 690 and 500.
-/// It reads while it multiplies; a part of the shorter of both is left.
+/// Rows of an instruction of wgmma, and its rate by that of mma.sync: an H200 multiplies at 739 TFLOP/s with it, 644 without, and
+/// as long as its power is the limit at 690 and 500. It reads while it multiplies; a part of the shorter of both is left.
 static constexpr double wgmmaRows = 64, wgmmaSpeed = 1.3, wgmmaWaits = 0.15;
 /// e4m3 by the rate of bf16. Chips between Ada's and the GeForce cards of Blackwell have wgmma and its like for it, and mma.sync in
 /// name: two products of f16 and conversions before them, on an H200 166 us of x_proj for 4,096 rows where bf16 takes 128.

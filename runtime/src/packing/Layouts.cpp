@@ -94,20 +94,39 @@ struct PanelRows {
 };
 } // namespace
 
-// For each tile of 16 rows by 32 bytes of k what the 32 lanes of a warp hold of it as the first operand of mma.m16n8k16 of 16-bit
-// numbers, or m16n8k32 of bytes. Lane 4g+t has bytes 4t to 4t+3 of rows g and g+8, then the same 16 bytes on.
+/// What the 32 lanes of a warp hold of tile `tile`, 32 bytes of k, of a panel as the first operand of mma.m16n8k16 of 16-bit
+/// numbers, or m16n8k32 of bytes. Lane 4g+t has bytes 4t to 4t+3 of rows g and g+8, then the same 16 bytes on.
+static void packFragment(const PanelRows &panel, int64_t tile, uint8_t *out) {
+  for (int64_t lane = 0; lane < 32; ++lane) {
+    uint32_t words[4];
+    for (int64_t i = 0; i < 4; ++i)
+      words[i] = wordOf(panel.rows[lane / 4 + i % 2 * 8], panel.bytes, tile * 32 + i / 2 * 16 + lane % 4 * 4);
+    std::memcpy(out + lane * int64_t(sizeof(words)), words, sizeof(words));
+  }
+}
+
 void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
   for (int64_t panel = begin; panel < end; ++panel) {
-    PanelRows from16(from, data, panel);
-    int64_t tiles = (from16.bytes + 63) / 64 * 2;
+    PanelRows rows(from, data, panel);
+    int64_t tiles = (rows.bytes + 63) / 64 * 2;
     for (int64_t tile = 0; tile < tiles; ++tile)
-      for (int64_t lane = 0; lane < 32; ++lane) {
-        uint32_t words[4];
-        for (int64_t i = 0; i < 4; ++i)
-          words[i] = wordOf(from16.rows[lane / 4 + i % 2 * 8], from16.bytes, tile * 32 + i / 2 * 16 + lane % 4 * 4);
-        std::memcpy(out + ((panel * tiles + tile) * 32 + lane) * int64_t(sizeof(words)), words, sizeof(words));
-      }
+      packFragment(rows, tile, out + (panel * tiles + tile) * 512);
   }
+}
+
+// For each step, 128 bytes of k, what a stage of shared memory holds of all panels, in eights: four fragments, and so much that the
+// same lane's part of the next panel lies in other banks.
+void packStages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {
+  constexpr int64_t tiles = 4, fragmentBytes = 512, panelBytes = tiles * fragmentBytes + 64;
+  int64_t panels = (from.shape[0] + 127) / 128 * 8;
+  for (int64_t step = begin; step < end; ++step)
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      PanelRows rows(from, data, panel);
+      uint8_t *place = out + (step * panels + panel) * panelBytes;
+      for (int64_t tile = 0; tile < tiles; ++tile)
+        packFragment(rows, step * tiles + tile, place + tile * fragmentBytes);
+      std::memset(place + tiles * fragmentBytes, 0, panelBytes - tiles * fragmentBytes);
+    }
 }
 
 void packWords(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end) {

@@ -60,6 +60,9 @@ static Expected<void> executeStep(const TensorType &type, const uint8_t *data, c
   case Kind::Images:
     eachPanel(packImages); // the first dimension is of lines
     break;
+  case Kind::Stages:
+    eachPanel(packStages); // the first dimension is of steps
+    break;
   case Kind::Pairs:
   case Kind::Quads:
     eachPanel(packWords);

@@ -15,6 +15,8 @@ void packPanels(const TensorType &from, const uint8_t *data, DType toType, uint8
 void packFragments(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 /// Range: blocks of k that are 64 bytes of a row.
 void packImages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
+/// Range: steps of k that are 128 bytes of a row.
+void packStages(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 /// [N, K] to [ceil(N/16), ceil(K/w), 16, w], w = 4 bytes: pairs of 16-bit numbers, quads of I8 as U8.
 void packWords(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);
 void packNibbles(const TensorType &from, const uint8_t *data, uint8_t *out, int64_t begin, int64_t end);

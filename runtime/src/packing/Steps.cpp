@@ -99,6 +99,10 @@ static const char *whyNotApply(const TensorType &type, int64_t bits, const Packi
     return shape.size() != 2             ? "images need two dimensions"
            : isOfTensorCores(type.dtype) ? nullptr
                                          : "images are of 16-bit numbers or F8_E4M3";
+  case Kind::Stages:
+    return shape.size() != 2             ? "stages need two dimensions"
+           : isOfTensorCores(type.dtype) ? nullptr
+                                         : "stages are of 16-bit numbers or F8_E4M3";
   case Kind::Pairs:
     return shape.size() != 2 ? "pairs need two dimensions" : dtypeBytes(type.dtype) != 2 ? "pairs are of 16-bit numbers" : nullptr;
   case Kind::Quantise:
@@ -125,6 +129,12 @@ static std::vector<int64_t> fragmentsOf(const TensorType &type) {
 static std::vector<int64_t> imagesOf(const TensorType &type) {
   int64_t width = 64 / int64_t(dtypeBytes(type.dtype));
   return {(type.shape[1] + width - 1) / width, (type.shape[0] + 15) / 16, 16, width};
+}
+
+/// Steps of 128 bytes of k; of a panel four fragments and half a line of zeros.
+static std::vector<int64_t> stagesOf(const TensorType &type) {
+  int64_t bytes = int64_t(dtypeBytes(type.dtype));
+  return {(type.shape[1] * bytes + 127) / 128, (type.shape[0] + 127) / 128 * 8, (4 * 512 + 64) / bytes};
 }
 
 TensorType typeAfter(TensorType type, const PackingStep &step) {
@@ -155,6 +165,9 @@ TensorType typeAfter(TensorType type, const PackingStep &step) {
     break;
   case Kind::Images:
     shape = imagesOf(type);
+    break;
+  case Kind::Stages:
+    shape = stagesOf(type);
     break;
   case Kind::Pairs:
     shape = {(shape[0] + 15) / 16, (shape[1] + 1) / 2, 16, 2};

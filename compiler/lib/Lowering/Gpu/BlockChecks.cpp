@@ -264,9 +264,10 @@ static std::string whyNotBoxes(KernelOp kernel) {
   BlockScheduleAttr blocks = kernel.getBlocksAttr();
   if (blocks.getDepthSplit() != 1)
     return must("depth_split of tiles with boxes", blocks.getDepthSplit(), "exactly", 1);
-  return blocks.getRowSplit() > mostRowsOfBox
-             ? must("row_split of tiles with boxes", blocks.getRowSplit(), "at most", mostRowsOfBox)
-             : "";
+  if (panelsOfStages % blocks.getPanelSplit())
+    return "schedule: panel_split of tiles with boxes must be 1, 2, 4 or 8";
+  int64_t rows = blocks.getRowSplit();
+  return rows > mostRowsOfBox ? must("row_split of tiles with boxes", rows, "at most", mostRowsOfBox) : "";
 }
 
 static std::string whyNotStepNumbers(BlockScheduleAttr blocks) {

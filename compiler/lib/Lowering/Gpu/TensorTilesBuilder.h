@@ -91,11 +91,11 @@ private:
   void copyWeightsOfStep(mlir::Value step, mlir::Value stage);
   void copyRowsOfStep(mlir::Value step, mlir::Value stage);
   void startFirstBoxes();
-  mlir::Value asksInStep(mlir::Value step);
+  void whenAsking(mlir::Value step, llvm::function_ref<void()> body);
   void startBox(mlir::Value step, Place free);
   Operands multiplyBox(Operands operands, Place place, llvm::SmallVector<mlir::Value> &sums, bool ahead, StartCopies startCopies);
-  /// Panels that each warp copies the weights of.
-  int64_t panelsOfWarp() const { return llvm::divideCeil(int64_t(linears.size()) * panels, threads / lanesOfWarp); }
+  /// Of the last step, whose weights have zeros behind the last tile of k.
+  int64_t tilesOfLastStep() const { return fragmentTiles(llvm::divideCeil(depth, 2 / numberBytes)) - (steps - 1) * sliceTiles; }
 
   /// A stream in f32 that is added to the sums, brought to stages that nobody fills again; TensorTilesStream.cpp. Null where there
   /// is none, or no room.
@@ -142,10 +142,9 @@ private:
   int64_t lineBytes, chunksPerRow, sliceTiles, numberBytes, sliceDepth, steps, rowSliceBytes, panelBytes, weightSliceBytes;
   llvm::SmallVector<Copy> copies;
   mlir::Value x, firstRow, firstPanel, warpRow, warpPanel, warp, slice, lane;
-  mlir::Value rowStages, weightStages;      ///< in bytes
-  mlir::Value barriers;                     ///< of the copy engine: where stages are full, where they are free
-  mlir::Value ownPanel, ownWeight, ownFrom; ///< what a lane copies: which panel of all, of which matrix, from which byte on
-  mlir::Value rowInWarp;                    ///< the first of the two that a thread finishes
+  mlir::Value rowStages, weightStages; ///< in bytes
+  mlir::Value barriers;                ///< of the copy engine: where stages are full, where they are free
+  mlir::Value rowInWarp;               ///< the first of the two that a thread finishes
   /// Where this lane reads in a stage: fragments with an even and an odd number in their group, chunks of each tile of k.
   std::array<mlir::Value, 2> weightLane;
   llvm::SmallVector<mlir::Value> rowLane;
