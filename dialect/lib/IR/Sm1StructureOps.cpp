@@ -163,7 +163,8 @@ LogicalResult ParamOp::verify() {
   if (getLayout() &&
       !llvm::is_contained({"panels", "pairs", "quads", "nibbles", "fragments", "images", "stages", "rows", "channels", "scales"},
                           *getLayout()))
-    return emitOpError("param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, stages, rows, channels or scales, got ")
+    return emitOpError(
+               "param_c3: layout must be panels, pairs, quads, nibbles, fragments, images, stages, rows, channels or scales, got ")
            << getLayoutAttr();
   if (failed(verifyQuantised(*this)))
     return failure();
