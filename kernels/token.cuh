@@ -22,6 +22,21 @@
 
 namespace sm1token {
 
+/// Parameters of the block's channels, from number `index` on, come into shared memory.
+template <class M, int index = 0> __device__ void keepParameters(const Block<M> &block) {
+  using S = Sizes<M>;
+  if constexpr (S::keepsParameters && index < M::parameterCount) {
+    constexpr Rows parameter = M::parameter(index);
+    constexpr int channels = S::channels(parameter.partition), stride = upTo(M::partitionWidth(parameter.partition), 16);
+    const float *from = block.launch.vectors + parameter.offset + block.first[parameter.partition];
+    for (int i = threadIdx.x; i < parameter.rows * channels; i += S::threads)
+      if (i % channels < block.count[parameter.partition])
+        copyNumber(block.shared + S::parametersAt + (S::parametersBefore(index) + i) * 4,
+                   from + i / channels * stride + i % channels);
+    keepParameters<M, index + 1>(block);
+  }
+}
+
 /// Everything before the first token.
 template <class M> __device__ void prepare(const Block<M> &block) {
   using S = Sizes<M>;
@@ -56,6 +71,8 @@ template <class M> __device__ void prepare(const Block<M> &block) {
       }
     }
   }
+  keepParameters(block);
+  copiesAreThere();
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   __syncthreads();

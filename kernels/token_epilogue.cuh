@@ -67,6 +67,7 @@ public:
       states[partition] = launch.sequences[sequence[partition]];
       words[partition] = kept(launch.exchange + sequence[partition] * 8 + block.wordAt(block.first[partition] + place[partition]));
     }
+    keepStates();
   }
 
   /// Waits for the products of phase P, the next one, and reads them. Only then do matrix warps load the weights of the phase
@@ -89,17 +90,24 @@ public:
     return inverseRoot(sums[M::phase(P).matrices] * (1.0f / squareScale / M::phase(P).width) + eps);
   }
 
-  /// Row `row` of `rows` of a parameter at `offset` of the vectors; `layer` 0 where it has no layers.
-  template <int partition> __device__ float parameter(int offset, int layer, int row = 0, int rows = 1) const {
+  /// Row `row` of `rows` of parameter `number`; `layer` 0 where it has no layers.
+  template <int partition, int number> __device__ float parameter(int layer, int row = 0, int rows = 1) const {
+    if constexpr (S::keepsParameters)
+      return __uint_as_float(loadShared(keptParameter<partition, number>(layer * rows + row)));
     constexpr int stride = upTo(M::partitionWidth(partition), 16);
-    return loadHere(launch.vectors + offset + (layer * rows + row) * stride + channel<partition>());
+    return loadHere(launch.vectors + M::parameter(number).offset + (layer * rows + row) * stride + channel<partition>());
   }
   template <int partition> __device__ float state(int index, int layer, int row = 0, int rows = 1) const {
+    if constexpr (S::keepsStates)
+      return loadSharedIf(keptState<partition>(index, layer * rows + row), owns[partition]); // nobody else writes it
     return loadHereIf(statePlace<partition>(index, layer, row, rows), states[partition] != 0);
   }
   template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
-    if (states[partition] && owns[partition])
-      *statePlace<partition>(index, layer, row, rows) = value;
+    if (!states[partition] || !owns[partition])
+      return;
+    *statePlace<partition>(index, layer, row, rows) = value;
+    if constexpr (S::keepsStates)
+      storeShared(keptState<partition>(index, layer * rows + row), value);
   }
   /// The channel's number in the embedding of the sequence's token.
   template <int partition> __device__ float embedded() const {
@@ -107,9 +115,15 @@ public:
     return sm1::widen(table[size_t(block.tokens()[sequence[partition]]) * M::tableStride + channel<partition>()]);
   }
 
-  /// Asks for what the channel's value has to be multiplied with before phase P, which runs in `layer`, gets it. It takes its time.
+  /// Asks for what the channel's value has to be multiplied with before phase P, which runs in `layer`, gets it. Where parameters
+  /// lie in shared memory all that a word takes is made here, so that nothing of it is behind the sums; from memory it takes its
+  /// time.
   template <int P> __device__ void weigh(int layer) {
-    if constexpr (isNormed<P>()) {
+    if constexpr (S::keepsParameters) {
+      tags[P] = kept(wordTag(block.template tagOf<P>(token, layer, sequence[partitionOfVector<P>()])));
+      if constexpr (isNormed<P>())
+        factors[P] = __uint_as_float(kept(__float_as_uint(keptFactor<P>(layer))));
+    } else if constexpr (isNormed<P>()) {
       int at = M::phase(P).norm < 0 ? -1 : normOf<M>(P, layer);
       if (P == 0 && layer == M::layers)
         at = M::phase(M::layerPhases).norm;
@@ -122,11 +136,18 @@ public:
   /// Gives the channel's value to phase P, which runs in `layer`.
   template <int P, int partition> __device__ void publish(float value, int layer) {
     static_assert(P < M::layerPhases && partition == partitionOfVector<P>(), "a phase of a layer");
+    if constexpr (S::keepsParameters) {
+      const unsigned word = wordOf(value * (isNormed<P>() ? factors[P] : wordScale), tags[P]);
+#pragma unroll
+      for (int replica = 0; replica < M::replicas; ++replica)
+        putWordIf(words[partition] + block.template offsetOfWords<P>(replica), word, owns[partition]);
+      return;
+    }
     value *= isNormed<P>() && hasWeight[P] ? factorOfNorm(weights[P]) * wordScale
                                            : wordScale; // of all lanes: else the weight is loaded here
     if (!owns[partition])
       return;
-    const unsigned word = wordOf(value, block.template tagOf<P>(token, layer, sequence[partition]));
+    const unsigned word = wordOf(value, wordTag(block.template tagOf<P>(token, layer, sequence[partition])));
 #pragma unroll
     for (int replica = 0; replica < M::replicas; ++replica)
       putWord(words[partition] + block.template offsetOfWords<P>(replica), word);
@@ -163,6 +184,38 @@ private:
     while (M::partitionWidth(partition) != M::phase(P).width)
       ++partition;
     return partition;
+  }
+
+  /// Addresses of a thread's own numbers in shared memory.
+  template <int partition, int number> __device__ unsigned keptParameter(int row) const {
+    constexpr int before = S::parametersBefore(number);
+    return block.shared + S::parametersAt + (before + row * S::channels(partition) + place[partition]) * 4;
+  }
+  template <int partition> __device__ unsigned keptState(int index, int row) const {
+    const int channelOfState = (row * S::channels(partition) + place[partition]) * M::sequences + sequence[partition];
+    return block.shared + S::statesAt + (S::statesBefore(index) + channelOfState) * 4;
+  }
+  /// What the channel's value is multiplied with for phase P: by the weight of its norm, or of the one behind the layers.
+  template <int P> __device__ float keptFactor(int layer) const {
+    constexpr int partition = partitionOfVector<P>(), ofLogits = M::phase(M::layerPhases).norm, own = M::phase(P).norm;
+    const bool isLast = P == 0 && layer == M::layers;
+    if (isLast ? ofLogits < 0 : own < 0)
+      return wordScale;
+    const unsigned from = isLast ? keptParameter<partition, S::parameterAt(most(ofLogits, 0))>(0)
+                                 : keptParameter<partition, S::parameterAt(most(own, 0))>(layer);
+    return factorOfNorm(__uint_as_float(loadShared(from))) * wordScale;
+  }
+  /// Of a sequence that has no states they are zero.
+  template <int index = 0> __device__ void keepStates() const {
+    if constexpr (S::keepsStates && index < M::stateCount) {
+      constexpr int partition = M::state(index).partition;
+#pragma unroll 5
+      for (int row = 0; row < M::state(index).rows; ++row)
+        if (owns[partition])
+          storeShared(keptState<partition>(index, row), states[partition] ? *statePlace<partition>(index, 0, row, 1) : 0.0f);
+      __syncwarp();
+      keepStates<index + 1>();
+    }
   }
 
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
@@ -225,6 +278,8 @@ private:
   unsigned short *words[M::partitionCount];              ///< of the channel, in the first vector
   float weights[M::layerPhases];                         ///< of the norm behind what is published next
   bool hasWeight[M::layerPhases] = {};
+  float factors[M::layerPhases];                                   ///< or what that is multiplied with
+  unsigned tags[M::layerPhases];                                   ///< and its tag
   float4 parts[S::largest(S::matrices, M::phaseCount) + 1][fours]; ///< of sums, four warps each
   float sums[S::largest(S::matrices, M::phaseCount) + 1] = {};     ///< of the phase: of each matrix, and of squares
   int token = 0;

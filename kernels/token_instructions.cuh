@@ -28,6 +28,15 @@ __device__ inline unsigned loadShared(unsigned address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
   return v;
 }
+/// 0 unless `isThere`.
+__device__ inline float loadSharedIf(unsigned address, bool isThere) {
+  float v = 0;
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p ld.shared.f32 %0, [%1];\n}"
+               : "+f"(v)
+               : "r"(address), "r"(unsigned(isThere))
+               : "memory");
+  return v;
+}
 __device__ inline void storeShared(unsigned address, float v) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
 }
@@ -53,6 +62,11 @@ __device__ inline float loadHereIf(const float *from, bool isThere) {
                : "memory");
   return v;
 }
+/// A number on its way to shared memory, until copiesAreThere.
+__device__ inline void copyNumber(unsigned to, const float *from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ inline void copiesAreThere() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 /// Four words of a vector; each is read by itself, as it was written.
 __device__ inline uint2 loadWords(const unsigned short *from) {
   uint2 v;
@@ -74,6 +88,11 @@ __device__ inline uint4 loadEight(const unsigned short *from) {
 }
 __device__ inline void putWord(unsigned short *to, unsigned v) {
   asm volatile("st.relaxed.gpu.global.u16 [%0], %1;" ::"l"(to), "h"(static_cast<unsigned short>(v)) : "memory");
+}
+__device__ inline void putWordIf(unsigned short *to, unsigned v, bool isOwn) {
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p st.relaxed.gpu.global.u16 [%0], %1;\n}" ::"l"(to),
+               "h"(static_cast<unsigned short>(v)), "r"(unsigned(isOwn))
+               : "memory");
 }
 __device__ inline void storeWord(unsigned *to, unsigned v) {
   asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(v) : "memory");
@@ -217,11 +236,17 @@ __host__ __device__ constexpr float scaleOfSums(int bits) { return bits == 8 ? 5
 
 /// What two words have there whose tag is the lowest bit of `tag`.
 __device__ inline unsigned tagsOf(unsigned tag) { return tag & 1u ? tagBits : 0u; }
-/// Of a number times 2^64.
+/// Of one word.
+__device__ inline unsigned wordTag(unsigned tag) { return tagsOf(tag) & 0x4000u; }
+/// Of a number times 2^64, with its wordTag. The sign joins the tag while the number is rounded.
 __device__ inline unsigned wordOf(float scaled, unsigned tag) {
   float large; // a NaN stays one
   asm("{\n.reg .f32 a;\nabs.f32 a, %1;\nmax.NaN.f32 %0, a, 0f40000000;\n}" : "=f"(large) : "f"(scaled));
-  return (pack(large, 0.0f) & 0x3fffu) | (__float_as_uint(scaled) >> 16 & 0x8000u) | (tagsOf(tag) & 0x4000u);
+  unsigned word;
+  asm("{\n.reg .b32 sign;\nshr.u32 sign, %1, 16;\nlop3.b32 sign, sign, 0x8000, %2, 0xea;\nlop3.b32 %0, %3, 0x3fff, sign, 0xea;\n}"
+      : "=r"(word)
+      : "r"(__float_as_uint(scaled)), "r"(tag), "r"(pack(large, 0.0f)));
+  return word;
 }
 /// A number of a vector that a norm multiplies is written times the norm's weight, unless that is as good as none: then its square
 /// counts, and nothing else.

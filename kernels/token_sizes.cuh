@@ -15,6 +15,13 @@ struct Phase {
   int words;     ///< offset of the vector in the exchange, for one sequence and replica
 };
 
+/// Numbers of channels: a parameter, or a state.
+struct Rows {
+  int offset; ///< of a parameter in the vectors
+  int rows;   ///< of all layers
+  int partition;
+};
+
 __host__ __device__ constexpr int most(int a, int b) { return a > b ? a : b; }
 __host__ __device__ constexpr int least(int a, int b) { return a < b ? a : b; }
 __host__ __device__ constexpr int ceilDivide(int a, int b) { return (a + b - 1) / b; }
@@ -94,7 +101,33 @@ template <class M> struct Sizes {
   }
   static constexpr int inversesBytes = M::sequences > 4 ? largest(normedUnits, M::phaseCount) * 128 : 0;
   static constexpr int inversesAt = upTo(chosenAt + 8, 16);
-  static constexpr int barriersAt = inversesAt + inversesBytes * M::warps;
+  // Parameters of a block's channels stay here for the whole launch, and of one or two sequences what states are: from memory they
+  // would come late where weights rush in. Where they are many there is no room; integers of 4 bits are quicker without.
+  __host__ __device__ static constexpr int parametersBefore(int index) {
+    int count = 0;
+    for (int i = 0; i < index; ++i)
+      count += M::parameter(i).rows * channels(M::parameter(i).partition);
+    return count;
+  }
+  /// Number of the parameter at `offset` of the vectors.
+  __host__ __device__ static constexpr int parameterAt(int offset) {
+    int index = 0;
+    while (M::parameter(index).offset != offset)
+      ++index;
+    return index;
+  }
+  __host__ __device__ static constexpr int statesBefore(int index) {
+    int count = 0;
+    for (int i = 0; i < index; ++i)
+      count += M::state(i).rows * channels(M::state(i).partition) * M::sequences;
+    return count;
+  }
+  static constexpr int parametersAt = inversesAt + inversesBytes * M::warps;
+  static constexpr bool keepsParameters = M::bits != 4 && parametersBefore(M::parameterCount) * 4 <= M::sharedBytes / 16;
+  static constexpr int statesAt = parametersAt + (keepsParameters ? parametersBefore(M::parameterCount) * 4 : 0);
+  static constexpr bool keepsStates =
+      keepsParameters && M::sequences <= 2 && statesBefore(M::stateCount) * 4 <= M::sharedBytes / 32;
+  static constexpr int barriersAt = upTo(statesAt + (keepsStates ? statesBefore(M::stateCount) * 4 : 0), 16);
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
   static constexpr int ringBytes = slots * slotBytes;

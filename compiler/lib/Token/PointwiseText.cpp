@@ -17,21 +17,29 @@ static constexpr llvm::StringLiteral reserved[] = {"k",     "layer", "float", "i
 
 static int64_t upTo(int64_t size, int64_t multiple) { return (size + multiple - 1) / multiple * multiple; }
 
-/// Numbers that a parameter has for each channel.
-static int64_t rowsOf(ParamOp param) {
+/// Numbers that a parameter has for each channel of a layer.
+static int64_t rowsOfLayer(ParamOp param) {
   auto type = cast<RankedTensorType>(param.getType());
   return type.getNumElements() / type.getDimSize(0);
+}
+
+int64_t TokenVectors::rowsOf(ParamOp param) {
+  auto layers = param->getParentOfType<LayersOp>();
+  return (layers ? int64_t(layers.getCount()) : 1) * rowsOfLayer(param);
 }
 
 int64_t TokenVectors::offsetOf(ParamOp param) {
   auto [place, isNew] = offsets.try_emplace(param, end);
   if (isNew) {
     params.push_back(param);
-    auto layers = param->getParentOfType<LayersOp>();
-    end +=
-        (layers ? int64_t(layers.getCount()) : 1) * rowsOf(param) * upTo(cast<RankedTensorType>(param.getType()).getDimSize(0), 16);
+    end += rowsOf(param) * upTo(cast<RankedTensorType>(param.getType()).getDimSize(0), 16);
   }
   return place->second;
+}
+
+int64_t TokenVectors::numberOf(ParamOp param) {
+  offsetOf(param);
+  return llvm::find(params, param) - params.begin();
 }
 
 PointwiseText::PointwiseText(TokenProgram program, TokenVectors &vectors, const SourceNames &names)
@@ -69,9 +77,9 @@ void PointwiseText::define(Value value, const Twine &expression, Operation *op) 
 //===----------------------------------------------------------------------===//
 
 std::string PointwiseText::parameter(ParamOp param, Value like, int64_t row) {
-  int64_t rows = rowsOf(param);
+  int64_t rows = rowsOfLayer(param);
   std::string place = rows > 1 ? llvm::formatv(", {0}, {1}", row, rows).str() : std::string();
-  return llvm::formatv("k.parameter<{0}>({1}, {2}{3})", partition(like), vectors.offsetOf(param),
+  return llvm::formatv("k.parameter<{0}, {1}>({2}{3})", partition(like), vectors.numberOf(param),
                        param->getParentOfType<LayersOp>() ? "layer" : "0", place);
 }
 
@@ -108,7 +116,7 @@ void PointwiseText::sumEarlierTaps(Conv1dOp conv) {
   Value result = conv.getResult();
   auto weight = conv.getWeight().getDefiningOp<ParamOp>();
   std::string sum = parameter(conv.getBias().getDefiningOp<ParamOp>(), result);
-  for (int64_t tap = 0; tap + 1 < rowsOf(weight); ++tap) {
+  for (int64_t tap = 0; tap + 1 < rowsOfLayer(weight); ++tap) {
     std::string &value = taps[result].emplace_back(unique(names.of(result) + "_tap")), name = unique(names.of(result) + "_sum");
     line(llvm::formatv("const float {0} = {1};", value, state(conv.getTaps(), result, tap)));
     line(llvm::formatv("const float {0} = sm1::fma({1}, {2}, {3});", name, parameter(weight, result, tap), value, sum) +
@@ -116,7 +124,7 @@ void PointwiseText::sumEarlierTaps(Conv1dOp conv) {
     sum = name;
   }
   std::string last = unique(names.of(result) + "_weight");
-  line("const float " + last + " = " + parameter(weight, result, rowsOf(weight) - 1) + ";");
+  line("const float " + last + " = " + parameter(weight, result, rowsOfLayer(weight) - 1) + ";");
   earlierTaps[result] = {sum, last};
 }
 

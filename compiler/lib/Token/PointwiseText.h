@@ -15,7 +15,11 @@ class TokenVectors {
 public:
   /// Offset of a parameter in f32, the first layer's; one that is new comes last.
   int64_t offsetOf(ParamOp param);
+  /// Its number in the list.
+  int64_t numberOf(ParamOp param);
   llvm::ArrayRef<ParamOp> list() const { return params; }
+  /// Rows of channels that a parameter has, of all layers.
+  static int64_t rowsOf(ParamOp param);
 
 private:
   llvm::SmallVector<ParamOp> params;

@@ -67,6 +67,41 @@ static std::string joined(ArrayRef<int64_t> numbers) {
   return list;
 }
 
+/// {first number, rows of channels, partition}
+static std::string rowsText(int64_t first, int64_t rows, TokenProgram &program, int64_t width) {
+  return llvm::formatv("        {{{0}, {1}, {2}},\n", first, rows,
+                       llvm::find(program.partitions, width) - program.partitions.begin());
+}
+
+/// What belongs to channels: parameters in the order of their memory, states.
+static std::string channelsText(TokenProgram &program, const TokenVectors &vectors) {
+  std::string parameters, states;
+  int64_t offset = 0;
+  for (ParamOp param : vectors.list()) {
+    int64_t width = cast<RankedTensorType>(param.getType()).getDimSize(0), rows = TokenVectors::rowsOf(param);
+    parameters += rowsText(offset, rows, program, width);
+    offset += rows * upTo(width, 16);
+  }
+  for (Value state : program.layers.getBody().getArguments().drop_front()) {
+    auto type = cast<RankedTensorType>(state.getType());
+    int64_t rows = type.getRank() > 2 ? type.getDimSize(2) : 1;
+    states += rowsText(0, program.layers.getCount() * rows, program, type.getDimSize(1));
+  }
+  auto table = [](const char *name, size_t count, const std::string &rows) {
+    return llvm::formatv("  static constexpr int {0}Count = {1};\n"
+                         "  __host__ __device__ static constexpr sm1token::Rows {0}(int index) {{\n"
+                         "    constexpr sm1token::Rows all[] = {{\n"
+                         "        // offset, rows of all layers, partition\n"
+                         "{2}    };\n"
+                         "    return all[index];\n"
+                         "  }\n",
+                         name, count, rows.empty() ? "        {0, 0, 0},\n" : rows)
+        .str();
+  };
+  return table("parameter", vectors.list().size(), parameters) +
+         table("state", program.layers.getBody().getNumArguments() - 1, states);
+}
+
 /// struct Model: sizes.
 static std::string modelText(TokenProgram &program, TokenVectors &vectors, int64_t &words) {
   SmallVector<int64_t> offsets = wordOffsets(program, words);
@@ -95,10 +130,10 @@ static std::string modelText(TokenProgram &program, TokenVectors &vectors, int64
       "{11}    };\n"
       "    return phases[index];\n"
       "  }\n"
-      "};\n",
+      "{13}};\n",
       program.layers.getCount(), program.layerPhases(), program.phases.size(), program.partitions.size(), program.warps, logits,
       upTo(table.getDimSize(1), 16), words, logits == table.getDimSize(0) && logits > 1 && logits <= mostChoices, number,
-      joined(program.partitions), phases, program.bits);
+      joined(program.partitions), phases, program.bits, channelsText(program, vectors));
 }
 
 static std::string fileText(const std::string &model, const std::string &pointwise) {
@@ -125,8 +160,11 @@ std::unique_ptr<TokenKernel> sm1::makeTokenKernel(OwningOpRef<ModuleOp> module, 
   auto kernel = std::make_unique<TokenKernel>();
   SourceNames names(file, source);
   TokenVectors vectors;
-  std::string model = modelText(*program, vectors, kernel->words);
-  kernel->text = fileText(model, PointwiseText(*program, vectors, names).print());
+  for (TokenPhase &phase : program->phases) // these come first
+    if (phase.norm)
+      vectors.offsetOf(paramOf(phase.norm.getWeight()));
+  std::string pointwise = PointwiseText(*program, vectors, names).print();
+  kernel->text = fileText(modelText(*program, vectors, kernel->words), pointwise);
   kernel->layers = program->layers.getCount();
   kernel->warps = program->warps;
   kernel->bits = program->bits;
