@@ -101,8 +101,8 @@ template <class M> struct Sizes {
   }
   static constexpr int inversesBytes = M::sequences > 4 ? largest(normedUnits, M::phaseCount) * 128 : 0;
   static constexpr int inversesAt = upTo(chosenAt + 8, 16);
-  // Parameters of a block's channels stay here for the whole launch, and of one or two sequences what states are: from memory they
-  // would come late where weights rush in. Where they are many there is no room; integers of 4 bits are quicker without.
+  // Parameters of a block's channels stay here for the whole launch, and a single sequence's states: from memory they would come
+  // late where weights rush in. Where they are many there is no room; two sequences and integers of 4 bits are quicker without.
   __host__ __device__ static constexpr int parametersBefore(int index) {
     int count = 0;
     for (int i = 0; i < index; ++i)
@@ -123,10 +123,11 @@ template <class M> struct Sizes {
     return count;
   }
   static constexpr int parametersAt = inversesAt + inversesBytes * M::warps;
-  static constexpr bool keepsParameters = M::bits != 4 && parametersBefore(M::parameterCount) * 4 <= M::sharedBytes / 16;
+  static constexpr bool keepsParameters =
+      M::bits != 4 && M::sequences != 2 && parametersBefore(M::parameterCount) * 4 <= M::sharedBytes / 16;
   static constexpr int statesAt = parametersAt + (keepsParameters ? parametersBefore(M::parameterCount) * 4 : 0);
   static constexpr bool keepsStates =
-      keepsParameters && M::sequences <= 2 && statesBefore(M::stateCount) * 4 <= M::sharedBytes / 32;
+      keepsParameters && M::sequences == 1 && statesBefore(M::stateCount) * 4 <= M::sharedBytes / 32;
   static constexpr int barriersAt = upTo(statesAt + (keepsStates ? statesBefore(M::stateCount) * 4 : 0), 16);
   static constexpr int slots = (M::sharedBytes - barriersAt - 128) / (slotBytes + 16);
   static constexpr int ringAt = upTo(barriersAt + slots * 16, 128);
