@@ -32,8 +32,7 @@ def KernelToGpu : Pass<"sm1-kernel-to-gpu", "::mlir::ModuleOp"> {
               sum bf16 products in f32 in an order that depends on k alone.
   }];
   let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-                           "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect",
-                           "::mlir::NVVM::NVVMDialect"];
+                           "::mlir::memref::MemRefDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect"];
   let options = [
     Option<"target", "target", "std::string", "\"\"", "name of a GPU in the target table">,
     Option<"step", "step", "bool", "false", "lower for the entry step">,

@@ -17,6 +17,8 @@ static Value constant(OpBuilder &builder, Location loc, int32_t value) {
   return arith::ConstantIntOp::create(builder, loc, value, 32);
 }
 
+void sm1::cuda::insertDialect(DialectRegistry &registry) { registry.insert<NVVM::NVVMDialect>(); }
+
 Value sm1::cuda::threadId(OpBuilder &builder, Location loc) {
   return toIndex(builder, loc, NVVM::ThreadIdXOp::create(builder, loc, builder.getI32Type()));
 }

@@ -11,11 +11,18 @@
 
 #include <array>
 
+namespace mlir {
+class DialectRegistry;
+}
+
 namespace sm1::cuda {
 
 using mlir::Location;
 using mlir::OpBuilder;
 using mlir::Value;
+
+/// The dialect of what these functions build.
+void insertDialect(mlir::DialectRegistry &registry);
 
 /// Number of the thread in its block, of the block in the grid; index, never negative.
 Value threadId(OpBuilder &builder, Location loc);

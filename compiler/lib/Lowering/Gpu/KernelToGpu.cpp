@@ -11,7 +11,6 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -127,6 +126,11 @@ static std::string whyNot(KernelOp kernel, bool isStep, const Target &target) {
 namespace {
 struct KernelToGpu : sm1::impl::KernelToGpuBase<KernelToGpu> {
   using KernelToGpuBase::KernelToGpuBase;
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    KernelToGpuBase::getDependentDialects(registry);
+    cuda::insertDialect(registry);
+  }
 
   void runOnOperation() override {
     const Target *facts = findTarget(target);
