@@ -332,9 +332,10 @@ void Compilation::listVariants() {
   bool hasGpu = llvm::any_of(targets, [](const Target *target) { return target->isGpu(); });
   if (hasCpu)
     variants.push_back({Entry::Both, arithmetic.cpu, {}});
+  auto isWanted = [&](Entry entry) { return request.variants.empty() || llvm::is_contained(request.variants, entryName(entry)); };
   if (hasGpu)
     for (Entry entry : gpuEntries)
-      if ((arithmetic.gpu == "bf16" || !rangeOf(entry)) &&
+      if ((!rangeOf(entry) || (arithmetic.gpu == "bf16" && isWanted(entry))) &&
           llvm::any_of(targets, [&](const Target *target) { return hasEntry(*target, entry); }))
         variants.push_back({entry, arithmetic.gpu, {}});
 }

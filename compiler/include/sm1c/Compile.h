@@ -38,6 +38,8 @@ struct CompileRequest {
   std::string dumpStages;
   /// Fusion passes to leave out; "all" leaves out every one.
   std::vector<std::string> disabledPasses;
+  /// Entries for so many rows that packages for GPUs have beside prefill and step, or "none"; empty: all that a target has.
+  std::vector<std::string> variants;
   /// Shared libraries with passes of other people, see Plugin.h.
   std::vector<std::string> plugins;
   /// "STAGE=PASSES": passes on the way to a stage in the place of its own, for which the word "default" stands.

@@ -48,6 +48,13 @@ Error sm1::checkChoices(const CompileRequest &request) {
   for (const std::string &pass : request.disabledPasses)
     if (Error error = checkChoice("no-fuse", pass, passChoices))
       return error;
+  SmallVector<StringRef> variantChoices = {"none"};
+  for (Entry entry : gpuEntries)
+    if (rangeOf(entry))
+      variantChoices.push_back(entryName(entry));
+  for (const std::string &variant : request.variants)
+    if (Error error = checkChoice("variants", variant, variantChoices))
+      return error;
   return request.emit.empty() ? Error::success() : checkChoice("emit", request.emit, emitChoices);
 }
 
