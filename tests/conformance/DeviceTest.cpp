@@ -3,6 +3,8 @@
 // package of specs/wide.mlir, TOKENS the length of the generation and ROWS how many rows come before those that are looked at (0:
 // no such test).
 
+#include "TestProgram.h"
+
 #include "sm1rt/Model.h"
 #include "sm1rt/Plan.h"
 #include "sm1rt/Safetensors.h"
@@ -141,20 +143,13 @@ TEST(Device, RowsPast31BitsOfElements) {
 } // namespace
 
 int main(int argc, char **argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 7) {
-    fmt::print(stderr, "usage: sm1-device-test DEVICE MODEL PARAMS TOKENS WIDE ROWS\n");
-    return 2;
-  }
-  device = argv[1];
-  package = argv[2];
-  params = argv[3];
-  newTokens = std::stoll(argv[4]);
-  widePackage = argv[5];
-  rowsBefore = std::stoll(argv[6]);
-  if (Expected<std::vector<std::string>> there = targetsFor(device); !there) {
-    fmt::print("skipped: {}\n", there.error().message);
-    return 77;
-  }
+  std::vector<std::string> words = wordsOf(argc, argv, "sm1-device-test DEVICE MODEL PARAMS TOKENS WIDE ROWS");
+  device = words[0];
+  package = words[1];
+  params = words[2];
+  newTokens = std::stoll(words[3]);
+  widePackage = words[4];
+  rowsBefore = std::stoll(words[5]);
+  skipWithout(device);
   return RUN_ALL_TESTS();
 }

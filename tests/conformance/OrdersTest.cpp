@@ -1,6 +1,8 @@
 // Tokens that one launch chooses as the host orders: those that the host would choose itself, also where the host is late, fails,
 // or ends one piece of a batch. Usage: sm1-orders-test DEVICE MODEL, with MODEL a package with a kernel for whole tokens.
 
+#include "TestProgram.h"
+
 #include "sm1rt/Generation.h"
 #include "sm1rt/Model.h"
 #include "sm1rt/Plan.h"
@@ -162,20 +164,11 @@ TEST(Orders, EndWithTheCallersError) {
 } // namespace
 
 int main(int argc, char **argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 3) {
-    fmt::print(stderr, "usage: sm1-orders-test DEVICE MODEL\n");
-    return 2;
-  }
-  device = argv[1];
-  package = argv[2];
-  auto skip = [](const std::string &why) {
-    fmt::print("skipped: {}\n", why);
-    return 77;
-  };
-  if (Expected<std::vector<std::string>> there = targetsFor(device); !there)
-    return skip(there.error().message);
+  std::vector<std::string> words = wordsOf(argc, argv, "sm1-orders-test DEVICE MODEL");
+  device = words[0];
+  package = words[1];
+  skipWithout(device);
   if (Expected<Model> opened = open(); !opened && opened.error().message.find("no NVRTC") != std::string::npos)
-    return skip(opened.error().message);
+    skipAll(opened.error().message);
   return RUN_ALL_TESTS();
 }

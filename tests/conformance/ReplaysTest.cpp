@@ -3,6 +3,8 @@
 // logits. Where the emulator is the driver, each number that tells two pieces of work apart is left out in turn, and has to be
 // missed; on a GPU, where such launches could end its context, prompts are longer.
 
+#include "TestProgram.h"
+
 #include "sm1rt/Model.h"
 #include "sm1rt/Plan.h"
 
@@ -201,17 +203,10 @@ TEST(Replays, NeedEveryNumberOfTheirKeys) {
 } // namespace
 
 int main(int argc, char **argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 4) {
-    fmt::print(stderr, "usage: sm1-replays-test DEVICE TARGET PACKAGE\n");
-    return 2;
-  }
-  device = argv[1];
-  target = argv[2];
-  package = argv[3];
-  if (Expected<std::vector<std::string>> there = targetsFor(device); !there) {
-    fmt::print("skipped: {}\n", there.error().message);
-    return 77;
-  }
+  std::vector<std::string> words = wordsOf(argc, argv, "sm1-replays-test DEVICE TARGET PACKAGE");
+  device = words[0];
+  target = words[1];
+  package = words[2];
+  skipWithout(device);
   return RUN_ALL_TESTS();
 }

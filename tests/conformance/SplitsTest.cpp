@@ -2,6 +2,8 @@
 // compared bit for bit with every sequence run alone, whole, on one thread. Usage: sm1-splits-test PACKAGE, of a model from tokens
 // to logits.
 
+#include "TestProgram.h"
+
 #include "sm1rt/Model.h"
 #include "sm1rt/Plan.h"
 
@@ -175,11 +177,6 @@ TEST(Splits, AForkGoesOnAsTheOriginal) {
 } // namespace
 
 int main(int argc, char **argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 2) {
-    fmt::print(stderr, "usage: sm1-splits-test PACKAGE\n");
-    return 2;
-  }
-  package = argv[1];
+  package = wordsOf(argc, argv, "sm1-splits-test PACKAGE")[0];
   return RUN_ALL_TESTS();
 }
