@@ -145,11 +145,15 @@ NORM = "the norm that follows has barriers before rows are stored"
 ZERO = "the first zeros that are left out lie where a row is stored right after"
 NONE = "no products are under way; the wait keeps zeros in registers before those that follow"
 ONLY = "the block's only tile: nobody writes the stage again"
+PAST = "a tile of 16 k behind the last one: both factors are zero (k = 184 and 180 reach into it, and there all are noticed)"
 FIRST = "parts of sums lie in the first stage, which the last steps do not read"
 EQUIVALENT = {
     ("projections, f32", "barrier", "a_step"): [GROUP, GROUP],
     ("projections, bf16", "wait", "a"): [EMPTY],
     ("projections, bf16", "wait", "c"): [EMPTY],
+    ("projections, bf16", "index", "a"): [PAST, PAST],
+    ("projections, bf16", "index", "c"): [PAST, PAST],
+    ("projections, bf16", "index", "a_some"): [PAST, PAST],
     ("projections, bf16", "barrier", "a_step"): [GROUP, NORM],
     ("projections, bf16", "barrier", "c_step"): [GROUP],
     ("projections, bf16", "index", "a_step"): [ZERO],
