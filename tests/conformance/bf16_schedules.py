@@ -17,6 +17,8 @@ LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came w
 # What the compiler chooses by itself, and what it is set against.
 APART = "ssm_in_proj", "threads = 384, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
 BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
+BF16 = "--weights=bf16", "--compute=bf16"
+TWO = "--variants=none",  # the entries that run here, of twelve; where ptxas takes what no other test has, it is all of them
 CLOSE = 1e-2
 # By norms: rows are rounded before they are scaled. 1.8e-2 on the emulator.
 DIVIDED = 3e-2
@@ -53,7 +55,7 @@ MMA_TILES = {
 
 
 def check_mma_tiles(programs, checkpoint, report, given):
-    options = "--weights=bf16", "--compute=bf16", "--target=sm_90", "--tuned=none"
+    options = *BF16, "--target=sm_90", "--tuned=none"
     expected = programs.logits(programs.compile(checkpoint, "mma", *options), given, "--variants=none")
     (programs.work / "mma.txt").write_text("".join(f"{kernel} form=tensor_tiles {numbers}\n" for kernel, numbers in MMA_TILES.items()))
     package = programs.compile(checkpoint, "mma-tiles", f"--schedule={programs.work / 'mma.txt'}", *options, assembled=True)
@@ -80,7 +82,7 @@ def check_tiles_of_some(programs, checkpoint, report, given, options):
 def check_three_warps(programs, report):
     """Segments that begin and end inside bands, whose rows go one by one."""
     checkpoint = programs.checkpoint("three", vocab=VOCAB, d_model=192, layers=1, d_ff=64)
-    package = programs.compile(checkpoint, "three", "--weights=bf16", "--compute=bf16", "--target=sm_90")
+    package = programs.compile(checkpoint, "three", *BF16, *TWO, "--target=sm_90")
     given = ragged_tokens(7, VOCAB, (9, 2))
     bands, steps = (programs.logits(package, given, *mode) for mode in (("--variants=none",), ("--mode=step",)))
     report.near(bands, steps, DIVIDED, "three warps to a row, beside steps")
@@ -90,11 +92,11 @@ def main():
     a = device_parser(__doc__).parse_args()
     programs, report = programs_of(a), Report()
     checkpoint = programs.checkpoint("wide", vocab=VOCAB, d_model=128, layers=2, d_ff=64)
-    divided = "--weights=bf16", "--compute=bf16", "--target=sm_90a"
+    divided = *BF16, "--target=sm_90a"
     options = *divided, "--no-fuse=sm1-fuse-norm-halves"
     given = ragged_tokens(3, VOCAB, LENGTHS)
     run = lambda package: programs.logits(package, given, "--variants=none")
-    chosen_by_itself = programs.compile(checkpoint, "own", *options)
+    chosen_by_itself = programs.compile(checkpoint, "own", *TWO, *options)
     own = run(chosen_by_itself)
     report.check(np.abs(own["state_out.h"]).min() > 0, "states are zero")
     later = {**ragged_tokens(5, VOCAB, LATER), **state_of(own)}
@@ -102,7 +104,7 @@ def main():
     for kernel, chosen, other in (APART, BANDS):
         programs.check_scheduled(report, checkpoint, kernel, chosen, *options)
         (programs.work / "schedule.txt").write_text(f"{kernel} {other}\n")
-        package = programs.compile(checkpoint, kernel, f"--schedule={programs.work / 'schedule.txt'}", *options)
+        package = programs.compile(checkpoint, kernel, f"--schedule={programs.work / 'schedule.txt'}", *TWO, *options)
         for inputs, expected in (given, own), (later, going_on):
             got = programs.logits(package, inputs, "--variants=none")
             if kernel == APART[0]:
@@ -125,7 +127,7 @@ def main():
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *divided)
     report.check("parts 4" in scheduled, "no norm is divided between tiles of many rows")
     schedules = {"those chosen": [], "others": [f"--schedule={programs.work / 'schedule.txt'}"]}
-    for name, package in ((n, programs.compile(checkpoint, f"divided{i}", *s, *divided)) for i, (n, s) in enumerate(schedules.items())):
+    for name, package in ((n, programs.compile(checkpoint, f"divided{i}", *s, *TWO, *divided)) for i, (n, s) in enumerate(schedules.items())):
         first = None
         for blocks in (1, 3, 100):
             programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
