@@ -127,8 +127,8 @@ def main():
     scheduled = programs.must(programs.sm1c, checkpoint, "--emit=scheduled", *divided)
     report.check("parts 4" in scheduled, "no norm is divided between tiles of many rows")
     schedules = {"those chosen": [], "others": [f"--schedule={programs.work / 'schedule.txt'}"]}
-    for name, package in ((n, programs.compile(checkpoint, f"divided{i}", *s, *TWO, *divided)) for i, (n, s) in enumerate(schedules.items())):
-        first = None
+    for i, (name, scheduled) in enumerate(schedules.items()):
+        package, first = programs.compile(checkpoint, f"divided{i}", *scheduled, *TWO, *divided), None
         for blocks in (1, 3, 100):
             programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
             got = run(package)

@@ -61,9 +61,10 @@ static void addCompileOptions(CLI::App &app, sm1::CompileRequest &request) {
                      joined(sm1::fusionPassNames()))
       ->delimiter(',')
       ->allow_extra_args(false);
-  app.add_option("--variants", request.variants,
-                 "for GPUs: entries for so many rows that the package has beside prefill and step, such as step_some (default: all that a "
-                 "target has); none: it takes less time to compile, and batches longer")
+  app.add_option(
+         "--variants", request.variants,
+         "for GPUs: entries for so many rows that the package has beside prefill and step, such as step_some (default: all that a "
+         "target has); none: it takes less time to compile, and batches longer")
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--load-pass-plugin", request.plugins, "a library with passes of your own, see compiler/docs/Plugins.md")
