@@ -66,8 +66,9 @@ def Sm1_ScheduleAttr : AttrDef<Sm1_Dialect, "Schedule"> {
     changes a sum.
 
     `products` says what multiplies: `fma`, `table`, which is `fma` with int4 looked up among 16 lanes of a register (AVX-512), or `dot`
-    products of neighbouring k (AVX512-BF16, VNNI). With `matrix_rows`, a multiple of 16, the sums of so many rows by `matrix_panels` panels
-    are made in tile registers (AMX) first; what fills no such block is left to the rest of the schedule, which sums in the same order.
+    products of neighbouring k (of bf16 with AVX512-BF16; of integers with VNNI, in pairs of 16 bits without). With `matrix_rows`, a
+    multiple of 16, the sums of so many rows by `matrix_panels` panels are made in tile registers (AMX) first; what fills no such
+    block is left to the rest of the schedule, which sums in the same order.
   }];
   let parameters = (ins "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$singleRowPanels, "int64_t":$rowSplit,
                         "int64_t":$panelSplit, DefaultValuedParameter<"int64_t", "0">:$rowBand,
