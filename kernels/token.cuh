@@ -22,6 +22,17 @@
 
 namespace sm1token {
 
+/// Of state `index` and those behind it, what is nobody's.
+template <class M, int index = 0> __device__ void clearSparePlaces(const Block<M> &block) {
+  using S = Sizes<M>;
+  if constexpr (S::keepsStates && index < M::stateCount) {
+    constexpr Rows state = M::state(index);
+    constexpr int places = S::placesOfStates(state.partition);
+    for (int row = threadIdx.x; row < state.rows; row += S::threads)
+      storeShared(block.shared + S::statesAt + (S::statesBefore(index) + (row + 1) * places - 1) * 4, 0.0f);
+    clearSparePlaces<M, index + 1>(block);
+  }
+}
 /// Parameters of the block's channels, from number `index` on, come into shared memory.
 template <class M, int index = 0> __device__ void keepParameters(const Block<M> &block) {
   using S = Sizes<M>;
@@ -72,6 +83,7 @@ template <class M> __device__ void prepare(const Block<M> &block) {
     }
   }
   keepParameters(block);
+  clearSparePlaces(block);
   copiesAreThere();
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

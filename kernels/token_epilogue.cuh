@@ -64,6 +64,7 @@ public:
       const int own = owns[partition] ? item : 0;
       sequence[partition] = own % M::sequences;
       place[partition] = own / M::sequences;
+      statePlaces[partition] = owns[partition] ? place[partition] : S::channels(partition);
       states[partition] = launch.sequences[sequence[partition]];
       words[partition] = kept(launch.exchange + sequence[partition] * 8 + block.wordAt(block.first[partition] + place[partition]));
     }
@@ -99,7 +100,7 @@ public:
   }
   template <int partition> __device__ float state(int index, int layer, int row = 0, int rows = 1) const {
     if constexpr (S::keepsStates)
-      return loadSharedIf(keptState<partition>(index, layer * rows + row), owns[partition]); // nobody else writes it
+      return __uint_as_float(loadShared(keptState<partition>(index, layer * rows + row)));
     return loadHereIf(statePlace<partition>(index, layer, row, rows), states[partition] != 0);
   }
   template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
@@ -192,8 +193,7 @@ private:
     return block.shared + S::parametersAt + (before + row * S::channels(partition) + place[partition]) * 4;
   }
   template <int partition> __device__ unsigned keptState(int index, int row) const {
-    const int channelOfState = (row * S::channels(partition) + place[partition]) * M::sequences + sequence[partition];
-    return block.shared + S::statesAt + (S::statesBefore(index) + channelOfState) * 4;
+    return block.shared + S::statesAt + (S::statesBefore(index) + row * S::placesOfStates(partition) + statePlaces[partition]) * 4;
   }
   /// What the channel's value is multiplied with for phase P: by the weight of its norm, or of the one behind the layers.
   template <int P> __device__ float keptFactor(int layer) const {
@@ -273,6 +273,7 @@ private:
   const Block<M> &block;
   const Launch &launch;
   int place[M::partitionCount], sequence[M::partitionCount];
+  int statePlaces[M::partitionCount];                    ///< of states in shared memory, a thread without a channel has the spare one
   unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
   unsigned short *words[M::partitionCount];              ///< of the channel, in the first vector

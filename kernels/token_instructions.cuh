@@ -28,15 +28,6 @@ __device__ inline unsigned loadShared(unsigned address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
   return v;
 }
-/// 0 unless `isThere`.
-__device__ inline float loadSharedIf(unsigned address, bool isThere) {
-  float v = 0;
-  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %2, 0;\n@p ld.shared.f32 %0, [%1];\n}"
-               : "+f"(v)
-               : "r"(address), "r"(unsigned(isThere))
-               : "memory");
-  return v;
-}
 __device__ inline void storeShared(unsigned address, float v) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(v) : "memory");
 }

@@ -116,10 +116,12 @@ template <class M> struct Sizes {
       ++index;
     return index;
   }
+  /// A row of states has a place more, a zero, which threads without a channel read, for a load that asks whose it is takes longer.
+  __host__ __device__ static constexpr int placesOfStates(int partition) { return channels(partition) + 1; }
   __host__ __device__ static constexpr int statesBefore(int index) {
     int count = 0;
     for (int i = 0; i < index; ++i)
-      count += M::state(i).rows * channels(M::state(i).partition) * M::sequences;
+      count += M::state(i).rows * placesOfStates(M::state(i).partition);
     return count;
   }
   static constexpr int parametersAt = inversesAt + inversesBytes * M::warps;
