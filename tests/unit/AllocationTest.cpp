@@ -21,6 +21,7 @@ static void *counted(std::size_t bytes, std::size_t alignment) {
   return memory;
 }
 
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete" // GCC sees free() where `new` is inlined, and not that it is this one
 void *operator new(std::size_t bytes) { return counted(bytes ? bytes : 1, alignof(std::max_align_t)); }
 void *operator new(std::size_t bytes, std::align_val_t alignment) { return counted(bytes ? bytes : 1, std::size_t(alignment)); }
 void operator delete(void *memory) noexcept { std::free(memory); }

@@ -71,16 +71,18 @@ static bool absorbsBelow(Value value, float bound) {
   return llvm::all_of(value.getUses(), [&](OpOperand &use) {
     Operation *op = use.getOwner();
     Value other = op->getNumOperands() == 2 ? op->getOperand(1 - use.getOperandNumber()) : Value();
-    std::optional<float> number = other ? numberOf(other) : std::nullopt;
+    // Of what is no constant NaN, which no comparison holds for.
+    constexpr float none = std::numeric_limits<float>::quiet_NaN();
+    float number = other ? numberOf(other).value_or(none) : none;
     if (isa<arith::MaximumFOp>(op))
-      return number && *number >= bound;
+      return number >= bound;
     if (isa<math::Log1pOp>(op))
       return absorbsBelow(op->getResult(0), bound);
     if (!isa<arith::AddFOp>(op) || other == value)
       return false;
     // A sum takes up what is less than a quarter unit in its last place.
     constexpr float quarterUnits = 0x1p26f;
-    if (number && std::abs(*number) >= bound * quarterUnits)
+    if (std::abs(number) >= bound * quarterUnits)
       return true;
     return hasSign(other, 1) && bound < 0x1p-70f && absorbsBelow(op->getResult(0), 2 * bound * quarterUnits);
   });

@@ -373,9 +373,9 @@ LogicalResult DispatchOp::verify() {
     return emitOpError("dispatch_c2: needs at least 1 panel and no negative scratch, got ") << panels << " and " << scratchBytes;
   if (getSchedule().has_value() == getBlocks().has_value())
     return emitOpError("dispatch_c3: needs one schedule, got ") << (getSchedule() ? "two" : "none");
-  if (auto mapped = getMapped(); mapped && (*mapped < 0 || *mapped >= int64_t(getInputs().size())))
+  if (auto mapped = getMapped(); mapped && *mapped >= getInputs().size())
     return emitOpError("dispatch_c4: mapped = ")
-           << *mapped << ", must be the number of one of " << getInputs().size() << " operands";
+           << int64_t(*mapped) << ", must be the number of one of " << getInputs().size() << " operands";
   return success();
 }
 

@@ -17,8 +17,8 @@ using namespace mlir;
 using namespace sm1;
 
 /// 1 / sqrt(mean of squares + eps) of the row whose lanes have `x`.
-static Value inverseRms(BlockKernel &block, RmsNormOp norm, ArrayRef<Value> x) {
-  Value squares = block.zeros(cast<VectorType>(x.front().getType()).getNumElements());
+static Value inverseRms(BlockKernel &block, RmsNormOp norm, ArrayRef<Value> x, int64_t lanes) {
+  Value squares = block.zeros(lanes);
   for (Value vector : x)
     squares = block.fma(vector, vector, squares);
   return block.inverseRms(block.sumOfWarp(block.sumOfLanes(squares)), channels(norm.getType()), norm.getEpsAttr());
@@ -34,7 +34,7 @@ static void buildRow(BlockKernel &block, Value row, Value lane) {
   SmallVector<Value> x, normed;
   for (int64_t n = 0; n < parts; ++n)
     x.push_back(evaluator.at(norm.getX(), 0, n));
-  Value scale = vector::BroadcastOp::create(block.builder, block.loc, x.front().getType(), inverseRms(block, norm, x));
+  Value scale = vector::BroadcastOp::create(block.builder, block.loc, x.front().getType(), inverseRms(block, norm, x, lanes));
   for (int64_t n = 0; n < parts; ++n) {
     Value scaled = arith::MulFOp::create(block.builder, block.loc, x[n], scale);
     normed.push_back(arith::MulFOp::create(block.builder, block.loc, scaled, evaluator.at(norm.getWeight(), 0, n)));
