@@ -137,8 +137,9 @@
  * pass has a table of them: I32 [chunks][4], first row, end of the segment, segment, number in the segment, the first chunks of all
  * segments first, then the second ones, and so on. map, optional, is {arg, rows, channels, row_bytes, fits, even}:
  * of an arg that is a buffer of BF16 or F8_E4M3 with so many channels, and the kernel's last parameter a CUtensorMap (128 bytes) of its
- * [n][channels], in boxes of `rows` by row_bytes, 64 (when absent) or 128, swizzled by as many, zero outside. fits, optional: boxes have
- * no more rows than n, up to a multiple of 8. even, optional: than n / ceil(n / rows), as tiles share rows evenly. With n = rows of the run, selected rows, or segments, the grid is
+ * [n][channels], in boxes of `rows` by row_bytes, 64 (when absent) or 128, swizzled by as many. Rows of a box behind n have any numbers,
+ * channels behind the last are zero. fits, optional: boxes have no more rows than n, up to a multiple of 8. even, optional: than
+ * n / ceil(n / rows), as tiles share rows evenly. With n = rows of the run, selected rows, or segments, the grid is
  *
  *   x = ceil(n / row_split), y = ceil(panels / panel_split) <= 65535,
  *   z = time_split ? ceil(rows of the longest segment / time_split) : cluster, <= 65535
