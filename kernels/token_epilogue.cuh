@@ -273,7 +273,7 @@ private:
   const Block<M> &block;
   const Launch &launch;
   int place[M::partitionCount], sequence[M::partitionCount];
-  int statePlaces[M::partitionCount];                    ///< of states in shared memory, a thread without a channel has the spare one
+  int statePlaces[M::partitionCount];                    ///< of its states in shared memory, or the spare one
   unsigned long long states[M::partitionCount];          ///< of the sequence; 0: nowhere
   bool owns[M::partitionCount], busy[M::partitionCount]; ///< by the thread; by one of its warp
   unsigned short *words[M::partitionCount];              ///< of the channel, in the first vector

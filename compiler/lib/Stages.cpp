@@ -163,9 +163,9 @@ std::vector<StringRef> sm1::fusionPasses() {
 /// Programs whose tiles multiply e4m3: of many rows. The others wait for weights or for each other, and keep bf16, as that for most
 /// does, where tiles of bf16 find a multiprocessor each and norms, which are whole beside e4m3, would cost more than it saves.
 static bool multipliesFp8(const StageOptions &options) {
-  return options.fp8 && llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillLarge, Entry::PrefillMore,
-                                            Entry::PrefillSome},
-                                           options.entry);
+  return options.fp8 &&
+         llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillLarge, Entry::PrefillMore, Entry::PrefillSome},
+                            options.entry);
 }
 
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
