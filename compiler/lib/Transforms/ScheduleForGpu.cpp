@@ -415,9 +415,10 @@ static constexpr int64_t paceOfFew = 120, paceOfSeveral = 200, paceOfOthers = 10
 /// Says which kernels of a step's layer let the next one start only when they have what they wait for, as measured. The one with
 /// the most weights has its own in time if the two in front of it let what follows start at once; blocks that others let start
 /// early would have the multiprocessors that it needs. With more than one tile of rows those of the kernel in front of it fill the
-/// chip, so that the one in front of that has to wait, and no other. Few rows are there before weights are in their way. Before
-/// kernels are scheduled, for those that wait have names of their own.
-static void markLateNext(Operation *module, Entry entry, llvm::function_ref<BlockScheduleAttr(KernelOp)> scheduleOf) {
+/// chip, so that the one in front of that has to wait, and no other. Few rows are there before weights are in their way. Also says
+/// how far apart kernels with one tile of rows ask for weights. Before kernels are scheduled, for those that wait have names of
+/// their own.
+static void markLateNextAndPace(Operation *module, Entry entry, llvm::function_ref<BlockScheduleAttr(KernelOp)> scheduleOf) {
   module->walk([&](LayersOp layers) {
     SmallVector<KernelOp> kernels;
     layers.walk([&](KernelOp kernel) { kernels.push_back(kernel); });
@@ -468,7 +469,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     };
     auto choose = [&](KernelOp kernel) { kernel.setBlocksAttr(blocksOf(kernel)); };
     if (isStep(*entry))
-      markLateNext(getOperation(), *entry, blocksOf);
+      markLateNextAndPace(getOperation(), *entry, blocksOf);
     auto matrixLayout = [&](KernelOp kernel, Type) {
       return givesBoxes(kernel, *facts, *entry) ? "stages" : matrixLayoutOf(kernel.getBlocksAttr().getForm());
     };
