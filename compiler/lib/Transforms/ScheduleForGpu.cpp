@@ -441,6 +441,40 @@ static void markLateNextAndPace(Operation *module, Entry entry, llvm::function_r
   });
 }
 
+/// Scans of the program for the longest prompts walk time in chunks, and have names of their own.
+static void markChunks(Operation *module) {
+  module->walk([](KernelOp kernel) {
+    if (endsInScan(kernel))
+      for (StringRef name : {chunksAttr, ofLongAttr})
+        kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
+  });
+}
+
+/// What names of kernels of other entries may end in. Those of steps are in no other's way.
+static ArrayRef<llvm::StringLiteral> foreignSuffixes(Entry entry) {
+  static constexpr llvm::StringLiteral suffixes[] = {"_step",      "_step_few", "_step_several", "_step_some", "_step_many",
+                                                     "_step_most", "_few",      "_several",      "_some",      "_more",
+                                                     "_most",      "_many",     "_large",        "_long",      "_fp8"};
+  return isStep(entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(suffixes);
+}
+
+/// Tells lowering what follows from the schedules of all kernels together, and from the entry's number of rows.
+static void markScheduled(Operation *module, const Target &target, Entry entry) {
+  module->walk([&](KernelOp kernel) {
+    if (givesBoxes(kernel, target, entry))
+      kernel->setAttr(boxesAttr, UnitAttr::get(kernel.getContext()));
+  });
+  bool isOfSome = target.wgmma && !isStep(entry) && sizeOf(entry) == RunSize::Some;
+  if (isStep(entry) || entry == Entry::PrefillFew || isOfSome)
+    storeSquaresOfTiles(module);
+  if (isOfSome || entry == Entry::PrefillFew || isStepOfOneTile(entry))
+    markTiles(module, fewRowsAttr);
+  if (isOfSome)
+    markTiles(module, startsNextAttr);
+  if (isStepOfOneTile(entry))
+    markPairs(module);
+}
+
 namespace {
 struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
   using ScheduleForGpuBase::ScheduleForGpuBase;
@@ -459,44 +493,29 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     if (compute == "bf16" && !isStep(*entry)) // a step's streams are short, and stay as they are
       roundStreams(getOperation());
     if (*entry == Entry::PrefillLong)
-      getOperation()->walk([](KernelOp kernel) {
-        if (endsInScan(kernel))
-          for (StringRef name : {chunksAttr, ofLongAttr})
-            kernel->setAttr(name, UnitAttr::get(kernel.getContext()));
-      });
+      markChunks(getOperation());
+    if (failed(schedule(*facts, *entry)))
+      return signalPassFailure();
+    markScheduled(getOperation(), *facts, *entry);
+  }
+
+private:
+  LogicalResult schedule(const Target &facts, Entry entry) {
     auto blocksOf = [&](KernelOp kernel) {
-      return kernel.getBlocks() ? kernel.getBlocksAttr() : scheduleOf(kernel, *facts, *entry, compute != "bf16");
+      return kernel.getBlocks() ? kernel.getBlocksAttr() : scheduleOf(kernel, facts, entry, compute != "bf16");
     };
+    if (isStep(entry))
+      markLateNextAndPace(getOperation(), entry, blocksOf);
     auto choose = [&](KernelOp kernel) { kernel.setBlocksAttr(blocksOf(kernel)); };
-    if (isStep(*entry))
-      markLateNextAndPace(getOperation(), *entry, blocksOf);
     auto matrixLayout = [&](KernelOp kernel, Type) {
-      return givesBoxes(kernel, *facts, *entry) ? "stages" : matrixLayoutOf(kernel.getBlocksAttr().getForm());
+      return givesBoxes(kernel, facts, entry) ? "stages" : matrixLayoutOf(kernel.getBlocksAttr().getForm());
     };
     auto suffix = [&](KernelOp kernel) {
-      return (fp8Suffix(kernel) + squaresSuffix(kernel) + nameSuffix(entryOfKernel(kernel, *entry))).str();
+      return (fp8Suffix(kernel) + squaresSuffix(kernel) + nameSuffix(entryOfKernel(kernel, entry))).str();
     };
-    auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, *entry), compute); };
-    static constexpr llvm::StringLiteral foreign[] = {"_step",      "_step_few", "_step_several", "_step_some", "_step_many",
-                                                      "_step_most", "_few",      "_several",      "_some",      "_more",
-                                                      "_most",      "_many",     "_large",        "_long",      "_fp8"};
-    ArrayRef<llvm::StringLiteral> others = isStep(*entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(foreign);
-    if (failed(
-            scheduleKernels(getOperation(), {choose, matrixLayout, suffix, others, overrides, facts, key, tuned, isStep(*entry)})))
-      return signalPassFailure();
-    getOperation()->walk([&](KernelOp kernel) {
-      if (givesBoxes(kernel, *facts, *entry))
-        kernel->setAttr(boxesAttr, UnitAttr::get(&getContext()));
-    });
-    bool isOfSome = facts->wgmma && !isStep(*entry) && sizeOf(*entry) == RunSize::Some;
-    if (isStep(*entry) || *entry == Entry::PrefillFew || isOfSome)
-      storeSquaresOfTiles(getOperation());
-    if (isOfSome || *entry == Entry::PrefillFew || isStepOfOneTile(*entry))
-      markTiles(getOperation(), fewRowsAttr);
-    if (isOfSome)
-      markTiles(getOperation(), startsNextAttr);
-    if (isStepOfOneTile(*entry))
-      markPairs(getOperation());
+    auto key = [&](KernelOp kernel) { return tuningKey(kernel, entryOfKernel(kernel, entry), compute); };
+    return scheduleKernels(getOperation(),
+                           {choose, matrixLayout, suffix, foreignSuffixes(entry), overrides, &facts, key, tuned, isStep(entry)});
   }
 };
 } // namespace
