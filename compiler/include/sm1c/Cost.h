@@ -15,7 +15,7 @@
 #include "llvm/ADT/StringMap.h"
 
 #include <string>
-#include <tuple>
+#include <vector>
 
 namespace sm1 {
 

@@ -1,4 +1,8 @@
 //===- BlockForms.h - forms of blocks that the numbers of a schedule tell apart ----------------------------------===//
+//
+// A schedule (sm1.block_schedule, whose fields the dialect explains) has a form and numbers. What follows from them is said here
+// once, for the pass that chooses schedules and for the lowerings that read them; and so are the attributes with which the pass
+// tells a lowering what a schedule has no field for.
 
 #ifndef SM1C_TRANSFORMS_BLOCKFORMS_H
 #define SM1C_TRANSFORMS_BLOCKFORMS_H
@@ -22,19 +26,20 @@ inline llvm::StringRef matrixLayoutOf(BlockForm form) {
   return form == BlockForm::WgmmaTiles ? "images" : isTensorForm(form) ? "fragments" : "panels";
 }
 
-/// Of a scan: whether blocks have `row_tile` rows of a segment each, eight of them to a thread, and not a whole segment, of which a
-/// thread has a row of each tile.
+/// Of a scan: whether time is cut, so that a block has `row_tile` rows of a segment and a thread eight of them. Else a block walks
+/// a whole segment, tile by tile, and a thread has one row of each tile.
 inline bool cutsTime(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Scan && blocks.getThreads() < 4 * blocks.getRowTile();
 }
 
-/// Of a scan that cuts time: blocks that a multiprocessor has at once; one waits for memory, or for the block before it, while
-/// another computes.
+/// Of a scan that cuts time: blocks that a multiprocessor runs at once, so that one computes while another waits for memory or for
+/// the block before it.
 inline int64_t blocksAtOnce(BlockScheduleAttr blocks) { return std::max<int64_t>(512 / blocks.getThreads(), 1); }
 
-/// Of a scan that cuts time: whether all inputs of a chunk go through shared memory, and not a few rows at a time into registers.
+/// Of a scan that cuts time: whether all inputs of a chunk come to shared memory at once. Else they come into registers, a few rows
+/// at a time.
 inline bool staysInShared(BlockScheduleAttr blocks) { return cutsTime(blocks) && blocks.getStages() > 1; }
-/// Whether they can: whole rows, in elements of 16 bits.
+/// Whether they can come so: they are whole rows, in elements of 16 bits.
 inline bool hasStreamsOf16Bits(KernelOp kernel) {
   return llvm::all_of(kernel.getBlock().getArguments(), [](mlir::BlockArgument argument) {
     return !isStream(argument.getType()) ||
@@ -53,36 +58,37 @@ inline bool hasWarpRows(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::Rows && blocks.getThreads() == blocks.getRowTile() * lanesOfWarp && !hasRowBands(blocks);
 }
 
-/// Blocks of a cluster, one behind another in z, which divide the k of a tile's sums among each other; 1: no cluster.
+/// Blocks of a cluster, which stand in z and divide the k of a tile's sums among each other; 1: no cluster.
 inline int64_t blocksOfCluster(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::WgmmaTiles ? blocks.getDepthSplit() : 1;
 }
 
-/// Bytes through which they exchange a tile of 64 rows by so many columns.
+/// Bytes of shared memory through which they exchange their parts (f32) of a tile of 64 rows by `columns`.
 constexpr int64_t exchangedBytes(int64_t columns) { return 64 * columns * 4; }
 
 inline constexpr int64_t threadsOfWarpgroup = 128;
 
-/// Of wgmma_tiles: warpgroups that share the panels of a tile, each with all of its rows.
+/// Of wgmma_tiles: warpgroups that divide the panels of a tile, each of them with all of its rows; 1 where none do.
 inline int64_t panelGroups(BlockScheduleAttr blocks) {
   bool share = blocks.getForm() == BlockForm::WgmmaTiles && blocks.getRowSplit() == blocks.getRowTile() &&
                blocks.getThreads() == 2 * threadsOfWarpgroup;
   return share ? 2 : 1;
 }
 
-/// Of wgmma_tiles: whether blocks go on from tile to tile, as many as there are multiprocessors, with a warpgroup that copies for
-/// those that multiply.
+/// Of wgmma_tiles: whether there are only as many blocks as multiprocessors, which go on from tile to tile, and have a warpgroup
+/// that copies operands for those that multiply.
 inline bool walksTiles(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::WgmmaTiles && panelGroups(blocks) == 1 &&
          blocks.getThreads() > blocks.getRowSplit() / blocks.getRowTile() * threadsOfWarpgroup;
 }
-/// Of such blocks: whether two warpgroups share a tile and one more scans what they leave of it.
+/// Of blocks that walk: whether two warpgroups share a tile, and a third scans along time what their sums become.
 inline bool hasScanGroup(BlockScheduleAttr blocks) {
   return walksTiles(blocks) && blocks.getRowSplit() == 2 * blocks.getRowTile() && blocks.getThreads() == 4 * threadsOfWarpgroup;
 }
-/// Registers of such blocks' threads: of those that copy, and of those that multiply, which have what the others give them. All
-/// begin with as many, a multiple of 8, and no more than those come back: who asks for more than that waits for ever.
-/// Where a warpgroup scans those that multiply have few sums each, and it has the rest.
+/// Registers of a thread in blocks that walk: of one that copies, that multiplies, that scans. A block starts with the same number
+/// for every thread, a multiple of 8; then warpgroups that copy give some up (setmaxnreg) and the others take them. The sum must
+/// not grow: a warpgroup that asks for more than was given up waits for ever. Beside a scan those that multiply have few sums each,
+/// and need little; the scan takes what is left.
 inline constexpr int64_t registersOfCopies = 40;
 inline int64_t registersOfWalk(BlockScheduleAttr blocks) {
   if (hasScanGroup(blocks))
@@ -95,48 +101,48 @@ inline int64_t registersOfScan(BlockScheduleAttr blocks) {
   return std::min<int64_t>(240, all - registersOfCopies - (groups - 2) * registersOfWalk(blocks));
 }
 
-/// Of such blocks: tiles that they have at once, each with warpgroups of its own.
+/// Of blocks that walk: tiles that a block multiplies at the same time, each with warpgroups of its own.
 inline int64_t tilesAtOnce(BlockScheduleAttr blocks) {
   return (blocks.getThreads() / threadsOfWarpgroup - 1) / (blocks.getRowSplit() / blocks.getRowTile());
 }
 
-/// Of a kernel that walks: whether its tiles are chunks, row_split rows of a segment counted from the segment's start, all panels
-/// of a chunk of every segment before the next ones: what follows the sums of a chunk may wait for the one before.
+// Attributes of kernels, which `sm1-schedule-for-gpu` sets and lowerings read.
+
+/// Of a kernel that walks: its tiles are chunks, `row_split` rows of a segment counted from the segment's start. All panels of one
+/// chunk of every segment come before the next chunks, so that what follows the sums of a chunk may wait for the chunk before it.
 inline constexpr llvm::StringLiteral chunksAttr = "chunks";
-/// Whether a kernel of the program for long sequences is another than that for many rows has.
+/// The kernel of the program for long sequences differs from the one of the same name in that for many rows.
 inline constexpr llvm::StringLiteral ofLongAttr = "of_long";
 
-/// Of a kernel with wgmma_tiles: whether its program is for so few rows that all tiles find room at once. Then its weights come
-/// again in the next pass alone, so that the L2 cache may give them up first; where there is one tile of rows most of the chip is
-/// idle.
+/// Of a kernel with wgmma_tiles: its program is for so few rows that the chip has room for all tiles at once. Then nobody reads
+/// its weights a second time before the next pass, and the L2 cache may give them up first.
 inline constexpr llvm::StringLiteral fewRowsAttr = "few_rows";
-/// Of a step's kernel whose boxes fit: whether tiles share the rows of a run evenly. Where one tile has all, there is nothing to
-/// share.
+/// Of a step's kernel whose boxes fit: whether tiles share the rows of a run evenly. With few rows one tile has all of them.
 inline bool sharesRows(mlir::Operation *kernel) { return !kernel->hasAttr(fewRowsAttr); }
 inline constexpr llvm::StringLiteral evenAttr = "even";
-/// Whether blocks come in clusters of two that share nothing, in front of kernels whose blocks share k: others would leave an odd
-/// number of multiprocessors to some parts of the chip, so that a cluster has to wait for one of them to end.
+/// Blocks are launched in clusters of two, though they share nothing, because kernels beside them have clusters that share k.
+/// Single blocks could leave an odd number of free multiprocessors in a part of the chip, where such a cluster then finds no room.
 inline constexpr llvm::StringLiteral pairsAttr = "pairs";
-/// Whether the next kernel may start when it does, in a program that has more than one row of a sequence: its tiles leave room for
-/// others.
+/// Of a prefill's kernel: the next kernel may start when this one does, for its tiles leave room on the chip.
 inline constexpr llvm::StringLiteral startsNextAttr = "starts_next";
-/// Clocks that a block lets pass from one stage of weights to the next when it asks for those that wait for no kernel, so that
-/// rows which an earlier kernel waits for are not behind all of them.
+/// Clocks (an integer) that a block lets pass between two stages of weights, while it asks for those that it needs no other kernel
+/// for. Asked for all at once they would hold up the rows that an earlier kernel is waiting for.
 inline constexpr llvm::StringLiteral paceAttr = "pace";
-/// Of a kernel of a step of many sequences: the next kernel may start when this one has what it waits for; without it, before that.
+/// Of a kernel of a step of many sequences: the next kernel may not start before this one has what it waits for. Without it, it
+/// may.
 inline constexpr llvm::StringLiteral lateNextAttr = "late_next";
 
-/// Of a kernel with wgmma_tiles whose sums are stored as they are: whether a block has one of the projections, and not a part of
-/// all, though its threads had room for those.
+/// Of a kernel with wgmma_tiles that stores its sums as they are: a block has one of the projections, although its threads have
+/// room for the sums of all.
 inline constexpr llvm::StringLiteral ofOneAttr = "of_one";
 
-/// Sums of a thread of wgmma_tiles with so many projections, and the most that leave it registers for the rest.
+/// Sums that a thread of wgmma_tiles keeps in registers for `linears` projections, and the most that leave it room for all else.
 inline int64_t wgmmaSums(BlockScheduleAttr blocks, int64_t linears) {
   return linears * blocks.getPanelSplit() * 16 * blocks.getRowTile() / 128 / panelGroups(blocks);
 }
 inline constexpr int64_t mostWgmmaSums = 192;
-/// Panels of a tile of so many projections that ends in a scan, a power of two, so that threads share rows evenly: of those that
-/// divide `panels`, the most; 0 where tiles would be too narrow.
+/// Panels of a tile of `linears` projections that ends in a scan: the largest power of two that divides `panels` and fits the
+/// registers; a power of two, so that threads share rows evenly. 0 where such tiles would be too narrow.
 inline int64_t widestScanTile(int64_t panels, int64_t linears) {
   constexpr int64_t mostPanels = 4, leastOfAll = 3;
   int64_t widest = mostPanels;
@@ -144,58 +150,58 @@ inline int64_t widestScanTile(int64_t panels, int64_t linears) {
     widest /= 2;
   return widest * linears >= leastOfAll ? widest : 0;
 }
-/// Of `panels`, the most that divide them and are a tile of 128 rows; 0 where they are too few to be one of one projection.
+/// Panels of the widest tile, of 128 rows and one projection, that divides `panels`; 0 where such tiles would be too narrow.
 inline int64_t widestWgmmaTile(int64_t panels) {
   int64_t widest = std::min<int64_t>(panels, mostWgmmaSums / 16);
   while (widest >= 3 && panels % widest)
     --widest;
   return widest >= 3 ? widest : 0;
 }
-/// Numbers that such tiles make of a row's squares, one each, in whole vectors; 0 where there are no such tiles.
+/// Sums of squares that such tiles leave of a row, one each, filled up to whole vectors of four; 0 where there are no such tiles.
 inline int64_t partsOfSquares(int64_t panels) {
   int64_t widest = widestWgmmaTile(panels);
   return widest ? int64_t(llvm::alignTo(panels / widest, 4)) : 0;
 }
-/// What the projections of `kernel` multiply; the type of the first one's x.
+/// The type of what the projections of `kernel` multiply with their weights: that of the first one's x.
 inline mlir::Type multipliedType(KernelOp kernel) { return (*kernel.getBlock().getOps<LinearOp>().begin()).getX().getType(); }
-/// Whether it is e4m3, which tiles on tensor cores multiply and no other form.
+/// Whether its elements are e4m3, which only tiles on tensor cores multiply.
 inline bool isFp8(mlir::Type type) { return llvm::isa<mlir::Float8E4M3FNType>(mlir::getElementTypeOrSelf(type)); }
 /// Whether `target` has mma.sync of e4m3.
 inline bool multipliesFp8(const Target &target) { return target.isGpu() && target.gpu->capability >= 89; }
-/// Whether that is two products of f16, and conversions before them, to ptxas (13.0). Others have an instruction for it.
+/// Whether ptxas (13.0) makes two products of f16 of it, with conversions before them, for want of an instruction.
 inline bool multipliesFp8AsHalves(const Target &target) {
   return multipliesFp8(target) && !target.wgmma && target.gpu->capability >= 90 && target.gpu->capability < 120;
 }
 
-/// k of a slice of wgmma_tiles, 64 bytes of a row of `x`.
+/// Elements of k in a slice of wgmma_tiles, which is 64 bytes of a row of `x`; and slices of a whole row.
 inline int64_t wgmmaSliceDepth(mlir::Type x) { return 512 / mlir::getElementTypeOrSelf(x).getIntOrFloatBitWidth(); }
 inline int64_t slicesOfWgmma(mlir::Type x) {
   int64_t depth = wgmmaSliceDepth(x);
   return (channels(x) + depth - 1) / depth;
 }
-/// Of a kernel with tiles of 128 rows: whether a step has two slices. Then its multiprocessor is one block's.
+/// Of a kernel with tiles of 128 rows: a step has two slices, so that a multiprocessor has room for one block.
 inline constexpr llvm::StringLiteral wideStepsAttr = "wide_steps";
 
-/// Slices in a step of wgmma_tiles: two where tiles have 64 rows or warpgroups share the panels, for runs that leave a
-/// multiprocessor to one block, which then waits half as often, or where the kernel has `wideSteps`, for the copy engine takes as
-/// long for 64 bytes of a row as for 128; whole steps only. Two as well where a block goes on from tile to tile, whose products
-/// would be faster than the copies of its rows; there the last step may have one.
+/// Slices in a step of wgmma_tiles, one or two. The copy engine takes as long for 64 bytes of a row as for 128, and a block waits
+/// half as often with two; but they take twice the shared memory. So there are two where a block has a multiprocessor to itself
+/// (tiles of 64 rows, warpgroups that share panels, `wideSteps`), if the slices of a row are even in number; and in blocks that
+/// walk, whose products would be faster than the copies of rows: there the last step may have one.
 inline int64_t wgmmaSlices(BlockScheduleAttr blocks, mlir::Type x, bool wideSteps = false) {
   int64_t slices = slicesOfWgmma(x);
   bool isAlone = blocks.getRowSplit() == 64 || panelGroups(blocks) > 1 || wideSteps;
   return walksTiles(blocks) ? std::min<int64_t>(slices, 2) : isAlone && slices % 2 == 0 ? 2 : 1;
 }
-/// Whether boxes of wgmma_tiles have no more rows than a tile has of the run, in eights: the copy engine takes as long for a row
-/// that is not there.
+/// Whether boxes of wgmma_tiles end with the rows that a tile has of the run, rounded up to `rowsOfFit`: the copy engine takes as
+/// long for a row that is not there as for one that is.
 inline bool fitsBoxes(BlockScheduleAttr blocks) {
   return blocks.getForm() == BlockForm::WgmmaTiles && !walksTiles(blocks) && blocks.getRowSplit() == 64;
 }
 inline constexpr int64_t rowsOfFit = 8;
-/// A CUtensorMap, on 64 bytes.
+/// Size of a CUtensorMap, which has to lie on a multiple of 64 bytes.
 inline constexpr int64_t tensorMapBytes = 128;
 
-/// Neighbouring channels that a lane has at once of a row that a warp holds in registers, the most up to four that share it evenly;
-/// 0 where none do, or a lane would have too much to hold.
+/// Neighbouring channels that a lane loads at once where a warp holds a row of `width` in registers: four, two or one, the most
+/// with which lanes share the row evenly. 0 where none do, or a lane would have too many to hold.
 inline int64_t channelsOfLane(int64_t width) {
   constexpr int64_t mostParts = 16;
   for (int64_t lanes : {4, 2, 1})

@@ -9,7 +9,8 @@
 
 #include "mlir/IR/PatternMatch.h"
 
-#include <functional>
+#include <optional>
+#include <string>
 
 namespace sm1 {
 
