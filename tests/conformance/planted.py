@@ -138,7 +138,8 @@ EVERY = {"barrier": 1, "wait": 1, "index": 5}  # which of them are tried
 LEAST = {"barrier": 0.95, "wait": 0.95, "index": 0.95}  # the share of those that can be noticed which has to be
 
 Plant = namedtuple("Plant", "kind number function line text")
-# (subject, kind, function): for each plant there that nothing depends on, why.
+# (subject, kind, function): for each plant there that nothing depends on, why. Which accesses are tried shifts with the code: of those that
+# are many alike, as many as were met.
 GROUP = "the next group of rows begins with barriers of its own, before anything that is still read is written"
 EMPTY = "nothing is copied in the last rounds, so earlier waits have waited for everything"
 NORM = "the norm that follows has barriers before rows are stored"
@@ -147,6 +148,10 @@ NONE = "no products are under way; the wait keeps zeros in registers before thos
 ONLY = "the block's only tile: nobody writes the stage again"
 PAST = "a tile of 16 k behind the last one: both factors are zero (k = 184 and 180 reach into it, and there all are noticed)"
 FIRST = "parts of sums lie in the first stage, which the last steps do not read"
+OWN = "a warp leaves its part of 32 rows by 16 sums where 32 rows by 64 bytes lay, which it alone has read (two projections are noticed)"
+BARE = "the barrier is for factors of a norm's halves, which this kernel has none of"
+NOBODY = "rows 32 to 63 of a tile, which nobody has: there are at most 19"
+TAIL = "a part of a sum from k = 192 on: all are zero, as k ends at 164"
 EQUIVALENT = {
     ("projections, f32", "barrier", "a_step"): [GROUP, GROUP],
     ("projections, bf16", "wait", "a"): [EMPTY],
@@ -154,11 +159,19 @@ EQUIVALENT = {
     ("projections, bf16", "index", "a"): [PAST, PAST],
     ("projections, bf16", "index", "c"): [PAST, PAST],
     ("projections, bf16", "index", "a_some"): [PAST, PAST],
+    ("projections, bf16", "barrier", "a"): [BARE],
+    ("projections, bf16", "barrier", "c_few"): [OWN],
+    ("projections, bf16", "barrier", "c_step_some"): [OWN],
+    ("projections, bf16", "index", "c_few"): [TAIL],
+    ("projections, bf16", "index", "a_step_some"): [NOBODY],
+    ("projections, bf16", "index", "c_step_some"): [TAIL, TAIL, TAIL],
     ("projections, bf16", "barrier", "a_step"): [GROUP, NORM],
     ("projections, bf16", "barrier", "c_step"): [GROUP],
     ("projections, bf16", "index", "a_step"): [ZERO],
     ("projections, bf16", "index", "c_step"): [ZERO],
     ("deep, bf16", "barrier", "a_step"): [GROUP],
+    ("deep, bf16", "index", "a_step"): [ZERO],
+    ("deep, bf16", "barrier", "a_step_some"): [OWN],
     ("warpgroup, bf16", "barrier", "c_few"): [FIRST],
     ("warpgroup, bf16", "wait", "a"): [NONE, NONE, ONLY],
     ("warpgroup, bf16", "wait", "c"): [NONE, NONE, ONLY],
