@@ -1,8 +1,10 @@
 // NVRTC for tests: what it makes of a text is kept, as tools/ptxas.py keeps cubins. A compilation takes seconds.
 //
-// A library in NVRTC's place, with the functions that the runtime uses. PTX and cubin are kept in SM1_KEPT_NVRTC_FOLDER under a
-// hash of the real library, its options, the text and the headers that come with it. What is refused is not kept, nor what includes
-// other headers, and with SM1_TEST_COMPILE=always nothing is.
+// A library in NVRTC's place, with the functions that the runtime uses. PTX and cubin are kept under a hash of the real library,
+// its options, the text and the headers that come with it. What is refused is not kept, nor what includes other headers.
+//
+// From the environment, as tests set it: SM1_KEPT_NVRTC names the real library, SM1_KEPT_NVRTC_FOLDER where to keep what it makes.
+// Without either, on another machine, the loader finds a library and nothing is kept; nor is it with SM1_TEST_COMPILE=always.
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,11 +25,18 @@ namespace {
 
 constexpr int success = 0;
 
-/// The library that the build found, or the one of another machine that its programs run on.
+/// A variable of the environment; empty where it is not set.
+std::string setting(const char *name) {
+  const char *value = std::getenv(name);
+  return value ? value : "";
+}
+
+/// The library that tests name, or one that the loader finds.
 void *realLibrary() {
   static void *const library = [] {
-    void *found = nullptr;
-    for (const char *name : {SM1_KEPT_NVRTC_REAL, "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"})
+    const std::string named = setting("SM1_KEPT_NVRTC");
+    void *found = named.empty() ? nullptr : dlopen(named.c_str(), RTLD_NOW | RTLD_LOCAL);
+    for (const char *name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"})
       found = found ? found : dlopen(name, RTLD_NOW | RTLD_LOCAL);
     return found;
   }();
@@ -92,9 +101,9 @@ struct KeptProgram {
 
 /// Where the result of a compilation is kept; empty where it must not be.
 static std::string placeOf(const KeptProgram &program, int count, const char *const *options) {
-  const char *compile = std::getenv("SM1_TEST_COMPILE");
+  const std::string folder = setting("SM1_KEPT_NVRTC_FOLDER");
   struct stat library;
-  if ((compile && !std::strcmp(compile, "always")) || stat(SM1_KEPT_NVRTC_REAL, &library)) // elsewhere nothing is kept
+  if (folder.empty() || setting("SM1_TEST_COMPILE") == "always" || stat(setting("SM1_KEPT_NVRTC").c_str(), &library))
     return "";
   Digest digest;
   digest.add(std::to_string(library.st_size) + " " + std::to_string(library.st_mtime));
@@ -111,7 +120,7 @@ static std::string placeOf(const KeptProgram &program, int count, const char *co
     if (!isKnown)
       return "";
   }
-  return std::string(SM1_KEPT_NVRTC_FOLDER "/") + digest.text();
+  return folder + "/" + digest.text();
 }
 
 NVRTC int nvrtcVersion(int *major, int *minor) { return real<int(int *, int *)>("nvrtcVersion")(major, minor); }
