@@ -18,7 +18,8 @@ LATER = 4, 9, 31  # behind those: bands that begin a segment with what it came w
 APART = "ssm_in_proj", "threads = 384, row_tile = 128, row_split = 128, panel_split = 8", "panel_split=4"
 BANDS = "conv1d", "threads = 64, row_tile = 1, row_split = 4", "threads=128 row_tile=4 row_split=4"
 BF16 = "--weights=bf16", "--compute=bf16"
-TWO = "--variants=none",  # the entries that run here, of twelve; where ptxas takes what no other test has, it is all of them
+TWO = "--variants=none",  # the entries that run here, of twelve; schedules change kernels of these alone
+SOME_ROWS = "--variants=prefill_some"
 CLOSE = 1e-2
 # By norms: rows are rounded before they are scaled. 1.8e-2 on the emulator.
 DIVIDED = 3e-2
@@ -55,7 +56,7 @@ MMA_TILES = {
 
 
 def check_mma_tiles(programs, checkpoint, report, given):
-    options = *BF16, "--target=sm_90", "--tuned=none"
+    options = *BF16, *TWO, "--target=sm_90", "--tuned=none"
     expected = programs.logits(programs.compile(checkpoint, "mma", *options), given, "--variants=none")
     (programs.work / "mma.txt").write_text("".join(f"{kernel} form=tensor_tiles {numbers}\n" for kernel, numbers in MMA_TILES.items()))
     package = programs.compile(checkpoint, "mma-tiles", f"--schedule={programs.work / 'mma.txt'}", *options, assembled=True)
@@ -68,12 +69,12 @@ def check_mma_tiles(programs, checkpoint, report, given):
 
 
 def check_tiles_of_some(programs, checkpoint, report, given, options):
-    chosen = programs.compile(checkpoint, "some", *options)
-    expected = programs.logits(chosen, given, "--variants=prefill_some")
+    chosen = programs.compile(checkpoint, "some", SOME_ROWS, *options)
+    expected = programs.logits(chosen, given, SOME_ROWS)
     text = programs.work / "some.txt"
     text.write_text("".join(f"{kernel} {numbers}\n" for kernel, numbers in SOME.items()))
-    package = programs.compile(checkpoint, "some-others", f"--schedule={text}", *options, assembled=True)
-    report.same_bits(programs.logits(package, given, "--variants=prefill_some"), expected, "one projection, wide steps")
+    package = programs.compile(checkpoint, "some-others", f"--schedule={text}", SOME_ROWS, *options, assembled=True)
+    report.same_bits(programs.logits(package, given, SOME_ROWS), expected, "one projection, wide steps")
     text.write_text("mlp_w1_some of_one=true\n")
     refused = programs.run(programs.sm1c, checkpoint, "-o", programs.work / "none.sm1pkg", f"--schedule={text}", *options)
     report.check(refused.returncode == 1 and "of_one = true" in refused.stderr, f"one of two that are multiplied: {refused.stderr}")
@@ -113,13 +114,13 @@ def main():
                 worst = np.abs(got[name] - expected[name]).max() / np.sqrt(np.square(expected[name]).mean())
                 report.check(worst < CLOSE, f"{kernel} {other}: {name} is {worst:.1e} away, must be less than {CLOSE}")
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in WALKS.items()))
-    walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *options, assembled=True)
+    walking = programs.compile(checkpoint, "walking", f"--schedule={programs.work / 'schedule.txt'}", *TWO, *options, assembled=True)
     (programs.work / "chunks.txt").write_text("".join(f"{kernel} form=wgmma_tiles {numbers}\n" for kernel, numbers in CHUNKS.items()))
     chunks = f"--schedule={programs.work / 'chunks.txt'}"
     refused = programs.run(programs.sm1c, checkpoint, "-o", programs.work / "none.sm1pkg", chunks, *options)
     report.check(refused.returncode == 1 and "row_split must be the same where chunks is true" in refused.stderr,
                  f"chunks of 64 rows beside a scan's of 128: {refused.stderr}")
-    chunked = programs.compile(checkpoint, "chunked", chunks, "--no-fuse=sm1-fuse-projection-scan", *options, assembled=True)
+    chunked = programs.compile(checkpoint, "chunked", chunks, "--no-fuse=sm1-fuse-projection-scan", *TWO, *options, assembled=True)
     for blocks in (1, 3, 100):
         programs.environment["SM1_EMULATOR_SMS"] = str(blocks)
         for name, package in ("those chosen", chosen_by_itself), ("others", walking), ("chunks", chunked):

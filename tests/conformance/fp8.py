@@ -29,6 +29,8 @@ WALKS = {  # blocks that go on from tile to tile, whose last step may be half a 
     "ssm_x_proj_fp8": "threads=384 row_tile=64 row_split=128 panel_split=1 stages=3",
     "mlp_w1_fp8": "threads=640 row_tile=64 row_split=128 panel_split=1 stages=4",
 }
+# Entries that run here beside prefill and step, in packages of projections alone.
+VARIANTS = "prefill_most", "prefill_some", "prefill_few", "step_few"
 SPECIAL = 3  # rows before it have a channel that is too large, infinity and NaN
 
 
@@ -146,7 +148,7 @@ def check_refusals(programs, report, model):
 def compile_projections(programs, target, compute, *where):
     """The package, and what the compiler said."""
     package = programs.compile(programs.work / "fp8.mlir", f"projections-{compute}{len(where)}", f"--target={target}", "--weights=bf16",
-                               f"--compute={compute}", f"--params={programs.work}/weights.safetensors", *where)  # fmt: skip
+                               f"--compute={compute}", f"--variants={','.join(VARIANTS)}", f"--params={programs.work}/weights.safetensors", *where)  # fmt: skip
     return package, programs.said
 
 
@@ -210,13 +212,13 @@ def check_walk(programs, report, model, given, words, own):
     """Blocks that go on from tile to tile, on the emulator as one."""
     (programs.work / "schedule.txt").write_text("".join(f"{kernel} {numbers}\n" for kernel, numbers in WALKS.items()))
     package = programs.compile(model, "walking-fp8", f"--schedule={programs.work / 'schedule.txt'}", "--target=sm_90a", "--weights=bf16",
-                               "--compute=fp8", assembled=True)
+                               "--compute=fp8", "--variants=none", assembled=True)
     walking = programs.logits(package, given, "--mode=prefill", "--variants=none", "SM1_EMULATOR_SMS=1", *words)
     report.same_bits(walking, own, "blocks that go on")
 
 
 def check_model(programs, report, model, vocab, target, words):
-    package = programs.compile(model, "model-fp8", f"--target={target}", "--weights=bf16", "--compute=fp8")
+    package = programs.compile(model, "model-fp8", f"--target={target}", "--weights=bf16", "--compute=fp8", "--variants=none")
     given = {"tokens": random_tokens(9, vocab, *((2, 40) if programs.device.is_emulated else (3, 300)))}
     outputs = programs.logits(package, given, "--mode=prefill", "--variants=none", *words)
     got = outputs["logits"]

@@ -30,7 +30,7 @@ class Bench:
         return self.programs.checkpoint(name, vocab=VOCABULARY, d_model=width, layers=layers)
 
     def package(self, checkpoint):
-        return self.programs.compile(checkpoint, checkpoint.name, "--weights=bf16", "--compute=bf16")
+        return self.programs.compile(checkpoint, checkpoint.name, "--weights=bf16", "--compute=bf16", "--variants=none")
 
     def step(self, package, given, *options, way="token"):
         return self.programs.logits(package, given, "--mode=step", f"--step={way}", *self.blocks, *options)
