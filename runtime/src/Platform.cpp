@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <system_error>
 
 #include <dlfcn.h>
@@ -126,29 +127,48 @@ Expected<std::string> readTextFile(const std::string &path, uint64_t limitBytes)
 
 //===-- Writing -------------------------------------------------------------------------------------------------------------===//
 
-std::string temporaryName(const std::string &path) {
-  static std::atomic<unsigned> counter{0};
-  return fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter.fetch_add(1));
+/// Where a file goes that replaces `path`: a link stays, and what it leads to is replaced.
+static std::string behindLinks(const std::string &path) {
+  struct stat status;
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode))
+    return path;
+  std::unique_ptr<char, decltype(&std::free)> place(::realpath(path.c_str(), nullptr), &std::free);
+  return place ? place.get() : path;
 }
 
-TemporaryFile::TemporaryFile(std::string finalPath, std::string path, int handle)
-    : finalPath(std::move(finalPath)), path(std::move(path)), handle(handle) {}
+/// Renaming over /dev/null or a folder would replace or miss it.
+static Expected<void> checkReplaceable(const std::string &path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    return Error{fmt::format("{}: not a regular file, cannot be replaced", path)};
+  return {};
+}
+
+std::string temporaryName(const std::string &path) {
+  static std::atomic<unsigned> counter{0};
+  return fmt::format("{}.tmp-{}-{}", behindLinks(path), ::getpid(), counter.fetch_add(1));
+}
+
+TemporaryFile::TemporaryFile(std::string finalPath, std::string path, int handle, bool isNamed)
+    : finalPath(std::move(finalPath)), path(std::move(path)), handle(handle), isNamed(isNamed) {}
 
 TemporaryFile::TemporaryFile(TemporaryFile &&other) noexcept
-    : finalPath(std::move(other.finalPath)), path(std::move(other.path)), handle(std::exchange(other.handle, -1)) {}
+    : finalPath(std::move(other.finalPath)), path(std::move(other.path)), handle(std::exchange(other.handle, -1)),
+      isNamed(std::exchange(other.isNamed, false)) {}
 
 TemporaryFile &TemporaryFile::operator=(TemporaryFile &&other) noexcept {
   std::swap(finalPath, other.finalPath);
   std::swap(path, other.path);
   std::swap(handle, other.handle);
+  std::swap(isNamed, other.isNamed);
   return *this;
 }
 
 TemporaryFile::~TemporaryFile() {
-  if (handle < 0)
-    return;
-  ::close(handle);
-  ::unlink(path.c_str());
+  if (handle >= 0)
+    ::close(handle);
+  if (isNamed)
+    ::unlink(path.c_str());
 }
 
 /// Why no file can be made beside `path`, with the folder that is missing.
@@ -160,16 +180,39 @@ static Error creationError(const std::string &path, int code) {
   return error;
 }
 
+/// A file without a name, in the folder of `path`; less than 0 where the file system has none. Nothing is left of it, however the
+/// process ends.
+static int openNameless(const std::string &path) {
+#ifdef O_TMPFILE
+  size_t slash = path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return ::open(folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+#else
+  return -1;
+#endif
+}
+
+/// Gives a nameless file its first name.
+static bool giveName(int handle, const std::string &path) {
+#ifdef O_TMPFILE
+  std::string open = fmt::format("/proc/self/fd/{}", handle);
+  return ::linkat(AT_FDCWD, open.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+#else
+  return false;
+#endif
+}
+
 Expected<TemporaryFile> TemporaryFile::create(const std::string &finalPath) {
-  struct stat status;
-  // Renaming over /dev/null or a folder would replace or miss it.
-  if (::stat(finalPath.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    return Error{fmt::format("{}: not a regular file, cannot be replaced", finalPath)};
+  if (Expected<void> replaceable = checkReplaceable(finalPath); !replaceable)
+    return replaceable.error();
   std::string path = temporaryName(finalPath);
+  // Later it gets its name through /proc, which a container may lack.
+  if (int handle = isDirectory("/proc/self/fd") ? openNameless(path) : -1; handle >= 0)
+    return TemporaryFile(finalPath, path, handle, /*isNamed=*/false);
   int handle = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (handle < 0)
     return creationError(finalPath, errno);
-  return TemporaryFile(finalPath, path, handle);
+  return TemporaryFile(finalPath, path, handle, /*isNamed=*/true);
 }
 
 Expected<void> TemporaryFile::write(const void *data, uint64_t bytes) {
@@ -187,15 +230,17 @@ Expected<void> TemporaryFile::write(const void *data, uint64_t bytes) {
 }
 
 Expected<void> TemporaryFile::commit() {
+  isNamed = isNamed || giveName(handle, path);
+  int code = isNamed ? 0 : errno;
   // Some file systems report a full disk only here.
-  int closed = ::close(std::exchange(handle, -1));
-  int code = closed != 0 ? errno : 0;
-  if (code == 0 && ::rename(path.c_str(), finalPath.c_str()) != 0)
+  if (::close(std::exchange(handle, -1)) != 0 && code == 0)
     code = errno;
-  if (code == 0)
-    return {};
-  ::unlink(path.c_str());
-  return systemError(finalPath, code);
+  if (code == 0 && ::rename(path.c_str(), behindLinks(finalPath).c_str()) != 0)
+    code = errno;
+  if (code != 0)
+    return systemError(finalPath, code); // the destructor removes it
+  isNamed = false;
+  return {};
 }
 
 Expected<void> writeFile(const std::string &path, std::string_view content) {
@@ -208,7 +253,9 @@ Expected<void> writeFile(const std::string &path, std::string_view content) {
 }
 
 Expected<void> replaceFile(const std::string &from, const std::string &to) {
-  if (::rename(from.c_str(), to.c_str()) != 0)
+  if (Expected<void> replaceable = checkReplaceable(to); !replaceable)
+    return replaceable.error();
+  if (::rename(from.c_str(), behindLinks(to).c_str()) != 0)
     return systemError(to, errno);
   return {};
 }

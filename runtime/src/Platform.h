@@ -5,7 +5,6 @@
 
 #include "sm1rt/Error.h"
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -114,7 +113,8 @@ bool isDirectory(const std::string &path);
 Expected<std::string> readTextFile(const std::string &path, uint64_t limitBytes);
 
 /// A file being written beside its final place; commit() renames it over whatever is there, the destructor removes what was not
-/// committed. A final place that exists and is no regular file is refused. Move-only.
+/// committed. Until then it has no name, where the file system knows such files, so that a process that is killed leaves nothing. A
+/// final place that exists and is no regular file is refused; behind a link that stays, what it leads to is replaced. Move-only.
 class TemporaryFile {
 public:
   static Expected<TemporaryFile> create(const std::string &finalPath);
@@ -126,16 +126,18 @@ public:
   Expected<void> commit();
 
 private:
-  TemporaryFile(std::string finalPath, std::string path, int handle);
+  TemporaryFile(std::string finalPath, std::string path, int handle, bool isNamed);
   std::string finalPath, path;
   int handle = -1;
+  bool isNamed = false; ///< there is a file `path`
 };
 
 /// Writes a whole small file through a TemporaryFile.
 Expected<void> writeFile(const std::string &path, std::string_view content);
-/// A path beside `path` that no other process uses, for a child process to write to.
+/// A path beside `path`, or beside the file that a link there leads to, that no other process uses: for a child process to write
+/// to.
 std::string temporaryName(const std::string &path);
-/// Moves `from` over `to` in one step; both on one file system.
+/// Moves `from`, a temporaryName of `to`, over `to` in one step; what is there and is no regular file is refused.
 Expected<void> replaceFile(const std::string &from, const std::string &to);
 /// Removes a file; one that is not there is no error.
 void removeFile(const std::string &path);

@@ -2,6 +2,14 @@
 #include "Platform.h"
 #include "TestFiles.h"
 
+#include <csignal>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 using namespace sm1rt;
 using namespace sm1test;
 
@@ -47,6 +55,45 @@ TEST(PlatformTest, WritesWholeFiles) {
   EXPECT_ERROR(readTextFile(folder.file("x"), 2), "3 bytes, at most 2");
   EXPECT_EQ(folder.fileCount(), 1u);
   EXPECT_ERROR(writeFile(folder.path.string(), "x"), "not a regular file");
+}
+
+// A link stays, and leads to what was written; what is no file is not replaced by one.
+TEST(PlatformTest, WritesBehindLinks) {
+  TemporaryFolder folder;
+  ASSERT_OK(writeFile(folder.file("x"), "one"));
+  ASSERT_EQ(symlink("x", folder.file("link").c_str()), 0);
+  ASSERT_OK(writeFile(folder.file("link"), "two"));
+  std::string beside = temporaryName(folder.file("link"));
+  EXPECT_EQ(beside.find(folder.file("x.tmp-")), 0u) << beside;
+  ASSERT_OK(writeFile(beside, "three"));
+  ASSERT_OK(replaceFile(beside, folder.file("link")));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.file("link")));
+  EXPECT_EQ(*readTextFile(folder.file("x"), 10), "three");
+  EXPECT_EQ(folder.fileCount(), 2u);
+  ASSERT_EQ(mkfifo(folder.file("pipe").c_str(), 0600), 0);
+  EXPECT_ERROR(writeFile(folder.file("pipe"), "x"), "not a regular file");
+  EXPECT_ERROR(replaceFile(folder.file("x"), folder.file("pipe")), "not a regular file");
+  EXPECT_EQ(folder.fileCount(), 3u);
+}
+
+// Nothing is left behind by who dies in the middle of writing.
+TEST(PlatformTest, LeavesNothingWhenKilled) {
+  TemporaryFolder folder;
+  ASSERT_OK(writeFile(folder.file("x"), "one"));
+  int handle = open(folder.path.c_str(), O_WRONLY | O_TMPFILE, 0600);
+  if (handle < 0)
+    GTEST_SKIP() << "the file system of " << folder.path << " has no files without names";
+  close(handle);
+  pid_t child = fork();
+  if (child == 0) {
+    auto file = TemporaryFile::create(folder.file("x"));
+    raise(file && file->write("two", 3) ? SIGKILL : SIGABRT);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  EXPECT_EQ(folder.fileCount(), 1u);
+  EXPECT_EQ(*readTextFile(folder.file("x"), 10), "one");
 }
 
 TEST(PlatformTest, KnowsItself) {

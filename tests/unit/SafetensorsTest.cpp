@@ -148,7 +148,7 @@ TEST_F(SafetensorsTest, UnfinishedFilesDisappear) {
     auto writer = SafetensorsWriter::create(path, {{"x", {DType::U8, {4}}}}, {});
     ASSERT_OK(writer);
     ASSERT_OK(writer->write("x", "12", 2));
-    EXPECT_EQ(folder.fileCount(), 2u);
+    EXPECT_LE(folder.fileCount(), 2u); // the new one has no name yet, where the file system knows such files
   }
   EXPECT_EQ(folder.fileCount(), 1u);
   EXPECT_EQ(readBytes(path), "before");
