@@ -7,6 +7,7 @@ Checkpoints are refused on two roads, by sm1c that packs them and by sm1-run tha
 """
 import json
 import os
+import pathlib
 import re
 import resource
 import shutil
@@ -233,6 +234,45 @@ def check_full_disk(bench):
     bench.refused("sm1c, full file system", "write|space", *mounted, bench.programs.sm1c, TINY, ONE, "-o", small / "out.sm1pkg")
 
 
+def check_places(bench):
+    """What is there stays when there is no room, behind a link too; a device is written to and never replaced."""
+    sm1c, sm1_run = bench.programs.sm1c, bench.programs.sm1_run
+    emit, old, link = [sm1c, TINY, "--emit=asm", ONE, "-o"], bench.work / "old.s", bench.work / "link.s"
+    old.write_text("old")
+    link.unlink(missing_ok=True)
+    link.symlink_to(old)
+    for path in (old, link):
+        bench.refused(f"a stage to {path.name}, no room", f"{path.name}: file too large", *emit, path, limit=limit_files(8192))
+        bench.report.check(old.read_text() == "old", f"{path.name} was lost")
+    bench.refused("a report, no room", "report.html: file too large", sm1c, TINY, ONE, f"--report={bench.outputs / 'report.html'}",
+                  limit=limit_files(8192))
+    bench.programs.must(*emit, link)
+    bench.report.check(link.is_symlink() and len(old.read_text()) > 8192, "a stage did not go where a link leads")
+    package = bench.work / "link.sm1pkg"
+    package.unlink(missing_ok=True)
+    package.symlink_to("behind.sm1pkg")
+    shutil.copy(bench.external, bench.work / "behind.sm1pkg")
+    bench.programs.must(sm1c, TINY, ONE, "-o", package)
+    whole = (bench.work / "behind.sm1pkg").stat().st_size > bench.external.stat().st_size
+    bench.report.check(package.is_symlink() and whole, "a package did not go where a link leads")
+
+    if not pathlib.Path("/dev/full").is_char_device():
+        return bench.report.skip("a full device: there is no /dev/full")
+    device = bench.work / "device"  # were a device replaced, then one of these
+    device.unlink(missing_ok=True)
+    device.symlink_to("/dev/full")
+    to_device = ["sh", "-c", 'exec "$@" > "$0"', "/dev/full"]
+    for what, *command in (
+        ("a stage to a full device", *emit, device),
+        ("a stage to full standard output", *to_device, *emit[:-1]),
+        ("words to full standard output", *to_device, sm1_run, "inspect", bench.package),
+        ("many words to full standard output", *to_device, "stdbuf", "-o0", sm1_run, "inspect", bench.package),
+    ):
+        bench.refused(what, "no space left on device", *command)
+    bench.refused("a package to a full device", "not a regular file", sm1c, TINY, ONE, "-o", device)
+    bench.report.check(device.is_symlink() and device.is_char_device(), "a device was replaced")
+
+
 def main():
     a = parser(__doc__).parse_args()
     report = Report()
@@ -248,6 +288,7 @@ def main():
         check_arguments,
         check_permissions,
         check_full_disk,
+        check_places,
     ):
         check(bench)
     return report.finish()

@@ -6,7 +6,11 @@
 #include <fmt/ranges.h>
 
 #include <cctype>
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
+
+using namespace sm1rt;
 
 void addCommonOptions(CLI::App &app, CommonOptions &options) {
   app.add_option("MODEL", options.model, "a package (.sm1pkg) or a checkpoint directory")->required();
@@ -78,6 +82,28 @@ static void printMistake(const CLI::App &tool, const CLI::ParseError &error) {
   }
 }
 
+static Error outputError(std::error_code code) {
+  std::string text = code.message();
+  text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return Error{"standard output: " + text};
+}
+
+/// Output may sit in a buffer that a full disk refuses.
+static Expected<void> finishOutput() {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout))
+    return {};
+  return outputError(std::error_code(errno ? errno : EIO, std::generic_category()));
+}
+
+static Expected<void> run(const Command &command) {
+  try {
+    Expected<void> done = command.run();
+    return done ? finishOutput() : done;
+  } catch (const std::system_error &error) { // how fmt::print says that it cannot write
+    return outputError(error.code());
+  }
+}
+
 int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv) {
   try {
     tool.parse(argc, argv);
@@ -90,12 +116,10 @@ int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char
   for (const Command &command : commands) {
     if (!command.app->parsed())
       continue;
-    if (sm1rt::Expected<void> done = command.run(); !done) {
+    Expected<void> done = run(command);
+    if (!done)
       fmt::print(stderr, "error: {}\n", done.error().message);
-      return 1;
-    }
-    // Output may sit in a buffer that a full disk or a closed pipe refuses.
-    return std::fflush(stdout) == 0 ? 0 : 1;
+    return done ? 0 : 1;
   }
   return 2;
 }

@@ -67,14 +67,41 @@ Error sm1::checkNotRead(const std::string &path, ArrayRef<std::string> read) {
   return Error::success();
 }
 
+/// Writes and says what went wrong, which would else end the program.
+static Error writeTo(raw_fd_ostream &stream, StringRef text) {
+  stream << text;
+  stream.flush();
+  std::error_code error = stream.error();
+  stream.clear_error();
+  return errorCodeToError(error);
+}
+
+/// A device or a pipe is written to, as it cannot be replaced; "-" is standard output.
+static Error writeInPlace(const std::string &path, StringRef text) {
+  std::error_code error;
+  raw_fd_ostream stream(path, error, sys::fs::CD_OpenExisting);
+  return error ? errorCodeToError(error) : writeTo(stream, text);
+}
+
+/// A file has all of the text or what it had before. Behind a link, which stays, the file that it leads to is replaced.
+static Error replaceWhole(const std::string &path, StringRef text) {
+  SmallString<256> place;
+  if (sys::fs::real_path(path, place))
+    place = path; // a new file
+  Expected<sys::fs::TempFile> temporary = sys::fs::TempFile::create(place + ".temp-%%%%%%", sys::fs::all_read | sys::fs::all_write);
+  if (!temporary)
+    return temporary.takeError();
+  raw_fd_ostream stream(temporary->FD, /*shouldClose=*/false);
+  if (Error error = writeTo(stream, text))
+    return joinErrors(std::move(error), temporary->discard());
+  return temporary->keep(place);
+}
+
 Error sm1::writeFile(const std::string &path, const std::string &text) {
-  auto error = writeToOutput(path, [&](raw_ostream &stream) { return stream << text, Error::success(); });
-  if (!error)
-    return error;
-  std::string reason = toString(std::move(error));
-  StringRef rest = reason;
-  rest.consume_front("'" + path + "': ");
-  return createStringError(path + ": " + rest.lower());
+  sys::fs::file_status status;
+  bool isPlace = path == "-" || (!sys::fs::status(path, status) && !sys::fs::is_regular_file(status));
+  Error error = isPlace ? writeInPlace(path, text) : replaceWhole(path, text);
+  return error ? createStringError(path + ": " + StringRef(toString(std::move(error))).lower()) : Error::success();
 }
 
 Expected<StageFiles> StageFiles::make(const std::string &folder) {

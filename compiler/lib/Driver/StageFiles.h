@@ -22,7 +22,7 @@ llvm::Error checkFolder(const std::string &path);
 /// An error where `path` is one of the files, or a file of one of the checkpoint directories, that are `read`: it would be lost.
 llvm::Error checkNotRead(const std::string &path, llvm::ArrayRef<std::string> read);
 
-/// Writes a whole file or none.
+/// Writes a whole file, or leaves what was there; to a device, a pipe or "-", standard output, as much as goes.
 llvm::Error writeFile(const std::string &path, const std::string &text);
 
 /// Writes what it sees into a folder.
