@@ -114,7 +114,7 @@ TEST(MidiReader, RefusesWithThePlace) {
   EXPECT_ERROR(parseMidi("", "m.mid"), "m.mid: not a MIDI file; it does not start with MThd");
   EXPECT_ERROR(parseMidi("<html>not music</html>", "m.mid"), "not a MIDI file");
   EXPECT_ERROR(parseMidi(good.substr(0, 10), "m.mid"), "the header is cut short");
-  EXPECT_ERROR(parseMidi(good.substr(0, 14), "m.mid"), "it has 0 tracks, its header says 2; the file is cut short");
+  EXPECT_ERROR(parseMidi(good.substr(0, 14), "m.mid"), "it has 0 of the 2 tracks that its header counts; the file is cut short");
   EXPECT_ERROR(parseMidi(good.substr(0, 30), "m.mid"), "byte 22: a chunk has 12 bytes, 8 are left; the file is cut short");
   EXPECT_ERROR(parseMidi(midiBytes(3, ticks, {note}), "m.mid"), "MIDI format 3, known are 0 to 2");
   EXPECT_ERROR(parseMidi(midiBytes(1, 0, {note}), "m.mid"), "0 ticks a quarter");

@@ -29,7 +29,7 @@ static Expected<void> showState(const std::string &path) {
   if (conversation.tokens.empty())
     fmt::print("  tokens       not saved with it\n");
   else
-    fmt::print("  tokens       {}, of which {} are still to be read\n  random       seed {}, sequence {}\n",
+    fmt::print("  tokens       {}, of which {} still to be read\n  random       seed {}, sequence {}\n",
                conversation.tokens.size(), int64_t(conversation.tokens.size()) - state->position(), conversation.seed,
                conversation.sequence);
   return {};

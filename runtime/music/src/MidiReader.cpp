@@ -220,8 +220,8 @@ Expected<Content> readTracks(Bytes &file, const Header &header) {
   int64_t start = 0;
   while (int(content.trackEnds.size()) < header.tracks) {
     if (file.left() < 8)
-      return Error{
-          fmt::format("it has {} tracks, its header says {}; the file is cut short", content.trackEnds.size(), header.tracks)};
+      return Error{fmt::format("it has {} of the {} tracks that its header counts; the file is cut short", content.trackEnds.size(),
+                               header.tracks)};
     bool isTrack = file.startsWith("MTrk");
     file.at += 4;
     uint32_t length = file.bigEndian(4);
