@@ -35,7 +35,9 @@ def install(programs, build):
     staging, prefix = programs.work / "staging", programs.work / "prefix"
     for folder in (staging, prefix):
         shutil.rmtree(folder, ignore_errors=True)
-    programs.must("cmake", "--install", build, "--component", "compiler", "--prefix", staging)
+    done = programs.run("cmake", "--install", build, "--component", "compiler", "--prefix", staging)
+    if done.returncode:
+        sys.exit(f"{done.stderr}\nThe component is not built: cmake --build {build} --target libsm1c sm1c sm1-opt sm1-lsp-server")
     staging.rename(prefix)
     return prefix
 
