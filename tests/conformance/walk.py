@@ -23,7 +23,7 @@ from harness import DATA, HERE, Programs, Report, parser
 sys.path.insert(0, str(HERE.parent / "tools"))
 import make_metronome
 
-SECTIONS = ("First model", "Your own MIDI", "What its pieces are like")
+SECTIONS = ("First model", "Your own MIDI", "What its pieces are like", "A piece as a file")
 PROGRAMS = ("build/bin/sm1c", "build/bin/sm1-run")
 SHORTER = {"CHECKPOINT": "metronome", "--samples 200": "--samples 3", "--max-tokens 2000": "--max-tokens 300"}
 PROMPT_BARS, NEW_BARS = 4, 32
