@@ -5,7 +5,6 @@
 #include <smf.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>

@@ -6,7 +6,6 @@
 #include "sm1rt/Safetensors.h"
 
 #include <cmath>
-#include <cstring>
 
 using nlohmann::json;
 using namespace sm1rt;

@@ -6,7 +6,6 @@
 
 #include "sm1rt/packing/GpuCost.h"
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
