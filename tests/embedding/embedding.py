@@ -6,6 +6,7 @@ runtime/docs.
 
 The tree is installed into one folder and moved to another before it is used. Without the packages programs are built and not run.
 """
+import os
 import pathlib
 import shlex
 import shutil
@@ -34,14 +35,17 @@ class Installed:
         staging.rename(self.prefix)
         config = next(self.prefix.rglob("sm1.pc")).parent
         programs.environment["PKG_CONFIG_PATH"] = str(config)
-        self.flags = shlex.split(programs.must("pkg-config", "--cflags", "--libs", "sm1"))
+        self.flags = {what: shlex.split(programs.must("pkg-config", f"--{what}", "sm1")) for what in ("cflags", "libs")}
 
     def compile(self, source, name, *options):
-        """cc or c++ with what pkg-config says."""
+        """cc or c++ with what pkg-config says; the object through what CMake would take, too, to keep what has not changed."""
         program = self.programs.work / name
         compiler = "cc" if pathlib.Path(source).suffix == ".c" else "c++"
         standard = "-std=c99" if compiler == "cc" else "-std=c++17"
-        self.programs.must(compiler, standard, "-O1", *STRICT, *options, source, "-o", program, *self.flags)
+        launcher = shlex.split(os.environ.get(f"CMAKE_{'C' if compiler == 'cc' else 'CXX'}_COMPILER_LAUNCHER", ""))
+        made = f"{program}.o"
+        self.programs.must(*launcher, compiler, standard, "-O1", *STRICT, *options, *self.flags["cflags"], "-c", source, "-o", made)
+        self.programs.must(compiler, made, "-o", program, *self.flags["libs"])
         return program
 
     def cmake(self, source):
