@@ -51,7 +51,6 @@ class Installed:
     def cmake(self, source):
         """The folder of executables of a CMake project that finds the installation."""
         build = self.programs.work / "cmake"
-        shutil.rmtree(build, ignore_errors=True)
         self.programs.must("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
                            "-DCMAKE_BUILD_TYPE=Release")
         self.programs.must("cmake", "--build", build)

@@ -44,7 +44,6 @@ def install(programs, build):
 
 def build_plugin(programs, prefix, source, name):
     build = programs.work / name
-    shutil.rmtree(build, ignore_errors=True)
     programs.must("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
     programs.must("cmake", "--build", build)
     return build
