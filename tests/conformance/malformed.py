@@ -266,7 +266,7 @@ def check_places(bench):
         ("a stage to a full device", *emit, device),
         ("a stage to full standard output", *to_device, *emit[:-1]),
         ("words to full standard output", *to_device, sm1_run, "inspect", bench.package),
-        ("many words to full standard output", *to_device, "stdbuf", "-o0", sm1_run, "inspect", bench.package),
+        ("more words than a buffer has", *to_device, sm1_run, "inspect", DATA / "checkpoints" / "chorales"),
     ):
         bench.refused(what, "no space left on device", *command)
     bench.refused("a package to a full device", "not a regular file", sm1c, TINY, ONE, "-o", device)
