@@ -73,7 +73,8 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
 
 // Two tiles at a time, of a kernel that adds its sums to a stream: with each of four steps 32 of the tile's rows of it are asked for,
 // those of the first three with the copies that wait for nothing. Where no block has a second tile both warpgroups share the one that
-// there is, 64 rows each, so that twice as many warps free a stage, and none waits for its turn.
+// there is, 64 rows each, so that twice as many warps free a stage, and none waits for its turn; a thread has its two rows of the stream in
+// registers before the last products.
 // CHECK-LABEL: func.func @added
 // CHECK: %[[ALONE:.*]] = arith.cmpi slt
 // CHECK: mbarrier.init.shared.b64 [$0], 1;
@@ -125,6 +126,7 @@ sm1.model @wide_model(%x: tensor<?x?x200xf32> {sm1.name = "x"}) -> (!s {sm1.name
 // CHECK: scf.for
 // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
 // CHECK: mbarrier.arrive.shared.b64 _, [$0];
+// CHECK-COUNT-4: vector.load %{{.*}} : memref<?x32xf32, 1>, vector<4xf32>
 // CHECK-COUNT-2: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16
 // CHECK-NOT: wgmma.mma_async
 // CHECK: } else {

@@ -52,6 +52,10 @@ int64_t EarlyInputs::registers(int64_t rows, int64_t panels, int64_t lanes) cons
   return numbers;
 }
 
+int64_t EarlyInputs::registersOfRows(int64_t rows, int64_t panels, int64_t lanes) const {
+  return rows * panels * lanes * llvm::count_if(inputs, [](auto &input) { return isStream(input.first.getType()); });
+}
+
 void EarlyInputs::loadSome(size_t number, Tile tile, bool areRows) {
   tile.rowEnd = block.count;
   TileEvaluator evaluator(block.builder, block.kernel, block.buffers, tile);

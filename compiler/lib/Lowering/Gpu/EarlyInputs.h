@@ -17,11 +17,15 @@ public:
   explicit EarlyInputs(BlockKernel &block);
   /// Numbers (f32) of a thread that has `panels` times `lanes` channels of `rows` rows; 0 where nothing can be asked for early.
   int64_t registers(int64_t rows, int64_t panels, int64_t lanes) const;
+  /// Those of rows alone.
+  int64_t registersOfRows(int64_t rows, int64_t panels, int64_t lanes) const;
   /// Asks for what belongs to tile `number`, which has one row: before the wait for earlier kernels what they do not write,
   /// then the rest. Rows that are not there are read as the last one.
   void loadBeforeWait(size_t number, Tile tile);
   void load(size_t number, Tile tile);
   bool empty() const { return loaded.empty(); }
+  /// Other tiles follow, for which nothing has been asked.
+  void clear() { loaded.clear(); }
   /// Gives `evaluator`, of tile `number`, what has been loaded.
   void give(TileEvaluator &evaluator, size_t number) const;
 

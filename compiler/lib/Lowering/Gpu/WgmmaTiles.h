@@ -72,6 +72,8 @@ private:
   void startFirstStages();
   /// Whether what follows the sums reads has room in registers beside them.
   bool takesInputsEarly() const;
+  /// Of a block's only tile: whether the rows that are added to its sums have room beside them before the last products.
+  bool takesRowsEarly() const;
   void loadInputs(void (EarlyInputs::*load)(size_t, Tile));
   /// Steps `begin` to `end`; `copies` says that they start the copies of later ones. `carried`: the sums, stage and parity.
   void sumSteps(int64_t begin, mlir::Value end, bool copies, llvm::SmallVector<mlir::Value> &carried);

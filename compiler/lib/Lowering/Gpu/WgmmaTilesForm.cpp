@@ -424,6 +424,12 @@ bool WgmmaTilesBuilder::takesInputsEarly() const {
   return numbers > 0 && parts() * columns() / 2 + numbers <= registers() - otherRegisters - registersOfFactors;
 }
 
+bool WgmmaTilesBuilder::takesRowsEarly() const {
+  int64_t numbers = early.registersOfRows(parts() * halves(), panels, group);
+  return walks && !turns() && !hasScan() && !isPart() && numbers > 0 &&
+         parts() * columns() / 2 + numbers <= registers() - otherRegisters;
+}
+
 void WgmmaTilesBuilder::loadInputs(void (EarlyInputs::*load)(size_t, Tile)) {
   int64_t own = cluster.isThere() ? cluster.ownPanels() : panels;
   Value first = cluster.isThere() ? block.add(firstPanel, cluster.ownPanel()) : panelOfGroup();

@@ -189,6 +189,8 @@ SmallVector<Value> WgmmaTilesBuilder::sumTile(Value index) {
     });
   takeTileAt(index);
   askForSquares();
+  if (takesRowsEarly())
+    loadInputs(&EarlyInputs::load);
   if (steps > 1)
     multiplyStep(carried, lastSlices(), /*isFirst=*/false, /*isLast=*/true);
   carried.pop_back();
@@ -220,4 +222,5 @@ void WgmmaTilesBuilder::multiplyTiles(Value tiles) {
 void WgmmaTilesBuilder::multiplyOneTile(Value tiles) {
   llvm::SaveAndRestore rowsOfMany(warpgroupRows, warpgroupRows / atOnce), tilesOfMany(atOnce, int64_t(1));
   multiplyTiles(tiles);
+  early.clear();
 }
