@@ -48,6 +48,7 @@ static constexpr EntryFacts entryTable[] = {
     {"", "", RunSize::Many},                               // Both
     {"prefill", "", RunSize::Many},                        // Prefill
     {"prefill_long", "_long", RunSize::Many, true},        // PrefillLong
+    {"prefill_larger", "_larger", RunSize::Many, true},    // PrefillLarger
     {"prefill_large", "_large", RunSize::Some, true},      // PrefillLarge
     {"prefill_most", "_most", RunSize::Some, true},        // PrefillMost
     {"prefill_more", "_more", RunSize::Some, true},        // PrefillMore
@@ -82,7 +83,7 @@ bool sm1::hasEntry(const Target &target, Entry entry) {
 
 /// Rows of prompts up to which one program is faster than the next: mostly those whose tiles find a multiprocessor each.
 static constexpr int64_t mostOfPrefillFew = 128, mostOfPrefillSeveral = 320, mostOfPrefillSome = 512, mostOfPrefillMore = 768,
-                         mostOfPrefillMost = 1024, mostOfPrefillLarge = 1536;
+                         mostOfPrefillMost = 1024, mostOfPrefillLarge = 1536, mostOfPrefillLarger = 2112;
 /// The same of targets without wgmma, which have two such programs.
 static constexpr int64_t mostOfFewElsewhere = 192, mostOfSomeElsewhere = 1536;
 /// Sequences of a step that go row by row where there are no tiles for few.
@@ -110,8 +111,10 @@ std::optional<EntryRange> sm1::rangeOf(Entry entry, bool ofWgmma) {
     return EntryRange{"prefill", mostOfPrefillMore + 1, mostOfPrefillMost};
   case Entry::PrefillLarge:
     return EntryRange{"prefill", mostOfPrefillMost + 1, mostOfPrefillLarge};
+  case Entry::PrefillLarger:
+    return EntryRange{"prefill", mostOfPrefillLarge + 1, mostOfPrefillLarger};
   case Entry::PrefillLong:
-    return EntryRange{"prefill", mostOfPrefillLarge + 1, INT32_MAX};
+    return EntryRange{"prefill", mostOfPrefillLarger + 1, INT32_MAX};
   case Entry::StepFew:
     return EntryRange{"step", 1, mostOfStepFew};
   case Entry::StepSeveral:
@@ -163,9 +166,9 @@ std::vector<StringRef> sm1::fusionPasses() {
 /// Programs whose tiles multiply e4m3: of many rows. The others wait for weights or for each other, and keep bf16, as that for most
 /// does, where tiles of bf16 find a multiprocessor each and norms, which are whole beside e4m3, would cost more than it saves.
 static bool multipliesFp8(const StageOptions &options) {
-  return options.fp8 &&
-         llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillLarge, Entry::PrefillMore, Entry::PrefillSome},
-                            options.entry);
+  return options.fp8 && llvm::is_contained({Entry::Prefill, Entry::PrefillLong, Entry::PrefillLarger, Entry::PrefillLarge,
+                                            Entry::PrefillMore, Entry::PrefillSome},
+                                           options.entry);
 }
 
 static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
@@ -183,7 +186,7 @@ static void buildPrecise(OpPassManager &passes, const StageOptions &options) {
 /// order, unless tiles are chunks of a sequence, and a norm needs whole ones.
 static bool keepsApart(const StageOptions &options, StringRef flag) {
   bool prefills = options.entry != Entry::Both && !isStep(options.entry);
-  return (prefills && options.entry != Entry::PrefillLong && flag == projectionScan) ||
+  return (prefills && !takesChunks(options.entry) && flag == projectionScan) ||
          ((prefills || rangeOf(options.entry)) && flag == "sm1-fuse-norm-projection");
 }
 
@@ -198,8 +201,7 @@ static void buildFused(OpPassManager &passes, const StageOptions &options) {
   }
   for (const FusionPass &fusion : fusions)
     if (!llvm::is_contained(options.disabled, fusion.flag) && !keepsApart(options, fusion.flag))
-      passes.addPass(fusion.flag == projectionScan ? createFuseProjectionScan({options.entry == Entry::PrefillLong})
-                                                   : fusion.create());
+      passes.addPass(fusion.flag == projectionScan ? createFuseProjectionScan({takesChunks(options.entry)}) : fusion.create());
   bool dividesNorms = rangeOf(options.entry) && (isStep(options.entry) || sizeOf(options.entry) == RunSize::Few);
   if (dividesNorms && !llvm::is_contained(options.disabled, normHalves))
     passes.addPass(createFuseNormHalves({isStep(options.entry), /*tiles=*/false}));
@@ -260,11 +262,12 @@ namespace {
 /// Options of the pipelines sm1-to-<stage>.
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> target{*this, "target", llvm::cl::desc("a name of the target table"), llvm::cl::init("x86-64-v4")};
-  Option<std::string> entry{*this, "entry",
-                            llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_large, prefill_most, prefill_more, "
-                                           "prefill_some, prefill_several, prefill_few, step, step_few, step_several, "
-                                           "step_some, step_many or step_most"),
-                            llvm::cl::init("prefill")};
+  Option<std::string> entry{
+      *this, "entry",
+      llvm::cl::desc("for a GPU: prefill, prefill_long, prefill_larger, prefill_large, prefill_most, prefill_more, "
+                     "prefill_some, prefill_several, prefill_few, step, step_few, step_several, "
+                     "step_some, step_many or step_most"),
+      llvm::cl::init("prefill")};
   Option<std::string> weights{*this, "weights", llvm::cl::desc("storage of matrices"), llvm::cl::init("f32")};
   Option<std::string> compute{*this, "compute", llvm::cl::desc("what projections multiply"), llvm::cl::init("f32")};
 };

@@ -179,7 +179,7 @@ EQUIVALENT = {
 }
 
 
-ENDINGS = "few", "several", "some", "more", "most", "large", "many", "long"  # of functions, and of the programs they are made for
+ENDINGS = "few", "several", "some", "more", "most", "large", "larger", "many", "long"  # of functions, and of the programs they are made for
 
 
 def plants_of(path):

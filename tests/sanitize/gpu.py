@@ -40,7 +40,8 @@ TOKENS = "tiny-d", 130, (1, 8)  # model, vocabulary, sequences
 HOPPER = "sm_90a"
 HOPPER_VOCAB = 37  # of a layer wide enough for the tiles of HOPPER
 # Arithmetic, program, mode, sequences, tokens of each: none is the program for many rows.
-HOPPER_RUNS = [("bf16", "none", "prefill", 2, 150), ("bf16", "prefill_long", "prefill", 2, 300), ("fp8", "none", "prefill", 2, 150),
+HOPPER_RUNS = [("bf16", "none", "prefill", 2, 150), ("bf16", "prefill_long", "prefill", 2, 300), ("bf16", "prefill_larger", "prefill", 2, 300),
+               ("fp8", "none", "prefill", 2, 150),
                *(("bf16", f"prefill_{rows}", "prefill", 1, 70) for rows in ("large", "most", "more", "some", "several", "few")),
                ("bf16", "step_few", "step", 20, 2), ("bf16", "step_several", "step", 40, 2),
                *(("bf16", f"step_{rows}", "step", 70, 2) for rows in ("some", "many", "most"))]

@@ -3,6 +3,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_some" | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_most" | FileCheck %s --check-prefix=MOSTROWS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_large" | FileCheck %s --check-prefix=LARGE
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_larger" | FileCheck %s --check-prefix=LARGER
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_several" | FileCheck %s --check-prefix=SEVERAL
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=prefill_few" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90a entry=step_some" | FileCheck %s --check-prefixes=SHARED,FEW,WAVES
@@ -32,6 +33,8 @@
 // MOSTROWS: sm1.kernel "out_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // MOSTROWS: sm1.kernel "parts_most" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 11, stages = 4> ->
 // LARGE: sm1.kernel "out_large" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 11, stages = 7> ->
+// LARGER: sm1.kernel "out_larger" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 11, stages = 7> ->
+// LARGER: sm1.kernel "gate" ({{.*}}) blocks<wgmma_tiles, threads = 384, row_tile = 128, row_split = 128, panel_split = 6, stages = 5> ->
 // SEVERAL: sm1.kernel "out_several" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 6, depth_split = 2> ->
 // SEVERAL: attributes {few_rows, starts_next}
 // SEVERAL: sm1.kernel "gate_several" ({{.*}}) blocks<wgmma_tiles, threads = 128, row_tile = 64, row_split = 64, panel_split = 4, stages = 8> ->

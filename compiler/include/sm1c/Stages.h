@@ -31,13 +31,15 @@ std::optional<Stage> parseStage(llvm::StringRef name);
 inline constexpr Stage allStages[] = {Stage::Spec, Stage::Precise, Stage::Fused, Stage::Scheduled, Stage::Target};
 
 /// What kernels are made for. A CPU has one program for both prefill and step. A GPU fuses and schedules each by itself, and has
-/// further programs that take their place by the number of rows: for prefills of few, several, some, more, most or a large number
-/// of rows and of long sequences, and for steps of few, several, some, many or most sequences. With wgmma alone there are prefills
-/// of several, more, most and a large number of rows and of long sequences, and steps of few, several and most.
+/// further programs that take their place by the number of rows: for prefills of few, several, some, more, most, a large or a
+/// larger number of rows and of long sequences, and for steps of few, several, some, many or most sequences. With wgmma alone there
+/// are prefills of several, more, most, a large and a larger number of rows and of long sequences, and steps of few, several and
+/// most.
 enum class Entry {
   Both,
   Prefill,
   PrefillLong,
+  PrefillLarger,
   PrefillLarge,
   PrefillMost,
   PrefillMore,
@@ -53,16 +55,18 @@ enum class Entry {
 };
 
 /// Those of GPUs, each a program of its own.
-inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong, Entry::PrefillLarge,   Entry::PrefillMost,
-                                       Entry::PrefillMore, Entry::PrefillSome, Entry::PrefillSeveral, Entry::PrefillFew,
-                                       Entry::Step,        Entry::StepFew,     Entry::StepSeveral,    Entry::StepSome,
-                                       Entry::StepMany,    Entry::StepMost};
+inline constexpr Entry gpuEntries[] = {Entry::Prefill,     Entry::PrefillLong, Entry::PrefillLarger, Entry::PrefillLarge,
+                                       Entry::PrefillMost, Entry::PrefillMore, Entry::PrefillSome,   Entry::PrefillSeveral,
+                                       Entry::PrefillFew,  Entry::Step,        Entry::StepFew,       Entry::StepSeveral,
+                                       Entry::StepSome,    Entry::StepMany,    Entry::StepMost};
 
 /// "prefill_few" and so on; empty for both.
 llvm::StringRef entryName(Entry entry);
 std::optional<Entry> parseEntry(llvm::StringRef name);
 /// Every row is a segment of its own.
 inline bool isStep(Entry entry) { return entry >= Entry::Step; }
+/// Tiles of a kernel may be chunks of a sequence, where it ends in a scan.
+inline bool takesChunks(Entry entry) { return entry == Entry::PrefillLong || entry == Entry::PrefillLarger; }
 /// One tile has all of them.
 inline bool isStepOfOneTile(Entry entry) { return entry == Entry::StepFew || entry == Entry::StepSeveral; }
 /// Whether a target has a program for `entry`.

@@ -373,7 +373,7 @@ LogicalResult PlanBuilder::ProgramBuilder::checkResultRows(ModelOp model, const 
   return success();
 }
 
-static bool takesChunks(ModelOp model) {
+static bool hasChunks(ModelOp model) {
   return model
       .walk([](DispatchOp dispatch) { return dispatch->hasAttr(chunksAttr) ? WalkResult::interrupt() : WalkResult::advance(); })
       .wasInterrupted();
@@ -382,7 +382,7 @@ static bool takesChunks(ModelOp model) {
 FailureOr<json::Object> PlanBuilder::ProgramBuilder::run(ArrayRef<EntryModel> models) {
   json::Object entries, ranges;
   for (const EntryModel &entry : models) {
-    if (entry.entry == Entry::PrefillLong && !takesChunks(entry.model)) // it is that of many rows
+    if (entry.entry == Entry::PrefillLong && !hasChunks(entry.model)) // it is that of many rows
       continue;
     auto assignment = assignBuffers(entry.model, /*ownPorts=*/models.size() > 1);
     if (failed(assignment))

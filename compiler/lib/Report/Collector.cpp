@@ -30,6 +30,7 @@ static SmallVector<Load> loadsOf(Entry entry, bool isToken) {
     return {one, batch, prompt};
   case Entry::Prefill:
   case Entry::PrefillLong:
+  case Entry::PrefillLarger:
     return {prompt};
   case Entry::PrefillLarge:
     return {{"prefill, 1536 tokens", 1536, 1}};

@@ -162,6 +162,12 @@ inline int64_t partsOfSquares(int64_t panels) {
   int64_t widest = widestWgmmaTile(panels);
   return widest ? int64_t(llvm::alignTo(panels / widest, 4)) : 0;
 }
+/// In the program for a larger number of rows: kernels of one matrix have tiles of half as many rows as in that for many, which
+/// would leave half of the chip idle.
+inline bool hasHalfTiles(KernelOp kernel) {
+  auto linears = kernel.getBlock().getOps<LinearOp>();
+  return !kernel.getSelected() && llvm::hasSingleElement(linears) && mlir::getElementTypeOrSelf((*linears.begin()).getX()).isBF16();
+}
 /// The type of what the projections of `kernel` multiply with their weights: that of the first one's x.
 inline mlir::Type multipliedType(KernelOp kernel) { return (*kernel.getBlock().getOps<LinearOp>().begin()).getX().getType(); }
 /// Whether its elements are e4m3, which only tiles on tensor cores multiply.

@@ -128,7 +128,7 @@ struct WgmmaShape {
 static constexpr WgmmaShape wgmmaMany = {128, 2, 4096, 8, 1, 1, true}, wgmmaScans = {128, 1, 4096, 8, 2, 1, true, 1, 1},
                             wgmmaSelected = {128, 2, 4096, 8}, wgmmaSome = {64, 1, 512, 8}, wgmmaOfStep = {64, 1, 256, 8},
                             wgmmaMore = {64, 1, 768, 8}, wgmmaMost = {64, 1, 1024, 8}, wgmmaLarge = {64, 1, 1536, 8},
-                            wgmmaOfMost = {64, 1, 512, 8}, wgmmaFew = {64, 1, 128, 16};
+                            wgmmaLarger = {64, 1, 2048, 8}, wgmmaOfMost = {64, 1, 512, 8}, wgmmaFew = {64, 1, 128, 16};
 /// Three matrices of few rows make wide tiles whose weights no block has room for; one matrix makes narrow ones, which multiply
 /// less than they copy: clusters have all of them in shared memory before the rows come, and each block a part of the rows. A
 /// cluster of four, for deep sums, fills the chip when there are three tiles of rows.
@@ -149,6 +149,8 @@ static SmallVector<const WgmmaShape *, 2> wgmmaShapesOf(Entry entry, unsigned li
   using Shapes = SmallVector<const WgmmaShape *, 2>;
   switch (sizeOf(entry)) {
   case RunSize::Many:
+    if (entry == Entry::PrefillLarger && linears == 1 && !fp8 && !selected)
+      return {&wgmmaLarger, &wgmmaMany};
     return {selected ? &wgmmaSelected : &wgmmaMany};
   case RunSize::Some:
     if (selected && !isStep(entry)) // most often one row
@@ -452,9 +454,9 @@ static void markChunks(Operation *module) {
 
 /// What names of kernels of other entries may end in. Those of steps are in no other's way.
 static ArrayRef<llvm::StringLiteral> foreignSuffixes(Entry entry) {
-  static constexpr llvm::StringLiteral suffixes[] = {"_step",      "_step_few", "_step_several", "_step_some", "_step_many",
-                                                     "_step_most", "_few",      "_several",      "_some",      "_more",
-                                                     "_most",      "_many",     "_large",        "_long",      "_fp8"};
+  static constexpr llvm::StringLiteral suffixes[] = {
+      "_step", "_step_few", "_step_several", "_step_some", "_step_many", "_step_most", "_few",  "_several",
+      "_some", "_more",     "_most",         "_many",      "_large",     "_larger",    "_long", "_fp8"};
   return isStep(entry) ? ArrayRef<llvm::StringLiteral>() : ArrayRef(suffixes);
 }
 
@@ -492,7 +494,7 @@ struct ScheduleForGpu : sm1::impl::ScheduleForGpuBase<ScheduleForGpu> {
     }
     if (compute == "bf16" && !isStep(*entry)) // a step's streams are short, and stay as they are
       roundStreams(getOperation());
-    if (*entry == Entry::PrefillLong)
+    if (takesChunks(*entry))
       markChunks(getOperation());
     if (failed(schedule(*facts, *entry)))
       return signalPassFailure();

@@ -69,6 +69,8 @@ static SmallVector<Load> loadsOf(KernelOp kernel, Entry entry) {
     if (isTensorTiles(kernel.getBlocksAttr().getForm()))
       return {{4096, 1}};
     return {{128, 1}, {512, 1}, {4096, 1}};
+  case Entry::PrefillLarger:
+    return {{2048, 1}};
   case Entry::PrefillLarge:
     return {{1536, 1}};
   case Entry::PrefillMost:

@@ -18,7 +18,9 @@ Entry sm1::entryOfKernel(KernelOp kernel, Entry entry) {
       (entry == Entry::PrefillSeveral && blocks.getForm() == BlockForm::Scan) || (entry == Entry::PrefillFew && hasShortChunks);
   bool isShared =
       !isTensorTiles(kernel.getBlocksAttr().getForm()) && kernel.getBlock().getOps<PanelSquaresOp>().empty() && !hasOwnScan;
-  if (entry == Entry::PrefillLong && !kernel->hasAttr(ofLongAttr)) // most are those of many rows
+  if (takesChunks(entry) && kernel->hasAttr(ofLongAttr))
+    return Entry::PrefillLong;
+  if (entry == Entry::PrefillLong || (entry == Entry::PrefillLarger && !hasHalfTiles(kernel))) // most are those of many rows
     return Entry::Prefill;
   if (entry == Entry::StepSeveral && !kernel->hasAttr(lateNextAttr)) // the others are those of few sequences
     return Entry::StepFew;

@@ -338,7 +338,7 @@ def ScheduleForGpu : Pass<"sm1-schedule-for-gpu"> {
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_120\"", "a GPU of the target table">,
-    Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_long, prefill_large, prefill_most, prefill_more, prefill_some, prefill_several, prefill_few, step, step_few, step_several, step_some, step_many or step_most">,
+    Option<"entry", "entry", "std::string", "\"prefill\"", "what to schedule for: prefill, prefill_long, prefill_larger, prefill_large, prefill_most, prefill_more, prefill_some, prefill_several, prefill_few, step, step_few, step_several, step_some, step_many or step_most">,
     Option<"compute", "compute", "std::string", "\"f32\"", "what projections multiply; a scan keeps the order of a step in f32 alone">,
     Option<"overrides", "overrides", "std::string", "\"\"", "a file of schedules, see compiler/docs/Schedules.md">,
     Option<"tuned", "tuned", "std::string", "\"\"", "a file of measured schedules, or none; see compiler/docs/Tuning.md">,
