@@ -4,7 +4,7 @@
 
 // A step has 64 k, three of 160 k. One lane asks for its weights, all panels in one copy, before earlier kernels have ended, and for its rows behind
 // that; the one whose turn it is asks for a later step's when warps have read the stage. Of the last step two tiles of k are multiplied. What is
-// added to the sums comes by cp.async to stages of the steps before the last two, when their warps have read them.
+// added to the sums comes by cp.async to stages of the steps before the last, when all warps have read them.
 // CHECK-LABEL: func.func @out
 // CHECK-SAME: memref<3x8x1056xbf16, 1>
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<128xi8>)
@@ -29,8 +29,27 @@
 // CHECK: "mbarrier.arrive.shared.b64 _, [$0];"
 // CHECK: nvvm.cp.async.shared.global
 // CHECK-NOT: cp.async.bulk
-// CHECK: nvvm.cp.async.wait.group 0
+// CHECK-COUNT-8: nvvm.cp.async.commit.group
+// CHECK-NOT: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.wait.group 7
 // CHECK-NEXT: nvvm.bar.warp.sync
+
+// Two stages, of which one is free in the last step: a warp has three slots for its eight tiles of rows, and asks for the fourth tile when it has
+// finished the first.
+// CHECK-LABEL: func.func @two
+// CHECK: "mbarrier.init.shared.b64 [$0], 8;"
+// CHECK-NOT: nvvm.cp.async.shared.global
+// CHECK: nvvm.mma.sync
+// CHECK-COUNT-3: nvvm.cp.async.commit.group
+// CHECK-NOT: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.wait.group 2
+// CHECK-NEXT: nvvm.bar.warp.sync
+// CHECK: vector.store
+// CHECK: nvvm.bar.warp.sync
+// CHECK-COUNT-4: nvvm.cp.async.shared.global
+// CHECK-NEXT: nvvm.cp.async.commit.group
+// CHECK-NOT: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.wait.group 2
 // CHECK: sm1.dispatch @out({{.*}}) panels 8 scratch 99888 {{.*}}mapped 0
 
 // OLD: error: {{.*}} has boxes, for which sm_89 has no copy engine; sm_90 and newer chips have
@@ -52,7 +71,12 @@ sm1.model @out_model(%x: tensor<?x?x160xf32> {sm1.name = "x"}, %z: !s {sm1.name 
       %q = arith.addf %z0, %p : !s
       sm1.yield %q : !s
     }
-    sm1.yield %y : !s
+    %u = sm1.kernel "two" (%h0 = %r : !h, %a0 = %a : !w, %z0 = %y : !s) blocks<tensor_tiles, threads = 256, row_tile = 64, row_split = 256, panel_split = 8, stages = 2> -> !s attributes {boxes} {
+      %p = sm1.linear %h0, %a0 : !h, !w
+      %q = arith.addf %z0, %p : !s
+      sm1.yield %q : !s
+    }
+    sm1.yield %u : !s
   }
   sm1.return %s : !s
 }

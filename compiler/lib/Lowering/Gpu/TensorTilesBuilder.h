@@ -101,13 +101,21 @@ private:
   /// is none, or no room.
   mlir::BlockArgument addedStream();
   bool takesStream() { return bool(addedStream()); }
-  /// By the warps of the first half, in the last step but one, or of the second, in the last: asks for what the warp's tile has of
-  /// it.
-  void startStream(bool second);
+  /// Slots of a warp, each of eight rows; 0 where there is no room.
+  int64_t streamSlots() const;
+  int64_t streamSlotBytes() const;
+  std::pair<int64_t, int64_t> slotsOfStage() const;
+  int64_t stagesOfStream() const;
+  mlir::Value streamPlace(int64_t slot);
+  void copyStream(int64_t tile);
+  /// Asks for what the slots of part `part` of the stages have first, when all warps have read what lay there.
+  void startStream(int64_t part);
+  /// Before eight rows are finished, and behind those of `tile`, which leave their slot to later ones.
   void waitForStream();
-  /// In a row `tile` of the warp's: lets `evaluator` have the unit of channels `inPanel` of `panel` of the warp's panels, two rows.
+  void startLaterStream(int64_t tile);
+  /// Lets `evaluator` have the unit of channels `half` of `group` of the warp's panels, of rows `first` to `first` + `count` of the
+  /// two that a thread has in tile `tileOfStream`.
   void giveStream(TileEvaluator &evaluator, int64_t firstOfGroup, int64_t half, int64_t first, int64_t count);
-  mlir::Value streamPlace();
   /// Adds the parts of the groups of warps that share k, through shared memory, and finishes.
   void finishParts(llvm::ArrayRef<mlir::Value> sums);
   /// What follows, for the warp's tile of rows number `tile`, whose sums are [projection][panel][4].
@@ -144,7 +152,7 @@ private:
   mlir::Value x, firstRow, firstPanel, warpRow, warpPanel, warp, slice, lane;
   mlir::Value rowStages, weightStages; ///< in bytes
   mlir::Value barriers;                ///< of the copy engine: where stages are full, where they are free
-  mlir::Value rowInWarp;               ///< the first of the two that a thread finishes
+  int64_t tileOfStream = 0;            ///< the warp's tile of rows that is finished
   /// Where this lane reads in a stage: fragments with an even and an odd number in their group, chunks of each tile of k.
   std::array<mlir::Value, 2> weightLane;
   llvm::SmallVector<mlir::Value> rowLane;

@@ -103,7 +103,6 @@ void TensorTilesBuilder::storeSquares(ArrayRef<Value> squares, int64_t count, Va
 }
 
 void TensorTilesBuilder::finish(ArrayRef<Value> sums, Value tile) {
-  rowInWarp = block.add(block.mul(tile, rowsOfTile), block.mul(block.rem(lane, 4), 2));
   Value row = block.add(block.add(firstRow, warpRow), block.add(block.mul(tile, rowsOfTile), block.mul(block.rem(lane, 4), 2)));
   // Rows past the last can be computed as that one, so that loads need no branch, unless a state would be written twice.
   if (llvm::none_of(block.kernel.getBlock(), [](Operation &op) { return isa<ScanOp, SelectiveScanOp, Conv1dOp>(op); }))

@@ -334,14 +334,14 @@ SmallVector<Value> TensorTilesBuilder::sum() {
     if (!boxes)
       cuda::commitCopies(block.builder, block.loc); // the groups' numbers go on
   };
-  int64_t withCopies = std::max<int64_t>(steps - (stages - 1), 0), others = takesStream() ? steps - 2 : steps - 1;
+  int64_t withCopies = std::max<int64_t>(steps - (stages - 1), 0), others = steps - (takesStream() ? stagesOfStream() : 1);
   sumSteps(0, withCopies, startLater, operands, place, sums);
   sumSteps(withCopies, others, startNothing, operands, place, sums);
   sumSteps(
-      std::max(withCopies, others), steps - 1, [&](Value, Place) { startStream(/*second=*/false); }, operands, place, sums);
+      std::max(withCopies, others), steps - 1, [&](Value, Place) { startStream(0); }, operands, place, sums);
   multiplyStage(operands, place, sums, /*ahead=*/false, [&] {
     if (takesStream())
-      startStream(/*second=*/true);
+      startStream(stagesOfStream() - 1);
   });
   if (inRegisters && factors.store())
     block.barrier();
@@ -356,10 +356,14 @@ void TensorTilesBuilder::build() {
   block.startLaterKernel(BlockKernel::LaterKernel::AfterSums);
   if (slices > 1)
     return finishParts(sums);
-  if (takesStream())
-    waitForStream();
-  for (int64_t tile = 0; tile < tiles; ++tile)
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    tileOfStream = tile;
+    if (takesStream())
+      waitForStream();
     finish(sumsOfTile(sums, tile), block.constant(tile));
+    if (takesStream())
+      startLaterStream(tile);
+  }
 }
 
 void sm1::buildTensorTiles(BlockKernel &block) { TensorTilesBuilder(block).build(); }
