@@ -59,6 +59,14 @@ MMA_TILES = {
     "mlp_w1": "threads=64 row_tile=32 row_split=64 panel_split=3 stages=4",
     "mlp_w2": "threads=128 row_tile=48 row_split=96 panel_split=4 stages=4",
 }
+# The same where a multiprocessor has room for one block (sm_120): two steps, and what is added to sums in fewer slots than there are rows.
+MMA_TILES_OF_ONE = {
+    "ssm_in_proj": "threads=256 row_tile=64 row_split=256 panel_split=4 stages=2",
+    "ssm_x_proj": "threads=256 row_tile=48 row_split=192 panel_split=4 stages=2",
+    "ssm_out_proj": "threads=256 row_tile=64 row_split=256 panel_split=8 stages=2",
+    "mlp_w1": "threads=256 row_tile=32 row_split=128 panel_split=4 stages=3",
+    "mlp_w2": "threads=256 row_tile=32 row_split=128 panel_split=8 stages=3",
+}
 
 
 def schedule_file(programs, name, numbers, form=""):
@@ -147,9 +155,10 @@ def check_tiles_of_some(programs, checkpoint, report, given, options):
 def check_mma_tiles(programs, checkpoint, report, given):
     options = *BF16, *TWO, "--target=sm_90", "--tuned=none"
     expected = whole(programs, programs.compile(checkpoint, "mma", *options), given)
-    tiles = schedule_file(programs, "mma", MMA_TILES, "tensor_tiles")
-    package = programs.compile(checkpoint, "mma-tiles", tiles, *options, assembled=True)
-    report.same_bits(whole(programs, package, given), expected, "tiles of mma.sync")
+    for name, tiles in {"mma-tiles": MMA_TILES, "mma-one": MMA_TILES_OF_ONE}.items():
+        schedule = schedule_file(programs, name, tiles, "tensor_tiles")
+        package = programs.compile(checkpoint, name, schedule, *options, assembled=True)
+        report.same_bits(whole(programs, package, given), expected, f"tiles of mma.sync, {name}")
     # Operands by the copy engine, which sm_80 has not: steps of another size, the same sums.
     programs.check_scheduled(report, checkpoint, "ssm_x_proj", "{boxes}", *options)
     copies = *(option.replace("sm_90", "sm_80") for option in options),

@@ -1,5 +1,5 @@
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,COPIES
-// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,BOXES
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,ONE
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,TWO
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_few" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,FEW
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEPS
@@ -14,23 +14,26 @@
 // ENTRY: error: no entry called 'prefil'
 
 // bf16 by bf16 goes to tensor cores, everything else to fused multiply-adds. One projection has tiles of 8 panels, or of 4
-// where 8 do not divide its own, two or three have 4 each; where a multiprocessor has room for two blocks with three steps the copy engine brings operands; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of its own, and so has one on
-// tensor cores for each size of a prefill.
+// where 8 do not divide its own, two or three have 4 each; the copy engine brings operands of many rows, to two blocks of a multiprocessor or, where
+// there is no room for both, to one with as many warps; where rows are few, tiles are smaller and warps share k. A kernel of a step has a name of
+// its own, and so has one on tensor cores for each size of a prefill.
 // CHECK-LABEL: sm1.model @projections
 // FEW: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256,
 // PREFILL: sm1.kernel "plain" ({{.*}}) blocks<tiles, threads = 256, row_tile = 4, row_split = 64, panel_split = 4, stages = 1> ->
 // STEP: sm1.kernel "plain_step" ({{.*}}) blocks<step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = 16, panel_split = 1, stages = 1> ->
 // PREFILL: sm1.kernel "stored" ({{.*}}) blocks<tiles,
 // STEP: sm1.kernel "stored_step" ({{.*}}) blocks<step,
-// PREFILL: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
+// ONE: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 8, stages = 3> -> {{.*}} attributes {boxes} {
+// TWO: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 128, panel_split = 4, stages = 4> -> {{.*}} attributes {boxes} {
 // FEW: sm1.kernel "tensor_few" ({{.*}}) blocks<tensor_tiles, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = {{[2-4]}}, depth_split = {{[48]}}> ->
 // SOME: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles,
 // STEPS: sm1.kernel "tensor_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->
 // STEP: sm1.kernel "tensor_step" ({{.*}}) blocks<tensor_step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = 1> ->
-// PREFILL: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = {{[2-4]}}> ->
+// ONE: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 64, row_split = 256, panel_split = 4, stages = 2> -> {{.*}} attributes {boxes} {
+// TWO: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = 3> -> {{.*}} attributes {boxes} {
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
-// COPIES: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = {{[2-4]}}> -> tensor<?x?x64xf32> {
-// BOXES: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 48, row_split = 96, panel_split = 4, stages = 3> -> tensor<?x?x64xf32> attributes {boxes} {
+// ONE: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = 2> -> tensor<?x?x64xf32> attributes {boxes} {
+// TWO: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 48, row_split = 96, panel_split = 4, stages = 3> -> tensor<?x?x64xf32> attributes {boxes} {
 // SOME: sm1.kernel "three_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 2> ->
 // STEPS: sm1.kernel "three_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = 4> ->
 !x = tensor<?x?x704xf32>

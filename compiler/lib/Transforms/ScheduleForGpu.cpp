@@ -96,6 +96,12 @@ static constexpr TileShape tileShapesOfStep[maxProjections] = {
 static constexpr TileShape manyOfFours = {128, 32, 128, 4, 1, 2};
 /// For many rows and three matrices whose operands the copy engine brings: two blocks, not one of as many warps.
 static constexpr TileShape manyOfThreeByBoxes = {128, 48, 96, 4, 1, 2};
+/// For many rows whose operands the copy engine brings where a multiprocessor has no room for two such blocks: one of as many
+/// warps, whose tiles are smaller where one more step is worth more. For some rows the same of three matrices, and of one two
+/// blocks whose warps share no k; two matrices are as fast without.
+static constexpr TileShape manyOfOneBlock[maxProjections] = {
+    {256, 32, 128, 8, 1, 1}, {256, 64, 256, 4, 1, 1}, {256, 48, 192, 4, 1, 1}};
+static constexpr TileShape someByBoxes = {128, 16, 64, 4, 1, 2};
 /// For few rows and one matrix on chips whose other tiles are wgmma's: measured there alone.
 static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
 
@@ -241,13 +247,31 @@ static BlockScheduleAttr scheduleWgmma(KernelOp kernel, const KernelContents &co
   return best;
 }
 
-/// Whether a kernel of a prefill of many rows has operands that the copy engine brings where its tiles are of mma.sync: where a
-/// multiprocessor has room for two blocks with three steps each, as measured. Others copy all the time, in smaller steps.
-static bool mayTakeBoxes(KernelOp kernel, const Target &target, Entry entry) {
+/// Whether a multiprocessor has room for two blocks of 128 rows with three steps each.
+static bool hasRoomForTwoOfBoxes(const GpuFacts &gpu) {
   constexpr int64_t stepsOfTwo = 2 * 3;
-  return entry == Entry::Prefill && copiesBoxes(target) && !target.wgmma && !kernel.getSelected() && contentsOf(kernel).linears &&
-         suitsTensorCores(kernel) && !isFp8(multipliedType(kernel)) &&
-         target.gpu->sharedPerMultiprocessor >= stepsOfTwo * bytesOfBoxStep(128, 8);
+  return gpu.sharedPerMultiprocessor >= stepsOfTwo * bytesOfBoxStep(128, 8);
+}
+
+/// Whether a kernel's operands are brought by the copy engine where its tiles are of mma.sync, as measured. Of e4m3 half as many
+/// steps are left, which are too few for the shorter rows.
+static bool mayTakeBoxes(KernelOp kernel, const Target &target, Entry entry) {
+  constexpr int64_t leastSteps = 8;
+  int64_t linears = contentsOf(kernel).linears;
+  bool ofMany = entry == Entry::Prefill, ofSome = entry == Entry::PrefillSome;
+  if (!copiesBoxes(target) || target.wgmma || kernel.getSelected() || !linears || !suitsTensorCores(kernel))
+    return false;
+  Type x = multipliedType(kernel);
+  if (isFp8(x))
+    return ofMany && llvm::divideCeil(channels(x), bytesOfBoxLine) >= leastSteps;
+  return ofMany || (ofSome && linears != 2 && !hasRoomForTwoOfBoxes(*target.gpu));
+}
+
+/// Its tiles.
+static const TileShape &boxShapeOf(KernelOp kernel, const GpuFacts &gpu, Entry entry, int64_t linears) {
+  if (!hasRoomForTwoOfBoxes(gpu))
+    return sizeOf(entry) == RunSize::Some && linears == 1 ? someByBoxes : manyOfOneBlock[linears - 1];
+  return linears == 3 ? manyOfThreeByBoxes : tileShapeOf(kernel, entry, linears, /*wgmma=*/false);
 }
 
 /// Whether a scheduled one has tiles that can. Blocks of few rows, and warps that share k, were not measured.
@@ -276,7 +300,7 @@ static BlockScheduleAttr scheduleTiles(KernelOp kernel, const KernelContents &co
         return schedule;
   bool boxes = mayTakeBoxes(kernel, target, entry);
   const TileShape &shape =
-      boxes && contents.linears == 3 ? manyOfThreeByBoxes : tileShapeOf(kernel, entry, contents.linears, target.wgmma);
+      boxes ? boxShapeOf(kernel, gpu, entry, contents.linears) : tileShapeOf(kernel, entry, contents.linears, target.wgmma);
   int64_t stageBytes = shape.depthSplit * (shape.rowSplit * 64 + int64_t(contents.linears) * shape.panelSplit * 1024);
   if (boxes)
     stageBytes = bytesOfBoxStep(shape.rowSplit, int64_t(contents.linears) * shape.panelSplit);
