@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string_view>
+
 using namespace sm1rt;
 
 namespace {
@@ -226,6 +229,22 @@ TEST(GpuCostTest, MoreOfEverythingIsNoSlower) {
       before = prediction.seconds;
     }
   }
+}
+
+// With steps of 128 bytes of a row, where two blocks share a multiprocessor, reading operands hides behind products.
+TEST(GpuCostTest, LongStepsHideWhatIsRead) {
+  GpuRates rates = betweenEvents();
+  Measured kernel = *std::find_if(measured().begin(), measured().end(), [](const Measured &one) {
+    return std::string_view(one.name) == "130M bf16, 1 x 4096: ssm_in_proj";
+  });
+  GpuPrediction before = predicted(kernel, rates);
+  kernel.counts.stages = 3, kernel.cuts.shared = 3 * (128 * 128 + 8 * 2112);
+  GpuPrediction after = predicted(kernel, rates);
+  EXPECT_EQ(before.blocksPerMultiprocessor, after.blocksPerMultiprocessor);
+  EXPECT_LT(after.products, 0.9 * before.products);
+  EXPECT_GT(after.products, 0.7 * before.products);
+  kernel.cuts.shared = 3 * (128 * 64 + 8 * 1024); // as many steps of 64 bytes
+  EXPECT_EQ(predicted(kernel, rates).products, before.products);
 }
 
 // Tensor cores multiply e4m3 twice as fast, of half the bytes: its products take half the time, and nothing else changes. An H200's

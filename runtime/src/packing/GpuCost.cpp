@@ -87,6 +87,9 @@ static constexpr double sharedBytesPerCycle = 128;
 static constexpr double f32Tiles = 0.42, f32LoneTile = 0.28, f32Rows = 0.1;
 /// Fewer warps on a multiprocessor hide nothing of their loads behind products; more hide half of the shorter.
 static constexpr double hidingWarps = 8;
+/// The same where a step has 128 bytes of each row, as those have that the copy engine brings: warps wait half as often, and
+/// none of them copies.
+static constexpr double longStepWaits = 0.2, bytesOfLongStep = 128;
 /// Rows of an instruction of wgmma, and its rate by that of mma.sync: an H200 multiplies at 739 TFLOP/s with it, 644 without, and
 /// as long as its power is the limit at 690 and 500. It reads while it multiplies; a part of the shorter of both is left.
 static constexpr double wgmmaRows = 64, wgmmaSpeed = 1.3, wgmmaWaits = 0.15;
@@ -122,7 +125,9 @@ static double tensorCycles(const KernelCost &cost, const BlockCuts &cuts, const 
   if (cost.wgmma > 0)
     multiply /= wgmmaSpeed;
   bool alone = std::min(blocks.busiest, blocks.resident) * allWarps < hidingWarps;
-  return blocks.busiest * together(multiply, load, cost.wgmma > 0 ? wgmmaWaits : alone ? 1.0 : 0.5);
+  double stepBytes = double(cuts.shared) / (std::max(cost.stages, 1.0) * groups * (double(cuts.rowSplit) + columns));
+  bool longSteps = cost.stages > 1 && stepBytes >= bytesOfLongStep;
+  return blocks.busiest * together(multiply, load, cost.wgmma > 0 ? wgmmaWaits : alone ? 1.0 : longSteps ? longStepWaits : 0.5);
 }
 
 static double productSeconds(const KernelCost &cost, const BlockCuts &cuts, const Blocks &blocks, const GpuRates &rates) {
