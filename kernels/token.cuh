@@ -90,13 +90,39 @@ template <class M> __device__ void prepare(const Block<M> &block) {
   __syncthreads();
 }
 
+/// Every warp of a block with more than eight sequences.
+template <class M, class Pointwise> __device__ void runWarpgroups(const Block<M> &block) {
+  using S = Sizes<M>;
+  const int warp = threadIdx.x / 32;
+  if (warp < S::firstEpilogue) {
+    takeMoreRegisters<S::matrixRegisters>();
+    if (warp < M::warps)
+      MatrixWarp<M>(block, warp).run();
+    else if (warp == S::producer)
+      Producer<M>(block).run();
+    else if (S::ordersApart && warp == S::orderer && block.isOrdered())
+      followOrders(block);
+  } else {
+    takeLessRegisters<S::epilogueRegisters>();
+    if (warp < S::firstEpilogue + S::epilogueWarps) {
+      Epilogue<M> epilogue(block);
+#pragma unroll 1
+      do
+        Pointwise::run(epilogue);
+      while (epilogue.next());
+    }
+  }
+}
+
 template <class M, class Pointwise> __device__ void runTokens(const Launch &launch) {
   using S = Sizes<M>;
   extern __shared__ __align__(128) unsigned char memory[];
   const Block<M> block(launch, memory);
   prepare(block);
   const int warp = threadIdx.x / 32;
-  if (warp < M::warps)
+  if constexpr (S::sharesRegisters)
+    runWarpgroups<M, Pointwise>(block);
+  else if (warp < M::warps)
     MatrixWarp<M>(block, warp).run();
   else if (threadIdx.x < S::workers) {
     Epilogue<M> epilogue(block);

@@ -38,10 +38,12 @@ SM1_TOKEN_BOTH constexpr int unitPieces(int bits, int rows, int most) {
    half of the lines of 1 KB side by side, and all blocks ask for the same ones at the same time. Of eight sequences words fill so
    many lines that they had better be neighbours. */
 enum : int { lineBytes = 128, lineDistance = 1024 };
-SM1_TOKEN_BOTH constexpr int wordDistance(int sequences) { return sequences > 4 ? lineBytes : lineDistance; }
+SM1_TOKEN_BOTH constexpr int wordDistance(int sequences) {
+  return sequences > 8 ? 2 * lineBytes : sequences > 4 ? lineBytes : lineDistance;
+}
 
-/* Channels of each sequence that one line has, 32 at most. */
-SM1_TOKEN_BOTH constexpr int lineChannels(int sequences) { return sequences > 2 ? 64 / sequences : 32; }
+/* Channels of each sequence that one line, or with more than eight sequences two, has: 8 to 32. */
+SM1_TOKEN_BOTH constexpr int lineChannels(int sequences) { return sequences > 8 ? 8 : sequences > 2 ? 64 / sequences : 32; }
 /* Lines of one copy of the words, so many of each sequence; every phase has lines of its own. */
 SM1_TOKEN_BOTH constexpr int wordLines(int words, int phases, int sequences) { return words / lineChannels(sequences) + phases; }
 

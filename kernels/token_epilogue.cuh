@@ -55,7 +55,7 @@ template <class M> class Epilogue {
 
 public:
   __device__ explicit Epilogue(const Block<M> &block) : block(block), launch(block.launch) {
-    const int item = int(threadIdx.x) - M::warps * 32;
+    const int item = int(threadIdx.x) - S::firstEpilogue * 32;
 #pragma unroll
     for (int partition = 0; partition < M::partitionCount; ++partition) {
       const int count = block.count[partition];
@@ -158,7 +158,7 @@ public:
     __syncwarp();
     const int of = sequence[ownPartition];
     if (block.isOrdered()) {
-      publishBest(block, int(threadIdx.x) / 32 - M::warps, value, owns[ownPartition] ? channel<ownPartition>() : -1,
+      publishBest(block, int(threadIdx.x) / 32 - S::firstEpilogue, value, owns[ownPartition] ? channel<ownPartition>() : -1,
                   block.epochOf(token, M::layers));
       if (owns[ownPartition])
         storeKey(placeOfLogit(block, of, channel<ownPartition>()),
@@ -219,7 +219,7 @@ private:
   }
 
   template <int partition> __device__ int channel() const { return block.first[partition] + place[partition]; }
-  /// What the warps have of each matrix and of squares: all loads, then all additions.
+  /// What the warps have of each matrix and of squares: all loads, then all additions, unless registers are few.
   template <int P> __device__ void readSums() {
     constexpr int partition = M::phase(P).partition, matrices = M::phase(P).matrices, count = matrices + (M::phase(P).norm >= 0);
     if (S::epilogueWarps > 1 && !busy[partition])
@@ -231,18 +231,23 @@ private:
 #pragma unroll
       for (int four = 0; four < fours; ++four)
         parts[which][four] = partsOf(row, sequence[partition], four * 4);
+      if constexpr (S::sharesRegisters)
+        sums[which] = sumOfParts(parts[which]);
     }
   }
   template <int P> __device__ void addSums() {
     if (S::epilogueWarps > 1 && !busy[M::phase(P).partition])
       return;
 #pragma unroll
-    for (int i = 0; i < M::phase(P).matrices + (M::phase(P).norm >= 0); ++i) {
-      sums[i] = sumOfFour(parts[i][0], M::warps);
+    for (int i = 0; !S::sharesRegisters && i < M::phase(P).matrices + (M::phase(P).norm >= 0); ++i)
+      sums[i] = sumOfParts(parts[i]);
+  }
+  static __device__ float sumOfParts(const float4 (&of)[fours]) {
+    float sum = sumOfFour(of[0], M::warps);
 #pragma unroll
-      for (int four = 1; four < fours; ++four)
-        sums[i] += sumOfFour(parts[i][four], M::warps - four * 4);
-    }
+    for (int four = 1; four < fours; ++four)
+      sum += sumOfFour(of[four], M::warps - four * 4);
+    return sum;
   }
   /// Of `count` numbers, if there are no more.
   static __device__ float sumOfFour(float4 v, int count) {

@@ -370,24 +370,38 @@ private:
         storeShared(sumAddress(S::sumRows - 1, columnsOf<P>().sequence(set)), sums[set]);
   }
 
-  //===-- Eight sequences -----------------------------------------------------------------------------------------------------===//
+  //===-- Eight sequences or 16 ---------------------------------------------------------------------------------------------===//
 
   template <int P>
   __device__ void multiplyWide(Fragment<P> &fragment, Vector<M, P> &vector, const VectorReader<M, P> &reader,
                                const Norm<M, P> &norm, int layer, unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
+    constexpr int groups = Columns<M, P>::groups;
     const unsigned inverses = block.shared + S::inversesAt + warp * S::inversesBytes;
     if constexpr (isNormed)
       keepInverses<P>(norm, inverses);
     const TilePlaces places = {kept(sumAddress(group * 2, quarter * 2)), kept(sumAddress(group, quarter * 2))};
     keepWeights<P>(fragment);
-    take<P>(vector, reader, layer);
+    typename VectorReader<M, P>::Words words;
+    const bool isPolled = P > 0 || layer > 0;
+    if constexpr (groups == 1) {
+      take<P>(vector, reader, layer);
+    } else if (isPolled) { // eight sequences are multiplied while words of the others are on their way
+      for (unsigned begin = clock(); int(clock() - begin) < launch.delay[P];)
+        ;
+      reader.ask(words, token, layer);
+    }
 #pragma unroll(unrolling <P>())
     for (int first = 0; first < S::rows(P); first += chunk<P>()) {
 #pragma unroll
-      for (int half = 0; half < halves<P>(); half += 2)
-        if (first + half * 8 < S::rows(P))
-          multiplyTile<P>(fragment, vector, half, first, places);
+      for (int set = 0; set < groups; ++set) {
+        if (groups > 1 && first == 0 && isPolled)
+          reader.await(words, vector, set);
+#pragma unroll
+        for (int half = 0; half < halves<P>(); half += 2)
+          if (first + half * 8 < S::rows(P))
+            multiplyTile<P>(fragment, vector, half, first, places, set);
+      }
       if (first + chunk<P>() < S::rows(P))
         load<P>(fragment, position, first + chunk<P>(), rows, units);
       if (first == 0 && isNormed)
@@ -409,11 +423,11 @@ private:
       storeShared4(to + (i * 32 + lane) * 16, norm.inverses[i]);
     __syncwarp();
   }
-  /// 16 rows, or 8, from the eight of rows `half` on. A lane has sums of two sequences in two rows; those behind the last row are
-  /// nobody's.
+  /// 16 rows, or 8, from the eight of rows `half` on, times eight sequences, number `set` of them. A lane has sums of two sequences
+  /// in two rows; those behind the last row are nobody's.
   template <int P>
   __device__ void multiplyTile(const Fragment<P> &fragment, const Vector<M, P> &vector, int half, int first,
-                               const TilePlaces &places) const {
+                               const TilePlaces &places, int set) const {
     using C = Columns<M, P>;
     const int other = least(half + 1, halves<P>() - 1);
     const bool isSingle =
@@ -430,8 +444,8 @@ private:
         high = make_uint4(row.y, high.y, row.w, high.w);
       }
       float sums[2][4] = {};
-      multiply(sums[0], low, vector.numbers[0][unit]);
-      multiply(sums[1], high, vector.numbers[1][unit]);
+      multiply(sums[0], low, vector.numbers[set * 2][unit]);
+      multiply(sums[1], high, vector.numbers[set * 2 + 1][unit]);
 #pragma unroll
       for (int i = 0; i < (isSingle ? 2 : 4); ++i)
         C::add(parts[i], unit, true, sums[0][i] + sums[1][isSingle ? i + 2 : i]);
@@ -439,33 +453,37 @@ private:
 #pragma unroll
     for (int i = 0; i < least(2, halves<P>() - half); ++i)
       if (first + (half + i) * 8 < S::paddedRows(P))
-        storeShared2(places.of(isPaired<P>(first + half * 8), first + half * 8, i), __float_as_uint(C::sumOfParts(parts[i * 2])),
-                     __float_as_uint(C::sumOfParts(parts[i * 2 + 1])));
+        storeShared2(places.of(isPaired<P>(first + half * 8), first + half * 8, i) + S::sumAt(0, set * 8, 0),
+                     __float_as_uint(C::sumOfParts(parts[i * 2])), __float_as_uint(C::sumOfParts(parts[i * 2 + 1])));
   }
   /// Both halves of 16 channels at once; each has its own on the diagonal of a product.
   template <int P> __device__ void storeSquaresOfHalves(const Vector<M, P> &vector, unsigned inverses) const {
     using C = Columns<M, P>;
-    float parts[2][C::parts] = {};
 #pragma unroll
-    for (int piece = 0; piece < C::pieces; ++piece) {
-      const unsigned from = inverses + columnsOf<P>().channel(0, piece) * 4;
-      const uint2 first = timesInverses(vector.numbers[0][piece], loadShared4(from)),
-                  second = timesInverses(vector.numbers[1][piece], loadShared4(from + 16));
-      const uint4 both = make_uint4(first.x, second.x, first.y, second.y);
-      float sums[2][4] = {};
-      multiply(sums[0], both, vector.numbers[0][piece]);
-      multiply(sums[1], both, vector.numbers[1][piece]);
-      C::add(parts[0], piece, true, group % 2 ? sums[0][1] : sums[0][0]);
-      C::add(parts[1], piece, true, group % 2 ? sums[1][3] : sums[1][2]);
+    for (int set = 0; set < C::groups; ++set) {
+      const auto &low = vector.numbers[set * 2], &high = vector.numbers[set * 2 + 1];
+      float parts[2][C::parts] = {};
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece) {
+        const unsigned from = inverses + columnsOf<P>().channel(0, piece) * 4;
+        const uint2 first = timesInverses(low[piece], loadShared4(from)),
+                    second = timesInverses(high[piece], loadShared4(from + 16));
+        const uint4 both = make_uint4(first.x, second.x, first.y, second.y);
+        float sums[2][4] = {};
+        multiply(sums[0], both, low[piece]);
+        multiply(sums[1], both, high[piece]);
+        C::add(parts[0], piece, true, group % 2 ? sums[0][1] : sums[0][0]);
+        C::add(parts[1], piece, true, group % 2 ? sums[1][3] : sums[1][2]);
+      }
+      if (quarter == group / 2)
+        storeShared(sumAddress(S::sumRows - 1, set * 8 + group), C::sumOfParts(parts[0]) + C::sumOfParts(parts[1]));
     }
-    if (quarter == group / 2)
-      storeShared(sumAddress(S::sumRows - 1, group), C::sumOfParts(parts[0]) + C::sumOfParts(parts[1]));
   }
 
-  /// Two sequences have no registers to keep what is known of lanes from phase to phase.
+  /// Two sequences, and more than eight, have no registers to keep what is known of lanes from phase to phase.
   template <int P> __device__ Columns<M, P> columnsOf() const {
     int own = lane;
-    if constexpr (M::sequences == 2)
+    if constexpr (M::sequences == 2 || M::sequences > 8)
       asm volatile("mov.u32 %0, %%laneid;" : "=r"(own));
     return {own};
   }

@@ -61,8 +61,18 @@ template <class M> struct Sizes {
   static constexpr int epilogueWarps = ceilDivide(largest(channels, M::partitionCount) * M::sequences, 32);
   // The producer, and who follows orders: another warp, unless that is the 17th, which takes a quarter of everybody's registers.
   static constexpr int workers = (M::warps + epilogueWarps) * 32;
-  static constexpr bool ordersApart = workers != 15 * 32;
-  static constexpr int threads = workers + (ordersApart ? 64 : 32);
+  // More than eight sequences have many epilogue warps, which need few registers: matrix warps and the producer get the others',
+  // for which both are whole warpgroups.
+  static constexpr bool sharesRegisters = M::sequences > 8;
+  static constexpr int producer = sharesRegisters ? M::warps : workers / 32;
+  static constexpr int firstEpilogue = sharesRegisters ? upTo(M::warps + 1, 4) : M::warps;
+  static constexpr int orderer = producer + 1;
+  static constexpr bool ordersApart = sharesRegisters ? orderer < firstEpilogue : workers != 15 * 32;
+  static constexpr int threads =
+      sharesRegisters ? (firstEpilogue + upTo(epilogueWarps, 4)) * 32 : workers + (ordersApart ? 64 : 32);
+  static constexpr int epilogueRegisters = 64;
+  static constexpr int matrixRegisters = least(
+      240, (65536 / threads / 8 * 8 * threads - (threads - firstEpilogue * 32) * epilogueRegisters) / firstEpilogue / 256 * 8);
 
   // Sums of warps, rows and one for squares. Those of a single sequence are [rows][warps], with a stride of 4
   // modulo 8 that keeps readers off each other's banks; of several [warps][rows][sequences], as lanes have them, writers and
@@ -70,10 +80,14 @@ template <class M> struct Sizes {
   static constexpr bool sumsOfWarpsMeet = M::sequences == 1;
   static constexpr int sumRows = largest(paddedRows, M::phaseCount) + 1; // lanes also store rows that are not there
   static constexpr int sumStride = upTo(M::warps, 4) % 8 == 0 ? upTo(M::warps, 4) + 4 : upTo(M::warps, 4);
+  // Of more than eight those of the first eight, then those of the others, in other banks.
+  static constexpr int sumsOfEight = upTo(M::warps * sumRows * 8, 32) + 16;
   __host__ __device__ static constexpr unsigned sumAt(int row, int sequence, int warp) {
+    if constexpr (M::sequences > 8)
+      return 4 * unsigned(sequence / 8 * sumsOfEight + (warp * sumRows + row) * 8 + sequence % 8);
     return 4 * unsigned(sumsOfWarpsMeet ? row * sumStride + warp : (warp * sumRows + row) * M::sequences + sequence);
   }
-  static constexpr int sumsBytes = upTo(sumRows * M::sequences * sumStride * 4, 16);
+  static constexpr int sumsBytes = M::sequences > 8 ? 2 * sumsOfEight * 4 : upTo(sumRows *M::sequences *sumStride * 4, 16);
   // When a token is chosen, its keys take their place.
   static constexpr int logitsOfBlock = ceilDivide(M::vocabulary, M::blocks);
   static constexpr int keys = M::chooses ? powerOfTwo(M::vocabulary) : 0;
@@ -147,8 +161,8 @@ template <class M> struct Sizes {
       ++vector;
     return M::phase(P).words / lineChannels(M::sequences) + vector;
   }
-  /// Slots on their way at most.
-  static constexpr int mostAhead = most(slots / 4, 1);
+  /// Slots on their way at most; with few slots fewer, so that nobody laps.
+  static constexpr int mostAhead = most(slots / (sharesRegisters ? 5 : 4), 1);
   /// A warp that waits for its weights of the next phase knows only that those of this one are there. Where there are more weights
   /// between than the ring holds, it has to know that the slot is not still being filled for the round before.
   static constexpr bool mayLap = largest(bytesOfTwo, M::phaseCount) > (slots - mostAhead - 2) * slotBytes;

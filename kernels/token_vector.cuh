@@ -11,25 +11,28 @@ namespace sm1token {
 /// sequences, or units of one, which a lane then has in one load. Of the sums of a unit those of other units' columns mean nothing.
 ///
 /// Eight sequences take all columns, so then it gets 16 rows, and the halves of k one after the other: they are the sets of what a
-/// lane has, eight channels of a sequence, which are one load.
+/// lane has, eight channels of a sequence, which are one load. Of 16 sequences the second group of eight has sets of its own.
 ///
 /// A sum has the same bits however many sequences there are: with T(i) of units i, i + 4, i + 8 and so on, it is
 /// (T(0) + T(2)) + (T(1) + T(3)), some of them parts of one lane, some neighbouring lanes'.
 template <class M, int P> struct Columns {
   static constexpr int all = 4, unitsOfWarp = Sizes<M>::unitsOfWarp(P);
-  static constexpr bool isWide = M::sequences > all;                                                     ///< eight sequences
+  static constexpr bool isWide = M::sequences > all;                                                     ///< eight sequences or 16
   static constexpr int sequences = least(M::sequences, all), sets = ceilDivide(M::sequences, sequences); ///< at once; times
   static constexpr int spread = all / sequences; ///< columns of a sequence, the same ones again where there are fewer units
   static constexpr int units = least(spread, powerOfTwo(unitsOfWarp)), pieces = ceilDivide(unitsOfWarp, units);
   static constexpr int parts = least(all / units, pieces);
 
+  static constexpr int groups = isWide ? ceilDivide(M::sequences, 8) : 1; ///< of eight sequences, two sets each
+
   int lane;
 
   /// Of a column of the vector.
-  __device__ int sequence(int set) const { return isWide ? lane / 4 : set * sequences + lane / 8 / spread; }
+  __device__ int sequence(int set) const { return isWide ? set / 2 * 8 + lane / 4 : set * sequences + lane / 8 / spread; }
   /// The first of four channels that a lane has, counted from the warp's first.
   __device__ int channel(int set, int piece) const {
-    return isWide ? piece * 32 + lane % 4 * 8 + set * 4 : (piece * units + lane / 8 % units) * 32 + lane % 4 * 8 + lane / 4 % 2 * 4;
+    return isWide ? piece * 32 + lane % 4 * 8 + set % 2 * 4
+                  : (piece * units + lane / 8 % units) * 32 + lane % 4 * 8 + lane / 4 % 2 * 4;
   }
   /// Of a column of sums.
   __device__ int sumSequence(int set) const { return set * sequences + lane % 4 / spread; }
@@ -103,10 +106,33 @@ public:
     }
     Vector<M, P> vector;
     if constexpr (C::isWide)
-      vector = pollEights(from[0], tags[0]);
+      vector = pollEights(from, tags);
     else
       vector = pollFours(from, tags);
     return vector;
+  }
+
+  /// The words of a lane with more than eight sequences, as they come.
+  struct Words {
+    uint4 found[C::groups][C::pieces];
+    const unsigned short *from[C::groups];
+    unsigned tags[C::groups];
+  };
+  /// Asks for all of them.
+  __device__ void ask(Words &words, int token, int layer) const {
+#pragma unroll
+    for (int group = 0; group < C::groups; ++group) {
+      const int sequence = there(columns.sequence(group * 2));
+      words.from[group] = block.template words<P>(blockIdx.x % M::replicas, sequence) + block.wordAt(first + columns.channel(0, 0));
+      words.tags[group] = tagsOf(block.template tagOf<P>(token, layer, sequence));
+    }
+#pragma unroll
+    for (int group = 0; group < C::groups; ++group)
+      ask(words.found[group], words.from[group], words.tags[group]);
+  }
+  /// Waits until those of eight sequences are there.
+  __device__ void await(Words &words, Vector<M, P> &vector, int group) const {
+    await(words.found[group], words.from[group], words.tags[group], vector, group);
   }
 
   /// The embedding of each sequence's token.
@@ -170,12 +196,21 @@ private:
     } while (__any_sync(~0u, wrong & tagBits));
     return vector;
   }
-  /// Words of eight sequences are many: only those that were not there are asked for again. Mostly there are none.
-  __device__ Vector<M, P> pollEights(const unsigned short *from, unsigned tags) const {
+  /// Words of eight sequences and more are many: only those that were not there are asked for again. Mostly there are none.
+  __device__ Vector<M, P> pollEights(const unsigned short *const (&from)[C::sets], const unsigned (&tags)[C::sets]) const {
     uint4 found[C::pieces];
+    ask(found, from[0], tags[0]);
+    Vector<M, P> vector = {};
+    await(found, from[0], tags[0], vector, 0);
+    return vector;
+  }
+  __device__ void ask(uint4 (&found)[C::pieces], const unsigned short *from, unsigned tags) const {
 #pragma unroll
     for (int piece = 0; piece < C::pieces; ++piece)
       found[piece] = hasPiece(0, piece) ? eight(from, piece, tags) : make_uint4(tags, tags, tags, tags);
+  }
+  __device__ void await(uint4 (&found)[C::pieces], const unsigned short *from, unsigned tags, Vector<M, P> &vector,
+                        int group) const {
     for (;;) {
       unsigned wrong = 0;
 #pragma unroll
@@ -188,16 +223,14 @@ private:
         if (differences(found[piece], tags) & tagBits)
           found[piece] = eight(from, piece, tags);
     }
-    Vector<M, P> vector = {};
 #pragma unroll
     for (int piece = 0; piece < C::pieces; ++piece)
       if (hasPiece(0, piece)) {
-        vector.numbers[0][piece] = make_uint2(numbersOf(found[piece].x), numbersOf(found[piece].y));
+        vector.numbers[group * 2][piece] = make_uint2(numbersOf(found[piece].x), numbersOf(found[piece].y));
         if (M::phase(P).width % 8 == 0 || leftOf(piece) > 4)
-          vector.numbers[1][piece] = make_uint2(numbersOf(found[piece].z), numbersOf(found[piece].w));
+          vector.numbers[group * 2 + 1][piece] = make_uint2(numbersOf(found[piece].z), numbersOf(found[piece].w));
       }
     __syncwarp();
-    return vector;
   }
   /// Channels up to the width, from a lane's first one of the piece on.
   __device__ int leftOf(int piece) const { return M::phase(P).width - first - columns.channel(0, piece); }

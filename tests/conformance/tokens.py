@@ -21,6 +21,7 @@ BOUND = 5e-2  # of float64 with the weights as they are in the golden file
 NOISE = 1.15
 BLOCKS = {False: [None], True: [3, 7]}  # multiprocessors of the emulator
 BATCHES = (2, 3, 4, 5, 8)
+MORE, MORE_BLOCKS = (9, 16), 14  # sequences that take 16 channels a block at most, and so many multiprocessors of the emulator
 # Chips whose blocks have less shared memory take three and four sequences in a kernel of their own.
 SMALL_CHIP, SMALL_BATCHES = "SM1_EMULATOR_CAPABILITY=12.0", (3, 4)
 
@@ -92,9 +93,10 @@ def check_batches(bench, report, expected, small_chip):
     sequences = len(given["tokens"])
     alone = [bench.token({name: value[i : i + 1] for name, value in given.items()}) for i in range(sequences)]
     small = [(batch, [SMALL_CHIP]) for batch in SMALL_BATCHES if small_chip]
-    for batch, chip in [(batch, []) for batch in BATCHES] + small:
+    more = MORE_BLOCKS if bench.blocks[0] else None
+    for batch, chip, blocks in [(batch, [], None) for batch in BATCHES] + [(batch, chip, None) for batch, chip in small] + [(batch, [], more) for batch in MORE]:
         order = [(place + batch) % sequences for place in range(batch)]
-        got = bench.token({name: value[order] for name, value in given.items()}, *chip)
+        got = bench.token({name: value[order] for name, value in given.items()}, *chip, blocks=blocks)
         for place, index in enumerate(order):
             part = {name: value[place : place + 1] for name, value in got.items()}
             report.same_bits(part, alone[index], f"batch of {batch}{' on ' * bool(chip)}{''.join(chip)}: sequence {index} at place {place}")

@@ -39,9 +39,10 @@ struct OpenOptions {
   std::vector<std::string> replace;
   /// Leaves the comparison out.
   bool trustReplacements = false;
-  /// How a GPU computes a step: "token", a whole token in one launch (up to eight sequences, four where a block has less than
-  /// 200 KB of shared memory; needs NVRTC, compute capability 9.0 and a model that is a chain of phases); "kernels", one after the
-  /// other in a graph; "auto": the first where it can be had. The two round differently within the bounds of compute bf16.
+  /// How a GPU computes a step: "token", a whole token in one launch (up to 16 sequences, eight of wide models and of int4, four
+  /// where a block has less than 200 KB of shared memory; needs NVRTC, compute capability 9.0 and a model that is a chain of
+  /// phases); "kernels", one after the other in a graph; "auto": the first where it can be had. The two round differently within
+  /// the bounds of compute bf16.
   std::string step = "auto";
   /// Entries of the plan's `ranges` to take whatever the number of rows, "prefill_few" or "step_many"; "none" takes none of them.
   /// Empty: as the ranges say.

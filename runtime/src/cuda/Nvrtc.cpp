@@ -108,8 +108,8 @@ static std::vector<std::string> entriesOf(const std::string &ptx) {
 }
 
 /// Folders with headers: the file's own, the toolkit's where there is one.
-static std::vector<std::string> optionsFor(const std::string &file, int capability) {
-  std::vector<std::string> options = {fmt::format("--gpu-architecture=sm_{}", capability), "--std=c++17"};
+static std::vector<std::string> optionsFor(const std::string &file, const std::string &architecture) {
+  std::vector<std::string> options = {"--gpu-architecture=" + architecture, "--std=c++17"};
   size_t slash = file.find_last_of("/\\");
   options.push_back("--include-path=" + (slash == std::string::npos ? std::string(".") : file.substr(0, slash + 1)));
   const char *home = std::getenv("CUDA_HOME");
@@ -129,9 +129,9 @@ static std::string logOf(const Nvrtc &nvrtc, nvrtcProgram program) {
   return log;
 }
 
-static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram program, const std::string &file, int capability,
-                                          const std::vector<std::string> &more) {
-  std::vector<std::string> options = optionsFor(file, capability);
+static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram program, const std::string &file,
+                                          const std::string &architecture, const std::vector<std::string> &more) {
+  std::vector<std::string> options = optionsFor(file, architecture);
   options.insert(options.end(), more.begin(), more.end());
   std::vector<const char *> arguments;
   for (const std::string &option : options)
@@ -142,7 +142,7 @@ static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram progr
     return Error{fmt::format("{}: {} cannot compile it; correct these lines\n{}", file, nvrtc.name(), log)};
   if (result == invalidOption)
     return Error{
-        fmt::format("{}: {} makes no code for sm_{}: {}; install a newer one", nvrtc.library, nvrtc.name(), capability, log)};
+        fmt::format("{}: {} makes no code for {}: {}; install a newer one", nvrtc.library, nvrtc.name(), architecture, log)};
   CompiledCuda compiled;
   compiled.compiler = nvrtc.name();
   size_t bytes = 0;
@@ -156,13 +156,13 @@ static Expected<CompiledCuda> compileWith(const Nvrtc &nvrtc, nvrtcProgram progr
     result = nvrtc.nvrtcGetCUBIN(program, compiled.cubin.data());
   }
   if (result != 0)
-    return Error{fmt::format("{}: {} while compiling for sm_{}{}{}; check the library", file, nvrtc.nvrtcGetErrorString(result),
-                             capability, log.empty() ? "" : "\n", log)};
+    return Error{fmt::format("{}: {} while compiling for {}{}{}; check the library", file, nvrtc.nvrtcGetErrorString(result),
+                             architecture, log.empty() ? "" : "\n", log)};
   compiled.kernels = entriesOf(compiled.ptx);
   return compiled;
 }
 
-Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability,
+Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, const std::string &architecture,
                                    const std::vector<std::string> &options) {
   auto nvrtc = Nvrtc::load();
   if (!nvrtc)
@@ -176,7 +176,7 @@ Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &t
   if (nvrtcResult result =
           nvrtc->nvrtcCreateProgram(&program, text.c_str(), file.c_str(), int(texts.size()), texts.data(), names.data()))
     return Error{fmt::format("{}: {} while handing it to {}", file, nvrtc->nvrtcGetErrorString(result), nvrtc->name())};
-  auto compiled = compileWith(*nvrtc, program, file, capability, options);
+  auto compiled = compileWith(*nvrtc, program, file, architecture, options);
   nvrtc->nvrtcDestroyProgram(&program);
   return compiled;
 }

@@ -17,10 +17,10 @@ struct CompiledCuda {
   std::vector<std::string> kernels; ///< names of its entries
 };
 
-/// Compiles the text of `file` for chips of compute capability `capability` (90 for 9.0), with the headers of kernels/ at hand.
+/// Compiles the text of `file` for chips of an architecture (sm_90, or sm_90a), with the headers of kernels/ at hand.
 /// SM1_NVRTC names the library, otherwise the system's is looked for. A mistake in the text is an error that shows its lines.
 /// `options` are NVRTC's own.
-Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, int capability,
+Expected<CompiledCuda> compileCuda(const std::string &file, const std::string &text, const std::string &architecture,
                                    const std::vector<std::string> &options = {});
 
 } // namespace sm1rt::cuda

@@ -168,7 +168,7 @@ Expected<ReplacingModule> loadReplacement(const std::shared_ptr<Context> &contex
   if (!file)
     return file.error();
   std::string text(reinterpret_cast<const char *>(file->data()), file->size());
-  auto compiled = compileCuda(replacement.file, text, context->capability);
+  auto compiled = compileCuda(replacement.file, text, fmt::format("sm_{}", context->capability));
   if (!compiled)
     return compiled.error();
   auto found = matches(program, replacement, compiled->kernels);

@@ -21,7 +21,7 @@
 namespace sm1rt::cuda {
 
 /// Copies of the words, so that not all blocks ask for the same ones; measured on an H200.
-static constexpr int copiesOfWords = 2;
+static int copiesOfWords(int64_t sequences) { return sequences > 8 ? 1 : 2; }
 /// What a block leaves to the system and to variables of its own.
 static constexpr int64_t sharedMargin = 1024;
 /// A block asks for a slot of weights each so often, and warps may let the words of a phase be on their way for some time before
@@ -59,13 +59,13 @@ static std::string cachePath(const Context &context, const std::string &text, co
 }
 
 /// Compiles the text unless the user's cache has it at `path`.
-static Expected<Module> loadText(const std::shared_ptr<Context> &context, const std::string &text,
+static Expected<Module> loadText(const std::shared_ptr<Context> &context, const std::string &text, const std::string &architecture,
                                  const std::vector<std::string> &options, const std::string &path) {
   if (!path.empty() && fileExists(path))
     if (auto file = FileMapping::open(path))
       if (auto module = Module::load(context, file->data(), path))
         return module;
-  auto compiled = compileCuda("token.cu", text, context->capability, options);
+  auto compiled = compileCuda("token.cu", text, architecture, options);
   if (!compiled)
     return compiled.error();
   auto loaded = loadCompiled(context, *compiled, "token.cu");
@@ -81,9 +81,11 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   std::vector<std::string> options = {
       "--fmad=false", // choices are plain additions and multiplications on every device
       fmt::format("-DSM1_TOKEN_BLOCKS={}", shares.shares.size()), fmt::format("-DSM1_TOKEN_SEQUENCES={}", sequences),
-      fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords)};
+      fmt::format("-DSM1_TOKEN_SHARED={}", shared), fmt::format("-DSM1_TOKEN_REPLICAS={}", copiesOfWords(sequences))};
   std::string path = cachePath(*context, text, options);
-  auto module = loadText(context, text, options, path);
+  // What passes registers on is for one chip alone.
+  const std::string architecture = fmt::format("sm_{}{}", context->capability, sequences > 8 ? "a" : "");
+  auto module = loadText(context, text, architecture, options, path);
   if (!module)
     return module.error();
   auto function = module->function("sm1_token");
@@ -92,10 +94,10 @@ Expected<TokenKernel::Variant> TokenKernel::makeVariant(int64_t sequences) const
   if (auto prepared = prepareLaunch(*context, *function, "sm1_token", threadsFor(sequences), shared); !prepared)
     return prepared.error();
   using namespace sm1token;
-  const int blocks = int(shares.shares.size()), phases = int(plan.phases.size()), size = int(sequences);
-  auto exchange =
-      allocate(context, uint64_t(copiesOfWords * wordDistance(size)) * uint64_t(wordLines(int(plan.words), phases, size)));
-  auto keys = allocate(context, uint64_t(lineDistance) * uint64_t(linesOfKeys(blocks, int(vocabulary), size, copiesOfWords)));
+  const int blocks = int(shares.shares.size()), phases = int(plan.phases.size()), size = int(sequences),
+            copies = copiesOfWords(size);
+  auto exchange = allocate(context, uint64_t(copies * wordDistance(size)) * uint64_t(wordLines(int(plan.words), phases, size)));
+  auto keys = allocate(context, uint64_t(lineDistance) * uint64_t(linesOfKeys(blocks, int(vocabulary), size, copies)));
   if (!exchange || !keys)
     return !exchange ? exchange.error() : keys.error();
   TokenDelays delays{fixedClocks(plan, sequences), "fixed"};
@@ -114,12 +116,26 @@ int64_t TokenKernel::threadsFor(int64_t sequences) const {
   int64_t blocks = int64_t(shares.shares.size()), items = 0;
   for (int64_t width : plan.partitions)
     items = std::max(items, (width + blocks - 1) / blocks * sequences);
-  const int64_t workers = plan.warps + (items + 31) / 32;
+  const int64_t epilogue = (items + 31) / 32, workers = plan.warps + epilogue;
+  if (sequences > 8)
+    return ((plan.warps + 4) / 4 * 4 + (epilogue + 3) / 4 * 4) * 32;
   return (workers + (workers == 15 ? 1 : 2)) * 32;
 }
 
+/// Threads of a block that have registers for 16 sequences: it has no more than 16 channels.
+static constexpr int64_t mostThreads = 640;
+
+/// Integers of 4 bits, which take more than their bytes save, have been measured with eight only.
+int64_t TokenKernel::mostSequences() const {
+  if (context->sharedLimit < 200 * 1024)
+    return 4;
+  return plan.bits > 4 && threadsFor(16) <= mostThreads ? 16 : 8;
+}
+
 /// Three or four sequences are quicker in the kernel for eight, where there is room for it.
-int64_t TokenKernel::sizeFor(int64_t sequences) const { return sequences <= 2 ? sequences : sequences <= 4 ? mostSequences() : 8; }
+int64_t TokenKernel::sizeFor(int64_t sequences) const {
+  return sequences <= 2 ? sequences : sequences > 8 ? 16 : std::min<int64_t>(mostSequences(), 8);
+}
 
 Expected<TokenKernel::Variant *> TokenKernel::variantFor(int64_t sequences) {
   const int64_t size = sizeFor(sequences);

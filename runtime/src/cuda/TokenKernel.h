@@ -20,7 +20,7 @@ public:
                                                      const std::string &target, const Weights &weights);
 
   /// Sequences that one launch takes at most: more have no room beside a ring of weights.
-  int64_t mostSequences() const { return context->sharedLimit >= 200 * 1024 ? 8 : 4; }
+  int64_t mostSequences() const;
 
   /// Of the kernel for one sequence.
   const TokenDelays &delays() const { return variants.begin()->second.delays; }
