@@ -224,7 +224,7 @@ static void buildTarget(OpPassManager &passes, const StageOptions &options) {
   if (options.target->isGpu())
     passes.addPass(createKernelToGpu({options.target->name.str(), isStep(options.entry)}));
   else
-    passes.addPass(createKernelToCpu({/*maddLanes=*/options.target->dotProducts ? 0 : options.target->vectorLanes}));
+    passes.addPass(createKernelToCpu({/*maddLanes=*/options.target->integerDots ? 0 : options.target->vectorLanes}));
   passes.addPass(createCopyCarried({options.target->isGpu() && options.target->gpu->overlapsKernels()}));
   // Functions one by one, as many at a time as there are threads.
   OpPassManager &functions = passes.nest<func::FuncOp>();

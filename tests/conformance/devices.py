@@ -12,17 +12,21 @@ SCHEDULES = ("warps", "warps-reversed", "shuffled:1", "threads")  # the order in
 
 AVX2 = {"avx2", "fma", "f16c"}
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-DOTS = AVX512 | {"avx512_bf16", "avx512_vnni"}
+BYTES = AVX512 | {"avx512_vnni"}
+DOTS = BYTES | {"avx512_bf16"}
 TILES = DOTS | {"gfni", "amx_tile", "amx_bf16", "amx_int8"}
 WIDE = {"x86-64-v3": AVX2, "x86-64-v4": AVX512}
-NARROW = {**WIDE, "x86-64-v4-bf16": DOTS, "x86-64-v4-amx": TILES}
+LEVELS = {
+    "bf16": {**WIDE, "x86-64-v4-bf16": DOTS, "x86-64-v4-amx": TILES},
+    "int8": {**WIDE, "x86-64-v4-vnni": BYTES, "x86-64-v4-amx": TILES},
+}
 
 
 def machine_isas(compute="f32"):
     """Targets of a default package that this machine executes; those for bf16 and bytes are in packages that multiply such."""
     with open("/proc/cpuinfo") as file:
         flags = set(next((line for line in file if line.startswith("flags")), "").split())
-    return [isa for isa, needs in (WIDE if compute == "f32" else NARROW).items() if needs <= flags]
+    return [isa for isa, needs in LEVELS.get(compute, WIDE).items() if needs <= flags]
 
 
 def without_ptxas():

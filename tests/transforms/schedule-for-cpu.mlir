@@ -1,5 +1,6 @@
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4-amx -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,AMX
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4-bf16 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,BF16
+// RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4-vnni -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,VNNI
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v4 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: sm1-opt %s -sm1-schedule-for-cpu=target=x86-64-v3 -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: not sm1-opt %s -split-input-file -sm1-schedule-for-cpu=target=x86-64-v2 2>&1 | FileCheck %s --check-prefix=TARGET
@@ -78,7 +79,7 @@ sm1.model @no_projections(%x: tensor<?x?x64xf32> {sm1.name = "x"})
 
 // -----
 
-// What each target multiplies bf16 and integers with, and how their matrices lie. A sum of bf16 by fused multiply-adds takes two
+// What each target multiplies bf16 and integers with, and how their matrices lie. With VNNI alone bf16 are multiplied as without. A sum of bf16 by fused multiply-adds takes two
 // registers; x in bf16 or int8 takes instructions for each row, which many panels share. Six tile registers make the sums of 48 rows by 2 panels, or of 32 rows by 1 panel of three projections; they want rows of whole
 // 64 bytes. What is stored narrower than it is multiplied is unpacked once where 24 rows need it, int4 by a table of 16 lanes.
 // CHECK-LABEL: sm1.model @narrow
@@ -101,6 +102,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   %ds = sm1.param "d" quantised <bits = 8, group = 0, columns = 40> : tensor<64x1xf32>
   // AMX: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 2> ->
   // BF16: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 2, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "bf16" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   %y0 = sm1.kernel "bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
@@ -110,6 +112,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, matrix_rows = 32, matrix_panels = 2> ->
   // BF16: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "bf16_three" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, apart, widen_rows = 24> ->
   %y1 = sm1.kernel "bf16_three" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
@@ -122,6 +125,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // BF16: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
+  // VNNI: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "stored_bf16" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   %y2 = sm1.kernel "stored_bf16" (%x0 = %x : tensor<?x?x64xf32>, %a0 = %a : tensor<64x64xbf16>) -> tensor<?x?x64xf32> {
@@ -130,6 +134,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // BF16: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
+  // VNNI: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V4: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24> ->
   // V3: sm1.kernel "stored_int8" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   %y3 = sm1.kernel "stored_int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
@@ -138,6 +143,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 240, panel_split = 2, products = dot, matrix_rows = 48, matrix_panels = 2> ->
   // BF16: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y4 = sm1.kernel "int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
@@ -146,6 +152,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
   // BF16: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V3: sm1.kernel "int4" ({{.*}}) schedule<row_tile = 2, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y5 = sm1.kernel "int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
@@ -154,6 +161,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 256, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> ->
   // BF16: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "int4_three" ({{.*}}) schedule<row_tile = 8, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int4_three"
   // V3: sm1.kernel "int4_three"
   %y8 = sm1.kernel "int4_three" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
@@ -165,6 +173,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
   // BF16: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
+  // VNNI: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
   // V4: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, widen_rows = 24, products = table> ->
   // V3: sm1.kernel "stored_int4" ({{.*}}) schedule<row_tile = 6, panel_tile = 1, single_row_panels = 4, row_split = 126, panel_split = 2, widen_rows = 24> ->
   %y7 = sm1.kernel "stored_int4" (%x0 = %x : tensor<?x?x64xf32>, %c0 = %c : tensor<64x64xi4>, %s0 = %cs : tensor<64x2xf16>) -> tensor<?x?x64xf32> {
@@ -173,6 +182,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   }
   // AMX: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // BF16: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // VNNI: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   %y6 = sm1.kernel "int8_rest" (%x0 = %z : tensor<?x?x40xf32>, %d0 = %d : tensor<64x40xi8>, %s0 = %ds : tensor<64x1xf32>) -> tensor<?x?x64xf32> {

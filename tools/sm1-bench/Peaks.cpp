@@ -151,13 +151,16 @@ static const std::array<PeakRow, 8> peakRows = {{
 }};
 
 /// bf16 arithmetic without bf16 instructions is made of f32 multiply-adds.
-static constexpr std::array<TargetPeak, 12> targetPeaks = {{
+static constexpr std::array<TargetPeak, 15> targetPeaks = {{
     {"x86-64-v3", "f32", Peak::Fma256},
     {"x86-64-v3", "bf16", Peak::Fma256},
     {"x86-64-v3", "int8", Peak::Madd256},
     {"x86-64-v4", "f32", Peak::Fma512},
     {"x86-64-v4", "bf16", Peak::Fma512},
     {"x86-64-v4", "int8", Peak::Madd512},
+    {"x86-64-v4-vnni", "f32", Peak::Fma512},
+    {"x86-64-v4-vnni", "bf16", Peak::Fma512},
+    {"x86-64-v4-vnni", "int8", Peak::Vnni512},
     {"x86-64-v4-bf16", "f32", Peak::Fma512},
     {"x86-64-v4-bf16", "bf16", Peak::Bf16Dot512},
     {"x86-64-v4-bf16", "int8", Peak::Vnni512},

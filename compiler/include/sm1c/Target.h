@@ -25,8 +25,8 @@ struct Target {
   int64_t vectorRegisters, vectorLanes;
   /// Bytes a core can keep of its own; tasks are cut so that a row block and its scratch fit.
   int64_t l2Bytes;
-  /// Dot products of bf16 (AVX512-BF16) and of bytes (VNNI); tile registers (AMX) for both.
-  bool dotProducts = false, matrixTiles = false;
+  /// Dot products of bytes (VNNI) and of bf16 (AVX512-BF16); tile registers (AMX) for both.
+  bool integerDots = false, bf16Dots = false, matrixTiles = false;
   std::optional<GpuFacts> gpu = std::nullopt;
   /// Matrix instructions of four warps that read shared memory (Hopper's alone).
   bool wgmma = false;

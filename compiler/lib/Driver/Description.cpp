@@ -58,10 +58,14 @@ Error sm1::checkChoices(const CompileRequest &request) {
   return request.emit.empty() ? Error::success() : checkChoice("emit", request.emit, emitChoices);
 }
 
-/// Whether "native" includes `target`: instructions for bf16 and bytes make no difference to arithmetic in f32.
+/// Whether "native" includes `target`: instructions for bf16 and for bytes make a difference to arithmetic in these alone.
 static bool isNative(const sm1::Target &target, const CompileRequest &request) {
-  bool narrow = request.compute == "bf16" || request.compute == "int8";
-  return !target.isGpu() && (narrow || (!target.dotProducts && !target.matrixTiles));
+  bool bf16 = request.compute == "bf16", int8 = request.compute == "int8";
+  if (target.isGpu())
+    return false;
+  if (target.matrixTiles)
+    return bf16 || int8;
+  return target.bf16Dots ? bf16 : int8 || !target.integerDots;
 }
 
 Expected<SmallVector<const sm1::Target *>> sm1::selectTargets(const CompileRequest &request) {

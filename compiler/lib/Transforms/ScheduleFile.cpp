@@ -213,9 +213,11 @@ static void setFlag(KernelOp kernel, StringRef name, const Values &values) {
 
 /// What a CPU target cannot do of a schedule; empty if it can.
 static std::string whyNotOn(const Target &target, KernelOp kernel, ScheduleAttr schedule) {
-  bool anyInt8 = llvm::any_of(kernel.getBlock().getOps<LinearOp>(), [](LinearOp linear) { return linear.getInt8(); });
-  if (schedule.getProducts() == Products::Dot && !target.dotProducts && !anyInt8)
-    return ("products=dot needs AVX512-BF16 or VNNI, which " + target.name + " has not; use products=fma").str();
+  auto linears = kernel.getBlock().getOps<LinearOp>();
+  bool anyInt8 = llvm::any_of(linears, [](LinearOp linear) { return linear.getInt8(); });
+  bool anyBf16 = llvm::any_of(linears, [](LinearOp linear) { return getElementTypeOrSelf(linear.getX()).isBF16(); });
+  if (schedule.getProducts() == Products::Dot && !target.bf16Dots && (anyBf16 || !anyInt8))
+    return ("products=dot of what is not int8 needs AVX512-BF16, which " + target.name + " has not; use products=fma").str();
   if (schedule.getProducts() == Products::Table && target.vectorLanes < 16)
     return ("products=table needs AVX-512, which " + target.name + " has not; use products=fma").str();
   if (schedule.getMatrixRows() && !target.matrixTiles)

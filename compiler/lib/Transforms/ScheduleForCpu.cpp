@@ -67,7 +67,7 @@ static TileProblem problemOf(KernelOp kernel, int64_t linears, Products products
   TileProblem problem;
   problem.projections = linears;
   problem.panels = llvm::divideCeil(widthOf(kernel), 16);
-  problem.madds = products == Products::Dot && !target.dotProducts;
+  problem.madds = products == Products::Dot && !target.integerDots;
   problem.grouped = problem.madds && cost.groupProducts > 0;
   if (products == Products::Dot)
     return problem;
@@ -89,9 +89,10 @@ template <typename Linears> static bool isOfOneWidth(Linears linears) {
 /// What multiplies in `linears`. Tile registers sum bf16 as fused multiply-adds can, and not as dot products do.
 template <typename Linears> static Products productsOf(Linears linears, const Target &target) {
   auto dots = [&](LinearOp linear) { return linear.getInt8() || (isBf16Product(linear) && !target.matrixTiles); };
-  if (target.dotProducts && llvm::any_of(linears, dots))
+  bool hasAll = target.integerDots && (target.bf16Dots || llvm::none_of(linears, isBf16Product));
+  if (hasAll && llvm::any_of(linears, dots))
     return Products::Dot;
-  if (!target.dotProducts && isOfOneWidth(linears))
+  if (!target.integerDots && isOfOneWidth(linears))
     return Products::Dot;
   return target.vectorLanes == 16 && llvm::any_of(linears, isInt4) ? Products::Table : Products::Fma;
 }

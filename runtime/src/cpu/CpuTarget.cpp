@@ -32,6 +32,7 @@ static const std::vector<CpuTarget> &table() {
   static const std::vector<CpuTarget> targets{
       {"x86-64-v4-amx", {v4, vnni, bf16, gfni, amxTile, amxBf16, amxInt8}, true},
       {"x86-64-v4-bf16", {v4, vnni, bf16}, false},
+      {"x86-64-v4-vnni", {v4, vnni}, false},
       {"x86-64-v4", {v4}, false},
       {"x86-64-v3", {v3}, false},
   };
