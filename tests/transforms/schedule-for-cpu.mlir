@@ -145,7 +145,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   // BF16: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // VNNI: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V3: sm1.kernel "int8" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   %y4 = sm1.kernel "int8" (%x0 = %x : tensor<?x?x64xf32>, %b0 = %b : tensor<64x64xi8>, %s0 = %bs : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %b0 scales %s0 int8 : tensor<?x?x64xf32>, tensor<64x64xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>
@@ -184,7 +184,7 @@ sm1.model @narrow(%x: tensor<?x?x64xf32> {sm1.name = "x"}, %z: tensor<?x?x40xf32
   // BF16: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // VNNI: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
   // V4: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 8, panel_tile = 2, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
-  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 4, row_split = 128, panel_split = 2, products = dot> ->
+  // V3: sm1.kernel "int8_rest" ({{.*}}) schedule<row_tile = 4, panel_tile = 1, single_row_panels = 2, row_split = 128, panel_split = 2, products = dot> ->
   %y6 = sm1.kernel "int8_rest" (%x0 = %z : tensor<?x?x40xf32>, %d0 = %d : tensor<64x40xi8>, %s0 = %ds : tensor<64x1xf32>) -> tensor<?x?x64xf32> {
     %0 = sm1.linear %x0, %d0 scales %s0 int8 : tensor<?x?x40xf32>, tensor<64x40xi8>, tensor<64x1xf32>
     sm1.yield %0 : tensor<?x?x64xf32>

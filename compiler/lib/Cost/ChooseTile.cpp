@@ -16,8 +16,10 @@ static TileWork workOf(const TileProblem &problem, TileShape shape) {
   return work;
 }
 
-/// More streams than this gain nothing where it was measured.
-static constexpr int64_t enoughStreams = 8;
+/// More streams than these gain nothing where it was measured. int8 in pairs of 16 bits loses by more than four with AVX2.
+static int64_t enoughStreams(const CoreFacts &core, const TileProblem &problem) {
+  return problem.madds && !problem.grouped && core.lanes < 16 ? 4 : 8;
+}
 
 int64_t sm1::chooseSingleRowPanels(const CoreFacts &core, const TileProblem &problem) {
   // What a single row computes hides behind its weights, so that a chain more may spill.
@@ -27,7 +29,7 @@ int64_t sm1::chooseSingleRowPanels(const CoreFacts &core, const TileProblem &pro
     return panels <= problem.panels && tileRegisters(core, workOf(oneChain, {1, panels})) <= core.registers;
   };
   int64_t panels = 1;
-  while (2 * panels * problem.projections < enoughStreams && fits(2 * panels))
+  while (2 * panels * problem.projections < enoughStreams(core, problem) && fits(2 * panels))
     panels *= 2;
   return panels;
 }
