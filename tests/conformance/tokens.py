@@ -92,9 +92,10 @@ def check_batches(bench, report, expected, small_chip):
     given = inputs_of(expected)
     sequences = len(given["tokens"])
     alone = [bench.token({name: value[i : i + 1] for name, value in given.items()}) for i in range(sequences)]
-    small = [(batch, [SMALL_CHIP]) for batch in SMALL_BATCHES if small_chip]
     more = MORE_BLOCKS if bench.blocks[0] else None
-    for batch, chip, blocks in [(batch, [], None) for batch in BATCHES] + [(batch, chip, None) for batch, chip in small] + [(batch, [], more) for batch in MORE]:
+    runs = [(batch, [], None) for batch in BATCHES] + [(batch, [], more) for batch in MORE]
+    runs += [(batch, [SMALL_CHIP], None) for batch in SMALL_BATCHES if small_chip]
+    for batch, chip, blocks in runs:
         order = [(place + batch) % sequences for place in range(batch)]
         got = bench.token({name: value[order] for name, value in given.items()}, *chip, blocks=blocks)
         for place, index in enumerate(order):

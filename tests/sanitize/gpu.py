@@ -36,7 +36,7 @@ AT_ONCE = 4
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 TOKEN_TOOLS = ("memcheck", "synccheck")
 MODELS = {"tiny-b": 61, "tiny-d": 130}
-TOKENS = "tiny-d", 130, (1, 8)  # model, vocabulary, sequences
+TOKENS = "tiny-d", 130, (1, 8, 16)  # model, vocabulary, sequences
 HOPPER = "sm_90a"
 HOPPER_VOCAB = 37  # of a layer wide enough for the tiles of HOPPER
 # Arithmetic, program, mode, sequences, tokens of each: none is the program for many rows.
