@@ -71,13 +71,17 @@ LogicalResult sm1::scheduleKernels(Operation *root, const Scheduler &scheduler) 
   for (Operation &op : root->getRegion(0).front())
     if (auto symbol = dyn_cast<SymbolOpInterface>(op))
       names.insert(symbol.getName());
+  // Numbers go by the name alone, which entries share: what two of them have is called the same, whatever suffixes others have.
+  llvm::StringMap<int> numbers;
   auto uniqueName = [&](KernelOp kernel) {
     StringRef name = kernel.getKernelName();
     std::string suffix = scheduler.suffix ? scheduler.suffix(kernel) : "";
     bool looksForeign = llvm::any_of(scheduler.foreignSuffixes, [&](StringRef foreign) { return endsIn(name, foreign); });
-    std::string stem = (name + (looksForeign ? "_rows" : "") + suffix).str(), unique = stem;
-    for (int number = 2; !names.insert(unique).second; ++number)
-      unique = stem + "_" + std::to_string(number);
+    std::string stem = (name + (looksForeign ? "_rows" : "") + suffix).str();
+    int number = ++numbers[name];
+    std::string unique = number == 1 ? stem : stem + "_" + std::to_string(number);
+    while (!names.insert(unique).second)
+      unique = stem + "_" + std::to_string(++number);
     return unique;
   };
   std::optional<ScheduleFile> overrides;
