@@ -139,7 +139,7 @@ def check_slices(bench, package):
 def check_scan(bench, spec):
     """A model that reads rows: bytes by its shape, and a ceiling with two bytes read for each written."""
     time, row_bytes = 300, 48 * 4
-    package = bench.programs.compile(spec, "scan", "--target=native")
+    package = bench.programs.compile(spec, "scan", best=True)
     found = bench.json("prefill", package, f"--time={time}", "--kernels", "--rows-per-pass=512")
     (kernel,) = found["rows"][0]["kernels"]
     work = kernel["work"]

@@ -29,6 +29,11 @@ def machine_isas(compute="f32"):
     return [isa for isa, needs in LEVELS.get(compute, WIDE).items() if needs <= flags]
 
 
+def compute_of(options):
+    """What projections of a package for CPUs multiply, by the options of sm1c."""
+    return next((str(option).partition("=")[2] for option in options if str(option).startswith("--compute=")), "f32")
+
+
 def without_ptxas():
     """Settings of a compilation for the emulator, which reads PTX: half of the time is ptxas's. What it refuses is seen by ptx-static, by
     kernels.emulated (SM1_TEST_PTXAS=run), of schedules that are no model's own by `assembled` of Programs.compile, and on a real GPU."""
@@ -73,10 +78,11 @@ class Device:
             return f"no emulator at {self.emulator}"
         return ""
 
-    def compile_options(self, for_host=False, best=False):
-        """Targets of a package; `for_host`: also for the CPU, to compare with; `best`: of a CPU's levels only the one that runs by itself."""
+    def compile_options(self, for_host=False, best=False, compute="f32"):
+        """Targets of a package; `for_host`: also for the CPU, to compare with; `best`: of a CPU's levels only the one that runs by itself.
+        Of the others those that the machine executes: all are compiled for the trained model, and in storage.py for bf16."""
         if not self.is_gpu:
-            return [f"--target={self.host if best else 'native'}"]
+            return [f"--target={self.host if best else ','.join(machine_isas(compute)) or 'native'}"]
         return [f"--target={self.host},{self.target}" if for_host else f"--target={self.target}"]
 
     def variants(self, few=False, isas=None):

@@ -19,7 +19,7 @@ sys.path.append(str(HERE.parent / "tools"))
 import make_checkpoint
 import reference
 import tensors
-from devices import NAMES, Device
+from devices import NAMES, Device, compute_of
 from kept import Kept
 
 TOLERANCE = 1e-5  # f32 against float64, at every length, in every bucket
@@ -111,7 +111,7 @@ class Programs:
         --isa, at that level of a CPU only; `assembled`: by ptxas also where the emulator runs it, for kernels that no other test has."""
         package = self.work / f"{name}.sm1pkg"
         named = any(str(option).startswith("--target") for option in options)
-        options = [*options, *([] if named else self.device.compile_options(for_host, best))]
+        options = [*options, *([] if named else self.device.compile_options(for_host, best, compute_of(options)))]
         environment = {**self.environment, **({"SM1_TEST_PTXAS": "run"} if assembled else {})}
         self._succeeded(self.kept.compile(source, package, *options, environment=environment), self.sm1c, source, *options)
         return package

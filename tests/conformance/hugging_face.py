@@ -45,7 +45,7 @@ def main():
         folder = programs.work / name
         tool.make(folder, **fields)
         expected = tensors.load(folder / "expected.safetensors")
-        package = programs.compile(folder, name, "--target=native")
+        package = programs.compile(folder, name, best=True)
         for mode in ("prefill", "step"):
             got = programs.logits(package, inputs_of(expected), f"--mode={mode}")
             worst = report.close(got, expected, f"{name}, {mode}")

@@ -8,9 +8,9 @@ That the same request gives the same bytes is a test of its own (sm1c-package.te
 of sm1c, the libraries and the ptxas that it uses, the machine's processor, the words of the command line and the bytes of every file that
 they name. What sm1c said is kept with the package. Of four compilers packages are kept; SM1_TEST_COMPILE=always keeps nothing.
 
---target=best is the level of this machine that sm1-run takes by itself, for tests that run no other. --for-gpu=CHIP is for tests that
-run on a real GPU only: without one nothing is compiled, which ctest shows as a skip. --cubin-for=CHIP is for those that run on the
-emulator, too: without a GPU nothing is assembled.
+Among the names of --target, `own` are the levels that this machine executes, `best` is the one of them that sm1-run takes by itself, for
+tests that run no other. --for-gpu=CHIP is for tests that run on a real GPU only: without one nothing is compiled, which ctest shows as a
+skip. --cubin-for=CHIP is for those that run on the emulator, too: without a GPU nothing is assembled.
 """
 import contextlib
 import hashlib
@@ -23,9 +23,9 @@ import subprocess
 import sys
 import tempfile
 
-from devices import machine_isas, missing_gpu, without_ptxas
+from devices import compute_of, machine_isas, missing_gpu, without_ptxas
 
-BEST, FOR_GPU, CUBIN_FOR = "--target=best", "--for-gpu=", "--cubin-for="
+TARGET, FOR_GPU, CUBIN_FOR = "--target=", "--for-gpu=", "--cubin-for="
 SKIPPED = 77
 KEEPING_PTXAS = "tests/ptxas"  # end of the folder of one that only keeps what another makes: tools/ptxas.py
 REFERENCES = pathlib.Path(__file__).resolve().parent.parent / "reference"
@@ -157,9 +157,10 @@ def main():
         return SKIPPED
     emulated = any(option.startswith(CUBIN_FOR) and missing_gpu(option.partition("=")[2]) for option in options)
     options = [option for option in options if not option.startswith((FOR_GPU, CUBIN_FOR))]
-    if BEST in options:
-        compute = next((option.partition("=")[2] for option in options if option.startswith("--compute=")), "f32")
-        options[options.index(BEST)] = f"--target={(machine_isas(compute) or ['native'])[-1]}"
+    own = machine_isas(compute_of(options)) or ["native"]
+    named = {"own": ",".join(own), "best": own[-1]}
+    options = [TARGET + ",".join(named.get(name, name) for name in option[len(TARGET):].split(",")) if option.startswith(TARGET) else option
+               for option in options]  # fmt: skip
     done = Kept(sm1c).compile(source, package, *options, environment={**os.environ, **(without_ptxas() if emulated else {})})
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)

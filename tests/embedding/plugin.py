@@ -62,8 +62,9 @@ def check_works(programs, report, sm1c, sm1_opt, plugin, model):
     weights = programs.work / "weights.safetensors"
     random = np.random.RandomState(1)
     tensors.save(weights, {f"{name}.weight": random.randn(32, 48).astype(np.float32) for name in "yz"})
-    programs.must(sm1c, model, "-o", packages["own"], "--target=native", f"--params={weights}")
-    programs.must(sm1c, model, "-o", packages["plugin"], "--target=native", f"--params={weights}", load, PIPELINE, "--remarks")
+    options = f"--target={programs.device.host}", f"--params={weights}"
+    programs.must(sm1c, model, "-o", packages["own"], *options)
+    programs.must(sm1c, model, "-o", packages["plugin"], *options, load, PIPELINE, "--remarks")
     report.check("RecomputeElementwise: addf computes" in programs.said, f"no remark of the plugin: {programs.said}")
     fused = {"own": programs.must(sm1c, model, "--emit=fused"), "plugin": programs.must(sm1c, model, "--emit=fused", load, PIPELINE)}
     counts = {name: text.count("sm1.kernel") for name, text in fused.items()}
