@@ -10,6 +10,7 @@ in one order with dot products and in another without; each is within the bound,
 instruction set.
 """
 import itertools
+import json
 import pathlib
 import re
 import sys
@@ -80,7 +81,8 @@ def check_random(programs, report):
             report.check(least > TOLERANCE, f"{name}: within {least:.2e} of weights as {other}, the roundings cannot be told apart")
         if element == "bf16":
             check_bound_later(programs, report, checkpoint, given, got)
-    check_bf16_compute(programs, report, checkpoint, expected["bf16"], given, RANDOM_BF16, "random")
+    every = [] if programs.device.is_gpu else ["--target=native"]  # other tests leave out what the machine cannot execute
+    check_bf16_compute(programs, report, checkpoint, expected["bf16"], given, RANDOM_BF16, "random", *every)
 
 
 def check_bound_later(programs, report, checkpoint, given, expected):
@@ -90,9 +92,9 @@ def check_bound_later(programs, report, checkpoint, given, expected):
     report.same_bits(got, expected, "random, --weights=bf16 bound by sm1-run")
 
 
-def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance, name):
+def check_bf16_compute(programs, report, checkpoint, expected, given, tolerance, name, *targets):
     name = f"{name}, --weights=bf16 --compute=bf16"
-    package = programs.compile(checkpoint, "compute", "--weights=bf16", "--compute=bf16")
+    package = programs.compile(checkpoint, "compute", "--weights=bf16", "--compute=bf16", *targets)
     check_arithmetic(programs, report, package, "bf16", "bf16", name)
     if programs.device.is_gpu:
         said = programs.must(programs.sm1_run, "inspect", package)
@@ -117,8 +119,8 @@ def check_trained(programs, report, checkpoint):
     expected = Stored(checkpoint, ROUNDINGS["bf16"]).run(given["tokens"])
     got = run_all(programs, report, package, given, "trained")
     print(f"trained, default: largest relative error {report.close(got, expected, 'trained, default'):.2e}")
-    bf16 = programs.compile(checkpoint, "trained", "--weights=bf16", "--compute=f32", *one_isa(programs))
-    report.same_bits(programs.logits(bf16, given), got, "trained, --weights=bf16 against the default")
+    kernels = lambda *options: programs.must(programs.sm1c, checkpoint, "--emit=target", "--compute=f32", *options, *one_isa(programs))
+    report.check(kernels("--weights=bf16") == kernels(), "trained, --weights=bf16 has other kernels than the default")
     f16 = programs.logits(programs.compile(checkpoint, "trained", "--weights=f16", *one_isa(programs)), given)
     report.close(f16, Stored(checkpoint, ROUNDINGS["f16"]).run(given["tokens"]), "trained, --weights=f16")
     check_bf16_compute(programs, report, checkpoint, expected, given, TRAINED_BF16, "trained")
@@ -129,7 +131,9 @@ def check_defaults(programs, report):
     for dtype, element in (("F32", "f32"), ("BF16", "bf16")):
         checkpoint = programs.checkpoint(dtype, **SIZES, dtype=dtype)
         compute = element if programs.device.is_gpu else "f32"
-        check_arithmetic(programs, report, programs.compile(checkpoint, "default", *one_isa(programs)), element, compute, f"{dtype} checkpoint")
+        plan = json.loads(programs.must(programs.sm1c, checkpoint, "--emit=plan", *programs.device.compile_options(best=True)))
+        found = plan["storage"], plan["compute"]
+        report.check(found == (element, compute), f"{dtype} checkpoint: weights and compute are {found}, expected {element}, {compute}")
 
 
 def check_refusals(programs, report):
