@@ -4,7 +4,9 @@
 // its options, the text and the headers that come with it. What is refused is not kept, nor what includes other headers.
 //
 // From the environment, as tests set it: SM1_KEPT_NVRTC names the real library, SM1_KEPT_NVRTC_FOLDER where to keep what it makes.
-// Without either, on another machine, the loader finds a library and nothing is kept; nor is it with SM1_TEST_COMPILE=always.
+// Without either, on another machine, the loader finds a library and nothing is kept; nor is it with SM1_TEST_COMPILE=always. With
+// SM1_TEST_PTXAS=none, which runs on the emulator have, nothing is assembled: it reads PTX, and the same is made for compute_90 as
+// for sm_90.
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,8 +101,18 @@ struct KeptProgram {
   bool isKept = false;
 };
 
+/// Options by which the real library compiles, `isAssembled` or not.
+static std::vector<std::string> optionsOf(int count, const char *const *options, bool isAssembled) {
+  constexpr std::string_view chip = "--gpu-architecture=sm_", virtualChip = "--gpu-architecture=compute_";
+  std::vector<std::string> made(options, options + count);
+  for (std::string &option : made)
+    if (!isAssembled && option.compare(0, chip.size(), chip) == 0)
+      option.replace(0, chip.size(), virtualChip);
+  return made;
+}
+
 /// Where the result of a compilation is kept; empty where it must not be.
-static std::string placeOf(const KeptProgram &program, int count, const char *const *options) {
+static std::string placeOf(const KeptProgram &program, const std::vector<std::string> &options) {
   const std::string folder = setting("SM1_KEPT_NVRTC_FOLDER");
   struct stat library;
   if (folder.empty() || setting("SM1_TEST_COMPILE") == "always" || stat(setting("SM1_KEPT_NVRTC").c_str(), &library))
@@ -110,8 +122,8 @@ static std::string placeOf(const KeptProgram &program, int count, const char *co
   digest.add(program.text);
   for (const auto &[name, text] : program.headers)
     digest.add(name), digest.add(text);
-  for (int i = 0; i < count; ++i)
-    digest.add(options[i]);
+  for (const std::string &option : options)
+    digest.add(option);
   for (size_t at = 0; (at = program.text.find("#include", at)) != std::string::npos; ++at) {
     size_t begin = program.text.find_first_of("\"<", at), end = program.text.find_first_of("\">\n", begin + 1);
     bool isKnown = false;
@@ -148,18 +160,25 @@ static int take(KeptProgram *program, const char *size, const char *data, std::s
   return real<int(void *, char *)>(data)(program->program, bytes.data());
 }
 
-NVRTC int nvrtcCompileProgram(KeptProgram *program, int count, const char *const *options) {
-  const std::string place = placeOf(*program, count, options);
+NVRTC int nvrtcCompileProgram(KeptProgram *program, int count, const char *const *given) {
+  const bool isAssembled = setting("SM1_TEST_PTXAS") != "none";
+  const std::vector<std::string> options = optionsOf(count, given, isAssembled);
+  const std::string place = placeOf(*program, options);
   if (!place.empty() && exists(place + ".cubin")) { // written last
     program->result = {contents(place + ".ptx"), contents(place + ".cubin")};
     program->isKept = true;
     return success;
   }
-  int result = real<int(void *, int, const char *const *)>("nvrtcCompileProgram")(program->program, count, options);
+  std::vector<const char *> words;
+  for (const std::string &option : options)
+    words.push_back(option.c_str());
+  int result = real<int(void *, int, const char *const *)>("nvrtcCompileProgram")(program->program, count, words.data());
   if (result == success)
     result = take(program, "nvrtcGetPTXSize", "nvrtcGetPTX", program->result.ptx);
-  if (result == success)
+  if (result == success && isAssembled)
     result = take(program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN", program->result.cubin);
+  else if (result == success)
+    program->result.cubin = std::string("\177ELF\0\0\0", 8); // which the emulator refuses, as any
   if (result == success && !place.empty()) {
     put(place + ".ptx", program->result.ptx);
     put(place + ".cubin", program->result.cubin);
