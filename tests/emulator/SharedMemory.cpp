@@ -13,8 +13,9 @@ void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsi
   gridAgents = blocks * warpCount;
   racecheck = check;
   memory.resize(size + 16);
-  words.assign(size / 4 + 1, Cell());
-  splitIndex.assign(size / 4 + 1, 0);
+  words.assign(size / 16 * 4 + 4, Cell());
+  isWhole.assign(size / 16 + 1, 1);
+  splitIndex.assign(size / 16 * 4 + 4, 0);
   inFlight.assign(size / 4 + 5, 0);
   isMbarrier.assign(size / 8 + 3, 0);
   warps.assign(warpCount, WarpTime());
@@ -22,6 +23,7 @@ void SharedMemory::configure(unsigned size, unsigned warpCount, bool check, unsi
 
 void SharedMemory::start() {
   std::fill(memory.begin(), memory.end(), uint8_t(0xCD));
+  std::fill(isWhole.begin(), isWhole.end(), uint8_t(1)); // all are older than the block
   std::fill(splitIndex.begin(), splitIndex.end(), 0u);
   splitWords.clear();
   freeSplits.clear();
@@ -146,6 +148,29 @@ inline SharedMemory::Verdict SharedMemory::touchWords(unsigned word, unsigned en
   return Verdict::Fine;
 }
 
+inline void SharedMemory::takeApart(unsigned four) {
+  if (!isWhole[four])
+    return;
+  isWhole[four] = 0;
+  std::fill_n(&words[four * 4 + 1], 3, words[four * 4]);
+}
+
+SharedMemory::Verdict SharedMemory::touchFours(unsigned four, unsigned end, const Access &now, Race &race) {
+  Verdict verdict = Verdict::Fine;
+  for (; four < end && verdict == Verdict::Fine; ++four) {
+    const Cell *cells = &words[four * 4];
+    if (isWhole[four]) {
+      verdict = judge(words[four * 4], now, race);
+      continue;
+    }
+    verdict = touchWords(four * 4, four * 4 + 4, now, race);
+    const uint32_t *splits = &splitIndex[four * 4];
+    isWhole[four] =
+        cells[1] == cells[0] && cells[2] == cells[0] && cells[3] == cells[0] && !(splits[0] | splits[1] | splits[2] | splits[3]);
+  }
+  return verdict;
+}
+
 SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, AccessKind kind, unsigned thread, uint32_t pc,
                                           Race &race) {
   if (flights && inFlightPc(offset, size) != ~0u)
@@ -155,6 +180,10 @@ SharedMemory::Verdict SharedMemory::touch(unsigned offset, unsigned size, Access
       if (isMbarrier[i])
         return Verdict::IsMbarrier;
   const Access now{kind, touchBy(thread, pc), warps[thread / 32]};
+  if (offset % 16 == 0 && size % 16 == 0)
+    return touchFours(offset / 16, (offset + size) / 16, now, race);
+  for (unsigned four = offset / 16; four <= (offset + size - 1) / 16; ++four)
+    takeApart(four);
   if (size == 4 && offset % 4 == 0 && !splitIndex[offset / 4])
     return judge(words[offset / 4], now, race);
   if (offset % 4 == 0 && size % 4 == 0)
@@ -216,8 +245,12 @@ void SharedMemory::land(unsigned offset, unsigned size, unsigned agent, uint32_t
   setInFlight(offset, size, pc, false);
   uint32_t tick = agentTicks[agent - kFirstAgent]++;
   for (unsigned word = offset / 4; word < (offset + size) / 4; ++word) {
+    bool whole = isWhole[word / 4] && word % 4 == 0 && word + 4 <= (offset + size) / 4;
+    if (!whole)
+      takeApart(word / 4);
     words[word].writer = {tick, pc << 12 | agent};
     words[word].atomicWriter = false;
+    word += whole ? 3 : 0;
   }
   known.add(agentOf(agent), tick);
 }

@@ -97,7 +97,7 @@ public:
     };
     for (unsigned word = offset / 4; word < (offset + size) / 4; ++word) {
       if (!splitIndex[word]) {
-        if (const Touch *found = ofCell(words[word]))
+        if (const Touch *found = ofCell(words[isWhole[word / 4] ? word / 4 * 4 : word]))
           return found;
         continue;
       }
@@ -110,7 +110,7 @@ public:
   uint32_t tickOf(unsigned warp) const { return warps[warp].tick; }
 
 private:
-  struct Cell { // of a word, or of a byte of a split word
+  struct Cell { // of a word, of four that are whole, or of a byte of a split word
     Touch writer, reader, otherLane, otherWarp;
     bool atomicWriter = false;
     bool operator==(const Cell &other) const {
@@ -148,6 +148,8 @@ private:
   Verdict judge(Cell &cell, const Access &now, Race &race);
   Verdict judgeBytes(unsigned word, unsigned first, unsigned count, const Access &now, Race &race);
   Verdict touchWords(unsigned word, unsigned end, const Access &now, Race &race);
+  Verdict touchFours(unsigned four, unsigned end, const Access &now, Race &race);
+  void takeApart(unsigned four);
   void split(unsigned word);
   void unsplit(unsigned word, const Cell &cell);
   void shareAlone(WarpTime &time, uint32_t mask, bool all);
@@ -158,7 +160,8 @@ private:
   uint32_t base = 1; // first tick of this block
   std::vector<uint8_t> memory;
   std::vector<Cell> words;
-  std::vector<uint32_t> splitIndex;            // per word: 1 + its place in splitWords; 0: not split
+  std::vector<uint8_t> isWhole;     // per four words: all have the history that stands at the first; most accesses are of four
+  std::vector<uint32_t> splitIndex; // per word: 1 + its place in splitWords; 0: not split
   std::vector<std::array<Cell, 4>> splitWords; // bytes of split words
   std::vector<uint32_t> freeSplits;
   std::vector<uint32_t> inFlight; // per word: pc + 1 of the copy
