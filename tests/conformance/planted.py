@@ -7,6 +7,7 @@ accesses one element off. Noticed is a finding of the emulator, or other bits, u
 The models are as small as lets every barrier matter: projections of more k than there are stages, scans of more rows than a tile has,
 steps of a whole group of rows and a rest. EQUIVALENT lists what cannot be noticed because nothing depends on it, and why.
 """
+import copy
 import itertools
 import sys
 from collections import Counter, namedtuple
@@ -138,8 +139,7 @@ EVERY = {"barrier": 1, "wait": 1, "index": 5}  # which of them are tried
 LEAST = {"barrier": 0.95, "wait": 0.95, "index": 0.95}  # the share of those that can be noticed which has to be
 
 Plant = namedtuple("Plant", "kind number function line text")
-# (subject, kind, function): for each plant there that nothing depends on, why. Which accesses are tried shifts with the code: of those that
-# are many alike, as many as were met.
+# Why nothing depends on a plant. Which accesses are tried shifts with the code: of those that are many alike, as many as were met.
 GROUP = "the next group of rows begins with barriers of its own, before anything that is still read is written"
 EMPTY = "nothing is copied in the last rounds, so earlier waits have waited for everything"
 NORM = "the norm that follows has barriers before rows are stored"
@@ -152,33 +152,21 @@ OWN = "a warp leaves its part of 32 rows by 16 sums where 32 rows by 64 bytes la
 BARE = "the barrier is for factors of a norm's halves, which this kernel has none of"
 NOBODY = "rows 32 to 63 of a tile, which nobody has: there are at most 19"
 TAIL = "a part of a sum from k = 192 on: all are zero, as k ends at 164"
-EQUIVALENT = {
-    ("projections, f32", "barrier", "a_step"): [GROUP, GROUP],
-    ("projections, bf16", "wait", "a"): [EMPTY],
-    ("projections, bf16", "wait", "c"): [EMPTY],
-    ("projections, bf16", "index", "a"): [PAST, PAST],
-    ("projections, bf16", "index", "c"): [PAST, PAST],
-    ("projections, bf16", "index", "a_some"): [PAST, PAST],
-    ("projections, bf16", "barrier", "a"): [BARE],
-    ("projections, bf16", "barrier", "c_few"): [OWN],
-    ("projections, bf16", "barrier", "c_step_some"): [OWN],
-    ("projections, bf16", "index", "c_few"): [TAIL],
-    ("projections, bf16", "index", "a_step_some"): [NOBODY],
-    ("projections, bf16", "index", "c_step_some"): [TAIL, TAIL, TAIL],
-    ("projections, bf16", "barrier", "a_step"): [GROUP, NORM],
-    ("projections, bf16", "barrier", "c_step"): [GROUP],
-    ("projections, bf16", "index", "a_step"): [ZERO],
-    ("projections, bf16", "index", "c_step"): [ZERO],
-    ("deep, bf16", "barrier", "a_step"): [GROUP],
-    ("deep, bf16", "index", "a_step"): [ZERO],
-    ("deep, bf16", "barrier", "a_step_some"): [OWN],
-    ("warpgroup, bf16", "barrier", "c_few"): [FIRST],
-    ("warpgroup, bf16", "wait", "a"): [NONE, NONE, ONLY],
-    ("warpgroup, bf16", "wait", "c"): [NONE, NONE, ONLY],
-    ("long scan, bf16", "wait", "a_long"): [NONE],
+EQUIVALENT = {  # subject, kind, function: a reason for each plant there
+    "projections, f32": {"barrier": {"a_step": [GROUP, GROUP]}},
+    "projections, bf16": {
+        "barrier": {"a": [BARE], "c_few": [OWN], "c_step_some": [OWN], "a_step": [GROUP, NORM], "c_step": [GROUP]},
+        "wait": {"a": [EMPTY], "c": [EMPTY]},
+        "index": {
+            "a": [PAST, PAST], "c": [PAST, PAST], "a_some": [PAST, PAST],
+            "c_few": [TAIL], "c_step_some": [TAIL, TAIL, TAIL],
+            "a_step_some": [NOBODY], "a_step": [ZERO], "c_step": [ZERO],
+        },
+    },
+    "deep, bf16": {"barrier": {"a_step": [GROUP], "a_step_some": [OWN]}, "index": {"a_step": [ZERO]}},
+    "warpgroup, bf16": {"barrier": {"c_few": [FIRST]}, "wait": {"a": [NONE, NONE, ONLY], "c": [NONE, NONE, ONLY]}},
+    "long scan, bf16": {"wait": {"a_long": [NONE]}},
 }
-
-
 ENDINGS = "few", "several", "some", "more", "most", "large", "larger", "many", "long"  # of functions, and of the programs they are made for
 
 
@@ -243,7 +231,7 @@ def main():
     planted, caught, equivalent = Counter(), Counter(), Counter()
     for subject in SUBJECTS:
         bench = Bench(programs, subject)
-        left = {key[1:]: list(whys) for key, whys in EQUIVALENT.items() if key[0] == subject.name}
+        left = copy.deepcopy(EQUIVALENT.get(subject.name, {}))
         met = Counter()
         for plant in bench.plants:
             met[plant.kind] += 1
@@ -253,7 +241,7 @@ def main():
             if bench.notices(plant):
                 caught[plant.kind] += 1
                 continue
-            whys = left.get((plant.kind, plant.function))
+            whys = left.get(plant.kind, {}).get(plant.function)
             equivalent[plant.kind] += bool(whys)
             why = whys.pop(0) if whys else "WHY?"
             print(f"not noticed: {subject.name}: {plant.kind} {plant.number} in {plant.function}, line {plant.line}: {plant.text} ({why})")
