@@ -1,5 +1,5 @@
-// Everything the runtime and the tools need from the operating system, in one place: Platform.cpp is the only file that another
-// system has to replace.
+// Everything the runtime and the tools need from the operating system, in one place: Platform.cpp and PlatformFiles.cpp are the
+// only files that another system has to replace.
 #ifndef SM1RT_SRC_PLATFORM_H
 #define SM1RT_SRC_PLATFORM_H
 
