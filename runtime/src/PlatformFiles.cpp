@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -114,7 +115,10 @@ static Expected<void> checkReplaceable(const std::string &path) {
 
 std::string temporaryName(const std::string &path) {
   static std::atomic<unsigned> counter{0};
-  return fmt::format("{}.tmp-{}-{}", behindLinks(path), ::getpid(), counter.fetch_add(1));
+  // Containers that share a folder have processes of one number, most often 1; the time tells them apart.
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return fmt::format("{}.tmp-{}-{}-{}", behindLinks(path), ::getpid(), counter.fetch_add(1),
+                     std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
 TemporaryFile::TemporaryFile(std::string finalPath, std::string path, int handle, bool isNamed)
