@@ -63,7 +63,7 @@ std::vector<std::string> sm1::fusionPassNames() {
   return names;
 }
 
-std::string sm1::compilerVersion() { return "sm1c 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
+std::string sm1::compilerVersion() { return "sm1c " SM1_VERSION " (LLVM " LLVM_VERSION_STRING ")"; }
 
 namespace {
 /// A description on its way to targets of one kind: at Stage::Fused, for both entries or one.

@@ -36,6 +36,12 @@ fail() {
   exit 1
 }
 
+# misused TEXT: the same for words that cannot be read
+misused() {
+  printf 'error: %s\n' "$1" >&2
+  exit 2
+}
+
 # logged NAME COMMAND...: runs it with its output in $log/NAME.log. A program keeps the terminal where there is one (ninja then
 # counts in place); otherwise the log's last line is shown every 20 seconds. A failure shows the end of the log.
 logged() {

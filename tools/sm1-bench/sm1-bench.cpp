@@ -221,7 +221,7 @@ static Command addTune(CLI::App &tool) {
 }
 
 static bool namesSubject(std::string_view word) {
-  return word == "-h" || word == "--help" || word == "predict" || word == "tune" ||
+  return word == "-h" || word == "--help" || word == "--version" || word == "predict" || word == "tune" ||
          std::any_of(subjects().begin(), subjects().end(), [&](const Subject &subject) { return word == subject.name; });
 }
 

@@ -142,7 +142,7 @@ static Error compilerFailure(const std::string &compiler, const ProcessResult &r
   std::string words = lastWords(result.output);
   if (words.empty())
     words = "it said nothing";
-  if (result.exitCode == 1 && !result.output.empty())
+  if ((result.exitCode == 1 || result.exitCode == 2) && !result.output.empty())
     return {words};
   if (result.exitCode > 128)
     return {fmt::format("{}: killed by signal {}; {}", compiler, result.exitCode - 128, words)};

@@ -1,6 +1,8 @@
 // Command lines through CLI11; its exceptions end here.
 #include "Options.h"
 
+#include "sm1rt/PackageFormat.h"
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -25,7 +27,9 @@ void addCommonOptions(CLI::App &app, CommonOptions &options) {
   app.add_option("--weights", options.weights, "how matrices are stored: f32, bf16, f16, int8, int4; default: as in the checkpoint")
       ->type_name("DTYPE")
       ->group(group);
-  app.add_option("--compute", options.compute, "what projections multiply: f32, bf16, fp8 (GPUs from sm_89 on), int8; default: f32")
+  app.add_option("--compute", options.compute,
+                 "what projections multiply: f32, bf16, fp8 (GPUs from sm_89 on), int8; default: f32, on GPUs bf16 "
+                 "where matrices are stored so")
       ->type_name("DTYPE")
       ->group(group);
   app.add_option("--device", options.device,
@@ -105,6 +109,7 @@ static Expected<void> run(const Command &command) {
 }
 
 int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv) {
+  tool.set_version_flag("--version", fmt::format("{} {} (package format {})", tool.get_name(), SM1_VERSION, SM1_FORMAT_VERSION));
   try {
     tool.parse(argc, argv);
   } catch (const CLI::Success &help) {

@@ -20,7 +20,7 @@ struct CommonOptions {
   std::string isa;         ///< empty: the best
   std::string form;        ///< empty: exact, or what the package has
   std::string weights;     ///< empty: the checkpoint's dtype, or what the package has
-  std::string compute;     ///< empty: f32, or what the package has
+  std::string compute;     ///< empty: what sm1c takes by default, or what the package has
   int threads = 0;         ///< 0: one per core
   int64_t rowsPerPass = 0; ///< 0: what suits the device
   bool trace = false;
@@ -39,7 +39,8 @@ struct Command {
 /// Adds MODEL and the options above to `app`. `options` must live as long as `app`.
 void addCommonOptions(CLI::App &app, CommonOptions &options);
 
-/// Parses the command line and runs the chosen command: 0 it worked, 1 it said an error, 2 the command line is wrong.
+/// Parses the command line and runs the chosen command: 0 it worked, 1 it said an error, 2 the command line cannot be read. All
+/// programs of this project keep to these.
 int runTool(CLI::App &tool, const std::vector<Command> &commands, int argc, char **argv);
 
 #endif // SM1_TOOLS_OPTIONS_H

@@ -106,14 +106,17 @@ static void addOptions(CLI::App &app, ParsedOptions &parsed, std::string &stopAf
   app.set_version_flag("--version", sm1::compilerVersion());
 }
 
-static ParsedOptions refused(std::string why) {
+/// As in all programs: 2 for a command line that cannot be read, 1 for one that asks for what cannot be done.
+constexpr int unreadable = 2, undoable = 1;
+
+static ParsedOptions refused(std::string why, int exitCode) {
   // CLI11 starts some of its sentences with a capital, we do not.
   if (why.size() > 1 && std::islower(static_cast<unsigned char>(why[1])))
     why[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(why[0])));
   std::cerr << "sm1c: error: " << why << "\n";
   ParsedOptions parsed;
   parsed.finished = true;
-  parsed.exitCode = 1;
+  parsed.exitCode = exitCode;
   return parsed;
 }
 
@@ -162,10 +165,10 @@ ParsedOptions parseOptions(int argc, char **argv) {
     app.exit(success, std::cout, std::cerr);
     return parsed;
   } catch (const CLI::Error &error) {
-    return refused(std::string(error.what()) + "; sm1c --help lists what there is");
+    return refused(std::string(error.what()) + "; sm1c --help lists what there is", unreadable);
   }
   if (std::string why = whyNot(parsed, stopAfter, compare); !why.empty())
-    return refused(why);
+    return refused(why, undoable);
   if (!stopAfter.empty())
     parsed.request.emit = stopAfter;
   if (compare.empty())
@@ -175,7 +178,8 @@ ParsedOptions parseOptions(int argc, char **argv) {
     parsed.other = withOptions(parsed.request, compare);
   } catch (const CLI::Error &error) {
     return refused("--compare=" + compare + ": " + error.what() +
-                   "; it takes what says how to compile, such as --no-fuse and --pipeline");
+                       "; it takes what says how to compile, such as --no-fuse and --pipeline",
+                   unreadable);
   }
   return parsed;
 }
