@@ -42,14 +42,13 @@ Expected<json> SafetensorsFile::Content::readHeader() {
   for (int byte = 7; byte >= 0; --byte)
     length = length << 8 | mapping.data()[byte];
   bool looksRight = mapping.size() > 8 && mapping.data()[8] == '{';
-  if (length > headerLimit)
-    return error(fmt::format("not a safetensors file: header of {} bytes, at most {} are allowed", length, headerLimit));
-  if (length > mapping.size() - 8)
-    return error(fmt::format("{}: header ends at byte {}, file has {}",
-                             looksRight ? "the file is cut short or its header length lies" : "not a safetensors file", length + 8,
-                             mapping.size()));
   if (!looksRight)
-    return error("not a safetensors file: the header does not start with '{'");
+    return error("not a safetensors file, as packages, states and files of tensors are: its header does not start with '{'");
+  if (length > headerLimit)
+    return error(fmt::format("header of {} bytes, at most {} are allowed", length, headerLimit));
+  if (length > mapping.size() - 8)
+    return error(fmt::format("the file is cut short or its header length lies: header ends at byte {}, file has {}", length + 8,
+                             mapping.size()));
   dataOffset = 8 + length;
   auto header = parseJson({reinterpret_cast<const char *>(mapping.data()) + 8, length}, path + ": header");
   if (header && !header->is_object())

@@ -131,6 +131,10 @@ def check_refusals(programs, report, package):
         (["tokenize", song, "-o", out, "--vocab-config", config, "--cond", "mood=1"], "no field 'mood'; there are tempo, key_root"),
         (["tokenize", song, "-o", out, "--vocab-config", config, "--cond", "key_root=1"], "it can be 0, 4, 7"),
         (["tokenize", song, "-o", out, "--cond", "tempo=1"], "no vocab_config.json"),
+        (["generate", package, "--tokens-out", out, "--cond", "tempo=1"], "has 0 conditioning ids and no vocab_config.json that says what they "
+         "mean; name one with --vocab-config, or leave --cond away"),
+        (["score", package, "--tokens", song], "a MIDI file, not token lists; sm1-run tokenize makes them of it"),
+        (["inspect", song], "not a safetensors file, as packages, states and files of tensors are"),
         (["generate", package, "--tokens-out", out, "--vocab-config", config], "'total_cond_tokens' is 7, the model has 0"),
         (["generate", package, "--tokens-out", out, "--prompt", song, "--prompt-bars=7"], "it has 6 bars, 7 were asked for"),
     ]

@@ -51,7 +51,7 @@ TEST_F(SafetensorsTest, RefusesOtherFiles) {
   EXPECT_ERROR(SafetensorsFile::open(folder.path.string()), "not a regular file");
   EXPECT_ERROR(open(""), "not a safetensors file: 0 bytes");
   EXPECT_ERROR(open("hello"), "not a safetensors file");
-  EXPECT_ERROR(open("%PDF-1.7 and much more text"), "not a safetensors file");
+  EXPECT_ERROR(open("%PDF-1.7 and much more text"), "as packages, states and files of tensors are");
   EXPECT_ERROR(open(safetensorsBytes("[1]", "")), "does not start with '{'");
 }
 

@@ -44,6 +44,12 @@ TEST(TokenFile, NamesTheByteWhereJsonBreaks) {
   EXPECT_EQ(complaint("[[1]] x"), "t.json: byte 7: no valid JSON");
 }
 
+TEST(TokenFile, KnowsMusic) {
+  sm1test::TemporaryFolder folder;
+  sm1test::writeBytes(folder.file("song.json"), "MThd and more");
+  EXPECT_ERROR(readTokenFile(folder.file("song.json"), {161}), "a MIDI file, not token lists; sm1-run tokenize makes them of it");
+}
+
 TEST(TokenFile, KeepsItsLimits) {
   TokenFileLimits limits{161};
   limits.lists = 2;

@@ -122,7 +122,7 @@ Expected<std::vector<int32_t>> conditioningPrefix(const ConditioningOptions &opt
     return wishes.error();
   if (!config && !wishes->empty())
     return Error{fmt::format("--cond: the vocabulary has {} conditioning ids and no vocab_config.json that says what they mean; "
-                             "name one with --vocab-config",
+                             "name one with --vocab-config, or leave --cond away",
                              vocabulary.conditioningCount())};
   if (!config)
     return std::vector<int32_t>();

@@ -119,6 +119,8 @@ Expected<TokenLists> readTokenFile(const std::string &path, const TokenFileLimit
   Expected<std::string> text = readTextFile(path, fileLimitBytes);
   if (!text)
     return text.error();
+  if (text->compare(0, 4, "MThd") == 0)
+    return Error{fmt::format("{}: a MIDI file, not token lists; sm1-run tokenize makes them of it", path)};
   return parseTokenLists(*text, path, limits);
 }
 
