@@ -132,13 +132,6 @@ Expected<void> BatchRun::readState(const SafetensorsFile &file, size_t port) {
   return {};
 }
 
-int64_t BatchRun::totalLength() const {
-  int64_t total = 0;
-  for (int64_t length : lengths)
-    total += length;
-  return total;
-}
-
 Piece BatchRun::pieceOf(size_t sequence, int64_t begin, int64_t end) {
   Piece piece;
   piece.sequence = &sequences[sequence];

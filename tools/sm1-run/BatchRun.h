@@ -34,8 +34,6 @@ public:
   sm1rt::Expected<void> saveStates(const std::string &out) const;
 
   int64_t timeSteps() const { return time; }
-  /// Tokens or rows of all sequences together.
-  int64_t totalLength() const;
 
 private:
   BatchRun(sm1rt::Model &model, PortNames names) : model(&model), names(std::move(names)) {}

@@ -65,8 +65,8 @@ static Expected<void> drawTokens(const DrawOptions &options) {
 
 static Expected<void> draw(DrawOptions options) {
   std::filesystem::path input(options.input);
-  if (!isMidiPath(options.input) && !isJsonPath(options.input))
-    return Error{fmt::format("{}: neither .mid nor .json; give a MIDI file or a token file", options.input)};
+  if (Expected<void> music = checkMusicPath(options.input); !music)
+    return music;
   if (std::filesystem::path(options.out).extension() != ".svg")
     return Error{fmt::format("{}: pictures are SVG; name a .svg file, which every browser opens", options.out)};
   if (Expected<void> writable = checkWritable(options.out, {options.input}); !writable)

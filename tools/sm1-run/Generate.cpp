@@ -115,13 +115,9 @@ static Expected<void> writeWavFiles(const std::vector<Voice> &voices, const Voca
                                     const GenerateOptions &options) {
   Progress progress("rendering", int64_t(voices.size()), "files");
   for (size_t index = 0; index < voices.size(); ++index) {
-    std::string wav = numberedPath(options.wav, index, voices.size()), midi = temporaryName(wav);
-    Expected<void> done = writeMidi(readSong(voices[index].continuation.tokens(), vocabulary), midi);
-    if (done)
-      done = renderWav(midi, wav, options.synth);
-    removeFile(midi);
-    if (!done)
-      return done.error().in(wav);
+    std::string wav = numberedPath(options.wav, index, voices.size());
+    if (Expected<void> done = renderSong(readSong(voices[index].continuation.tokens(), vocabulary), wav, options.synth); !done)
+      return done;
     progress.update(int64_t(index + 1));
     fmt::print("{}: with {}\n", wav, options.synth.soundfont);
   }

@@ -26,6 +26,12 @@ bool isMidiPath(const std::string &path) { return lowerExtension(path) == ".mid"
 
 bool isJsonPath(const std::string &path) { return lowerExtension(path) == ".json"; }
 
+Expected<void> checkMusicPath(const std::string &path) {
+  if (isMidiPath(path) || isJsonPath(path))
+    return {};
+  return Error{fmt::format("{}: neither .mid nor .json; give a MIDI file or a token file", path)};
+}
+
 bool namesOtherThanMidi(const std::string &path) {
   std::string extension = lowerExtension(path);
   return extension == ".wav" || extension == ".json" || extension == ".svg";

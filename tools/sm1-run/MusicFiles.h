@@ -19,6 +19,8 @@ class App;
 /// .mid or .midi, in any case.
 bool isMidiPath(const std::string &path);
 bool isJsonPath(const std::string &path);
+/// Whether a file of music has one of these names, MIDI or tokens; names say what is read.
+sm1rt::Expected<void> checkMusicPath(const std::string &path);
 /// A file that is no MIDI by its name, as somebody might name for sound, tokens or a picture.
 bool namesOtherThanMidi(const std::string &path);
 /// For CLI11: a shell's variable that nobody has set would be no file at all, without a word.

@@ -7,7 +7,7 @@
 
 #include "Platform.h"
 #include "sm1rt/music/MidiReader.h"
-#include "sm1rt/music/MidiWriter.h"
+#include "sm1rt/music/Song.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -44,13 +44,9 @@ static Expected<void> renderTokens(const RenderOptions &options) {
     return lists.error();
   Progress progress("rendering", int64_t(lists->size()), "files");
   for (size_t index = 0; index < lists->size(); ++index) {
-    std::string wav = numberedPath(options.out, index, lists->size()), midi = temporaryName(wav);
-    Expected<void> done = writeMidi(readSong((*lists)[index], *vocabulary), midi);
-    if (done)
-      done = renderWav(midi, wav, options.synth);
-    removeFile(midi);
-    if (!done)
-      return done.error().in(wav);
+    std::string wav = numberedPath(options.out, index, lists->size());
+    if (Expected<void> done = renderSong(readSong((*lists)[index], *vocabulary), wav, options.synth); !done)
+      return done;
     progress.update(int64_t(index + 1));
     fmt::print("{}: list {} of {} with {}\n", wav, index, options.input, options.synth.soundfont);
   }
@@ -58,8 +54,8 @@ static Expected<void> renderTokens(const RenderOptions &options) {
 }
 
 static Expected<void> render(RenderOptions options) {
-  if (!isMidiPath(options.input) && !isJsonPath(options.input))
-    return Error{fmt::format("{}: neither .mid nor .json; give a MIDI file or a token file", options.input)};
+  if (Expected<void> music = checkMusicPath(options.input); !music)
+    return music;
   if (Expected<void> writable = checkWritable(options.out, {options.input}); !writable)
     return writable;
   if (Expected<void> found = findSynth(options.synth); !found)

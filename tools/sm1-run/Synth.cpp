@@ -2,6 +2,7 @@
 #include "Synth.h"
 
 #include "Platform.h"
+#include "sm1rt/music/MidiWriter.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -129,4 +130,13 @@ Expected<void> renderWav(const std::string &midi, const std::string &wav, const 
   if (!done)
     removeFile(temporary);
   return done;
+}
+
+Expected<void> renderSong(const Song &song, const std::string &wav, const SynthOptions &options) {
+  std::string midi = temporaryName(wav);
+  Expected<void> done = writeMidi(song, midi);
+  if (done)
+    done = renderWav(midi, wav, options);
+  removeFile(midi);
+  return done ? done : done.error().in(wav);
 }

@@ -3,6 +3,7 @@
 #define SM1_TOOLS_SYNTH_H
 
 #include "sm1rt/Error.h"
+#include "sm1rt/music/Song.h"
 
 #include <string>
 
@@ -24,5 +25,7 @@ sm1rt::Expected<void> findSynth(SynthOptions &options);
 
 /// Writes the MIDI file `midi` as `wav`: 16 bits, stereo; whole or not at all. A file without any sound is an error.
 sm1rt::Expected<void> renderWav(const std::string &midi, const std::string &wav, const SynthOptions &options);
+/// The same of a song that is in no file.
+sm1rt::Expected<void> renderSong(const sm1rt::Song &song, const std::string &wav, const SynthOptions &options);
 
 #endif // SM1_TOOLS_SYNTH_H
