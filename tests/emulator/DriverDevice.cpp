@@ -1,8 +1,10 @@
 // Driver functions about the device, the context, errors and memory.
 #include "Driver.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <malloc.h>
 
 using emulator::Chip;
@@ -36,31 +38,25 @@ EMULATED cuDriverGetVersion(int *version) {
   return CUDA_SUCCESS;
 }
 
-EMULATED cuGetErrorName(CUresult error, const char **name) {
-  switch (error) {
-#define EMULATOR_CASE(symbol, number, sentence)                                                                                    \
-  case number:                                                                                                                     \
-    *name = #symbol;                                                                                                               \
-    return CUDA_SUCCESS;
-    EMULATOR_CUDA_ERRORS(EMULATOR_CASE)
-#undef EMULATOR_CASE
-  }
-  *name = nullptr;
-  return CUDA_ERROR_INVALID_VALUE;
+/// What a driver calls an error, and says of it.
+struct ErrorText {
+  CUresult error;
+  const char *name, *sentence;
+};
+
+#define EMULATOR_ROW(symbol, number, sentence) {number, #symbol, sentence},
+static constexpr ErrorText errorTexts[] = {EMULATOR_CUDA_ERRORS(EMULATOR_ROW)};
+#undef EMULATOR_ROW
+
+static CUresult textOf(CUresult error, const char *ErrorText::*part, const char **text) {
+  const ErrorText *found =
+      std::find_if(std::begin(errorTexts), std::end(errorTexts), [&](const ErrorText &each) { return each.error == error; });
+  *text = found == std::end(errorTexts) ? nullptr : found->*part;
+  return *text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-EMULATED cuGetErrorString(CUresult error, const char **text) {
-  switch (error) {
-#define EMULATOR_CASE(symbol, number, sentence)                                                                                    \
-  case number:                                                                                                                     \
-    *text = sentence;                                                                                                              \
-    return CUDA_SUCCESS;
-    EMULATOR_CUDA_ERRORS(EMULATOR_CASE)
-#undef EMULATOR_CASE
-  }
-  *text = nullptr;
-  return CUDA_ERROR_INVALID_VALUE;
-}
+EMULATED cuGetErrorName(CUresult error, const char **name) { return textOf(error, &ErrorText::name, name); }
+EMULATED cuGetErrorString(CUresult error, const char **text) { return textOf(error, &ErrorText::sentence, text); }
 
 EMULATED cuDeviceGetCount(int *count) {
   ENTER(cuDeviceGetCount, false);

@@ -479,11 +479,13 @@ static std::string targetOf(int64_t capability) {
   return fmt::format("sm_{}{}", known, capability == 90 ? "a" : "");
 }
 
-Expected<std::string> cudaTarget(int ordinal) {
+static auto openContext(int ordinal) {
   auto driver = Driver::load();
-  if (!driver)
-    return driver.error();
-  auto context = Context::open(*driver, ordinal);
+  return driver ? Context::open(*driver, ordinal) : driver.error();
+}
+
+Expected<std::string> cudaTarget(int ordinal) {
+  auto context = openContext(ordinal);
   if (!context)
     return context.error();
   return targetOf((*context)->capability);
@@ -494,10 +496,7 @@ Expected<OpenedDevice> openCudaDevice(const Package &package, int ordinal, const
   if (std::none_of(programs.begin(), programs.end(), [](auto &program) { return program.second.capability > 0; }))
     return Error{fmt::format("{}: built for {}, no GPU; recompile with --target=sm_XY, the name of your GPU's architecture",
                              package.file.path(), listTargets(package.plan))};
-  auto driver = Driver::load();
-  if (!driver)
-    return driver.error();
-  auto context = Context::open(*driver, ordinal);
+  auto context = openContext(ordinal);
   if (!context)
     return context.error();
   auto target = chooseTarget(package, **context, isa);
