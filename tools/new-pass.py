@@ -122,7 +122,9 @@ def main():
     td.write_text(with_declaration(declared, TD.format(**words)), encoding="utf-8")
     source.write_text(SOURCE.format(**words), encoding="utf-8")
     test.write_text(TEST.format(**words), encoding="utf-8")
-    print(f"{td}\n{source}\n{test}\nnext: a line of compiler/lib/Stages.cpp, or sm1c --pipeline=fused=default,sm1-{stem}")
+    print(f"{td}\n{source}\n{test}\n"
+          f"its test: ninja -C build sm1-opt && lit -v build/tests --filter {stem}, with the lit of LLVM 22\n"
+          f"next: a line of compiler/lib/Stages.cpp, or sm1c --pipeline=fused=default,sm1-{stem}")
 
 
 if __name__ == "__main__":
