@@ -11,6 +11,10 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 
+#if defined(__linux__)
+#include <sys/personality.h>
+#endif
+
 using namespace llvm;
 using namespace sm1;
 
@@ -34,6 +38,23 @@ struct Scratch {
   std::error_code failed;
   FileRemover remover;
 };
+
+/// What this thread starts in a scope finds its memory at the same addresses each time: ptxas (13.0, for sm_90a) orders instructions
+/// by them, and one request has to give the same bytes. Where the system refuses, as containers may, it goes without.
+struct SameAddresses {
+#if defined(__linux__)
+  SameAddresses() : before(::personality(query)) {
+    if (before >= 0)
+      ::personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+  }
+  ~SameAddresses() {
+    if (before >= 0)
+      ::personality((unsigned long)before);
+  }
+  static constexpr unsigned long query = 0xffffffff;
+  int before;
+#endif
+};
 } // namespace
 
 Expected<PtxasRun> sm1::runPtxas(const std::string &ptxas, StringRef ptx, StringRef chip) {
@@ -51,6 +72,7 @@ Expected<PtxasRun> sm1::runPtxas(const std::string &ptxas, StringRef ptx, String
   StringRef arguments[] = {ptxas, "-v", arch, "-O3", "-o", cubin.path, source.path};
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log.path), StringRef(log.path)};
   std::string reason;
+  SameAddresses same;
   int result = sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, /*SecondsToWait=*/300, 0, &reason);
   if (result < 0)
     return createStringError(ptxas + ": " + reason);
