@@ -1,12 +1,10 @@
 // The driver's side: streams that run late, graphs, limits, errors that were asked for, planted bugs.
 #include "EmulatorTest.h"
 #include "Marks.h"
+#include "PlantEach.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 using namespace emulator;
 
@@ -251,26 +249,7 @@ TEST(DriverTest, SharedMemoryIsKnownBeforeALaunch) {
 }
 
 TEST(DriverTest, PlantedBugsAreCaught) {
-  std::string file = testing::TempDir() + "sm1-emulator-count.txt";
-  std::remove(file.c_str());
-  {
-    Environment environment("SM1_EMULATOR_COUNT", file);
-    ASSERT_TRUE(reversesRightly());
-  }
-  std::ifstream lines(file);
-  std::map<std::string, unsigned> counts;
-  std::string line;
-  while (std::getline(lines, line)) {
-    std::istringstream words(line);
-    std::string kind, number, function;
-    words >> kind >> number >> function;
-    EXPECT_EQ(function, "k");
-    EXPECT_EQ(number, std::to_string(counts[kind]++));
-    Environment environment("SM1_EMULATOR_PLANT", kind + ":k:" + number);
-    EXPECT_FALSE(reversesRightly()) << "not caught: " << line;
-  }
-  EXPECT_EQ(counts, (std::map<std::string, unsigned>{{"barrier", 2}, {"wait", 1}, {"index", 5}}));
-  std::remove(file.c_str());
+  EXPECT_EQ(plantEach("count", reversesRightly), (std::map<std::string, unsigned>{{"barrier", 2}, {"wait", 1}, {"index", 5}}));
 }
 
 } // namespace

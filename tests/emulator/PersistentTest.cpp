@@ -1,8 +1,7 @@
 // A persistent kernel as nvcc makes it (persistent/ring.cu): right under every schedule, several launches in a row, and every
 // barrier or wait that is left out noticed.
-#include "EmulatorTest.h"
+#include "PlantEach.h"
 
-#include <cstdio>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -66,27 +65,10 @@ INSTANTIATE_TEST_SUITE_P(Findings, PersistentFindingTest, testing::ValuesIn(kSch
 TEST_P(PersistentTest, Ring) { EXPECT_EQ(runRing(), ""); }
 
 TEST_P(PersistentFindingTest, PlantedBugsAreCaught) {
-  std::string file = testing::TempDir() + "sm1-emulator-ring-" + GetParam() + ".txt";
-  std::remove(file.c_str());
-  {
-    Environment environment("SM1_EMULATOR_COUNT", file);
-    ASSERT_EQ(runRing(), "");
-  }
-  std::ifstream lines(file);
-  std::map<std::string, unsigned> counts;
-  std::string line;
-  while (std::getline(lines, line)) {
-    std::istringstream words(line);
-    std::string kind, number, function;
-    words >> kind >> number >> function;
-    ++counts[kind];
-    Environment environment("SM1_EMULATOR_PLANT", kind + ":" + function + ":" + number);
-    EXPECT_NE(runRing(), "") << "not caught: " << line;
-  }
+  std::map<std::string, unsigned> counts = plantEach(std::string("ring-") + GetParam(), [] { return runRing().empty(); });
   EXPECT_GE(counts["barrier"], 2u);
   EXPECT_GE(counts["wait"], 2u);
   EXPECT_GE(counts["index"], 8u);
-  std::remove(file.c_str());
 }
 
 } // namespace
