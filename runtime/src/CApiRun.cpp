@@ -105,7 +105,8 @@ static sm1rt::Expected<void> spreadInputs(const sm1rt::Plan &plan, const sm1rt_t
     for (size_t i = 0; i < inputCount && !found; ++i)
       found = port.name == inputs[i].name ? &inputs[i] : nullptr;
     if (!found)
-      return sm1rt::Error{"input '" + port.name + "' is missing"};
+      return sm1rt::Error{"input '" + port.name + "' is missing" +
+                          (inputCount > 0 ? std::string("; the first that is given is '") + inputs[0].name + "'" : "")};
     if (auto spread = spreadInput(port, *found, total, pieces); !spread)
       return spread;
     ++used;

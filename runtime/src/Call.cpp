@@ -74,7 +74,8 @@ static Expected<BoundCall> bindCall(const Plan &plan, const std::vector<InputTen
     auto found = std::find_if(inputs.begin(), inputs.end(), [&](const InputTensor &tensor) { return tensor.name == port.name; });
     bool given = found != inputs.end();
     if (!given && port.kind != PlanPort::Kind::State)
-      return Error{fmt::format("input '{}' is missing", port.name)};
+      return Error{fmt::format("input '{}' is missing{}", port.name,
+                               inputs.empty() ? "" : fmt::format("; the first that is given is '{}'", inputs.front().name))};
     bound.inputs.push_back(given ? &*found : nullptr);
     used += given;
   }

@@ -223,6 +223,7 @@ TEST_F(CApiTest, RunsByName) {
   refused(&input, 0, "input 'tokens' is missing");
   sm1rt_tensor both[] = {input, {"x", SM1RT_F32, 1, &five, tokens}};
   refused(both, 2, "2 inputs given, the run needs 1");
+  refused(&both[1], 1, "input 'tokens' is missing; the first that is given is 'x'");
   both[0].shape = &four;
   refused(both, 1, "is I32 [4], the run needs I32 [5]");
   both[0] = input;

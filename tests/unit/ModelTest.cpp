@@ -344,6 +344,7 @@ TEST_F(ModelTest, GenericCall) {
   EXPECT_EQ((*outputs)[2].values, last);
   InputTensor good{"tokens", {DType::I32, {2, 6}}, tokens.data()};
   EXPECT_ERROR(call(model, "prefill", {}), "input 'tokens' is missing");
+  EXPECT_ERROR(call(model, "prefill", {{"token", {DType::I32, {2, 6}}, tokens.data()}}), "the first that is given is 'token'");
   EXPECT_ERROR(call(model, "prefill", {good, {"x", {DType::F32, {1}}, h.data()}}), "'x' is given twice or is none");
   EXPECT_ERROR(call(model, "prefill", {{"tokens", {DType::I32, {12}}, tokens.data()}}), "expected [batch, time, ...]");
   EXPECT_ERROR(call(model, "prefill", {{"tokens", {DType::F32, {2, 6}}, tokens.data()}}),

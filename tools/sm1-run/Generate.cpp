@@ -102,9 +102,7 @@ static Expected<void> writeMidiFiles(const std::vector<Voice> &voices, const Voc
     std::string path = numberedPath(options.out, index, voices.size());
     if (Expected<void> written = writeMidi(song, path); !written)
       return written;
-    std::string ignored = song.ignoredTokens ? fmt::format(", {} that {} no note left out", counted(song.ignoredTokens, "token"),
-                                                           song.ignoredTokens == 1 ? "makes" : "make")
-                                             : "";
+    std::string ignored = song.ignoredTokens ? fmt::format(", {} without a note", counted(song.ignoredTokens, "token")) : "";
     fmt::print("{}: {}, {}, {}, {}{}\n", path, counted(song.bars, "bar"), counted(int64_t(song.notes.size()), "note"),
                counted(int64_t(piece.tokens().size()), "token"), endingOf(piece, options.continuation), ignored);
   }

@@ -123,8 +123,7 @@ static Expected<void> tokensToMidi(const TokenizeOptions &options) {
   std::string last = lists->size() == 1 ? "" : fmt::format(" to {}", numberedPath(options.out, lists->size() - 1, lists->size()));
   fmt::print("{}{}: {}, {}, {}{}\n", numberedPath(options.out, 0, lists->size()), last, counted(int64_t(lists->size()), "piece"),
              counted(bars, "bar"), counted(notes, "note"),
-             ignored ? fmt::format(", {} that {} no note left out", counted(ignored, "token"), ignored == 1 ? "makes" : "make")
-                     : "");
+             ignored ? fmt::format(", {} without a note", counted(ignored, "token")) : "");
   return {};
 }
 
