@@ -19,6 +19,8 @@ from kernels import ARITHMETICS, SPECS
 VERSIONS = {"sm_80": "8.0", "sm_86": "8.0", "sm_89": "8.0", "sm_90": "8.0", "sm_90a": "8.1", "sm_100": "8.6", "sm_120": "8.7", "sm_121": "8.8"}
 EVERYWHERE = ("sm_90", "sm_90a", "sm_120")  # every description in every arithmetic; other chips: one model in two
 TRAINED = DATA / "checkpoints" / "chorales"  # 256 channels: every loop is there
+# Steps in fp8 are those in bf16, as check_steps sees: where bf16 is compiled for a chip, entries for prompts are enough of fp8.
+PROMPTS = "--variants=prefill_long,prefill_larger,prefill_large,prefill_most,prefill_more,prefill_some,prefill_several,prefill_few"
 # Stored and loaded, bytes: RG-LRU's prefill for sm_120.
 SPILLS_OF_SCANS = 64
 # e4m3 that sm_90 multiplies as f16: what it is converted to takes as many registers again. Tiles that spill nothing were no faster.
@@ -152,11 +154,23 @@ def check_kernels(report, gpu, ptxas, text, program, target, name):
     return kernels
 
 
+def check_steps(report, fp8, bf16, target):
+    """Kernels of steps are the same in both."""
+    steps = lambda text: {name: re.sub(r"\$L__BB\d+", "$L__BB", body) for name, body in re.findall(r"\.entry (\w+)\((.*?)\n}", text, re.S)
+                          if "_step" in name}  # fmt: skip
+    mine, others = steps(fp8), steps(bf16)
+    different = [name for name in mine if mine[name] != others.get(name)]
+    report.check(mine and not different, f"fp8, {target}: {len(mine)} kernels of steps, of which {different} are not those of bf16")
+
+
 def subjects(few):
     """(name, model, options, targets)"""
     for arithmetic in ("f32", "bf16"):
         yield f"chorales, {arithmetic}", TRAINED, ARITHMETICS[arithmetic], EVERYWHERE if few else tuple(VERSIONS)
-    yield "chorales, fp8", TRAINED, ("--weights=bf16", "--compute=fp8"), ("sm_89", "sm_90", "sm_90a", "sm_120")
+    fp8 = "--weights=bf16", "--compute=fp8"
+    if few:
+        yield "chorales, fp8, prompts", TRAINED, (*fp8, PROMPTS), EVERYWHERE
+    yield "chorales, fp8", TRAINED, fp8, ("sm_89",) if few else ("sm_89", *EVERYWHERE)
     if few:
         yield "mamba-16, bf16", DATA / "golden" / "mamba-16", ARITHMETICS["bf16"], EVERYWHERE
         return
@@ -180,15 +194,20 @@ def main():
     if not ptxas:
         report.skip("registers, shared memory and spills: there is no ptxas")
     print(f"{'':28} {'':7} {'kernel':22} regs shared+dynamic spills blocks a multiprocessor")
+    trained = {}
     for name, model, options, targets in subjects(a.few):
         package = programs.compile(model, "static", *options, "--weights-in=external", f"--target={','.join(targets)}")
         plan, texts = gpu.read_package(package)
         for target in targets:
+            if model is TRAINED:
+                trained[name.split(", ")[1], target] = texts[target]
             constant = constant_parameters(gpu, plan["programs"][target])
             problems = [*text_problems(texts[target], target), *early_accesses(texts[target], target, constant)]
             report.check(not problems, f"{name}, {target}: {'; '.join(problems[:3])}")
             if ptxas:
                 check_kernels(report, gpu, ptxas, texts[target], plan["programs"][target], target, name)
+    for target in EVERYWHERE:
+        check_steps(report, trained["fp8", target], trained["bf16", target], target)
     check_the_checks(report, texts["sm_90"], "sm_90")
     late = texts["sm_90"].replace("griddepcontrol.wait;", "", 1).replace("\tret;", "\tgriddepcontrol.wait;\n\tret;", 1)
     report.check(any("before it waits" in problem for problem in early_accesses(late, "sm_90", {})), "a wait at the end passes as right")
