@@ -149,13 +149,12 @@ ONLY = "the block's only tile: nobody writes the stage again"
 PAST = "a tile of 16 k behind the last one: both factors are zero (k = 184 and 180 reach into it, and there all are noticed)"
 FIRST = "parts of sums lie in the first stage, which the last steps do not read"
 OWN = "a warp leaves its part of 32 rows by 16 sums where 32 rows by 64 bytes lay, which it alone has read (two projections are noticed)"
-BARE = "the barrier is for factors of a norm's halves, which this kernel has none of"
 NOBODY = "rows 32 to 63 of a tile, which nobody has: there are at most 19"
 TAIL = "a part of a sum from k = 192 on: all are zero, as k ends at 164"
 EQUIVALENT = {  # subject, kind, function: a reason for each plant there
     "projections, f32": {"barrier": {"a_step": [GROUP, GROUP]}},
     "projections, bf16": {
-        "barrier": {"a": [BARE], "c_few": [OWN], "c_step_some": [OWN], "a_step": [GROUP, NORM], "c_step": [GROUP]},
+        "barrier": {"c_few": [OWN], "c_step_some": [OWN], "a_step": [GROUP, NORM], "c_step": [GROUP]},
         "wait": {"a": [EMPTY], "c": [EMPTY]},
         "index": {
             "a": [PAST, PAST], "c": [PAST, PAST], "a_some": [PAST, PAST],

@@ -35,9 +35,11 @@
 // CHECK-NEXT: nvvm.bar.warp.sync
 
 // Two stages, of which one is free in the last step: a warp has three slots for its eight tiles of rows, and asks for the fourth tile when it has
-// finished the first.
+// finished the first. No warp waits for others between the barriers' making and the products: there are no factors of rows to share.
 // CHECK-LABEL: func.func @two
 // CHECK: "mbarrier.init.shared.b64 [$0], 8;"
+// CHECK: nvvm.barrier
+// CHECK-NOT: nvvm.barrier
 // CHECK-NOT: nvvm.cp.async.shared.global
 // CHECK: nvvm.mma.sync
 // CHECK-COUNT-3: nvvm.cp.async.commit.group

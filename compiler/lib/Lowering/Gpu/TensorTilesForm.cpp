@@ -312,14 +312,13 @@ SmallVector<Value> TensorTilesBuilder::sum() {
   }
   RowFactors factors(block, firstRow, rows);
   bool inRegisters = registersOfProducts() + factors.registers() <= mostRegisters;
-  if (!inRegisters)
-    factors.store();
+  bool areStored = !inRegisters && factors.store();
   SmallVector<Value> sums(linears.size() * warpPanels * tiles * 4, block.number(0));
   Place place{block.constant(0), {}};
   if (boxes) {
     place.parity = arith::ConstantIntOp::create(block.builder, block.loc, 0, 32);
     cuda::waitForBytes(block.builder, block.loc, fullAt(place.stage), place.parity);
-    if (!inRegisters)
+    if (areStored)
       block.barrier();
   } else {
     cuda::waitForCopies(block.builder, block.loc, stages - 2);
