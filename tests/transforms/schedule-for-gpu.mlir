@@ -2,6 +2,7 @@
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,PREFILL,TWO
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_few" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,FEW
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,SOME
+// RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=prefill_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,NARROW
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 entry=step_some" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEPS
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_120 entry=step" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,STEP
 // RUN: sm1-opt %s "-sm1-schedule-for-gpu=target=sm_90 compute=bf16" -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,BF16
@@ -27,10 +28,12 @@
 // TWO: sm1.kernel "tensor" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 32, row_split = 128, panel_split = 4, stages = 4> -> {{.*}} attributes {boxes} {
 // FEW: sm1.kernel "tensor_few" ({{.*}}) blocks<tensor_tiles, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = {{[2-4]}}, depth_split = {{[48]}}> ->
 // SOME: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles,
+// NARROW: sm1.kernel "tensor_some" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 16, row_split = 64, panel_split = 4, stages = 3> -> {{.*}} attributes {boxes} {
 // STEPS: sm1.kernel "tensor_step_some" ({{.*}}) blocks<tensor_tiles, {{.*}}, depth_split = {{[48]}}> ->
 // STEP: sm1.kernel "tensor_step" ({{.*}}) blocks<tensor_step, threads = {{[0-9]+}}, row_tile = {{[0-9]+}}, row_split = {{[0-9]+}}, panel_split = 1, stages = 1> ->
 // ONE: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 64, row_split = 256, panel_split = 4, stages = 2> -> {{.*}} attributes {boxes} {
 // TWO: sm1.kernel "pair" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 64, row_split = 128, panel_split = 4, stages = 3> -> {{.*}} attributes {boxes} {
+// NARROW: sm1.kernel "pair_some" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 32, row_split = 128, panel_split = 4, stages = 3> -> {{.*}} attributes {boxes} {
 // STEP: sm1.kernel "pair_step" ({{.*}}) blocks<tensor_step,
 // ONE: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 256, row_tile = 48, row_split = 192, panel_split = 4, stages = 2> -> tensor<?x?x64xf32> attributes {boxes} {
 // TWO: sm1.kernel "three" ({{.*}}) blocks<tensor_tiles, threads = 128, row_tile = 48, row_split = 96, panel_split = 4, stages = 3> -> tensor<?x?x64xf32> attributes {boxes} {

@@ -97,11 +97,12 @@ static constexpr TileShape manyOfFours = {128, 32, 128, 4, 1, 2};
 /// For many rows and three matrices whose operands the copy engine brings: two blocks, not one of as many warps.
 static constexpr TileShape manyOfThreeByBoxes = {128, 48, 96, 4, 1, 2};
 /// For many rows whose operands the copy engine brings where a multiprocessor has no room for two such blocks: one of as many
-/// warps, whose tiles are smaller where one more step is worth more. For some rows the same of three matrices, and of one two
-/// blocks whose warps share no k; two matrices are as fast without.
+/// warps, whose tiles are smaller where one more step is worth more. For some rows the same of three matrices, half as many rows of
+/// two, which have three steps then, and of one two blocks whose warps share no k.
 static constexpr TileShape manyOfOneBlock[maxProjections] = {
     {256, 32, 128, 8, 1, 1}, {256, 64, 256, 4, 1, 1}, {256, 48, 192, 4, 1, 1}};
-static constexpr TileShape someByBoxes = {128, 16, 64, 4, 1, 2};
+static constexpr TileShape someByBoxes[maxProjections] = {
+    {128, 16, 64, 4, 1, 2}, {256, 32, 128, 4, 1, 1}, manyOfOneBlock[maxProjections - 1]};
 /// For few rows and one matrix on chips whose other tiles are wgmma's: measured there alone.
 static constexpr TileShape fewBesideWgmma = {256, 32, 32, 2, 8, 1};
 
@@ -264,13 +265,13 @@ static bool mayTakeBoxes(KernelOp kernel, const Target &target, Entry entry) {
   Type x = multipliedType(kernel);
   if (isFp8(x))
     return ofMany && llvm::divideCeil(channels(x), bytesOfBoxLine) >= leastSteps;
-  return ofMany || (ofSome && linears != 2 && !hasRoomForTwoOfBoxes(*target.gpu));
+  return ofMany || (ofSome && !hasRoomForTwoOfBoxes(*target.gpu));
 }
 
 /// Its tiles.
 static const TileShape &boxShapeOf(KernelOp kernel, const GpuFacts &gpu, Entry entry, int64_t linears) {
   if (!hasRoomForTwoOfBoxes(gpu))
-    return sizeOf(entry) == RunSize::Some && linears == 1 ? someByBoxes : manyOfOneBlock[linears - 1];
+    return (sizeOf(entry) == RunSize::Some ? someByBoxes : manyOfOneBlock)[linears - 1];
   return linears == 3 ? manyOfThreeByBoxes : tileShapeOf(kernel, entry, linears, /*wgmma=*/false);
 }
 
