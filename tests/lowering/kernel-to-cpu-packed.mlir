@@ -526,32 +526,35 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 
 // -----
 
-!x = tensor<?x?x96xf32>
+!x = tensor<?x?x320xf32>
 !y = tensor<?x?x32xf32>
 
-// int4: the first block of rows unpacks weights by one instruction for each half; the integers of four groups go through scratch, where
-// they are scaled and added. Fewer than 16 rows are left to dot products.
+// int4: the first block of rows unpacks weights by one instruction for each half; the integers of a pair of groups go through
+// scratch, where they are scaled and added three turns after they were multiplied. Fewer than 16 rows are left to dot products.
 // CHECK-LABEL: func.func @int4_tiles
 // CHECK: ldtilecfg
 // CHECK: scf.if
 // CHECK-COUNT-16: vgf2p8affineqb.512
-// CHECK: tileloadd64
-// CHECK: tilezero
-// CHECK: tdpbssd
-// CHECK: tilestored64
-// CHECK: tdpbssd
-// CHECK: tilestored64
-// CHECK: arith.sitofp
-// CHECK: vector.fma
+// CHECK: scf.for %[[TURN:.*]] = %c3 to %c5 step %c1 iter_args
+// CHECK: tilestored64"(%c0_i8, {{.*}} {step_of_sum = 0 : i64}
+// CHECK: tilezero"(%c0_i8) {step_of_sum = 1 : i64}
+// CHECK: tdpbssd"(%c0_i8, %c2_i8, %c4_i8) {step_of_sum = 1 : i64}
+// CHECK: tilestored64"(%c1_i8, {{.*}} {step_of_sum = 2 : i64}
+// CHECK: tdpbssd"(%c1_i8, %c3_i8, %c5_i8) {step_of_sum = 3 : i64}
+// CHECK: arith.subi %[[TURN]], %c3
+// CHECK-COUNT-32: arith.sitofp
+// CHECK: scf.yield
+// CHECK-COUNT-2: tilestored64
+// CHECK-COUNT-96: arith.sitofp
 // CHECK-NOT: ldtilecfg
 // CHECK: vpdpbusd
 sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
-  %a = sm1.param "a" quantised <bits = 4, group = 32, columns = 96> {layout = "nibbles"} : tensor<32x96xi4>
-  %s = sm1.param "a" quantised <bits = 4, group = 32, columns = 96> {layout = "scales"} : tensor<32x3xf16>
+  %a = sm1.param "a" quantised <bits = 4, group = 32, columns = 320> {layout = "nibbles"} : tensor<32x320xi4>
+  %s = sm1.param "a" quantised <bits = 4, group = 32, columns = 320> {layout = "scales"} : tensor<32x10xf16>
   %r = sm1.launch sync(none) -> !y {
-    %y = sm1.kernel "int4_tiles" (%x0 = %x : !x, %a0 = %a : tensor<32x96xi4>, %s0 = %s : tensor<32x3xf16>)
+    %y = sm1.kernel "int4_tiles" (%x0 = %x : !x, %a0 = %a : tensor<32x320xi4>, %s0 = %s : tensor<32x10xf16>)
         schedule<row_tile = 4, panel_tile = 1, single_row_panels = 1, row_split = 64, panel_split = 2, products = dot, matrix_rows = 16, matrix_panels = 2> -> !y {
-      %p = sm1.linear %x0, %a0 scales %s0 int8 : !x, tensor<32x96xi4>, tensor<32x3xf16>
+      %p = sm1.linear %x0, %a0 scales %s0 int8 : !x, tensor<32x320xi4>, tensor<32x10xf16>
       sm1.yield %p : !y
     }
     sm1.yield %y : !y

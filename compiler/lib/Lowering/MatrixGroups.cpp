@@ -15,14 +15,13 @@
 using namespace mlir;
 using namespace sm1;
 
-/// Tile registers: sums of two panels, rows, weights of two panels.
-static constexpr int64_t groupRows = 2, groupWeights = 3;
+/// Groups side by side, each with tile registers for its sums, rows and weights.
+static constexpr int64_t pair = 2, groupRows = pair, groupWeights = 2 * pair;
 static constexpr int64_t groupWidth = 32, partsOfGroup = groupWidth / 4, groupSteps = 4;
 /// Words of the bytes that a group of a panel has when it is unpacked.
 static constexpr int64_t unpackedWords = partsOfGroup * panelWidth;
-/// Groups that are multiplied before the first of them is added. 3 are as good, 1 and 2 are 1.1 times slower, and so are 8 and
-/// more.
-static constexpr int64_t chunk = 4;
+/// Pairs whose integers have room in scratch. The one that is added was stored two turns before, and multiplied three.
+static constexpr int64_t slots = 4, turnsToAdd = 3;
 
 bool MatrixTiles::takesGroups(KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<LinearOp>();
@@ -34,13 +33,13 @@ int64_t MatrixTiles::wordsOfGroups(KernelOp kernel) {
   for (auto linear : kernel.getBlock().getOps<LinearOp>())
     if (getElementTypeOrSelf(linear.getWeight()).isInteger(4))
       unpacked += panels * channels(linear.getX().getType()) / groupWidth * unpackedWords;
-  return unpacked ? unpacked + chunk * panels * tileWords : 0;
+  return unpacked ? unpacked + slots * pair * tileWords : 0;
 }
 
 /// Rows have 32 bytes and weights 8 rows of a group.
 void MatrixTiles::shapeOfGroups(uint8_t *config) const {
   for (int64_t number = 0; number < 8; ++number) {
-    config[16 + 2 * number] = number == groupRows ? groupWidth : tileRowBytes;
+    config[16 + 2 * number] = number >= groupRows && number < groupWeights ? groupWidth : tileRowBytes;
     config[48 + number] = number >= groupWeights ? partsOfGroup : rows;
   }
 }
@@ -50,10 +49,11 @@ Value MatrixTiles::placeOfUnpacked(Value linear, Value group, int64_t count) {
   return add(add(first, times(group, panels * unpackedWords)), constant(groupScratch));
 }
 
-/// Where the integers of a group wait, of as many groups as `slot` counts.
-Value MatrixTiles::placeOfIntegers(Value slot, int64_t panel) {
-  return add(times(slot, panels * tileWords),
-             constant(groupScratch + wordsOfGroups(kernel) - chunk * panels * tileWords + panel * tileWords));
+/// Where the integers of a pair's group wait.
+Value MatrixTiles::placeOfIntegers(Value turn, int64_t number) {
+  Value slot = arith::RemUIOp::create(builder, loc, turn, constant(slots));
+  int64_t first = groupScratch + wordsOfGroups(kernel) - slots * pair * tileWords;
+  return add(times(slot, pair * tileWords), constant(first + number * tileWords));
 }
 
 /// Half a byte less 8, as a byte: bits 0 to 2 stay, all above are the inverse of bit 3. One instruction, where shifting, cutting
@@ -89,33 +89,33 @@ void MatrixTiles::unpackGroup(LinearOp linear, const Block &block, Value group, 
     }
 }
 
-/// The products of a group, from `unpacked`, to the integers of `slot`.
-void MatrixTiles::multiplyGroup(Group &of, const Block &block, Value group, Value unpacked, Value slot) {
+/// The products of one group of a pair, which stay in a tile register.
+void MatrixTiles::multiplyGroup(Group &of, const Block &block, Value group, Value unpacked, int64_t number) {
   Rows input = inputOf(of, block.row);
-  load(groupRows, add(input.address, times(group, groupWidth)), input.pitch);
-  for (int64_t n = 0; n < panels; ++n) {
-    call("llvm.x86.tilezero", {tile(n)});
-    load(groupWeights + n, addressOf(buffers.scratch, times(add(unpacked, constant(n * unpackedWords)), 4)), tileRowBytes);
-    call("llvm.x86.tdpbssd", {tile(n), tile(groupRows), tile(groupWeights + n)});
-    Value address = toPointer(addressOf(buffers.scratch, times(placeOfIntegers(slot, n), 4)));
-    call("llvm.x86.tilestored64", {tile(n), address, stride(tileRowBytes)});
-  }
+  call("llvm.x86.tilezero", {tile(number)});
+  load(groupRows + number, add(input.address, times(group, groupWidth)), input.pitch);
+  load(groupWeights + number, addressOf(buffers.scratch, times(unpacked, 4)), tileRowBytes);
+  call("llvm.x86.tdpbssd", {tile(number), tile(groupRows + number), tile(groupWeights + number)});
 }
 
-/// Scales the integers of a group and panel and adds them to `totals`, one a row.
-void MatrixTiles::addGroup(LinearOp linear, const Block &block, Value group, int64_t panel, Value slot,
-                           MutableArrayRef<Value> totals) {
-  Value scales = buffers.inputs.lookup(linear.getScales()), column = add(block.panel, constant(panel));
+void MatrixTiles::storeGroup(Value turn, int64_t number) {
+  Value address = toPointer(addressOf(buffers.scratch, times(placeOfIntegers(turn, number), 4)));
+  call("llvm.x86.tilestored64", {tile(number), address, stride(tileRowBytes)});
+}
+
+/// Scales the integers of a group at `place` and adds them to `totals`, one a row.
+void MatrixTiles::addGroup(LinearOp linear, Value panel, Value group, Value integers, MutableArrayRef<Value> totals) {
+  Value scales = buffers.inputs.lookup(linear.getScales());
   auto type = cast<MemRefType>(scales.getType());
   auto stored = VectorType::get({panelWidth}, type.getElementType()), floats = VectorType::get({panelWidth}, builder.getF32Type()),
        words = VectorType::get({panelWidth}, builder.getI32Type());
   SmallVector<Value> place =
-      type.getRank() == 1 ? SmallVector<Value>{times(column, panelWidth)} : SmallVector<Value>{column, group, constant(0)};
+      type.getRank() == 1 ? SmallVector<Value>{times(panel, panelWidth)} : SmallVector<Value>{panel, group, constant(0)};
   Value scale = vector::LoadOp::create(builder, loc, stored, scales, place);
   if (!type.getElementType().isF32())
     scale = arith::ExtFOp::create(builder, loc, floats, scale);
   for (auto [m, total] : llvm::enumerate(totals)) {
-    Value word = add(placeOfIntegers(slot, panel), constant(int64_t(m) * panelWidth));
+    Value word = add(integers, constant(int64_t(m) * panelWidth));
     Value loaded = vector::LoadOp::create(builder, loc, floats, buffers.scratch, ValueRange{word});
     Value number = arith::SIToFPOp::create(builder, loc, floats, arith::BitcastOp::create(builder, loc, words, loaded));
     total = vector::FMAOp::create(builder, loc, number, scale, total);
@@ -126,45 +126,78 @@ Value MatrixTiles::totalAt(const Group &of, int64_t linear, int64_t panel, int64
   return constant(of.place + (linear * panels + panel) * rowTiles * tileWords + row * panelWidth);
 }
 
-/// The first block unpacks weights for all that follow. Totals wait in scratch, as registers have room for one panel's.
+/// The first block unpacks weights for all that follow.
 void MatrixTiles::sumGroups(Group &of, size_t l, const Block &block) {
   LinearOp linear = of.linears[l];
   int64_t count = channels(linear.getX().getType()) / groupWidth;
-  auto loop = [&](Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
-    scf::ForOp::create(builder, loc, begin, end, constant(step), ValueRange(), [&](OpBuilder &, Location, Value i, ValueRange) {
-      body(i);
-      scf::YieldOp::create(builder, loc);
-    });
-  };
   auto unpacked = [&](Value group) { return placeOfUnpacked(constant(int64_t(l)), group, count); };
   Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, block.turn, constant(0));
+  auto branch = scf::IfOp::create(builder, loc, isFirst, /*withElseRegion=*/false);
   {
-    auto branch = scf::IfOp::create(builder, loc, isFirst, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(branch.thenBlock());
-    loop(constant(0), constant(count), 1, [&](Value group) { unpackGroup(linear, block, group, unpacked(group)); });
+    scf::ForOp::create(builder, loc, constant(0), constant(count), constant(1), ValueRange(),
+                       [&](OpBuilder &, Location, Value group, ValueRange) {
+                         unpackGroup(linear, block, group, unpacked(group));
+                         scf::YieldOp::create(builder, loc);
+                       });
   }
+  for (int64_t n = 0; n < panels; ++n) {
+    SmallVector<Value> totals = sumPanel(of, l, block, n);
+    for (auto [m, total] : llvm::enumerate(totals))
+      vector::StoreOp::create(builder, loc, total, buffers.scratch, ValueRange{totalAt(of, l, n, int64_t(m))});
+  }
+}
+
+/// In each turn a pair of groups is multiplied, the pair before it stored, and one before that added, whose integers the first
+/// cache has by then. A register holds the total of each row.
+SmallVector<Value> MatrixTiles::sumPanel(Group &of, size_t l, const Block &block, int64_t n) {
+  LinearOp linear = of.linears[l];
+  int64_t count = channels(linear.getX().getType()) / groupWidth, pairs = count / pair;
+  Value panel = add(block.panel, constant(n));
+  auto unpacked = [&](Value group) {
+    return add(placeOfUnpacked(constant(int64_t(l)), group, count), constant(n * unpackedWords));
+  };
+  auto groupOf = [&](Value turn, int64_t number) { return add(times(turn, pair), constant(number)); };
+  auto before = [&](Value turn, int64_t turns) { return builder.createOrFold<arith::SubIOp>(loc, turn, constant(turns)); };
+  auto store = [&](Value turn, int64_t number) { storeGroup(turn, number); };
+  auto multiply = [&](Value turn, int64_t number) {
+    multiplyGroup(of, block, groupOf(turn, number), unpacked(groupOf(turn, number)), number);
+  };
+  auto addPair = [&](Value turn, MutableArrayRef<Value> totals) {
+    for (int64_t number = 0; number < pair; ++number)
+      addGroup(linear, panel, groupOf(turn, number), placeOfIntegers(turn, number), totals);
+  };
   auto floats = VectorType::get({panelWidth}, builder.getF32Type());
-  Value zero = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(floats, 0.0f));
-  for (int64_t n = 0; n < panels; ++n)
-    for (int64_t m = 0; m < rows; ++m)
-      vector::StoreOp::create(builder, loc, zero, buffers.scratch, ValueRange{totalAt(of, l, n, m)});
-  loop(constant(0), constant(count), chunk, [&](Value begin) {
-    Value end = arith::MinUIOp::create(builder, loc, add(begin, constant(chunk)), constant(count));
-    auto slotOf = [&](Value group) -> Value { return arith::SubIOp::create(builder, loc, group, begin); };
-    loop(begin, end, 1, [&](Value group) { multiplyGroup(of, block, group, unpacked(group), slotOf(group)); });
-    for (int64_t n = 0; n < panels; ++n) {
-      SmallVector<Value> before;
-      for (int64_t m = 0; m < rows; ++m)
-        before.push_back(vector::LoadOp::create(builder, loc, floats, buffers.scratch, ValueRange{totalAt(of, l, n, m)}));
-      auto adds = scf::ForOp::create(builder, loc, begin, end, constant(1), before,
-                                     [&](OpBuilder &, Location, Value group, ValueRange carried) {
-                                       SmallVector<Value> totals(carried);
-                                       addGroup(linear, block, group, n, slotOf(group), totals);
-                                       scf::YieldOp::create(builder, loc, totals);
-                                     });
-      for (int64_t m = 0; m < rows; ++m)
-        vector::StoreOp::create(builder, loc, adds.getResult(m), buffers.scratch, ValueRange{totalAt(of, l, n, m)});
+  SmallVector<Value> totals(rows, arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(floats, 0.0f)));
+  int64_t begun = std::min(pairs, turnsToAdd);
+  for (int64_t turn = 0; turn < begun; ++turn)
+    for (int64_t number = 0; number < pair; ++number) {
+      if (turn > 0)
+        store(constant(turn - 1), number);
+      multiply(constant(turn), number);
     }
-  });
+  if (pairs > begun) {
+    auto loop = scf::ForOp::create(builder, loc, constant(begun), constant(pairs), constant(1), totals,
+                                   [&](OpBuilder &, Location, Value turn, ValueRange carried) {
+                                     SmallVector<Value> next(carried);
+                                     for (int64_t number = 0; number < pair; ++number) {
+                                       mark(2 * number, [&] { store(before(turn, 1), number); });
+                                       mark(2 * number + 1, [&] { multiply(turn, number); });
+                                     }
+                                     addPair(before(turn, turnsToAdd), next);
+                                     scf::YieldOp::create(builder, loc, next);
+                                   });
+    totals.assign(loop.getResults().begin(), loop.getResults().end());
+  }
+  for (int64_t number = 0; pairs > 0 && number < pair; ++number)
+    store(constant(pairs - 1), number);
+  for (int64_t turn = std::max<int64_t>(0, pairs - turnsToAdd); turn < pairs; ++turn)
+    addPair(constant(turn), totals);
+  if (count % pair) {
+    multiply(constant(pairs), 0);
+    store(constant(pairs), 0);
+    addGroup(linear, panel, groupOf(constant(pairs), 0), placeOfIntegers(constant(pairs), 0), totals);
+  }
+  return totals;
 }

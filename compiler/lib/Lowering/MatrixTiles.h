@@ -137,13 +137,13 @@ private:
   static int64_t wordsOfGroups(KernelOp kernel);
   void shapeOfGroups(uint8_t *config) const;
   mlir::Value placeOfUnpacked(mlir::Value linear, mlir::Value group, int64_t count);
-  mlir::Value placeOfIntegers(mlir::Value slot, int64_t panel);
+  mlir::Value placeOfIntegers(mlir::Value turn, int64_t number);
   mlir::Value totalAt(const Group &of, int64_t linear, int64_t panel, int64_t row);
   void unpackGroup(LinearOp linear, const Block &block, mlir::Value group, mlir::Value place);
-  void multiplyGroup(Group &of, const Block &block, mlir::Value group, mlir::Value unpacked, mlir::Value slot);
-  void addGroup(LinearOp linear, const Block &block, mlir::Value group, int64_t panel, mlir::Value slot,
+  void multiplyGroup(Group &of, const Block &block, mlir::Value group, mlir::Value unpacked, int64_t number);
+  void storeGroup(mlir::Value turn, int64_t number);
+  void addGroup(LinearOp linear, mlir::Value panel, mlir::Value group, mlir::Value integers,
                 llvm::MutableArrayRef<mlir::Value> totals);
-  void sumGroups(Group &of, const Block &block);
   void sumGroups(Group &of, size_t linear, const Block &block);
 
   mlir::Value constant(int64_t value);
@@ -157,6 +157,7 @@ private:
   };
   Rows inputOf(Group &group, mlir::Value row);
   mlir::Value addressIn(const Rows &input, int64_t rowTile, mlir::Value step) {
+  llvm::SmallVector<mlir::Value> sumPanel(Group &of, size_t linear, const Block &block, int64_t n);
     return add(add(input.address, constant(rowTile * input.tile)), times(step, input.step));
   }
   mlir::Value toPointer(mlir::Value address);
