@@ -6,8 +6,8 @@
 !s = tensor<?x?x64xf32>
 !y = tensor<?x?x64xbf16>
 
-// Two rows follow each step of k, of which there are 18 for 16 pieces. Half lines of panels with even numbers wait in scratch; those of the next
-// complete lines, which go around the caches.
+// Two rows follow each step of k, of which there are 18 for 16 pieces. Products of a step stand apart. Half lines of panels with even
+// numbers, which one instruction rounds, wait in scratch; those of the next complete lines, which go around the caches.
 // CHECK-LABEL: func.func @halves
 // CHECK-SAME: %[[Y:[a-z0-9]+]]: memref<?x64xbf16>,
 // CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>,
@@ -16,10 +16,14 @@
 // CHECK: arith.andi
 // CHECK-NEXT: scf.if
 // CHECK-NOT: scf.for
-// CHECK-COUNT-4: "llvm.x86.tdpbf16ps"({{.*}}) {step_of_sum = 0 : i64}
+// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c5_i8, %c7_i8) {step_of_sum = 0 : i64}
+// CHECK: "llvm.x86.tdpbf16ps"(%c1_i8, %c4_i8, %c7_i8) {step_of_sum = 1 : i64}
+// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c5_i8, %c6_i8) {step_of_sum = 2 : i64}
+// CHECK: "llvm.x86.tdpbf16ps"(%c3_i8, %c4_i8, %c6_i8) {step_of_sum = 3 : i64}
 // CHECK: %[[ODD:.*]] = arith.remui %{{.*}}, %c2
 // CHECK-NEXT: %[[COMPLETES:.*]] = arith.cmpi eq, %[[ODD]], %c1
-// CHECK: arith.truncf
+// CHECK: avx512bf16.cvtneps2bf16.512
+// CHECK: llvm.inline_asm "", "=v,0"
 // CHECK: scf.if %[[COMPLETES]] {
 // CHECK: vector.load %[[SCRATCH]]{{.*}} vector<8xf32>
 // CHECK: vector.shuffle

@@ -362,12 +362,12 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // Tile registers: whole blocks of 32 rows by 2 panels, then of 16 rows and of 8, each with sums that go to scratch and from there through
 // the rest of the body. A sum is cut in pieces, and between them four rows of the block before go through the rest: one turn more than there
 // are blocks, the first without a block before it, the last without one to sum. Beside four sums each row and panel of a step has a register,
-// and rows, 16 of which lie as a register takes them, pass the first cache by, which is left to the panels; eight rows have registers of another shape. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
+// which is loaded for the next step behind the last product that takes it, and rows, 16 of which lie as a register takes them, pass the first cache by, which is left to the panels; eight rows have registers of another shape. Two blocks fetch the next panels together, half of each tile's lines each; a block of 8 rows fetches all. What is
 // left comes after: the remaining panels of those rows, then the remaining rows.
 // CHECK-LABEL: func.func @matrix
 // CHECK-SAME: (%{{[a-z0-9]+}}: memref<?x64xf32>, %[[A:[a-z0-9]+]]: memref<3x32x16xi32>, %[[Y:[a-z0-9]+]]: memref<?x48xf32>,
 // CHECK-SAME: %[[SCRATCH:[a-z0-9]+]]: memref<?xf32>, %[[ROWBEGIN:[a-z0-9]+]]: index, %[[ROWEND:[a-z0-9]+]]: index, %[[PANELBEGIN:[a-z0-9]+]]: index, %[[PANELEND:[a-z0-9]+]]: index)
-// CHECK: arith.truncf
+// CHECK: avx512bf16.cvtneps2bf16.512
 // CHECK: %[[REST:.*]] = arith.remui %{{.*}}, %c2
 // CHECK: %[[PANELS:.*]] = arith.subi %[[PANELEND]], %[[REST]]
 // CHECK: %[[REST:.*]] = arith.remui %{{.*}}, %c32
@@ -383,6 +383,10 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: %[[SUMS:.*]] = arith.cmpi ult, %[[TURN]], %[[BLOCKS]]
 // CHECK-NEXT: scf.if %[[SUMS]]
 // CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.tilezero"
+// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c64_i64)
+// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c64_i64)
+// CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
+// CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c64_i64)
 // CHECK: scf.for %[[PIECE:.*]] = %c0 to %c8 step %c1
 // CHECK-NEXT: scf.if %[[SUMS]]
 // CHECK-NEXT: %[[STEPS:.*]] = arith.muli %[[PIECE]], %c2
@@ -390,18 +394,18 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK-NEXT: %[[MORE:.*]] = arith.addi %[[STEPS]], %c2
 // CHECK-NEXT: %[[TO:.*]] = arith.divui %[[MORE]], %c8
 // CHECK-NEXT: scf.for %{{.*}} = %[[FROM]] to %[[TO]] step %c1
-// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c64_i64)
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c0_i8, %c5_i8, %c7_i8)
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c4_i8, %c7_i8)
 // CHECK: "llvm.x86.tileloadd64"(%c7_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
-// CHECK: "llvm.x86.tdpbf16ps"(%c0_i8, %c5_i8, %c7_i8)
+// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c5_i8, %c6_i8)
+// CHECK: "llvm.x86.tileloaddt164"(%c5_i8, %{{.*}}, %c64_i64)
+// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c4_i8, %c6_i8)
+// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c64_i64)
 // CHECK: "llvm.x86.tileloadd64"(%c6_i8, %{{.*}}, %c64_i64)
 // CHECK-COUNT-8: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
-// CHECK: "llvm.x86.tdpbf16ps"(%c2_i8, %c5_i8, %c6_i8)
-// CHECK: "llvm.x86.tileloaddt164"(%c4_i8, %{{.*}}, %c64_i64)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c3_i8, %c4_i8, %c6_i8)
-// CHECK-NEXT: "llvm.x86.tdpbf16ps"(%c1_i8, %c4_i8, %c7_i8)
 // CHECK: %[[BEFORE:.*]] = arith.cmpi ugt, %[[TURN]], %c0
 // CHECK-NEXT: scf.if %[[BEFORE]]
 // CHECK-COUNT-8: vector.load %[[SCRATCH]]
@@ -496,15 +500,16 @@ sm1.model @m(%x: !x {sm1.name = "x"}) -> (!y {sm1.name = "y"}) {
 // CHECK: ldtilecfg
 // CHECK: tileloadd64
 // CHECK: tilestored64
+// CHECK-COUNT-2: tileloaddt164
+// CHECK-COUNT-2: tileloadd64
 // CHECK-COUNT-4: tilezero
 // CHECK-COUNT-4: tileloadd64
-// CHECK: tileloaddt164
+// CHECK: tdpbf16ps{{.*}} {step_of_sum = 0 : i64}
+// CHECK: tdpbf16ps{{.*}} {step_of_sum = 1 : i64}
 // CHECK: tileloadd64
-// CHECK: tdpbf16ps
-// CHECK: tileloadd64
-// CHECK: tdpbf16ps
+// CHECK: tdpbf16ps{{.*}} {step_of_sum = 2 : i64}
 // CHECK: tileloaddt164
-// CHECK-COUNT-2: tdpbf16ps{{.*}} {step_of_sum = 0 : i64}
+// CHECK-NEXT: tdpbf16ps{{.*}} {step_of_sum = 3 : i64}
 // CHECK-NOT: tdpbf16ps
 // CHECK: vector.store {{.*}} {alignment = 64 : i64, nontemporal = true}
 // CHECK: tilestored64

@@ -44,3 +44,21 @@ func.func @spread(%a: vector<16xf32>, %b: vector<16xf32>, %at: index, %m: memref
   memref.store %others, %m[%at] : memref<?xindex>
   return %y : vector<16xf32>
 }
+
+// Three steps and one addition: all stand in front of it, in their order.
+// CHECK-LABEL: func.func @crowded
+// CHECK-NEXT: constant
+// CHECK: "llvm.x86.tilezero"(%c0_i8)
+// CHECK-NEXT: "llvm.x86.tilezero"(%c1_i8)
+// CHECK-NEXT: "llvm.x86.tilezero"(%c0_i8)
+// CHECK-NEXT: %[[SUM:.*]] = arith.addf
+// CHECK-NEXT: return %[[SUM]]
+func.func @crowded(%a: vector<16xf32>, %b: vector<16xf32>) -> vector<16xf32> {
+  %c0 = arith.constant 0 : i8
+  %c1 = arith.constant 1 : i8
+  llvm.call_intrinsic "llvm.x86.tilezero"(%c0) {step_of_sum = 0 : i64} : (i8) -> ()
+  llvm.call_intrinsic "llvm.x86.tilezero"(%c1) {step_of_sum = 1 : i64} : (i8) -> ()
+  llvm.call_intrinsic "llvm.x86.tilezero"(%c0) {step_of_sum = 2 : i64} : (i8) -> ()
+  %v = arith.addf %a, %b : vector<16xf32>
+  return %v : vector<16xf32>
+}

@@ -110,8 +110,12 @@ void MatrixTiles::moveSums(const Unit &unit, bool isStore) {
     }
 }
 
-/// The first part of k begins at zero.
-void MatrixTiles::beginUnit(const Unit &unit) {
+/// The first part of k begins at zero. Operands of the first step are loaded.
+void MatrixTiles::beginUnit(const Unit &unit, const PassPlace &place) {
+  for (int64_t r = 0; r < rowTiles; ++r)
+    loadRows(unit, place.first, r);
+  for (int64_t column = 0; column < panels; ++column)
+    loadWeights(place, place.first, column);
   int64_t parts = passesOf(kernel) / int64_t(groups.front().linears.size());
   Value part = arith::RemUIOp::create(builder, loc, unit.pass, constant(parts));
   Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, part, constant(0));
@@ -149,33 +153,41 @@ MatrixTiles::PassPlace MatrixTiles::placeOf(const Unit &unit) {
 
 void MatrixTiles::addSteps(const Unit &unit, const PassPlace &place, Value first, Value end) {
   scf::ForOp::create(builder, loc, first, end, constant(1), ValueRange(), [&](OpBuilder &, Location, Value step, ValueRange) {
-    addPassStep(unit, place, step);
+    for (int64_t part = 0; part < panels * rowTiles; ++part)
+      addPassPart(unit, place, step, part);
     scf::YieldOp::create(builder, loc);
   });
 }
 
 void MatrixTiles::addMarkedSteps(const Unit &unit, const PassPlace &place, Value first, int64_t count) {
-  for (int64_t number = 0; number < count; ++number)
-    mark(number, [&] { addPassStep(unit, place, add(first, constant(number))); });
+  int64_t parts = panels * rowTiles;
+  for (int64_t number = 0; number < count * parts; ++number)
+    mark(number, [&] { addPassPart(unit, place, add(first, constant(number / parts)), number % parts); });
 }
 
-/// A register for each operand: four loads for four products.
-void MatrixTiles::addPassStep(const Unit &unit, const PassPlace &at, Value step) {
+void MatrixTiles::loadRows(const Unit &unit, Value step, int64_t r) {
+  Value address = addressOf(buffers.scratch, times(placeOfPacked(unit.turn, step, r), 4));
+  load(weightTile - panels - r, address, tileRowBytes, /*passes=*/true);
+}
+
+void MatrixTiles::loadWeights(const PassPlace &place, Value step, int64_t column) {
+  Value distance = add(constant(column * panelBytesOf(groups.front())), times(step, tileRows * tileRowBytes));
+  load(weightTile - column, add(place.weights, distance), tileRowBytes);
+}
+
+/// A register for each operand: four loads for four products, of the next step as in MatrixTiles::multiplyHeld.
+void MatrixTiles::addPassPart(const Unit &unit, const PassPlace &place, Value step, int64_t part) {
   Group &group = groups.front();
-  int64_t panelBytes = tileRows * tileRowBytes * stepsOf(group);
-  for (int64_t r = 0; r < rowTiles; ++r) {
-    int64_t place = weightTile - panels - r;
-    load(place, addressOf(buffers.scratch, times(placeOfPacked(unit.turn, step, r), 4)), tileRowBytes, /*passes=*/true);
-    for (int64_t column = 0; column < panels; ++column) {
-      if (r == 0) {
-        Value distance = add(constant(column * panelBytes), times(step, tileRows * tileRowBytes));
-        load(weightTile - column, add(at.weights, distance), tileRowBytes);
-        fetchLines(add(at.fetched, distance));
-      }
-      call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
-           {tile(column * rowTiles + r), tile(place), tile(weightTile - column)});
-    }
-  }
+  int64_t column = part / rowTiles, r = part % rowTiles;
+  addProduct(group, column, r, weightTile - panels - r, weightTile - column);
+  Value last = arith::SubIOp::create(builder, loc, place.end, constant(1));
+  Value next = arith::MinUIOp::create(builder, loc, add(step, constant(1)), last);
+  if (column + 1 == panels)
+    loadRows(unit, next, r);
+  if (r + 1 < rowTiles)
+    return;
+  loadWeights(place, next, column);
+  fetchLines(add(place.fetched, add(constant(column * panelBytesOf(group)), times(step, tileRows * tileRowBytes))));
 }
 
 void MatrixTiles::defineOfBand(TileEvaluator &evaluator, const Tile &tile, Value inside, Value half) {

@@ -176,31 +176,61 @@ bool MatrixTiles::keepsWeights(const Group &group) const {
   return holdsOperands(group) && rows > tileRows && columnsOf(group) * stepsOf(group) * tileRows * tileRowBytes <= mostWeightBytes;
 }
 
-/// One step of k. Rows are walked there and back, so that the weights of the turn are already loaded, if not all are.
-void MatrixTiles::multiply(Group &group, const Block &block, Value step) {
+Value MatrixTiles::weightsAt(Group &group, const Block &block, Value step, int64_t column) {
+  Value matrix = buffers.inputs.lookup(group.linears[column / panels].getWeight());
+  Value place = times(add(block.panel, constant(column % panels)), panelBytesOf(group));
+  return addressOf(matrix, add(place, times(step, tileRows * tileRowBytes)));
+}
+
+void MatrixTiles::loadRows(Group &group, const Block &block, Value step, int64_t r) {
+  Rows input = inputOf(group, block.row);
+  load(placeOfRows(group, r), addressIn(input, r, step), input.pitch, keepsWeights(group));
+}
+
+void MatrixTiles::addProduct(const Group &group, int64_t column, int64_t r, int64_t rowPlace, int64_t weightPlace) {
+  call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
+       {tile(column * rowTiles + r), tile(rowPlace), tile(weightPlace)});
+}
+
+/// Operands are loaded for the next step behind the last product that takes them: of the tile registers that a core has beside the
+/// eight few are free, and so it looks ahead no further than some six loads and products.
+void MatrixTiles::multiplyHeld(Group &group, const Block &block, Value step, int64_t part) {
+  int64_t column = part / rowTiles, r = part % rowTiles;
+  addProduct(group, column, r, placeOfRows(group, r), weightTile - column);
+  Value next = arith::MinUIOp::create(builder, loc, add(step, constant(1)), constant(stepsOf(group) - 1));
+  if (column + 1 == columnsOf(group))
+    loadRows(group, block, next, r);
+  if (r + 1 < rowTiles)
+    return;
+  load(weightTile - column, weightsAt(group, block, next, column), tileRowBytes);
+  fetchNext(block, weightsAt(group, block, step, column), panels * panelBytesOf(group));
+}
+
+/// Rows are walked there and back, so that the weights of the turn are already loaded.
+void MatrixTiles::multiplyInTurn(Group &group, const Block &block, Value step) {
   Rows input = inputOf(group, block.row);
   int64_t count = columnsOf(group), loaded = -1;
-  bool holds = holdsOperands(group), passes = keepsWeights(group);
   for (int64_t r = 0; r < rowTiles; ++r) {
-    int64_t rowPlace = holds ? weightTile - count - r : rowTile;
-    load(rowPlace, addressIn(input, r, step), input.pitch, passes);
+    load(rowTile, addressIn(input, r, step), input.pitch);
     for (int64_t i = 0; i < count; ++i) {
       int64_t column = r % 2 ? count - 1 - i : i;
-      int64_t weightPlace = holds ? weightTile - column : weightTile;
-      if (holds ? r == 0 : column != loaded) {
-        Value matrix = buffers.inputs.lookup(group.linears[column / panels].getWeight());
-        int64_t panelBytes = 4 * panelWidth * cast<MemRefType>(matrix.getType()).getDimSize(1);
-        Value place = add(times(add(block.panel, constant(column % panels)), panelBytes), times(step, tileRows * tileRowBytes));
-        Value address = addressOf(matrix, place);
-        load(weightPlace, address, tileRowBytes);
+      if (column != loaded) {
+        Value address = weightsAt(group, block, step, column);
+        load(weightTile, address, tileRowBytes);
         if (r == 0)
-          fetchNext(block, address, panels * panelBytes);
+          fetchNext(block, address, panels * panelBytesOf(group));
         loaded = column;
       }
-      call(group.form.int8 ? "llvm.x86.tdpbsud" : "llvm.x86.tdpbf16ps",
-           {tile(column * rowTiles + r), tile(rowPlace), tile(weightPlace)});
+      addProduct(group, column, r, rowTile, weightTile);
     }
   }
+}
+
+void MatrixTiles::multiply(Group &group, const Block &block, Value step) {
+  if (!holdsOperands(group))
+    return multiplyInTurn(group, block, step);
+  for (int64_t part = 0; part < tilesOf(group); ++part)
+    multiplyHeld(group, block, step, part);
 }
 
 int64_t MatrixTiles::stepsOf(const Group &group) const {
@@ -208,9 +238,16 @@ int64_t MatrixTiles::stepsOf(const Group &group) const {
   return channels(first.getX().getType()) / stepWidth(group.form);
 }
 
-void MatrixTiles::clear(const Group &group) {
+/// Sums begin at zero; what holds its operands has those of the first step.
+void MatrixTiles::begin(Group &group, const Block &block) {
   for (int64_t number = 0; number < tilesOf(group); ++number)
     call("llvm.x86.tilezero", {tile(number)});
+  if (!holdsOperands(group))
+    return;
+  for (int64_t r = 0; r < rowTiles; ++r)
+    loadRows(group, block, constant(0), r);
+  for (int64_t column = 0; column < columnsOf(group); ++column)
+    load(weightTile - column, weightsAt(group, block, constant(0), column), tileRowBytes);
 }
 
 void MatrixTiles::multiply(Group &group, const Block &block, Value firstStep, Value lastStep) {
@@ -229,9 +266,9 @@ void MatrixTiles::store(const Group &group) {
 }
 
 /// Pieces are the first group's, which has the tile registers meanwhile; the others follow at the end.
-void MatrixTiles::begin() {
+void MatrixTiles::begin(const Block &block) {
   if (!takesGroups(kernel))
-    clear(groups.front());
+    begin(groups.front(), block);
 }
 
 /// Two rows for each step of k, where there are steps enough: products then go on while two rows are finished, and as many
@@ -245,8 +282,15 @@ void MatrixTiles::addPiece(const Block &block, Value piece) {
     return;
   Group &group = groups.front();
   if (int64_t steps = stepsOf(group) / pieces()) { // what is left follows at the end
-    for (int64_t step = 0; step < steps; ++step)
-      mark(step, [&] { multiply(group, block, add(times(piece, steps), constant(step))); });
+    int64_t parts = holdsOperands(group) ? tilesOf(group) : 1;
+    for (int64_t number = 0; number < steps * parts; ++number)
+      mark(number, [&] {
+        Value step = add(times(piece, steps), constant(number / parts));
+        if (parts > 1)
+          multiplyHeld(group, block, step, number % parts);
+        else
+          multiply(group, block, step);
+      });
     return;
   }
   Value scaled = times(piece, stepsOf(group)), count = constant(pieces());
@@ -267,7 +311,7 @@ void MatrixTiles::end(const Block &block) {
     multiply(groups.front(), block, constant(steps - steps % pieces()), constant(steps));
   store(groups.front());
   for (Group &group : llvm::drop_begin(groups)) {
-    clear(group);
+    begin(group, block);
     multiply(group, block, constant(0), constant(stepsOf(group)));
     store(group);
   }

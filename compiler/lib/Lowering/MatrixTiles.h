@@ -58,7 +58,7 @@ public:
   /// Whether pieces have whole steps, which are then marked for SpreadSteps.cpp.
   bool marksSteps() const { return rows > tileRows && stepsOf(groups.front()) >= pieces(); }
   /// The sums of a block: begin, every piece, end. Until then those of the block before can be read.
-  void begin();
+  void begin(const Block &block);
   void addPiece(const Block &block, mlir::Value piece);
   void end(const Block &block);
   /// Gives `evaluator`, whose tile begins `inside` rows into the block, the results of all projections.
@@ -91,7 +91,7 @@ public:
   /// Steps that each pass has at least.
   static int64_t stepsOfPass(KernelOp kernel);
   /// The sums of a unit: begin, every step, end.
-  void beginUnit(const Unit &unit);
+  void beginUnit(const Unit &unit, const PassPlace &place);
   void addSteps(const Unit &unit, const PassPlace &place, mlir::Value first, mlir::Value end);
   /// So many steps from `first` on, marked for SpreadSteps.cpp.
   void addMarkedSteps(const Unit &unit, const PassPlace &place, mlir::Value first, int64_t count);
@@ -113,16 +113,28 @@ private:
   bool holdsOperands(const Group &group) const;
   /// Whether a block's weights stay in the first cache until the next block multiplies them, if rows do not.
   bool keepsWeights(const Group &group) const;
-  void clear(const Group &group);
+  int64_t panelBytesOf(const Group &group) const { return tileRows * tileRowBytes * stepsOf(group); }
+  mlir::Value weightsAt(Group &group, const Block &block, mlir::Value step, int64_t column);
+  /// The register of rows, where each operand of a step has one.
+  int64_t placeOfRows(const Group &group, int64_t r) const { return weightTile - columnsOf(group) - r; }
+  void loadRows(Group &group, const Block &block, mlir::Value step, int64_t r);
+  void addProduct(const Group &group, int64_t column, int64_t r, int64_t rowPlace, int64_t weightPlace);
+  void begin(Group &group, const Block &block);
   void multiply(Group &group, const Block &block, mlir::Value firstStep, mlir::Value lastStep);
+  /// One step of k; product number `part` of one; one whose operands take turns.
   void multiply(Group &group, const Block &block, mlir::Value step);
+  void multiplyHeld(Group &group, const Block &block, mlir::Value step, int64_t part);
+  void multiplyInTurn(Group &group, const Block &block, mlir::Value step);
   void store(const Group &group);
   /// MatrixPasses.cpp. Of a pass: the address of its matrix, and its steps of k.
   struct Pass {
     mlir::Value matrix, first, end;
   };
   Pass passOf(mlir::Value number);
-  void addPassStep(const Unit &unit, const PassPlace &place, mlir::Value step);
+  void loadRows(const Unit &unit, mlir::Value step, int64_t r);
+  void loadWeights(const PassPlace &place, mlir::Value step, int64_t column);
+  /// Product number `part` of a step.
+  void addPassPart(const Unit &unit, const PassPlace &place, mlir::Value step, int64_t part);
   /// Marks what `build` makes as step `number` of those that are spread over their block.
   void mark(int64_t number, llvm::function_ref<void()> build);
   /// Where sums of a row of the band lie, for the column-th panel of all projections; words.
@@ -145,6 +157,7 @@ private:
   void addGroup(LinearOp linear, mlir::Value panel, mlir::Value group, mlir::Value integers,
                 llvm::MutableArrayRef<mlir::Value> totals);
   void sumGroups(Group &of, size_t linear, const Block &block);
+  llvm::SmallVector<mlir::Value> sumPanel(Group &of, size_t linear, const Block &block, int64_t n);
 
   mlir::Value constant(int64_t value);
   mlir::Value add(mlir::Value a, mlir::Value b);
@@ -157,7 +170,6 @@ private:
   };
   Rows inputOf(Group &group, mlir::Value row);
   mlir::Value addressIn(const Rows &input, int64_t rowTile, mlir::Value step) {
-  llvm::SmallVector<mlir::Value> sumPanel(Group &of, size_t linear, const Block &block, int64_t n);
     return add(add(input.address, constant(rowTile * input.tile)), times(step, input.step));
   }
   mlir::Value toPointer(mlir::Value address);

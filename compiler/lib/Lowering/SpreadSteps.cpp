@@ -52,27 +52,19 @@ static void pin(Operation *target) {
 /// What marked operations compute for others stays where it is.
 static void spread(Block &block) {
   SmallVector<SmallVector<Operation *>> steps;
-  int64_t work = 0;
+  SmallVector<Operation *> work;
   for (Operation &op : block) {
     if (auto number = op.getAttrOfType<IntegerAttr>(stepAttr)) {
       steps.resize(std::max<size_t>(steps.size(), size_t(number.getInt()) + 1));
       steps[size_t(number.getInt())].push_back(&op);
-    } else {
-      work += isWork(op);
+    } else if (isWork(op)) {
+      work.push_back(&op);
     }
   }
-  if (steps.empty() || work == 0)
+  if (work.empty())
     return;
-  SmallVector<Operation *> targets;
-  int64_t done = 0;
-  for (Operation &op : block) {
-    if (op.hasAttr(stepAttr) || !isWork(op))
-      continue;
-    while (int64_t(targets.size()) < int64_t(steps.size()) && done * int64_t(steps.size()) >= int64_t(targets.size()) * work)
-      targets.push_back(&op);
-    ++done;
-  }
-  for (auto [step, target] : llvm::zip(steps, targets)) {
+  for (auto [number, step] : llvm::enumerate(steps)) {
+    Operation *target = work[number * work.size() / steps.size()];
     llvm::SmallPtrSet<Operation *, 32> moved;
     for (Operation *op : llvm::reverse(step))
       if (llvm::all_of(op->getUsers(), [&](Operation *user) { return moved.contains(user); }))

@@ -6,6 +6,7 @@
 #include "StoredValue.h"
 #include "sm1/IR/Sm1NormHalves.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -289,6 +290,25 @@ void TileEvaluator::evaluateBroadcast(BroadcastOp op) {
   define(op.getResult(), {vector});
 }
 
+/// Whether one instruction rounds the result of `op` from f32 to bf16: who has tile registers has it. As they do, it takes
+/// denormals as zero.
+static bool roundsAtOnce(Operation *op, KernelOp kernel) {
+  return isa<arith::TruncFOp>(op) && getElementTypeOrSelf(op->getResult(0)).isBF16() &&
+         getElementTypeOrSelf(op->getOperand(0)).isF32() && kernel.getSchedule() && kernel.getScheduleAttr().getMatrixRows();
+}
+
+/// An empty piece of assembly hides that these are bf16, whose stores LLVM's code generation would not take around the caches.
+static Value roundAtOnce(OpBuilder &builder, Location loc, Value x) {
+  Type halves = VectorType::get({panelWidth}, builder.getI16Type()), rounded = VectorType::get({panelWidth}, builder.getBF16Type());
+  StringAttr name = builder.getStringAttr("llvm.x86.avx512bf16.cvtneps2bf16.512");
+  Value result = LLVM::CallIntrinsicOp::create(builder, loc, rounded, name, x).getResults();
+  Value bits = vector::BitCastOp::create(builder, loc, halves, result);
+  bits = LLVM::InlineAsmOp::create(builder, loc, halves, bits, "", "=v,0", /*has_side_effects=*/false, /*is_align_stack=*/false,
+                                   LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+             .getResult(0);
+  return vector::BitCastOp::create(builder, loc, rounded, bits);
+}
+
 Operation *TileEvaluator::copyOnVectors(Operation *op, ValueRange operands) {
   auto vectorType = [&](Type type) {
     auto tensor = dyn_cast<RankedTensorType>(type);
@@ -317,8 +337,11 @@ void TileEvaluator::evaluateElementwise(Operation *op) {
   for (size_t i = 0; i < count; ++i) {
     auto operands =
         llvm::map_to_vector(op->getOperands(), [&](Value operand) { return at(operand, i / tile.panels, i % tile.panels); });
-    for (auto [index, result] : llvm::enumerate(copyOnVectors(op, operands)->getResults()))
-      results[index].push_back(result);
+    if (roundsAtOnce(op, kernel))
+      results[0].push_back(roundAtOnce(builder, loc, operands[0]));
+    else
+      for (auto [index, result] : llvm::enumerate(copyOnVectors(op, operands)->getResults()))
+        results[index].push_back(result);
   }
   for (auto [result, vectors] : llvm::zip(op->getResults(), results))
     define(result, std::move(vectors));

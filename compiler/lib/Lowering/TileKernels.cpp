@@ -94,7 +94,7 @@ void KernelFunction::buildMatrixPipeline(MatrixTiles &tiles, const Part &part, i
     MatrixTiles::Block current = blockOf(number), last = blockOf(before);
     auto multiplies = [&] { return compare(Predicate::ult, number, blocks); };
     auto finishes = [&] { return compare(Predicate::ugt, number, constant(0)); };
-    when(multiplies(), [&] { tiles.begin(); });
+    when(multiplies(), [&] { tiles.begin(current); });
     loop(constant(0), constant(tiles.pieces()), 1, [&](Value piece) {
       auto finish = [&] { buildMatrixRest(tiles, last, current, multiply(piece, constant(tiles.rowsOfPiece())), rows > tileRows); };
       auto apart = [&] {
@@ -139,7 +139,8 @@ std::optional<HeldHalves> KernelFunction::heldHalvesOf(const MatrixTiles::Block 
   return HeldHalves{place, /*completes=*/isOdd, heldHalves.stride};
 }
 
-/// Whole blocks of the schedule's rows, whose rest follows a band and a group of panels later.
+/// Whole blocks of the schedule's rows, whose rest follows a band and a group of panels later. It goes row by row, for which what
+/// is the same in all is computed once.
 Value KernelFunction::buildMatrixPasses(const Part &all) {
   ScheduleAttr schedule = kernel.getScheduleAttr();
   Part part = all;
@@ -147,9 +148,14 @@ Value KernelFunction::buildMatrixPasses(const Part &all) {
   part.panelEnd = wholeEnd(builder, loc, all.panelBegin, all.panelEnd, constant(schedule.getMatrixPanels()));
   when(both(compare(Predicate::ugt, part.rowEnd, part.rowBegin), compare(Predicate::ugt, part.panelEnd, part.panelBegin)), [&] {
     MatrixTiles tiles(builder, kernel, buffers, schedule.getMatrixRows(), matrixSums.offset);
+    bool isKnown = !invariants.empty();
+    if (!isKnown)
+      buildInvariants();
     tiles.configure();
     buildMatrixBands(tiles, part);
     tiles.release();
+    if (!isKnown)
+      invariants.clear(); // few rows do not come by here
   });
   Part left = part;
   left.panelBegin = part.panelEnd, left.panelEnd = all.panelEnd;
@@ -197,7 +203,6 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
     loop(constant(0), units, 1, [&](Value index) {
       Value pass = divide(index, current.turns), block = remainder(index, current.turns);
       MatrixTiles::Unit unit{current.panel, pass, block, nextPanel, current.half};
-      when(turn.multiplies, [&] { tiles.beginUnit(unit); });
       buildMatrixPass(tiles, turn, unit, index);
       when(turn.multiplies, [&] { tiles.endUnit(unit); });
     });
@@ -207,6 +212,7 @@ void KernelFunction::buildMatrixBands(MatrixTiles &tiles, const Part &part) {
 void KernelFunction::buildMatrixPass(MatrixTiles &tiles, const BandTurn &turn, const MatrixTiles::Unit &unit, Value index) {
   int64_t slots = slotsOfPass(kernel), steps = MatrixTiles::stepsOfPass(kernel) / slots;
   MatrixTiles::PassPlace operands = tiles.placeOf(unit);
+  when(turn.multiplies, [&] { tiles.beginUnit(unit, operands); });
   auto stepAt = [&](Value slot) {
     Value part = multiply(slot, subtract(operands.end, operands.first));
     return add(operands.first, divide(part, constant(slots)));
@@ -236,6 +242,7 @@ void KernelFunction::buildMatrixPiece(MatrixTiles &tiles, const BandTurn &turn, 
             add(current.row, inside), current.panel};
   tile.around = true;
   TileEvaluator evaluator(builder, kernel, buffers, tile);
+  defineInvariants(evaluator, tile);
   tiles.defineOfBand(evaluator, tile, inside, before.half);
   evaluator.evaluate(mainOps);
   storeResults(evaluator);
