@@ -3,8 +3,9 @@
 
 // The first warpgroup's first thread copies operands, and fetches the stream's rows of every tile. The last warpgroup scans: what it reads
 // of memory is asked for before it waits for sums; from zero, it leaves what comes in where two of the sums lay; 16 threads put 32 groups in
-// order, wait for the chunk before and leave their own; rows are stored, and sums may be written again. Those between multiply, wait for that
-// but for the first tile, and leave bf16.
+// order, wait for the chunk before and leave their own. Where the segment ends within the chunk, the threads that have its last row walk to it
+// and store the state. Rows that are there are stored, and sums may be written again. Those between multiply, wait for that but for the first
+// tile, and leave bf16.
 // CHECK-LABEL: func.func @scan
 // CHECK-SAME: %{{[a-z0-9]+}}: memref<?xi32, 1>, %{{[a-z0-9]+}}: index, %[[WORDS:[a-z0-9]+]]: memref<?xi64, 1>, %{{[a-z0-9]+}}: memref<128xi8>)
 // CHECK: %[[SUMS:[a-z0-9_]+]] = memref.view %{{.*}} to memref<384x16xbf16, 3>
@@ -25,7 +26,10 @@
 // CHECK: llvm.load %{{.*}} atomic syncscope("device") monotonic
 // CHECK: llvm.store %{{.*}} atomic syncscope("device") monotonic
 // CHECK: nvvm.barrier id = %[[BARRIER]] number_of_threads
-// CHECK-COUNT-8: vector.store %{{.*}} : memref<?x16xf32, 1>, vector<4xf32>
+// CHECK: scf.if
+// CHECK-COUNT-3: arith.select
+// CHECK: vector.store %{{.*}} : memref<?x16xf32, 1>, vector<4xf32>
+// CHECK-COUNT-4: "@$1 st.global.v2.b64 [$0 + {{.*}}], {$2, $3};", "l,b,l,l"
 // CHECK: mbarrier.arrive
 // CHECK: "setmaxnreg.inc.sync.aligned.u32 136;"
 // CHECK: wgmma.mma_async.sync.aligned.m64n48k16

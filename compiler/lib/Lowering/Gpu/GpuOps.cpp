@@ -134,6 +134,66 @@ Value sm1::cuda::addressOf(OpBuilder &builder, Location loc, Value memref, Value
   return LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext(), addressSpace), number);
 }
 
+/// `type` with bytes in the place of e4m3, which LLVM does not know.
+static VectorType plainOf(VectorType type) {
+  bool isByte = type.getElementTypeBitWidth() == 8;
+  return isByte ? VectorType::get(type.getShape(), IntegerType::get(type.getContext(), 8)) : type;
+}
+
+static Value castTo(OpBuilder &builder, Location loc, VectorType type, Value vector) {
+  return vector.getType() == type ? vector : arith::BitcastOp::create(builder, loc, type, vector).getResult();
+}
+
+/// A vector as what one instruction moves: a word of 32 or 64 bits, or two of these.
+static VectorType wordsOf(VectorType type) {
+  int64_t bits = type.getNumElements() * type.getElementTypeBitWidth(), word = std::min<int64_t>(bits, 64);
+  return VectorType::get({bits / word}, IntegerType::get(type.getContext(), unsigned(word)));
+}
+
+Value sm1::cuda::loadWhere(OpBuilder &builder, Location loc, Value condition, Value address, int64_t offset, VectorType type) {
+  VectorType words = wordsOf(type);
+  Type word = words.getElementType();
+  std::string bits = std::to_string(words.getElementTypeBitWidth()), behind = " + " + std::to_string(offset) + "];";
+  std::string result = words.getElementTypeBitWidth() == 32 ? "r" : "l";
+  if (words.getNumElements() == 1) {
+    auto one = inlineText(builder, loc, word, {address, condition},
+                          "mov.b" + bits + " $0, 0;\n\t@$2 ld.global.b" + bits + " $0, [$1" + behind, "=&" + result + ",l,b");
+    return castTo(builder, loc, type, LLVM::BitcastOp::create(builder, loc, plainOf(type), one.getResult(0)));
+  }
+  Type pair = LLVM::LLVMStructType::getLiteral(type.getContext(), {word, word});
+  auto both = inlineText(builder, loc, pair, {address, condition},
+                         "mov.b64 $0, 0;\n\tmov.b64 $1, 0;\n\t@$3 ld.global.v2.b64 {$0, $1}, [$2" + behind, "=&l,=&l,l,b");
+  Value vector = LLVM::PoisonOp::create(builder, loc, words);
+  for (int64_t i = 0; i < 2; ++i)
+    vector = LLVM::InsertElementOp::create(builder, loc, vector, LLVM::ExtractValueOp::create(builder, loc, both.getResult(0), i),
+                                           constant(builder, loc, int32_t(i)));
+  return castTo(builder, loc, type, LLVM::BitcastOp::create(builder, loc, plainOf(type), vector));
+}
+
+Value sm1::cuda::loadBehind(OpBuilder &builder, Location loc, Value address, Value offset, VectorType type) {
+  Value place = LLVM::GEPOp::create(builder, loc, address.getType(), builder.getI8Type(), address, ArrayRef<LLVM::GEPArg>{offset});
+  unsigned bytes = unsigned(type.getNumElements() * type.getElementTypeBitWidth() / 8);
+  return castTo(builder, loc, type, LLVM::LoadOp::create(builder, loc, plainOf(type), place, bytes));
+}
+
+void sm1::cuda::storeWhere(OpBuilder &builder, Location loc, Value condition, Value vector, Value address, int64_t offset) {
+  auto type = cast<VectorType>(vector.getType());
+  VectorType words = wordsOf(type);
+  vector = castTo(builder, loc, plainOf(type), vector);
+  std::string bits = std::to_string(words.getElementTypeBitWidth()), at = "[$0 + " + std::to_string(offset) + "], ";
+  if (words.getNumElements() == 1) {
+    Value word = LLVM::BitcastOp::create(builder, loc, words.getElementType(), vector);
+    inlineText(builder, loc, TypeRange(), {address, condition, word}, "@$1 st.global.b" + bits + " " + at + "$2;",
+               words.getElementTypeBitWidth() == 32 ? "l,b,r" : "l,b,l");
+    return;
+  }
+  Value both = LLVM::BitcastOp::create(builder, loc, words, vector);
+  SmallVector<Value> operands{address, condition};
+  for (int64_t i = 0; i < 2; ++i)
+    operands.push_back(LLVM::ExtractElementOp::create(builder, loc, both, constant(builder, loc, int32_t(i))));
+  inlineText(builder, loc, TypeRange(), operands, "@$1 st.global.v2.b64 " + at + "{$2, $3};", "l,b,l,l");
+}
+
 void sm1::cuda::copyAsync(OpBuilder &builder, Location loc, Value to, Value from, Value bytes) {
   NVVM::CpAsyncOp::create(builder, loc, to, from, 16, NVVM::LoadCacheModifierKind::CG, bytes);
 }

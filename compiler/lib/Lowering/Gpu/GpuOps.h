@@ -75,6 +75,13 @@ Value shuffle(OpBuilder &builder, Location loc, Value value, Value lane);
 Value addressOf(OpBuilder &builder, Location loc, Value memref, Value offset, unsigned addressSpace);
 inline constexpr unsigned globalMemory = 1, sharedMemory = 3;
 
+/// The vector in global memory `offset` (i32) bytes behind `address`.
+Value loadBehind(OpBuilder &builder, Location loc, Value address, Value offset, mlir::VectorType type);
+/// A vector of 4, 8 or 16 bytes `offset` bytes behind it where `condition` (i1) holds, else zeros. Nobody jumps, so that the code
+/// around it stays one piece.
+Value loadWhere(OpBuilder &builder, Location loc, Value condition, Value address, int64_t offset, mlir::VectorType type);
+void storeWhere(OpBuilder &builder, Location loc, Value condition, Value vector, Value address, int64_t offset);
+
 /// Asks the L2 cache for the line of 128 bytes at an address in global memory.
 void fetchLine(OpBuilder &builder, Location loc, Value address);
 /// The same of so many bytes (i32, a multiple of 16, as the address is), by the copy engine.

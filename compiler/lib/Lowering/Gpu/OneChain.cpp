@@ -44,7 +44,10 @@ Value OneChain::exchange(Value product, Value sum) {
   Value hasNext = hasChunkBehind(1);
   Value word = arith::SelectOp::create(builder, loc, hasNext, wordOf(next, tag(1)), integer(0, 64));
   leave(arith::OrIOp::create(builder, loc, hasNext, isBehindOther()), word, 0);
-  block.when(arith::XOrIOp::create(builder, loc, hasNext, integer(1, 1)), [&] { storeLast(next); });
+  Value isLast = arith::XOrIOp::create(builder, loc, hasNext, integer(1, 1));
+  if (chunk.isWhole)
+    isLast = arith::AndIOp::create(builder, loc, isLast, chunk.isWhole);
+  block.when(isLast, [&] { storeLast(next); });
   return state;
 }
 

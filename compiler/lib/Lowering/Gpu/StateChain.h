@@ -22,6 +22,7 @@ struct ChunkOfChannel {
   int64_t chunkRows;
   mlir::Value number; ///< of the chunk in the segment
   mlir::Value channel;
+  mlir::Value isWhole = {}; ///< where given, and not so, the state behind the segment is its caller's affair
 };
 
 /// The state's way into a chunk and out of it.

@@ -2,7 +2,8 @@
 //
 // Threads walk their rows twice: from zero, for the group's product and sum, and with the state before the group. How much stays of
 // it they keep in registers, what comes in where two of the sums lay that it was made of. Between the walks a thread a channel puts
-// the groups in order and takes and leaves the state (StateChain.h).
+// the groups in order and takes and leaves the state (StateChain.h). A segment that ends within the tile is walked by the same code:
+// other code would have to come from memory first, at the end, when nothing hides it. What is behind the end is nobody's.
 //
 // Sums lie as bf16 in rows of all channels of the tile. Panels are exchanged by the row's number, so that neither the four rows of
 // half a warp that multiplies nor the row of half a warp that scans ask a bank twice.
@@ -30,8 +31,8 @@ TileScan::TileScan(BlockKernel &block, int64_t rows, int64_t panels)
     : block(block), builder(block.builder), loc(block.loc), scanOp(*block.kernel.getBlock().getOps<ScanOp>().begin()),
       linears(block.projections().front()), slices(slicesAround(block, scanOp, scanOp.getDecay(), scanOp.getInput())), rows(rows),
       panels(panels), width(panels * panelWidth), groups(groupsOfScan(panels)), threadRows(rows / groups) {
-  for (auto *ops : {&slices.before, &slices.after}) // computed with the sums
-    llvm::erase_if(*ops, [](Operation *op) { return isa<RmsScaleOp>(op); });
+  for (auto *ops : {&slices.before, &slices.after}) // others compute these
+    llvm::erase_if(*ops, [](Operation *op) { return isa<LinearOp, RmsScaleOp>(op); });
   for (BlockArgument stream : block.kernel.getBlock().getArguments()) {
     auto reads = [&](Operation *user) { return llvm::is_contained(slices.before, user); };
     auto readsLater = [&](Operation *user) { return reads(user) || llvm::is_contained(slices.after, user); };
@@ -93,36 +94,68 @@ void TileScan::takeParameters() {
           parameters.push_back({operand, evaluator.at(operand, 0, 0)});
 }
 
-SmallVector<Value> TileScan::read(ArrayRef<BlockArgument> streams, int64_t first, bool isWhole) {
-  Value column = block.mul(unit, threadLanes);
+Value TileScan::hasRow(int64_t number) {
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, word(number), rowsLeft);
+}
+
+Value TileScan::word(int64_t value) { return arith::ConstantIntOp::create(builder, loc, value, 32); }
+
+Value TileScan::addressIn(Value buffer, Value row) {
+  auto type = cast<MemRefType>(buffer.getType());
+  Value element = block.add(block.mul(row, type.getDimSize(1)), block.mul(unit, threadLanes));
+  return cuda::addressOf(builder, loc, buffer, block.mul(element, type.getElementTypeBitWidth() / 8), cuda::globalMemory);
+}
+
+static int64_t rowBytes(Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  return type.getDimSize(1) * type.getElementTypeBitWidth() / 8;
+}
+
+/// The first walk reads the segment's last row in the place of those behind it: loads with a condition would have ptxas put its
+/// products one after another.
+SmallVector<Value> TileScan::read(ArrayRef<BlockArgument> streams, int64_t first, bool isEarly) {
   SmallVector<Value> vectors;
-  for (BlockArgument stream : streams)
+  for (BlockArgument stream : streams) {
+    Value buffer = block.buffers.inputs.lookup(stream), address = addressIn(buffer, firstRow);
+    VectorType type = VectorType::get({threadLanes}, cast<MemRefType>(buffer.getType()).getElementType());
     for (int64_t number = first; number < first + rowsTogether; ++number) {
-      Value row = block.add(firstRow, block.constant(number));
-      if (!isWhole)
-        row = block.least(row, block.sub(block.count, block.constant(1)));
-      vectors.push_back(block.load(block.buffers.inputs.lookup(stream), {row, column}, threadLanes));
+      if (!isEarly) {
+        vectors.push_back(cuda::loadWhere(builder, loc, hasRow(number), address, number * rowBytes(buffer), type));
+        continue;
+      }
+      Value last = arith::SubIOp::create(builder, loc, rowsLeft, word(1));
+      Value row = arith::MinSIOp::create(builder, loc, word(number), last);
+      Value offset = arith::MulIOp::create(builder, loc, row, word(rowBytes(buffer)));
+      vectors.push_back(cuda::loadBehind(builder, loc, address, offset, type));
     }
+  }
   return vectors;
 }
 
-TileScan::Row TileScan::rowAt(int64_t number, bool isWhole) {
+void TileScan::storeRow(Row &row) {
+  for (auto [yielded, buffer] : llvm::zip(block.kernel.yielded(), block.buffers.results))
+    if (row.evaluator.isDefined(yielded))
+      cuda::storeWhere(builder, loc, hasRow(row.number), row.evaluator.at(yielded, 0, 0), addressIn(buffer, firstRow),
+                       row.number * rowBytes(buffer));
+}
+
+TileScan::Row TileScan::rowAt(int64_t number) {
   Value inThread = block.constant(number), inTile = block.add(block.mul(group, threadRows), inThread);
   Value unitOfTile = block.rem(own, width / threadLanes), panel = block.div(unitOfTile, unitsOfPanel);
   Value place = arith::XOrIOp::create(builder, loc, panel, block.rem(inTile, panels));
   Value inPanel = block.mul(block.rem(unitOfTile, unitsOfPanel), threadLanes);
   Value index = block.add(firstRow, inThread);
-  Tile tile{index, unit, 1, 1, threadLanes, isWhole ? Value() : block.count};
+  Tile tile{index, unit, 1, 1, threadLanes, {}};
   return {TileEvaluator(builder, block.kernel, block.buffers, tile), number, index, inTile,
           block.add(block.mul(place, panelWidth), inPanel)};
 }
 
-void TileScan::eachRow(ArrayRef<BlockArgument> streams, bool isWhole, SmallVector<Value> there,
+void TileScan::eachRow(ArrayRef<BlockArgument> streams, bool isEarly, SmallVector<Value> there,
                        llvm::function_ref<void(Row &)> body) {
   for (int64_t first = 0; first < threadRows; first += rowsTogether) {
-    SmallVector<Value> ahead = read(streams, std::min(first + rowsTogether, threadRows - rowsTogether), isWhole);
+    SmallVector<Value> ahead = read(streams, std::min(first + rowsTogether, threadRows - rowsTogether), isEarly);
     for (int64_t m = 0; m < rowsTogether; ++m) {
-      Row row = rowAt(first + m, isWhole);
+      Row row = rowAt(first + m);
       for (auto [value, vector] : parameters)
         row.evaluator.define(value, {vector});
       for (auto [index, stream] : llvm::enumerate(streams))
@@ -136,14 +169,12 @@ void TileScan::eachRow(ArrayRef<BlockArgument> streams, bool isWhole, SmallVecto
   }
 }
 
-SmallVector<Value> TileScan::fromZero(bool isWhole, ArrayRef<Value> there) {
+SmallVector<Value> TileScan::fromZero(ArrayRef<Value> there) {
   std::optional<LinearInState> h;
   SmallVector<Value> decays;
-  eachRow(early, isWhole, SmallVector<Value>(there), [&](Row &row) {
+  eachRow(early, /*isEarly=*/true, SmallVector<Value>(there), [&](Row &row) {
     row.evaluator.evaluate(slices.before);
     LinearInState step = {row.evaluator.at(scanOp.getDecay(), 0, 0), row.evaluator.at(scanOp.getInput(), 0, 0)};
-    if (!isWhole)
-      step = stepWhere(block, block.less(row.index, block.count), step);
     leaveInput(step.constant, row);
     decays.push_back(step.slope);
     h = h ? compose(block, *h, step) : step;
@@ -153,13 +184,31 @@ SmallVector<Value> TileScan::fromZero(bool isWhole, ArrayRef<Value> there) {
   return all;
 }
 
-void TileScan::fromState(bool isWhole, Value state, ValueRange decays, ArrayRef<Value> there) {
-  eachRow(streams, isWhole, SmallVector<Value>(there), [&](Row &row) {
+void TileScan::fromState(Value state, ValueRange decays, ArrayRef<Value> there) {
+  eachRow(streams, /*isEarly=*/false, SmallVector<Value>(there), [&](Row &row) {
     row.evaluator.evaluate(again);
     state = block.fma(decays[size_t(row.number)], state, takeInput(row));
     row.evaluator.define(scanOp.getH(), {state});
     row.evaluator.evaluate(slices.after);
-    block.storeResults(row.evaluator);
+    storeRow(row);
+  });
+}
+
+/// What groups leave for each other has rows behind the last one in it, which nobody asks for but here.
+void TileScan::storeLast(Value state, ValueRange decays) {
+  auto last = llvm::find(block.kernel.yielded(), scanOp.getLast());
+  if (last == block.kernel.yielded().end())
+    return;
+  Value isLastGroup = arith::AndIOp::create(builder, loc, hasRow(0), block.less(block.count, behindLast));
+  auto hasNoMore = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sle, rowsLeft, word(threadRows));
+  block.when(arith::AndIOp::create(builder, loc, isLastGroup, hasNoMore), [&] {
+    for (int64_t number = 0; number < threadRows; ++number) {
+      Row row = rowAt(number);
+      Value next = block.fma(decays[size_t(number)], state, takeInput(row));
+      state = number == 0 ? next : arith::SelectOp::create(builder, loc, hasRow(number), next, state).getResult();
+    }
+    Value buffer = block.buffers.results[size_t(last - block.kernel.yielded().begin())];
+    block.store(state, buffer, {chunk.segment, block.mul(unit, threadLanes)});
   });
 }
 
@@ -195,19 +244,22 @@ void TileScan::meet() {
 }
 
 /// Groups' products and sums become those before each, and the state before the chunk is there.
-void TileScan::exchange() {
+SmallVector<Value> TileScan::exchange() {
   Value walks = block.less(own, block.constant(width)), column = block.add(block.mul(chunk.firstPanel, panelWidth), own);
   Value start = arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(),
                                              block.loadScalar(block.buffers.segmentStart, chunk.segment));
   std::unique_ptr<StateChain> chain =
-      makeOneChain(block, {scanOp, chunk.segment, start, block.count, rows, chunk.number, /*channel=*/column});
+      makeOneChain(block, {scanOp, chunk.segment, start, block.count, rows, chunk.number, /*channel=*/column,
+                           /*isWhole=*/block.less(behindLast, block.add(block.count, block.constant(1)))});
   chain->ask(walks);
   meet();
+  SmallVector<Value> next = read(streams, 0, /*isEarly=*/false); // in front of that the first walk would have them in its registers
   block.when(walks, [&] {
     LinearInState all = walkGroups(block, products, sums, own);
     block.storeScalar(chain->exchange(all.slope, all.constant), states, {own});
   });
   meet();
+  return next;
 }
 
 void TileScan::scan(Chunk tile, llvm::function_ref<void()> waitForSums) {
@@ -217,22 +269,18 @@ void TileScan::scan(Chunk tile, llvm::function_ref<void()> waitForSums) {
   unit = block.add(block.mul(chunk.firstPanel, unitsOfPanel), block.rem(own, units));
   firstRow = block.add(chunk.firstRow, block.mul(group, threadRows));
   takeParameters();
-  SmallVector<Value> first = read(early, 0, /*isWhole=*/false);
+  behindLast = block.add(chunk.firstRow, block.constant(rows));
+  rowsLeft = arith::IndexCastOp::create(builder, loc, builder.getI32Type(), block.sub(block.count, firstRow));
+  SmallVector<Value> first = read(early, 0, /*isEarly=*/true);
   waitForSums();
-  Value isWhole = block.less(block.add(chunk.firstRow, block.constant(rows - 1)), block.count);
   Value lane = block.mul(block.rem(own, units), threadLanes);
-  // Code of its own for chunks that have all rows: none asks whether it is there.
-  auto give = [&](bool isWhole) {
-    return [&, isWhole](OpBuilder &, Location) { scf::YieldOp::create(builder, loc, fromZero(isWhole, first)); };
-  };
-  auto all = scf::IfOp::create(builder, loc, isWhole, give(true), give(false));
-  block.store(all.getResult(0), products, {group, lane});
-  block.store(all.getResult(1), sums, {group, lane});
-  ValueRange decays = all.getResults().drop_front(2);
-  SmallVector<Value> next = read(streams, 0, /*isWhole=*/false);
-  exchange();
+  SmallVector<Value> all = fromZero(first);
+  block.store(all[0], products, {group, lane});
+  block.store(all[1], sums, {group, lane});
+  SmallVector<Value> next = exchange();
   Value state = block.fma(block.load(products, {group, lane}, threadLanes), block.load(states, {lane}, threadLanes),
                           block.load(sums, {group, lane}, threadLanes));
-  block.choose(
-      isWhole, [&] { fromState(true, state, decays, next); }, [&] { fromState(false, state, decays, next); });
+  ValueRange decays = ValueRange(all).drop_front(2);
+  storeLast(state, decays);
+  fromState(state, decays, next);
 }

@@ -35,22 +35,30 @@ private:
     mlir::Value index, inTile, column; ///< of all rows, of the tile's; where its sums lie
   };
   void takeParameters();
-  /// What memory has of rows `first` and on of the thread: [stream][rowsTogether].
-  llvm::SmallVector<mlir::Value> read(llvm::ArrayRef<mlir::BlockArgument> streams, int64_t first, bool isWhole);
-  Row rowAt(int64_t number, bool isWhole);
-  /// `body` for each row of the thread, whose sums and `streams` are known; `there`: those of the first rows. `isWhole`: the chunk
-  /// has all its rows.
-  void eachRow(llvm::ArrayRef<mlir::BlockArgument> streams, bool isWhole, llvm::SmallVector<mlir::Value> there,
+  /// What memory has of rows `first` and on of the thread: [stream][rowsTogether]; in the first walk, `isEarly`.
+  llvm::SmallVector<mlir::Value> read(llvm::ArrayRef<mlir::BlockArgument> streams, int64_t first, bool isEarly);
+  /// Whether the segment has row `number` of the thread.
+  mlir::Value hasRow(int64_t number);
+  mlir::Value word(int64_t value); ///< i32
+  /// Of the thread's channels in a row of a buffer.
+  mlir::Value addressIn(mlir::Value buffer, mlir::Value row);
+  Row rowAt(int64_t number);
+  /// `body` for each row of the thread, whose sums and `streams` are known; `there`: those of the first rows.
+  void eachRow(llvm::ArrayRef<mlir::BlockArgument> streams, bool isEarly, llvm::SmallVector<mlir::Value> there,
                llvm::function_ref<void(Row &)> body);
+  void storeRow(Row &row);
   /// The first walk. Product and sum of the thread's rows, and how much stays of the state in each.
-  llvm::SmallVector<mlir::Value> fromZero(bool isWhole, llvm::ArrayRef<mlir::Value> there);
+  llvm::SmallVector<mlir::Value> fromZero(llvm::ArrayRef<mlir::Value> there);
   /// The second, with the state before the thread's rows.
-  void fromState(bool isWhole, mlir::Value state, mlir::ValueRange decays, llvm::ArrayRef<mlir::Value> there);
+  void fromState(mlir::Value state, mlir::ValueRange decays, llvm::ArrayRef<mlir::Value> there);
+  /// The state behind a segment that ends within the chunk, by the threads that have its last row.
+  void storeLast(mlir::Value state, mlir::ValueRange decays);
   /// What comes in, four channels in f32, lies between the walks where two sums lay that nothing else reads.
   void leaveInput(mlir::Value input, const Row &row);
   mlir::Value takeInput(const Row &row);
   void meet();
-  void exchange();
+  /// Gives what memory has of the first rows.
+  llvm::SmallVector<mlir::Value> exchange();
 
   BlockKernel &block;
   mlir::OpBuilder &builder;
@@ -64,7 +72,8 @@ private:
   llvm::SmallVector<size_t> passing;          ///< projections that go into the scan alone
   mlir::Value memory, products, sums, states; ///< [projection, row][channel], [group][channel], [channel]
   Chunk chunk;
-  mlir::Value own, group, unit, firstRow; ///< of the thread
+  mlir::Value own, group, unit, firstRow, rowsLeft; ///< of the thread; rowsLeft: of the segment, from firstRow on, i32
+  mlir::Value behindLast;                           ///< row of a chunk that is whole
   llvm::SmallVector<std::pair<mlir::Value, mlir::Value>> parameters;
 };
 
