@@ -102,8 +102,13 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
 
 // -----
 
-// Rows in bands: each half of the lanes goes on with half of the four rows' sums of squares.
+// Rows in bands: each half of the lanes goes on with half of the four rows' sums of squares. The last band begins four rows before the end,
+// and stores those that the band before it does not.
 // CHECK-LABEL: func.func @band
+// CHECK: arith.muli
+// CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: arith.maxsi %[[LAST]]
+// CHECK: arith.minsi
 // CHECK-COUNT-2: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c16_i32
 // CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c8_i32
 // CHECK-NEXT: arith.addf
@@ -112,6 +117,8 @@ sm1.model @model_of_scan(%a: !s {sm1.name = "a"}, %b: !s {sm1.name = "b"}, %h0: 
 // CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c1_i32
 // CHECK-NOT: nvvm.shfl.sync
 // CHECK: nvvm.barrier
+// CHECK-COUNT-4: "@$1 st.global.v2.b64
+// CHECK: } else {
 !s = tensor<?x?x128xf32>
 sm1.model @model_of_band(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y"}) {
   %n = sm1.param "n" : tensor<128xf32>

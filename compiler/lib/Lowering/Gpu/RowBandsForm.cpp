@@ -29,7 +29,9 @@ private:
     Value isInside, isAtStart;
   };
   Place placeOf(Value first);
-  void buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment = false);
+  /// `begin`: where given, rows before it are another block's, and not stored.
+  void buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment = false, Value begin = {});
+  void storeFrom(Value begin, Value first, TileEvaluator &evaluator);
   /// 1 / sqrt(mean of squares + eps) of each row, whose threads have `x`.
   SmallVector<Value> inverseRms(RmsNormOp norm, ArrayRef<Value> x);
   Value both(Value a, Value b) { return arith::AndIOp::create(builder, loc, a, b); }
@@ -84,7 +86,22 @@ SmallVector<Value> RowBandsBuilder::inverseRms(RmsNormOp norm, ArrayRef<Value> x
   return result;
 }
 
-void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment) {
+void RowBandsBuilder::storeFrom(Value begin, Value first, TileEvaluator &evaluator) {
+  for (auto [yielded, buffer] : llvm::zip(block.kernel.yielded(), block.buffers.results)) {
+    if (!isStream(yielded.getType()) || !evaluator.isDefined(yielded))
+      continue;
+    auto type = cast<MemRefType>(buffer.getType());
+    int64_t bytes = type.getElementTypeBitWidth() / 8, rowBytes = type.getDimSize(1) * bytes;
+    Value offset = block.add(block.mul(first, rowBytes), block.mul(block.thread, threadLanes * bytes));
+    Value address = cuda::addressOf(builder, loc, buffer, offset, cuda::globalMemory);
+    for (int64_t row = 0; row < rows; ++row) {
+      Value isOwn = block.less(begin, block.add(first, block.constant(row + 1)));
+      cuda::storeWhere(builder, loc, isOwn, evaluator.at(yielded, row, 0), address, row * rowBytes);
+    }
+  }
+}
+
+void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment, bool beginsSegment, Value begin) {
   Tile tile{first, block.thread, count, 1, threadLanes};
   tile.oneSegment = oneSegment;
   tile.beginsSegment = beginsSegment;
@@ -101,22 +118,28 @@ void RowBandsBuilder::buildBand(Value first, int64_t count, bool oneSegment, boo
   }
   evaluator.define(norm, normed);
   evaluator.evaluate(after);
-  block.storeResults(evaluator);
+  if (begin)
+    storeFrom(begin, first, evaluator);
+  else
+    block.storeResults(evaluator);
 }
 
 void RowBandsBuilder::build() {
   // Those of a row do not lie together: LLVM would read three as four, the last of which nobody has written.
   sums = block.shared({warps, rows}, builder.getF32Type());
   inverses = block.shared({rows}, builder.getF32Type());
-  Value first = block.mul(cuda::blockId(builder, loc, cuda::Axis::X), rows);
+  Value begin = block.mul(cuda::blockId(builder, loc, cuda::Axis::X), rows);
+  // The last rows of a run, if they are fewer, come with some of the block before: one after the other they would take longer.
+  Value lastWhole = block.sub(block.count, block.constant(rows));
+  Value first = block.least(begin, arith::MaxSIOp::create(builder, loc, lastWhole, block.constant(0)));
   block.waitForInputs();
   Place place = placeOf(first);
   auto rowByRow = [&] { // where a segment begins or ends in the middle
-    Value behind = block.least(block.add(first, block.constant(rows)), block.count);
-    block.loop(first, behind, 1, [&](Value row) { buildBand(row, 1, /*oneSegment=*/false); });
+    Value behind = block.least(block.add(begin, block.constant(rows)), block.count);
+    block.loop(begin, behind, 1, [&](Value row) { buildBand(row, 1, /*oneSegment=*/false); });
   };
   block.choose(
-      place.isInside, [&] { buildBand(first, rows, /*oneSegment=*/true); },
+      place.isInside, [&] { buildBand(first, rows, /*oneSegment=*/true, /*beginsSegment=*/false, begin); },
       [&] {
         if (!place.isAtStart)
           return rowByRow();
