@@ -80,7 +80,7 @@ static int64_t padded(int64_t channels) { return (channels + SM1_PANEL - 1) / SM
 int64_t Trial::widthOf(int64_t stride) const {
   const Plan &plan = check.expected.package.plan;
   int64_t width = 0;
-  for (auto [kind, index, next] : launch.args) {
+  for (auto [kind, index, next, last] : launch.args) {
     if (kind == PlanArg::Kind::Buffer)
       continue;
     const auto &shape = kind == PlanArg::Kind::Weight ? plan.params[plan.weights[index].param].shape : plan.states[index].shape;
@@ -108,7 +108,7 @@ void Trial::fill(TrialArray &array) {
 }
 
 void Trial::addArray(size_t position) {
-  auto [kind, index, next] = launch.args[position];
+  auto [kind, index, next, last] = launch.args[position];
   if (kind == PlanArg::Kind::Weight || !places.emplace(std::pair(int(kind), index), arrays.size()).second)
     return;
   TrialArray array;
@@ -156,11 +156,9 @@ Expected<void> Trial::launchOnce(bool second) {
   }
   std::vector<void *> args;
   for (size_t position = 0; position < launch.args.size(); ++position) {
-    auto [kind, index, next] = launch.args[position];
-    size_t weight = own.args[position].index;
-    args.push_back(next                            ? host.weights.addressOfNext(weight, layer)
-                   : kind == PlanArg::Kind::Weight ? host.weights.address(weight, layer)
-                                                   : memoryOf(arrays[places.at({int(kind), index})]));
+    const PlanArg &arg = launch.args[position];
+    args.push_back(arg.kind == PlanArg::Kind::Weight ? host.weights.address(own.args[position], layer)
+                                                     : memoryOf(arrays[places.at({int(arg.kind), arg.index})]));
   }
   auto table = [&](size_t fromEnd) { return reinterpret_cast<const int32_t *>(memoryOf(arrays[arrays.size() - fromEnd])); };
   int64_t segments = int64_t(lengths.size());

@@ -87,7 +87,8 @@ private:
   Expected<void> launchAll(RunContext &context);
   bool watchesLaunches() const { return options.trace || takeLaunchTime; }
   Expected<void> launchOne(RunContext &context, const PlanLaunch &launch, int64_t layer, bool inLoop, LaunchTimer *timer);
-  Expected<void> downloadOutputs(RunContext &context, Outputs &outputs);
+  bool selectsEveryRow(const RunContext &context) const;
+  Expected<void> downloadOutputs(RunContext &context, const Pass &pass, Outputs &outputs);
   Expected<void> preparePending(RunContext &context);
   void finish(RunContext &context);
 

@@ -213,7 +213,7 @@ static void checkLayers(const JsonCursor &at, const std::string &what, int64_t c
 }
 
 PlanArg ProgramReader::readArg(const JsonCursor &at, int64_t layers, RowSpace rows) {
-  if (at.keys().size() != 1)
+  if (at.keys().size() != (at.has("next_weight") && at.has("last") ? 2 : 1))
     at.fail("must be one of {buffer}, {weight}, {next_weight}, {state_in}, {state_out}");
   PlanArg arg;
   if (at.has("buffer")) {
@@ -226,6 +226,12 @@ PlanArg ProgramReader::readArg(const JsonCursor &at, int64_t layers, RowSpace ro
     arg = {PlanArg::Kind::Weight, readIndex(at[next ? "next_weight" : "weight"], plan.weights, "weight"), next};
     if (!at.failed() && (layers || !next)) // before a loop the first layer is the next
       checkLayers(at, fmt::format("weight '{}'", plan.weights[arg.index].name), plan.weights[arg.index].count, layers);
+    if (!at.failed() && at.has("last")) {
+      arg.last = readIndex(at["last"], plan.weights, "weight");
+      if (!at.failed() && (plan.weights[*arg.last].count || plan.weights[*arg.last].type != plan.weights[arg.index].type))
+        at.fail(fmt::format("last: weight '{}' is no weight without layers like '{}'", plan.weights[*arg.last].name,
+                            plan.weights[arg.index].name));
+    }
   } else if (at.has("state_in") || at.has("state_out")) {
     bool in = at.has("state_in");
     arg = {in ? PlanArg::Kind::StateIn : PlanArg::Kind::StateOut,

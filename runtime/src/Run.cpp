@@ -209,7 +209,7 @@ Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece
   RunContext &context = beginRun(entry, pieces);
   context.wholeTokens = true;
   Outputs outputs = makeOutputs(package.plan, pieces);
-  auto take = [&](const Pass &) { return downloadOutputs(context, outputs); };
+  auto take = [&](const Pass &pass) { return downloadOutputs(context, pass, outputs); };
   context.takeResults = std::ref(take); // a reference needs no memory
   if (auto done = runPieces(context); !done)
     return done.error();
@@ -218,8 +218,9 @@ Expected<Outputs> ModelImpl::run(std::string_view entry, const std::vector<Piece
 
 //===-- A pass --------------------------------------------------------------------------------------------------------------===//
 
-/// Tables and size of a pass; its sequences' memory is the caller's to add.
-static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, PassTables &tables, PassSize &size) {
+/// Tables and size of a pass, of which `everyRow` is selected or those that pieces name; its sequences' memory is the caller's to
+/// add.
+static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, bool everyRow, PassTables &tables, PassSize &size) {
   tables.rowSegment.clear();
   tables.segmentStart.assign(1, 0);
   tables.selected.clear();
@@ -229,7 +230,10 @@ static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, Pass
     const PassPart &part = pass.parts[segment];
     const std::vector<int64_t> &wanted = pieces[part.piece].selected;
     int64_t first = tables.segmentStart.back() - part.begin; // from the piece's rows to the pass's
-    for (auto row = std::lower_bound(wanted.begin(), wanted.end(), part.begin); row != wanted.end() && *row < part.end; ++row)
+    auto row = std::lower_bound(wanted.begin(), wanted.end(), part.begin);
+    for (int64_t next = part.begin; everyRow && next < part.end; ++next)
+      tables.selected.push_back(int32_t(next + first));
+    for (; !everyRow && row != wanted.end() && *row < part.end; ++row)
       tables.selected.push_back(int32_t(*row + first));
     tables.rowSegment.insert(tables.rowSegment.end(), size_t(part.end - part.begin), int32_t(segment));
     tables.segmentStart.push_back(int32_t(tables.rowSegment.size()));
@@ -238,8 +242,13 @@ static void buildTables(const std::vector<Piece> &pieces, const Pass &pass, Pass
   size.selected = int64_t(tables.selected.size());
 }
 
+/// Programs for steps of many sequences have no kernel that selects rows.
+bool ModelImpl::selectsEveryRow(const RunContext &context) const {
+  return context.entry == "step" && program.isVariant(context.variant);
+}
+
 Expected<void> ModelImpl::uploadTables(RunContext &context, const Pass &pass) {
-  buildTables(*context.pieces, pass, context.tables, context.size);
+  buildTables(*context.pieces, pass, selectsEveryRow(context), context.tables, context.size);
   context.tables.chunks.clear();
   if (int64_t chunkRows = chunkRowsOf(*context.steps))
     listChunks(context.tables.segmentStart, chunkRows, context.tables.chunks);
@@ -284,14 +293,14 @@ Expected<void> ModelImpl::launchOne(RunContext &context, const PlanLaunch &launc
     return {};
   void *args[PlanLaunch::argsLimit];
   for (size_t i = 0; i < launch.args.size(); ++i) {
-    auto [kind, index, next] = launch.args[i];
-    if (kind == PlanArg::Kind::Buffer)
-      args[i] = workspace.buffers[index]->address;
-    else if (kind == PlanArg::Kind::Weight)
-      args[i] = next ? weights.addressOfNext(index, inLoop ? layer : -1) : weights.address(index, layer);
+    const PlanArg &arg = launch.args[i];
+    if (arg.kind == PlanArg::Kind::Buffer)
+      args[i] = workspace.buffers[arg.index]->address;
+    else if (arg.kind == PlanArg::Kind::Weight)
+      args[i] = weights.address(arg, inLoop ? layer : -1);
     else
-      args[i] = workspace.stateAddress(layout, index, context.readsGathered(index) == (kind == PlanArg::Kind::StateIn), layer,
-                                       size.segments);
+      args[i] = workspace.stateAddress(layout, arg.index, context.readsGathered(arg.index) == (arg.kind == PlanArg::Kind::StateIn),
+                                       layer, size.segments);
   }
   DeviceLaunch call{&launch,       args,         rows,      workspace.rowTables,
                     size.segments, size.longest, size.rows, workspace.roomOf(launch.rows)};
@@ -389,20 +398,39 @@ Expected<void> ModelImpl::compute(RunContext &context, const SampleLaunch *choic
   return device->replay(key, work, isRecorded || repeatsPrompt(key));
 }
 
+/// Calls take(first, rows) for rows of what a pass has computed for selected ones, as far as its pieces want them.
+template <class Take> static Expected<void> takeWanted(const std::vector<Piece> &pieces, const Pass &pass, Take &&take) {
+  auto isWanted = [&](size_t row) { return row < pass.parts.size() && !pieces[pass.parts[row].piece].selected.empty(); };
+  for (size_t first = 0, end = 0; first < pass.parts.size(); first = end + 1) {
+    for (end = first; isWanted(end);)
+      ++end;
+    if (auto taken = end > first ? take(first, end - first) : Expected<void>(); !taken)
+      return taken;
+  }
+  return {};
+}
+
 /// The pass's rows follow those of earlier passes, as pieces are taken in order.
-Expected<void> ModelImpl::downloadOutputs(RunContext &context, Outputs &outputs) {
+Expected<void> ModelImpl::downloadOutputs(RunContext &context, const Pass &pass, Outputs &outputs) {
   const std::vector<PlanPort> &ports = package.plan.outputs;
   for (size_t i = 0, output = 0; i < ports.size(); ++i) {
     if (ports[i].kind == PlanPort::Kind::State)
       continue;
     size_t buffer = size_t(program.outputs[i]);
-    uint64_t rows = ports[i].rows == RowSpace::All ? uint64_t(context.size.rows) : uint64_t(context.size.selected);
+    bool isSelected = ports[i].rows == RowSpace::Selected;
     uint64_t width = 4 * uint64_t(ports[i].width), pitch = 4 * uint64_t(program.buffers[buffer].stride);
-    auto *to = reinterpret_cast<uint8_t *>(outputs[output].data()) + context.rowsThere[output] * width;
-    if (rows > 0)
-      if (auto got = device->download({to, width, workspace.buffers[buffer]->address, pitch, width, rows}); !got)
-        return got;
-    context.rowsThere[output++] += rows;
+    auto take = [&](uint64_t first, uint64_t rows) -> Expected<void> {
+      auto *to = reinterpret_cast<uint8_t *>(outputs[output].data()) + context.rowsThere[output] * width;
+      context.rowsThere[output] += rows;
+      if (rows == 0)
+        return {};
+      return device->download({to, width, workspace.buffers[buffer]->address + first * pitch, pitch, width, rows});
+    };
+    auto taken = isSelected && selectsEveryRow(context) ? takeWanted(*context.pieces, pass, take)
+                                                        : take(0, uint64_t(isSelected ? context.size.selected : context.size.rows));
+    if (!taken)
+      return taken;
+    ++output;
   }
   return {};
 }

@@ -27,9 +27,12 @@ public:
     return layers.size() == 1 ? layers[0] : layers[size_t(layer)];
   }
 
-  /// That of the layer after `layer`, of which the last has its own.
-  uint8_t *addressOfNext(size_t weight, int64_t layer) const {
-    return address(weight, std::min(layer + 1, int64_t(addresses[weight].size()) - 1));
+  /// That of a launch in `layer`; -1: before the layers.
+  uint8_t *address(const PlanArg &arg, int64_t layer) const {
+    if (!arg.next)
+      return address(arg.index, layer);
+    int64_t next = layer + 1, count = int64_t(addresses[arg.index].size());
+    return next == count && arg.last ? address(*arg.last, 0) : address(arg.index, std::min(next, count - 1));
   }
 
   /// A hash of all packed bytes: tells two trainings of one model apart. Reads everything, about 0.2 s per GB.

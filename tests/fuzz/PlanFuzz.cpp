@@ -38,7 +38,7 @@ static void checkArg(const Plan &plan, const PlanProgram &program, const PlanArg
   size_t limit = arg.kind == PlanArg::Kind::Buffer   ? program.buffers.size()
                  : arg.kind == PlanArg::Kind::Weight ? plan.weights.size()
                                                      : plan.states.size();
-  require(arg.index < limit, "an argument exists");
+  require(arg.index < limit && arg.last.value_or(0) < plan.weights.size(), "an argument exists");
 }
 
 static void checkProgram(const Plan &plan, const PlanProgram &program) {

@@ -272,6 +272,68 @@ sm1.model @selected(%x: !s {sm1.name = "x"}) -> (!s {sm1.name = "y", sm1.rows = 
 
 // -----
 
+!s = tensor<?x?x32xf32>
+!h = tensor<?x?x32xbf16>
+!m = tensor<32x32xbf16>
+
+// In a step all rows are selected: the norm behind the layers goes to the last layer, whose row takes its weight where others take the
+// next layer's.
+// CHECK-LABEL: sm1.model @behind
+// CHECK: sm1.param "layers.{i}.norm" {next} : tensor<32xf32>
+// CHECK: sm1.select_rows
+// CHECK: sm1.rms_norm
+// STEP-LABEL: sm1.model @behind
+// STEP: sm1.param "layers.{i}.norm" {next} : tensor<32xf32>
+// STEP: %[[X:.*]], %[[R:.*]], %[[S:.*]] = sm1.layers 3 carry(
+// STEP: %[[N:.*]] = sm1.param "layers.{i}.norm" {next = "norm"} : tensor<32xf32>
+// STEP: sm1.kernel "out" ({{.*}} = %[[N]] : tensor<32xf32>)
+// STEP-NOT: sm1.select_rows
+// STEP: sm1.kernel "logits" (%[[RL:.*]] = %[[R]] : tensor<?x?x32xbf16>, {{.*}}, %[[SL:.*]] = %[[S]] : tensor<?x?x2xf32>) rows selected
+// STEP: %[[L:.*]] = sm1.linear %[[RL]]
+// STEP: %[[Y:.*]] = sm1.rms_scale %[[L]], %[[SL]] width 32 eps 2.{{.*}} : tensor<?x?x32xf32>, tensor<?x?x2xf32>
+// STEP: sm1.yield %[[Y]]
+sm1.model @behind(%x0: !s {sm1.name = "x"}) -> (!s {sm1.name = "y", sm1.rows = "selected"}) {
+  %x_last = sm1.layers 3 carry(%x = %x0 : !s) {
+    %n = sm1.param "layers.{i}.norm" : tensor<32xf32>
+    %i = sm1.param "layers.{i}.in" : !m
+    %o = sm1.param "layers.{i}.out" : !m
+    %r = sm1.kernel "norm" (%x1 = %x : !s, %n1 = %n : tensor<32xf32>) -> !h {
+      %0 = sm1.rms_norm %x1, %n1 eps 1.0e-6 : !s
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %g = sm1.kernel "in" (%r1 = %r : !h, %i1 = %i : !m) -> !h {
+      %0 = sm1.linear %r1, %i1 : !h, !m
+      %1 = arith.truncf %0 : !s to !h
+      sm1.yield %1 : !h
+    }
+    %y = sm1.kernel "out" (%g1 = %g : !h, %o1 = %o : !m, %x1 = %x : !s) -> !s {
+      %0 = sm1.linear %g1, %o1 : !h, !m
+      %1 = arith.addf %x1, %0 : !s
+      sm1.yield %1 : !s
+    }
+    sm1.yield %y : !s
+  }
+  %n = sm1.param "norm" : tensor<32xf32>
+  %w = sm1.param "logits" : !m
+  %s = sm1.kernel "select_rows" (%x1 = %x_last : !s) rows selected -> !s {
+    %0 = sm1.select_rows %x1 : !s
+    sm1.yield %0 : !s
+  }
+  %r = sm1.kernel "norm" (%s1 = %s : !s, %n1 = %n : tensor<32xf32>) rows selected -> !h {
+    %0 = sm1.rms_norm %s1, %n1 eps 2.0e-6 : !s
+    %1 = arith.truncf %0 : !s to !h
+    sm1.yield %1 : !h
+  }
+  %l = sm1.kernel "logits" (%r1 = %r : !h, %w1 = %w : !m) rows selected -> !s {
+    %0 = sm1.linear %r1, %w1 : !h, !m
+    sm1.yield %0 : !s
+  }
+  sm1.return %l : !s
+}
+
+// -----
+
 !s = tensor<?x?x80xf32>
 !h = tensor<?x?x80xbf16>
 !m = tensor<80x80xbf16>

@@ -289,6 +289,43 @@ TEST_F(ModelTest, TakesTheLaunchesForItsRows) {
                "entry 'prefill_few' does not exist, the package has prefill, step");
 }
 
+// A step's program for many sequences computes every row, and pieces get those that they want.
+TEST_F(ModelTest, SelectsEveryRowInStepsOfManySequences) {
+  nlohmann::json plan = toyPlan(false), &program = plan["programs"]["x86-64-v3"];
+  program["entries"]["step_few"] = program["entries"]["step"];
+  program["ranges"] = {{"step_few", {{"entry", "step"}, {"least_rows", 2}, {"most_rows", 9}}}};
+  writeToyPackage(package, false, &plan);
+  std::string selected;
+  OpenOptions options;
+  options.trace = [&](std::string_view line) {
+    if (line.find("kernel=head") != std::string_view::npos)
+      selected = line.substr(line.find("rows="), std::string_view("rows=6").size());
+  };
+  auto model = Model::open(package, options);
+  ASSERT_OK(model);
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<Sequence> sequences;
+  for (int i = 0; i < 6; ++i) {
+    tokens.push_back(randomTokens(1));
+    sequences.push_back(model->newSequence());
+  }
+  std::vector<Piece> pieces;
+  std::vector<float> y;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    ToyReference reference;
+    std::vector<float> row = expected(tokens[i], reference);
+    pieces.push_back(piece(sequences[i], tokens[i]));
+    if (i == 0 || i == 3)
+      pieces.back().selected.clear();
+    else
+      y.insert(y.end(), row.begin(), row.end());
+  }
+  auto outputs = model->run("step", pieces);
+  ASSERT_OK(outputs);
+  EXPECT_EQ(selected, "rows=6");
+  EXPECT_EQ((*outputs)[0], y);
+}
+
 // Asked for and no longer asked for between runs of one model.
 TEST_F(ModelTest, TimesEveryLaunch) {
   Model model = open();
@@ -438,6 +475,31 @@ TEST_F(CheckpointTest, TakesWeightsOfTheNextLayer) {
   auto model = bindTensors({table, decay0, decay1});
   ASSERT_OK(model);
   EXPECT_EQ(outputsOf(*model), y);
+}
+
+// Or one that stands behind the layers.
+TEST_F(CheckpointTest, TakesTheWeightBehindTheLayersInTheLast) {
+  std::vector<int32_t> tokens = randomTokens(20);
+  auto outputsOf = [&](Expected<Model> model) {
+    EXPECT_TRUE(bool(model)) << model.error().message;
+    Sequence sequence = model->newSequence();
+    auto outputs = model->run("prefill", {piece(sequence, tokens)});
+    EXPECT_TRUE(bool(outputs)) << outputs.error().message;
+    return (*outputs)[0];
+  };
+  std::vector<float> behind = toyDecay(0);
+  for (float &value : behind)
+    value *= 0.75f;
+  std::vector<float> y = outputsOf(bindTensors({table, {decay0.first, toyDecay(1)}, {decay1.first, behind}}));
+  json plan = toyPlan(true);
+  plan["params"].push_back({{"name", "behind"}, {"count", 0}, {"shape", {toyChannels}}});
+  json weight = plan["weights"][1];
+  weight.update({{"name", "behind"}, {"from", "behind"}, {"count", 0}});
+  plan["weights"].push_back(weight);
+  for (json &entry : plan["programs"]["x86-64-v3"]["entries"])
+    entry[2]["body"][0]["args"][1] = {{"next_weight", 1}, {"last", 2}};
+  writeToyPackage(package, true, &plan);
+  EXPECT_EQ(outputsOf(bindTensors({table, decay0, decay1, {{"behind", decay1.first.type}, behind}})), y);
 }
 
 // The same weights packed by either side are the same model; other weights are another.

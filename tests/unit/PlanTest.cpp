@@ -325,6 +325,10 @@ TEST(PlanTest, RefusesLaunches) {
   EXPECT_REFUSED("weight 'decay' has 2 layers, the loop has 3",
                  (scan(plan)["args"][1] = {{"next_weight", 1}}, scan(plan)["args"].erase(2), launch(plan, 2)["loop"] = 3));
   EXPECT_REFUSED("must be one of {buffer}", (scan(plan)["args"][1] = {{"weight", 1}, {"next_weight", 1}}));
+  EXPECT_REFUSED("must be one of {buffer}", (scan(plan)["args"][1] = {{"weight", 1}, {"last", 1}}));
+  EXPECT_REFUSED("weight 2 does not exist", (scan(plan)["args"][1] = {{"next_weight", 1}, {"last", 2}}));
+  EXPECT_REFUSED("weight 'decay' is no weight without layers like 'decay'",
+                 (scan(plan)["args"][1] = {{"next_weight", 1}, {"last", 1}}));
   EXPECT_REFUSED("cannot use a buffer of selected rows", scan(plan)["args"][0]["buffer"] = 2);
 }
 

@@ -181,7 +181,16 @@ FailureOr<json::Object> PlanBuilder::EntryBuilder::argument(DispatchOp dispatch,
     auto weight = plan.weightOf(param);
     if (failed(weight))
       return failure();
-    return json::Object{{param->hasAttr(nextLayerAttr) ? "next_weight" : "weight", int64_t(*weight)}};
+    json::Object made{{param->hasAttr(nextLayerAttr) ? "next_weight" : "weight", int64_t(*weight)}};
+    if (auto behind = param->getAttrOfType<StringAttr>(nextLayerAttr)) {
+      OwningOpRef<ParamOp> last = cast<ParamOp>(param->clone());
+      last->setTensorAttr(behind);
+      auto lastWeight = plan.weightOf(*last);
+      if (failed(lastWeight))
+        return failure();
+      made["last"] = int64_t(*lastWeight);
+    }
+    return made;
   }
   if (classify(value.getType()) != TensorClass::State)
     return json::Object{{"buffer", places[assignment.placeOf(value)]}};

@@ -236,16 +236,84 @@ static void split(IRRewriter &rewriter, KernelOp kernel, bool tiles) {
   mergeKernels(rewriter, producer, weighted, producer);
 }
 
-/// Lets a norm that stays read its rows where they are selected from.
-static void selectInNorm(IRRewriter &rewriter, KernelOp kernel) {
+/// Lets a norm that stays read its rows where they are selected from; null where it is not such a norm.
+static KernelOp selectInNorm(IRRewriter &rewriter, KernelOp kernel) {
   KernelContents contents = contentsOf(kernel);
   SmallVector<KernelOp> makers = producersOf(kernel);
   if (!contents.hasRowNorm || contents.linears || contents.scans || contents.convs || contents.others || makers.size() != 1)
-    return;
+    return {};
   KernelOp maker = makers.front();
   bool selects = llvm::all_of(maker.getBlock().without_terminator(), [](Operation &op) { return isa<SelectRowsOp>(op); });
-  if (selects && onlyUsedBy(maker, kernel) && !whyNotMerge(maker, kernel))
-    mergeKernels(rewriter, maker, kernel, kernel);
+  return selects && onlyUsedBy(maker, kernel) && !whyNotMerge(maker, kernel) ? mergeKernels(rewriter, maker, kernel, kernel)
+                                                                             : KernelOp();
+}
+
+//===-- Behind the layers ---------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// Halves of the next layer's first norm, as a layer leaves them: numbers of carried values, and the parameter.
+struct CarriedHalves {
+  unsigned row, squares;
+  ParamOp weight;
+};
+} // namespace
+
+/// Number of the carried value that `maker`, a layer's, yields as `yielded`.
+static std::optional<unsigned> carriedAs(LayersOp layers, KernelOp maker, Value yielded) {
+  for (auto [result, value] : llvm::zip(maker.getResults(), maker.yielded()))
+    for (unsigned index = 0; value == yielded && index < layers.getCarried().size(); ++index)
+      if (yieldedByLayer(layers, index) == result)
+        return index;
+  return std::nullopt;
+}
+
+/// Those of carried value `index`.
+static std::optional<CarriedHalves> carriedHalves(LayersOp layers, unsigned index) {
+  KernelOp maker = definingKernel(yieldedByLayer(layers, index));
+  if (!maker)
+    return std::nullopt;
+  Value row = maker.yielded()[cast<OpResult>(yieldedByLayer(layers, index)).getResultNumber()];
+  for (auto squares : maker.getBlock().getOps<PanelSquaresOp>())
+    for (auto rounded : maker.getBlock().getOps<arith::TruncFOp>()) {
+      auto weighted = rounded.getIn().getDefiningOp<arith::MulFOp>();
+      auto factor = weighted ? weighted.getRhs().getDefiningOp<BroadcastOp>() : BroadcastOp();
+      auto argument = factor ? dyn_cast<BlockArgument>(factor.getValue()) : BlockArgument();
+      auto weight = argument ? maker.getInputs()[argument.getArgNumber()].getDefiningOp<ParamOp>() : ParamOp();
+      if (!weight || !weight->hasAttr(nextLayerAttr) || weighted.getLhs() != row || squares.getX() != row)
+        continue;
+      auto place = carriedAs(layers, maker, rounded), placeOfSquares = carriedAs(layers, maker, squares);
+      if (place && placeOfSquares)
+        return CarriedHalves{*place, *placeOfSquares, weight};
+    }
+  return std::nullopt;
+}
+
+/// Divides `kernel`, the norm of selected rows behind the layers: the last layer multiplies its row by that norm's weight where
+/// others have the next layer's. For steps, where all rows are selected.
+static void splitBehindLayers(IRRewriter &rewriter, KernelOp kernel) {
+  RmsNormOp norm = *kernel.getBlock().getOps<RmsNormOp>().begin();
+  auto select = norm.getX().getDefiningOp<SelectRowsOp>();
+  auto inputOf = [&](Value argument) {
+    return isa<BlockArgument>(argument) ? kernel.getInputs()[cast<BlockArgument>(argument).getArgNumber()] : Value();
+  };
+  Value row = select ? inputOf(select.getX()) : Value();
+  auto layers = row ? row.getDefiningOp<LayersOp>() : LayersOp();
+  auto halves = layers ? carriedHalves(layers, cast<OpResult>(row).getResultNumber()) : std::nullopt;
+  if (!halves || kernel->getNumResults() != 1 || !isNormed(kernel.yielded().front(), norm) || !onlyRoundsAndYields(norm))
+    return;
+  Value normed = kernel->getResult(0), weighted = layers->getResult(halves->row), squares = layers->getResult(halves->squares);
+  auto weight = inputOf(norm.getWeight()).getDefiningOp<ParamOp>();
+  if (!weight || weight.getType() != halves->weight.getType() || normed.getType() != weighted.getType() ||
+      !llvm::all_of(normed.getUsers(), [&](Operation *user) { return canScale(user, kernel, normed); }))
+    return;
+  remark::passed(kernel.getLoc(), remark::RemarkOpts::name("FuseNormHalves").category("fusion").subCategory(kernel.getKernelName()))
+      << (kernel.getKernelName() + " is divided between the last layer and what it feeds").str();
+  halves->weight->setAttr(nextLayerAttr, weight.getTensorAttr());
+  llvm::SetVector<Operation *> consumers(normed.getUsers().begin(), normed.getUsers().end());
+  rewriter.replaceAllUsesWith(normed, weighted);
+  for (Operation *consumer : consumers)
+    scaleIn(rewriter, cast<KernelOp>(consumer), weighted, squares, channels(norm.getType()), norm.getEpsAttr());
+  rewriter.eraseOp(kernel);
 }
 
 namespace {
@@ -281,7 +349,8 @@ struct FuseNormHalves : sm1::impl::FuseNormHalvesBase<FuseNormHalves> {
     if (step)
       getOperation()->walk([&](KernelOp kernel) { kernels.push_back(kernel); });
     for (KernelOp kernel : kernels)
-      selectInNorm(rewriter, kernel);
+      if (KernelOp selected = selectInNorm(rewriter, kernel))
+        splitBehindLayers(rewriter, selected);
   }
 };
 } // namespace

@@ -90,7 +90,7 @@
  *   {loop: layers, body: [launch]}
  *   arg: {buffer: n} | {weight: n} | {next_weight: n} | {state_in: n} | {state_out: n}; inside a loop weights with count > 0 and states
  *   with layers > 0 are those of the current layer. next_weight is the next layer's: outside of loops that of layer 0, in the last
- *   layer its own.
+ *   layer its own, or weight `last` of {next_weight: n, last: n}.
  *
  * A launch covers [0, rows) x [0, panels), panel p being channels 16p..16p+15. The runtime cuts it into tasks that may run in any
  * order and at the same time: rows in blocks of at most row_split (0: never cut), panels in blocks that are multiples of panel_split
@@ -120,8 +120,8 @@
  *   kernels   [{name}]                   no offset; name is the .entry of the PTX
  *   entries   "prefill" and "step" may be different lists of launches over the same buffers, and there may be others of any name
  *   ranges    {variant: {entry, least_rows, most_rows}}, optional: a pass of `entry` whose rows are in the range takes the launches of
- *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own. Where launches of a
- *             variant have chunks its passes are those alone whose rows are at least 7/8 of what their chunks have room for
+ *             entry `variant`. No variant has variants; in one of "step" every row is a segment of its own, and selected. One
+ *             whose launches have chunks takes passes alone whose rows are at least 7/8 of what their chunks have room for
  *   overlaps  boolean, optional: every kernel waits (griddepcontrol.wait) before it touches what earlier ones write or read, so it may
  *             be started while they run; sm_90 and later
  *   launch    {kernel, args, rows: "all" | "selected" | "segments", row_split, panels, panel_split, threads, shared, time_split,

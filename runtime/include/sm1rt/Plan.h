@@ -74,7 +74,8 @@ struct PlanArg {
   enum class Kind { Buffer, Weight, StateIn, StateOut };
   Kind kind = Kind::Buffer;
   size_t index = 0;
-  bool next = false; ///< a weight: the next layer's, see PackageFormat.h
+  bool next = false;               ///< a weight: the next layer's, see PackageFormat.h
+  std::optional<size_t> last = {}; ///< of such a one: the weight that the last layer takes
 };
 
 /// A tensor map that a kernel takes behind its other parameters.

@@ -280,7 +280,8 @@ def FuseNormHalves : FusionPass<"sm1-fuse-norm-halves"> {
     by the norm's weight, stores it rounded, and stores the sums of squares of its panels; what multiplies it scales its sums by the row's
     inverse root mean square. The first norm of a layer goes to the layer before, which reads the next one's weight, and for the first
     layer to what comes before the layers; rows and squares are carried. With `step` the kernel of a convolution and its norm goes into
-    the projection before it the same way. With `tiles` squares are added up for each of the tiles that a row is in. A norm that stays, of selected rows, selects them itself, too.
+    the projection before it the same way. With `tiles` squares are added up for each of the tiles that a row is in. In a step all rows are selected, so the norm behind the layers goes to the last layer,
+    which reads its weight where others read the next layer's; if it stays it selects its rows itself.
     ```mlir
     %x = sm1.kernel "out_proj"(%g, %m) { linear }  %r = sm1.kernel "norm"(%x, %w) { rms_norm, truncf }  %y = sm1.kernel "w1"(%r, %n) { linear }
     // becomes

@@ -7,7 +7,7 @@
 
 namespace sm1 {
 
-/// Of a parameter that is the next layer's: who makes a row does so for the norm of another layer.
+/// Of a parameter that is the next layer's: who makes a row does so for the norm of another layer. A string: the last one's.
 inline constexpr llvm::StringLiteral nextLayerAttr = "next";
 
 /// Panels of 16 channels, the last of which may not be full.
