@@ -104,11 +104,14 @@ public:
     return loadHereIf(statePlace<partition>(index, layer, row, rows), states[partition] != 0);
   }
   template <int partition> __device__ void setState(float value, int index, int layer, int row = 0, int rows = 1) const {
-    if (!states[partition] || !owns[partition])
-      return;
-    *statePlace<partition>(index, layer, row, rows) = value;
-    if constexpr (S::keepsStates)
-      storeShared(keptState<partition>(index, layer * rows + row), value);
+    if constexpr (S::keepsStates) {
+      storeBothIf(statePlace<partition>(index, layer, row, rows), keptState<partition>(index, layer * rows + row), value,
+                  states[partition] && owns[partition]);
+    } else {
+      if (!states[partition] || !owns[partition])
+        return;
+      *statePlace<partition>(index, layer, row, rows) = value;
+    }
   }
   /// The channel's number in the embedding of the sequence's token.
   template <int partition> __device__ float embedded() const {

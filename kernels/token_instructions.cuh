@@ -53,6 +53,12 @@ __device__ inline float loadHereIf(const float *from, bool isThere) {
                : "memory");
   return v;
 }
+/// A number to memory and to shared memory, without a branch.
+__device__ inline void storeBothIf(float *to, unsigned shared, float v, bool isOwn) {
+  asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %3, 0;\n@p st.global.f32 [%0], %2;\n@p st.shared.f32 [%1], %2;\n}" ::"l"(to),
+               "r"(shared), "f"(v), "r"(unsigned(isOwn))
+               : "memory");
+}
 /// A number on its way to shared memory, until copiesAreThere.
 __device__ inline void copyNumber(unsigned to, const float *from) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");

@@ -203,7 +203,7 @@ private:
     }
   }
 
-  /// Integers become bf16 here; the compiler would rather have it when words have come.
+  /// Integers become bf16 here; the compiler has it when words have come, which up to four sequences like better.
   template <int P> __device__ static void keepWeights(Fragment<P> &fragment) {
     if constexpr (M::bits < 16)
 #pragma unroll
@@ -335,7 +335,6 @@ private:
                                  const Norm<M, P> &norm, int layer, unsigned position, int rows, int units) const {
     constexpr bool isNormed = M::phase(P).norm >= 0;
     const Columns<M, P> columns = columnsOf<P>();
-    keepWeights<P>(fragment);
     take<P>(vector, reader, layer);
     Products<P> products = multiplyRows<P>(fragment, vector, columns, 0);
     if constexpr (isNormed)
