@@ -170,8 +170,9 @@
 
 /* 2: boxes of a tensor map may have fewer rows (`fits`). A runtime of before would take larger ones, and its kernels wait for ever.
  * 3: tiles may be chunks of segments (`chunks`). A runtime of before gives such kernels no table of them.
- * 4: tiles may share rows evenly (`even`). A runtime of before would take larger boxes, and their kernels wait for ever. */
-#define SM1_FORMAT_VERSION 4
+ * 4: tiles may share rows evenly (`even`). A runtime of before would take larger boxes, and their kernels wait for ever.
+ * 5: a layer's kernel may have another weight in the last layer (`last`). A runtime of before would call that a fault of the plan. */
+#define SM1_FORMAT_VERSION 5
 #define SM1_FORMAT_OLDEST 1
 #define SM1_DATA_ALIGNMENT 4096
 #define SM1_TENSOR_ALIGNMENT 64
